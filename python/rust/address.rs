@@ -8,7 +8,7 @@ use effects_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
-use crate::mailbox::MailboxShared;
+use crate::completion_queue::MailboxShared;
 use crate::value::OperationValue;
 
 /// Where operations read values from, one each.

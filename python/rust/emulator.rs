@@ -10,7 +10,7 @@ use effects_emulator::{
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::aside::aside;
+use crate::interruptible::aside;
 use crate::policy::span;
 
 /// An emulator, until it is stopped.

@@ -13,18 +13,18 @@ use effects_reqwest::Client;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
-use crate::aside::aside;
 use crate::handle::{Handle, now, time};
+use crate::interruptible::aside;
 use crate::journal::{OpenJournal, TaskRows};
 use crate::many::{Funds, Given, Many, Plan};
-use crate::note::Note;
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
-use crate::purse::{GivenPrice, Purse};
+use crate::reservation::Allotment;
+use crate::run_operation::{Followed, Launch, ReadySubmission, RunPurpose, Single};
 use crate::setup::{PlainMoney, Setup, money, plain_money};
-use crate::single::{Followed, Launch, ReadySubmission, RunPurpose, Single};
-use crate::stake::Lent;
+use crate::shared_budget::{GivenPrice, SharedBudget};
 use crate::submission::Wish;
+use crate::submission_tracker::SubmissionNote;
 use crate::value::{OperationValue, Submitted, fetch_picture, task_id};
 use crate::watch::Events;
 use crate::{failure, journal, runtime, warnings};
@@ -38,7 +38,7 @@ pub struct Engine {
     /// What belongs to this process: connections and drivers do not survive `fork()`.
     here: Mutex<Option<Here>>,
     /// What this client may spend in its life, and the process that counts.
-    purse: Mutex<Option<(u32, Arc<Purse>)>>,
+    purse: Mutex<Option<(u32, Arc<SharedBudget>)>>,
 }
 
 /// What an engine has in one process.
@@ -104,14 +104,14 @@ impl Engine {
     }
 
     /// The money of this process: a fork counts for itself.
-    fn purse(&self, _holds_the_lock: Python<'_>) -> Option<Arc<Purse>> {
+    fn purse(&self, _holds_the_lock: Python<'_>) -> Option<Arc<SharedBudget>> {
         let mut held = self.purse.lock().unwrap_or_else(PoisonError::into_inner);
         let (owner, purse) = held.as_ref()?;
         let process = std::process::id();
         if *owner == process {
             return Some(Arc::clone(purse));
         }
-        let own = Purse::of(purse.forked());
+        let own = SharedBudget::of(purse.forked());
         // A parent's waiters are in a thread that is not here, and must not be told.
         std::mem::forget(held.replace((process, Arc::clone(&own))));
         Some(own)
@@ -123,7 +123,7 @@ impl Engine {
         let order = wish.check().map_err(|error| failure::exception(py, &error))?;
         let slot = self.slot(py);
         let origin = self.base.origin().clone();
-        let (note, purse) = (Note::new(Arc::clone(&self.base)), self.purse(py));
+        let (note, purse) = (SubmissionNote::new(Arc::clone(&self.base)), self.purse(py));
         Ok(Single { client, order, note, slot, origin, purse })
     }
 
@@ -171,7 +171,7 @@ impl Engine {
         let funds = match purse {
             // The journal may know what one costs.
             Some(purse) if slot.is_some() => Funds::Later(purse, limit, price),
-            Some(purse) => match Lent::of(&purse, limit, price, None)? {
+            Some(purse) => match Allotment::of(&purse, limit, price, None)? {
                 Some(lent) => Funds::Lent(lent),
                 None => Funds::Later(purse, limit, price),
             },
@@ -354,7 +354,7 @@ impl Engine {
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
         let Followed { client, task, purse, rows } = self.followed(py, handle, policy)?;
-        let note = Note::silent(Arc::clone(&self.base), task.id().clone());
+        let note = SubmissionNote::silent(Arc::clone(&self.base), task.id().clone());
         let limit = self.limit(py, timeout, ErrorKind::Transport, "the look at the task")?;
         let limit = limit.about(task.id());
         Ok(Operation::new(Some(note), async move {
@@ -424,7 +424,7 @@ impl Engine {
     ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
         let picture = picture.read().map_err(|error| failure::exception(py, &error))?;
-        let note = Note::silent(Arc::clone(&self.base), picture.task_id.clone());
+        let note = SubmissionNote::silent(Arc::clone(&self.base), picture.task_id.clone());
         let limit = self.limit(py, timeout, ErrorKind::Download, "the download of the picture")?;
         let limit = limit.about(&picture.task_id);
         Ok(Operation::new(Some(note), async move {

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::aside::aside;
+use crate::interruptible::aside;
 
 /// Writes a file, which appears whole or not at all; a device or a pipe is written to, and a link stays
 /// one. Ctrl-C ends the waiting for a pipe without a reader.

@@ -8,7 +8,7 @@ use effects_core::{BaseUrl, Time};
 use effects_reqwest::{Client, TaskHandle};
 use pyo3::prelude::*;
 
-use crate::note::Note;
+use crate::submission_tracker::SubmissionNote;
 
 /// A task by its id, which remembers its end once a call saw it.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -38,9 +38,9 @@ impl Handle {
     }
 
     /// What is known of it, for a run that follows it.
-    pub fn note(&self, base: &Arc<BaseUrl>) -> Arc<Note> {
+    pub fn note(&self, base: &Arc<BaseUrl>) -> Arc<SubmissionNote> {
         let held = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
-        Note::about(Arc::clone(base), held.1.id().clone(), Arc::clone(&self.logged))
+        SubmissionNote::about(Arc::clone(base), held.1.id().clone(), Arc::clone(&self.logged))
     }
 
     /// The task, looked at by this client.

@@ -13,33 +13,33 @@
 #![allow(unreachable_pub)]
 
 mod address;
-mod aside;
 mod bell;
 mod catalogue;
 mod command;
+mod completion_queue;
 mod emulator;
 mod engine;
 mod failure;
 mod file;
 mod handle;
 mod hooks;
+mod interruptible;
 mod journal;
-mod mailbox;
 mod many;
 mod many_shared;
-mod note;
 mod operation;
 mod photo;
 mod policy;
 mod profile;
-mod purse;
+mod reservation;
 mod result_queue;
 mod row_source;
+mod run_operation;
 mod runtime;
 mod setup;
-mod single;
-mod stake;
+mod shared_budget;
 mod submission;
+mod submission_tracker;
 mod thumbnail;
 mod traces;
 mod value;
@@ -58,6 +58,8 @@ mod _native {
     #[pymodule_export]
     use super::command::command;
     #[pymodule_export]
+    use super::completion_queue::Mailbox;
+    #[pymodule_export]
     use super::emulator::Gateway;
     #[pymodule_export]
     use super::engine::Engine;
@@ -68,17 +70,17 @@ mod _native {
     #[pymodule_export]
     use super::journal::{close_journals, reopen_journals};
     #[pymodule_export]
-    use super::mailbox::Mailbox;
-    #[pymodule_export]
     use super::many::Many;
-    #[pymodule_export]
-    use super::note::{forget_submissions, submissions_under_way, wait_for_submissions};
     #[pymodule_export]
     use super::operation::Operation;
     #[pymodule_export]
     use super::policy::NativePolicy;
     #[pymodule_export]
     use super::profile::{profile, profile_key};
+    #[pymodule_export]
+    use super::submission_tracker::{
+        forget_submissions, submissions_under_way, wait_for_submissions,
+    };
     #[pymodule_export]
     use super::thumbnail::thumbnail;
     #[pymodule_export]

@@ -28,12 +28,12 @@ use tokio::task::JoinSet;
 use crate::address::given_up;
 use crate::journal::{self, OpenJournal, TaskRows};
 use crate::many_shared::ManyShared;
-use crate::note::Note;
 use crate::operation::Operation;
-use crate::purse::{GivenPrice, Purse, REPRICED, WHY_OVER};
+use crate::reservation::Allotment;
 use crate::result_queue::{ResultQueue, ResultSender};
 use crate::row_source::{self, RowSource};
-use crate::stake::Lent;
+use crate::shared_budget::{GivenPrice, REPRICED, SharedBudget, WHY_OVER};
+use crate::submission_tracker::SubmissionNote;
 use crate::traces::Parent;
 use crate::value::{MadeEffect, RowEndValue, task_id};
 use crate::{failure, warnings};
@@ -64,9 +64,9 @@ pub enum Funds {
     /// So much, if at all limited, and what one costs at most, if that is known.
     Own(Option<Decimal>, Option<Decimal>),
     /// What the client's own budget holds for all of it.
-    Lent(Lent),
+    Lent(Allotment),
     /// The same, at most so much, once it is known what one costs, unless the last says it.
-    Later(Arc<Purse>, Option<Decimal>, Option<Decimal>),
+    Later(Arc<SharedBudget>, Option<Decimal>, Option<Decimal>),
 }
 
 /// What the call itself was given for its money. A client warns of its own budget and price.
@@ -153,7 +153,7 @@ impl Many {
     fn lost(&self, py: Python<'_>, tasks: Vec<String>) -> PyResult<()> {
         for task in tasks {
             let task = task_id(&task).map_err(|error| failure::exception(py, &error))?;
-            let note = Note::about(Arc::clone(&self.shared.base), task, Arc::default());
+            let note = SubmissionNote::about(Arc::clone(&self.shared.base), task, Arc::default());
             if let Some(text) = note.unlogged() {
                 warnings::warn(py, &text);
             }
@@ -367,12 +367,12 @@ impl Funds {
         client: &Client,
         rows: Option<&TaskRows>,
         known: Option<Decimal>,
-    ) -> Result<(Option<Lent>, Option<(Decimal, Option<Decimal>)>), Error> {
+    ) -> Result<(Option<Allotment>, Option<(Decimal, Option<Decimal>)>), Error> {
         let lent = match self {
             Self::Own(limit, price) => return Ok((None, limit.map(|limit| (limit, price)))),
             Self::Lent(lent) => lent,
             Self::Later(purse, most, price) => loop {
-                if let Some(lent) = Lent::of(&purse, most, price, known)? {
+                if let Some(lent) = Allotment::of(&purse, most, price, known)? {
                     break lent;
                 }
                 purse.find_price(client, rows).await?;

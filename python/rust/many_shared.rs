@@ -11,8 +11,8 @@ use effects_core::{BaseUrl, Template, printable};
 use pyo3::prelude::*;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::note::Note;
-use crate::stake::JobAttempts;
+use crate::reservation::JobAttempts;
+use crate::submission_tracker::SubmissionNote;
 use crate::traces::Parent;
 
 /// What the parts of many rows share.
@@ -32,7 +32,7 @@ pub struct ManyShared {
     /// Rows in the batch, by the numbers of their jobs.
     pub open: Mutex<HashMap<usize, OpenJob>>,
     /// What is known of the jobs whose results were not taken, by the numbers of their rows.
-    pub untaken: Mutex<BTreeMap<usize, Arc<Note>>>,
+    pub untaken: Mutex<BTreeMap<usize, Arc<SubmissionNote>>>,
     /// The call, where it is traced.
     pub parent: Option<Parent>,
 }
@@ -41,7 +41,7 @@ pub struct ManyShared {
 pub struct OpenJob {
     pub row: usize,
     pub job: Py<PyAny>,
-    pub note: Arc<Note>,
+    pub note: Arc<SubmissionNote>,
     /// Its attempts, where it may be submitted within the client's budget.
     pub counted: Option<Arc<JobAttempts>>,
     pub template: Option<Template>,
@@ -102,7 +102,7 @@ impl ManyShared {
     }
 
     /// A job begins: what is known of it, until its result is taken.
-    pub fn begin(&self, row: usize, note: &Arc<Note>) {
+    pub fn begin(&self, row: usize, note: &Arc<SubmissionNote>) {
         self.untaken().insert(row, Arc::clone(note));
         // All before it were abandoned already.
         if self.abandoned.load(Ordering::SeqCst) {
@@ -119,12 +119,12 @@ impl ManyShared {
         self.permitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Note>>> {
+    pub fn untaken(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<SubmissionNote>>> {
         self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The row of a job, and what is known of it.
-    pub fn noted(&self, index: usize) -> Option<(usize, Arc<Note>)> {
+    pub fn noted(&self, index: usize) -> Option<(usize, Arc<SubmissionNote>)> {
         self.open().get(&index).map(|open| (open.row, Arc::clone(&open.note)))
     }
 

@@ -11,10 +11,10 @@ use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
 use crate::address::{Address, ReaderId, Source, given_up};
-use crate::aside::received;
-use crate::mailbox::Mailbox;
-use crate::note::Note;
-use crate::single::{Caller, Joined, Launch};
+use crate::completion_queue::Mailbox;
+use crate::interruptible::received;
+use crate::run_operation::{Caller, Joined, Launch};
+use crate::submission_tracker::SubmissionNote;
 use crate::value::OperationValue;
 use crate::{failure, runtime, warnings};
 
@@ -34,7 +34,7 @@ enum OperationWork {
 #[pyclass(frozen, module = "spark_effects._native")]
 pub struct Operation {
     state: Mutex<OperationState>,
-    note: Option<Arc<Note>>,
+    note: Option<Arc<SubmissionNote>>,
 }
 
 /// One of these stays with each of thousands that wait.
@@ -50,7 +50,7 @@ const _: () = assert!(size_of::<OperationState>() == 16, "it grew");
 
 impl Operation {
     pub fn new(
-        note: Option<Arc<Note>>,
+        note: Option<Arc<SubmissionNote>>,
         work: impl Future<Output = Result<OperationValue, Error>> + Send + 'static,
     ) -> Self {
         Self::made(note, OperationWork::Alone(Box::pin(work)))
@@ -62,16 +62,19 @@ impl Operation {
     }
 
     /// Reads the next value of a source.
-    pub(crate) fn reading(note: Option<Arc<Note>>, source: Arc<dyn Source>) -> Self {
+    pub(crate) fn reading(note: Option<Arc<SubmissionNote>>, source: Arc<dyn Source>) -> Self {
         Self::made(note, OperationWork::Reading(source))
     }
 
     /// What is known already.
-    pub(crate) fn known(note: Option<Arc<Note>>, result: Result<OperationValue, Error>) -> Self {
+    pub(crate) fn known(
+        note: Option<Arc<SubmissionNote>>,
+        result: Result<OperationValue, Error>,
+    ) -> Self {
         Self::made(note, OperationWork::Known(result))
     }
 
-    fn made(note: Option<Arc<Note>>, work: OperationWork) -> Self {
+    fn made(note: Option<Arc<SubmissionNote>>, work: OperationWork) -> Self {
         Self { state: Mutex::new(OperationState::Made(Box::new(work))), note }
     }
 

@@ -17,10 +17,10 @@ use tokio::runtime::Handle;
 
 use crate::journal::failed;
 use crate::many_shared::{ManyShared, OpenJob};
-use crate::note::Note;
+use crate::reservation::JobAttempts;
 use crate::result_queue::ResultSender;
-use crate::stake::JobAttempts;
 use crate::submission::Wish;
+use crate::submission_tracker::SubmissionNote;
 use crate::value::{RowEndValue, task_id};
 
 /// A row as Python says it: something to ask for, or a task to follow.
@@ -135,7 +135,7 @@ impl RowSource {
 
     /// Waits until another job may begin before the results of others are taken; what is known of it from
     /// here on. `None` where all of it was stopped.
-    fn begin(&self, row: usize, job: &Job) -> Option<Arc<Note>> {
+    fn begin(&self, row: usize, job: &Job) -> Option<Arc<SubmissionNote>> {
         // The permit comes back when the row's result is taken.
         let begins = &self.shared.begins;
         let permit = begins.try_acquire();
@@ -145,8 +145,8 @@ impl RowSource {
         let base = Arc::clone(&self.shared.base);
         let note = match job.work() {
             // The caller has its id.
-            Work::Watch { task, .. } => Note::silent(base, task),
-            _ => Note::new(base),
+            Work::Watch { task, .. } => SubmissionNote::silent(base, task),
+            _ => SubmissionNote::new(base),
         };
         if let Some(parent) = &self.shared.parent {
             note.trace(Arc::clone(parent));

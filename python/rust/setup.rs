@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use crate::hooks::{HookCaller, Hooks};
 use crate::policy::span;
-use crate::purse::{Money, Purse};
+use crate::shared_budget::{Money, SharedBudget};
 use crate::value::task_id;
 
 /// The settings, as they came.
@@ -93,11 +93,11 @@ impl Setup {
     }
 
     /// The money it may spend, if it has a budget.
-    pub fn purse(&self) -> Result<Option<Arc<Purse>>, Error> {
+    pub fn purse(&self) -> Result<Option<Arc<SharedBudget>>, Error> {
         let given = self.price.as_deref().map(money).transpose()?;
         let kept = self.money.as_ref().map(|plain| read_money(plain, given)).transpose()?;
         let limit = self.budget.as_deref().map(money).transpose()?;
-        Ok(kept.or(limit.map(|limit| Money::of(limit, given))).map(Purse::of))
+        Ok(kept.or(limit.map(|limit| Money::of(limit, given))).map(SharedBudget::of))
     }
 }
 

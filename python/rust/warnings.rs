@@ -1,6 +1,6 @@
 //! Logs warnings, and what runs tell on their way, as records of Python's `logging` under the name
 //! `spark_effects`. [`WarningQueue`] keeps those of the runtime's thread until a thread that waits for a result
-//! logs them; `Purse` and `Note` warn with [`pass_on`] and [`log_apart`], and `hooks.rs` has functions
+//! logs them; `SharedBudget` and `SubmissionNote` warn with [`pass_on`] and [`log_apart`], and `hooks.rs` has functions
 //! called with [`call_later`].
 //!
 //! The clients warn through `tracing`, downloads through their events. On the runtime's thread, which

@@ -17,9 +17,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::address::{Address, ReaderId, Source, given_up};
-use crate::note::Note;
 use crate::operation::Operation;
-use crate::single::{Joined, Launch, Taker};
+use crate::run_operation::{Joined, Launch, Taker};
+use crate::submission_tracker::SubmissionNote;
 use crate::value::{MadeEffect, OperationValue};
 
 /// The events of a task, one operation each, and how it ended.
@@ -30,7 +30,7 @@ pub struct Events {
     stream: Arc<EventStream>,
     client: Client,
     template: Option<String>,
-    note: Arc<Note>,
+    note: Arc<SubmissionNote>,
     begun: Instant,
 }
 

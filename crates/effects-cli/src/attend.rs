@@ -15,16 +15,16 @@ use effects_core::{Effect, Error, Event, Policy};
 use effects_ureq::{Client, Watch};
 
 use crate::failure::Failure;
-use crate::flight::{Flight, FlightRecord, FlightWake, SubmissionStanding};
 use crate::output::Output;
 use crate::place::GatewayPlace;
 use crate::progress::ProgressDisplay;
 use crate::signals;
+use crate::submission_tracker::{FlightRecord, FlightWake, SubmissionStanding, SubmissionTracker};
 
 /// What the work has of the attending thread.
 #[derive(Clone)]
 pub(crate) struct AttendingThread {
-    flight: Arc<Flight>,
+    flight: Arc<SubmissionTracker>,
     wake: Sender<FlightWake>,
     landing: Arc<Mutex<FileGuard>>,
 }
@@ -98,7 +98,7 @@ pub(crate) fn attend<T: Send + 'static>(
     work: impl FnOnce(&AttendingThread) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let (wake, woken) = mpsc::channel();
-    let flight = Arc::new(Flight::new(begins, wake.clone()));
+    let flight = Arc::new(SubmissionTracker::new(begins, wake.clone()));
     let desk = AttendingThread {
         flight: Arc::clone(&flight),
         wake: wake.clone(),

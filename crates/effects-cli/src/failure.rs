@@ -10,11 +10,11 @@ use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flight::{Intent, SubmissionStanding};
 use crate::global::Global;
 use crate::place::GatewayPlace;
 use crate::problem::{InputProblem, Problems};
 use crate::response_object::ResponseObject;
+use crate::submission_tracker::{Intent, SubmissionStanding};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use effects_client::{Profile, cassette_of_the_environment};
 use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
-use crate::typed::quoted;
+use crate::rerun_line::quoted;
 use crate::values::{Poll, header, with_words};
 
 /// The profile in use.

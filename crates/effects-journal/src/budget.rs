@@ -1,9 +1,9 @@
 //! Budgets in the database: scopes and what their rows have paid, prices, and reservations. [`ask`]
-//! decides on an intent; the transactions of `steps.rs` call it and keep the sums, and `Store` opens
+//! decides on an intent; the transactions of `transitions.rs` call it and keep the sums, and `Store` opens
 //! scopes.
 //!
 //! The rule that admits a submission is the core's [`admit`]; this module reads what it asks for, and
-//! keeps the sums true, within the transactions of `steps.rs`.
+//! keeps the sums true, within the transactions of `transitions.rs`.
 
 use effects_core::Size;
 use effects_core::journal::{Admission, JournalError, RowNumber};
@@ -14,35 +14,35 @@ use effects_jobs::{
 use rust_decimal::Decimal;
 
 use crate::database::{Fields, values};
-use crate::desk::{Fail, Transaction};
-use crate::line::RowLine;
+use crate::row_line::RowLine;
 use crate::rows::decimal;
+use crate::transaction::{Fail, Transaction};
 
 /// Opens the scope with this name, or a new one without, which is gone with its owner.
-pub(crate) fn open_scope(desk: &Transaction<'_>, name: Option<&str>) -> Result<ScopeNumber, Fail> {
-    if let Some(scope) = name.map_or(Ok(None), |name| find_scope(desk, name))? {
+pub(crate) fn open_scope(tx: &Transaction<'_>, name: Option<&str>) -> Result<ScopeNumber, Fail> {
+    if let Some(scope) = name.map_or(Ok(None), |name| find_scope(tx, name))? {
         return Ok(scope);
     }
-    let owner = name.is_none().then_some(desk.me.id);
+    let owner = name.is_none().then_some(tx.me.id);
     let sql = "INSERT INTO scopes (name, owner) VALUES (?1, ?2) RETURNING number";
-    Ok(ScopeNumber(desk.database.get(sql, values![name, owner])?.get(0)?))
+    Ok(ScopeNumber(tx.database.get(sql, values![name, owner])?.get(0)?))
 }
 
 /// The scope with this name, if there is one.
-pub(crate) fn find_scope(desk: &Transaction<'_>, name: &str) -> Result<Option<ScopeNumber>, Fail> {
-    let found = desk.database.find("SELECT number FROM scopes WHERE name = ?1", values![name])?;
+pub(crate) fn find_scope(tx: &Transaction<'_>, name: &str) -> Result<Option<ScopeNumber>, Fail> {
+    let found = tx.database.find("SELECT number FROM scopes WHERE name = ?1", values![name])?;
     Ok(found.map(|row| row.get(0).map(ScopeNumber)).transpose()?)
 }
 
 /// The scopes that a row is in. Each counts what its tasks cost, and what those did that were forgotten.
 pub(crate) fn memberships(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     identity: &Identity,
 ) -> Result<Vec<ScopeMembership>, Fail> {
-    let paid = paid_for(desk, identity)?;
+    let paid = paid_for(tx, identity)?;
     let sql = "SELECT c.number, c.name, s.forgotten
         FROM scope_rows s JOIN scopes c ON c.number = s.scope WHERE s.identity = ?1 ORDER BY 1";
-    let rows = desk.database.query(sql, values![identity.as_bytes()])?;
+    let rows = tx.database.query(sql, values![identity.as_bytes()])?;
     let read = |row: &Fields| {
         let forgotten: Option<String> = row.get(2)?;
         let counted = paid + forgotten.as_deref().map_or(Ok(Decimal::ZERO), decimal)?;
@@ -52,11 +52,11 @@ pub(crate) fn memberships(
 }
 
 /// What all tasks of a row cost, as far as is known, in USD.
-fn paid_for(desk: &Transaction<'_>, identity: &Identity) -> Result<Decimal, Fail> {
+fn paid_for(tx: &Transaction<'_>, identity: &Identity) -> Result<Decimal, Fail> {
     let sql = "SELECT t.cost FROM tasks t JOIN rows r ON r.number = t.row
         WHERE r.identity = ?1 AND t.cost IS NOT NULL";
     let mut paid = Decimal::ZERO;
-    for row in desk.database.query(sql, values![identity.as_bytes()])? {
+    for row in tx.database.query(sql, values![identity.as_bytes()])? {
         paid += decimal(&row.get::<String>(0)?)?;
     }
     Ok(paid)
@@ -66,37 +66,37 @@ fn paid_for(desk: &Transaction<'_>, identity: &Identity) -> Result<Decimal, Fail
 /// counted of it is noted, so that it does not count once more where another journal or a folder brings
 /// these tasks back.
 pub(crate) fn note_forgotten(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     identity: &Identity,
     paid: Decimal,
 ) -> Result<(), Fail> {
     let sql = "SELECT scope, forgotten FROM scope_rows WHERE identity = ?1";
-    for row in desk.database.query(sql, values![identity.as_bytes()])? {
+    for row in tx.database.query(sql, values![identity.as_bytes()])? {
         let before: Option<String> = row.get(1)?;
         let forgotten = paid + before.as_deref().map_or(Ok(Decimal::ZERO), decimal)?;
         let scope: u64 = row.get(0)?;
         if forgotten.is_zero() {
             let sql = "DELETE FROM scope_rows WHERE identity = ?1 AND scope = ?2";
-            desk.later(sql, values![identity.as_bytes(), scope])?;
+            tx.later(sql, values![identity.as_bytes(), scope])?;
         } else {
             let sql = "UPDATE scope_rows SET forgotten = ?3 WHERE identity = ?1 AND scope = ?2";
-            desk.later(sql, values![identity.as_bytes(), scope, forgotten.to_string()])?;
+            tx.later(sql, values![identity.as_bytes(), scope, forgotten.to_string()])?;
         }
     }
     Ok(())
 }
 
 /// A new task is about to be made for a row: what is paid from now on is nothing that was forgotten.
-pub(crate) fn pays_anew(desk: &Transaction<'_>, identity: &Identity) -> Result<(), Fail> {
+pub(crate) fn pays_anew(tx: &Transaction<'_>, identity: &Identity) -> Result<(), Fail> {
     let sql =
         "UPDATE scope_rows SET forgotten = NULL WHERE identity = ?1 AND forgotten IS NOT NULL";
-    desk.later(sql, values![identity.as_bytes()])?;
+    tx.later(sql, values![identity.as_bytes()])?;
     Ok(())
 }
 
 /// What of a sum a scope has not counted yet: it may be of a task that the journal had forgotten.
 fn uncounted(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     identity: &Identity,
     member: &StoredMember,
     sum: Decimal,
@@ -106,50 +106,50 @@ fn uncounted(
         let left = Some(member.forgotten - known).filter(|left| !left.is_zero());
         let sql = "UPDATE scope_rows SET forgotten = ?3 WHERE identity = ?1 AND scope = ?2";
         let left = left.map(|left| left.to_string());
-        desk.later(sql, values![identity.as_bytes(), member.scope.0, left])?;
+        tx.later(sql, values![identity.as_bytes(), member.scope.0, left])?;
     }
     Ok(sum - known)
 }
 
 /// Makes a row a member of a scope, and lets what was paid for it count.
 pub(crate) fn add_to_scope(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     scope: ScopeNumber,
     identity: &Identity,
 ) -> Result<(), Fail> {
-    join_scope(desk, scope, identity, true)
+    join_scope(tx, scope, identity, true)
 }
 
 /// The same, for a row that the journal knows or one that it does not, which has no tasks.
 fn join_scope(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     scope: ScopeNumber,
     identity: &Identity,
     may_have_tasks: bool,
 ) -> Result<(), Fail> {
     let sql = "INSERT INTO scope_rows (identity, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    if desk.run(sql, values![identity.as_bytes(), scope.0])? == 0 || !may_have_tasks {
+    if tx.run(sql, values![identity.as_bytes(), scope.0])? == 0 || !may_have_tasks {
         return Ok(());
     }
-    let paid = paid_for(desk, identity)?;
+    let paid = paid_for(tx, identity)?;
     if !paid.is_zero() {
-        let paid = stored_scope(desk, scope)?.paid + paid;
+        let paid = stored_scope(tx, scope)?.paid + paid;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
-        desk.later(sql, values![scope.0, paid.to_string()])?;
+        tx.later(sql, values![scope.0, paid.to_string()])?;
     }
     let sql = "SELECT r.number FROM rows r JOIN tasks t ON t.number = r.task
         WHERE r.identity = ?1 AND r.state = 'completed' AND t.cost IS NULL";
-    let unreadable = desk.database.find(sql, values![identity.as_bytes()])?;
-    unreadable.map_or(Ok(()), |row| count_unreadable(desk, scope, row.get(0)?))
+    let unreadable = tx.database.find(sql, values![identity.as_bytes()])?;
+    unreadable.map_or(Ok(()), |row| count_unreadable(tx, scope, row.get(0)?))
 }
 
 /// The state of a scope; `but` is the row that asks, whose own reservation does not count.
 pub(crate) fn scope_state(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     scope: ScopeNumber,
     but: Option<&Identity>,
 ) -> Result<ScopeState, Fail> {
-    let mut state = stored_scope(desk, scope)?;
+    let mut state = stored_scope(tx, scope)?;
     // Rows that count alike are counted by the database: there may be thousands in flight.
     let sql =
         "SELECT min(r.number), r.state, r.owner, CAST(sum(r.open_tasks) AS BIGINT), r.reserved,
@@ -160,13 +160,13 @@ pub(crate) fn scope_state(
         WHERE r.open_tasks > 0 AND r.identity IS DISTINCT FROM ?2
         GROUP BY r.state, r.owner, r.reserved, o.host, o.place, o.process, o.started, o.lease
         ORDER BY 1";
-    for row in desk.database.query(sql, values![scope.0, but.map(Identity::as_bytes)])? {
+    for row in tx.database.query(sql, values![scope.0, but.map(Identity::as_bytes)])? {
         let (number, owner) = (RowNumber(row.get(0)?), row.get(2)?);
         let (tasks, reserved): (u64, Option<String>) = (row.get(3)?, row.get(4)?);
         if let Some(owner) = owner {
-            desk.meet(owner, OWNER_PLACE, &row)?;
+            tx.meet(owner, OWNER_PLACE, &row)?;
         }
-        let is_held = desk.holder(owner)?.is_some();
+        let is_held = tx.holder(owner)?.is_some();
         let state_name: String = row.get(1)?;
         let holding = match state_name.as_str() {
             "intent" | "created" | "released" if is_held => Holding::Live,
@@ -186,18 +186,18 @@ const OWNER_PLACE: usize = 6;
 /// Asks every budget whether an intent fits, with which its row holds reservations for `tasks` tasks;
 /// where it does, the price to reserve at.
 pub(crate) fn ask(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Row,
     budgets: &[Budget],
     tasks: u64,
     known_row: Option<&RowLine>,
 ) -> Result<Result<Option<Decimal>, Admission>, Fail> {
     let mut price = None;
-    let known = known_prices(desk, row)?;
+    let known = known_prices(tx, row)?;
     let is_covered = known_row.is_some_and(|line| line.open_tasks >= tasks);
     for budget in budgets {
-        join_scope(desk, budget.scope, &row.identity, known_row.is_some())?;
-        let scope = scope_state(desk, budget.scope, Some(&row.identity))?;
+        join_scope(tx, budget.scope, &row.identity, known_row.is_some())?;
+        let scope = scope_state(tx, budget.scope, Some(&row.identity))?;
         // A reservation that the row holds already covers another attempt.
         if !is_covered {
             match admit(budget, &scope, known, tasks) {
@@ -214,53 +214,53 @@ pub(crate) fn ask(
 /// pays it, and a higher price reprices what is reserved. A cost of nothing says nothing of the
 /// price.
 pub(crate) fn book(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Row,
     cost: Decimal,
     before: Option<Decimal>,
 ) -> Result<(), Fail> {
     let mut is_news = false;
-    for member in stored_scopes_of(desk, &row.identity)? {
+    for member in stored_scopes_of(tx, &row.identity)? {
         let StoredMember { scope, state, .. } = &member;
         let more = cost - before.unwrap_or_default();
-        let paid = state.paid + uncounted(desk, &row.identity, &member, more)?;
+        let paid = state.paid + uncounted(tx, &row.identity, &member, more)?;
         let counts = before.is_none() && !cost.is_zero();
         let highest = state.highest_seen.max(Some(cost).filter(|cost| !cost.is_zero()));
         is_news |= highest > state.highest_seen;
         let sql = "UPDATE scopes SET paid = ?2, costs_seen = costs_seen + ?3, highest_seen = ?4
             WHERE number = ?1";
         let highest = highest.map(|cost| cost.to_string());
-        desk.later(sql, values![scope.0, paid.to_string(), counts, highest])?;
+        tx.later(sql, values![scope.0, paid.to_string(), counts, highest])?;
     }
     if cost.is_zero() {
         return Ok(());
     }
-    let known = known_prices(desk, row)?;
+    let known = known_prices(tx, row)?;
     if known.same.is_none_or(|highest| highest < cost) {
         let sql = "INSERT INTO prices (origin, template, width, height, highest)
             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (origin, template, width, height)
             DO UPDATE SET highest = excluded.highest";
         let (width, height) = stored_size(row.size);
         let origin = row.origin.to_string();
-        desk.later(sql, values![origin, row.template.id(), width, height, cost.to_string()])?;
+        tx.later(sql, values![origin, row.template.id(), width, height, cost.to_string()])?;
         is_news = true;
     }
-    if is_news { reprice(desk, row, cost) } else { Ok(()) }
+    if is_news { reprice(tx, row, cost) } else { Ok(()) }
 }
 
 /// Books what a row cost that says nothing of the price, since it may be the sum of several tasks.
-pub(crate) fn pay(desk: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
-    for member in stored_scopes_of(desk, &row.identity)? {
-        let paid = member.state.paid + uncounted(desk, &row.identity, &member, cost)?;
+pub(crate) fn pay(tx: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
+    for member in stored_scopes_of(tx, &row.identity)? {
+        let paid = member.state.paid + uncounted(tx, &row.identity, &member, cost)?;
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
-        desk.later(sql, values![member.scope.0, paid.to_string()])?;
+        tx.later(sql, values![member.scope.0, paid.to_string()])?;
     }
     Ok(())
 }
 
 /// A completed row's cost could not be read, or could after all.
 pub(crate) fn note_unreadable(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Row,
     number: u64,
     was: bool,
@@ -269,12 +269,12 @@ pub(crate) fn note_unreadable(
     if was == is {
         return Ok(());
     }
-    for scope in scopes_of(desk, &row.identity)? {
+    for scope in scopes_of(tx, &row.identity)? {
         match (was, is) {
-            (false, true) => count_unreadable(desk, scope, number)?,
+            (false, true) => count_unreadable(tx, scope, number)?,
             (true, false) => {
                 let sql = "UPDATE scopes SET unreadable = unreadable - 1 WHERE number = ?1";
-                desk.later(sql, values![scope.0])?;
+                tx.later(sql, values![scope.0])?;
             }
             _ => {}
         }
@@ -284,27 +284,27 @@ pub(crate) fn note_unreadable(
 
 /// Makes a row a member of every scope that another row is in.
 pub(crate) fn share_scopes(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     from: &Identity,
     to: &Identity,
 ) -> Result<(), Fail> {
-    for scope in scopes_of(desk, from)? {
-        add_to_scope(desk, scope, to)?;
+    for scope in scopes_of(tx, from)? {
+        add_to_scope(tx, scope, to)?;
     }
     Ok(())
 }
 
-fn count_unreadable(desk: &Transaction<'_>, scope: ScopeNumber, row: u64) -> Result<(), Fail> {
+fn count_unreadable(tx: &Transaction<'_>, scope: ScopeNumber, row: u64) -> Result<(), Fail> {
     let sql = "UPDATE scopes SET unreadable = unreadable + 1,
         unreadable_row = coalesce(unreadable_row, ?2) WHERE number = ?1";
-    desk.later(sql, values![scope.0, row])?;
+    tx.later(sql, values![scope.0, row])?;
     Ok(())
 }
 
 /// What the scope's own row says: everything but reservations.
-fn stored_scope(desk: &Transaction<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail> {
+fn stored_scope(tx: &Transaction<'_>, scope: ScopeNumber) -> Result<ScopeState, Fail> {
     let sql = format!("SELECT {STORED} FROM scopes WHERE number = ?1");
-    let Some(stored) = desk.database.find(&sql, values![scope.0])? else {
+    let Some(stored) = tx.database.find(&sql, values![scope.0])? else {
         return Err(JournalError::Unreadable("it has no such scope".to_owned()).into());
     };
     read_scope(&stored)
@@ -320,15 +320,12 @@ struct StoredMember {
 }
 
 /// The scopes that a row is in.
-fn stored_scopes_of(
-    desk: &Transaction<'_>,
-    identity: &Identity,
-) -> Result<Vec<StoredMember>, Fail> {
+fn stored_scopes_of(tx: &Transaction<'_>, identity: &Identity) -> Result<Vec<StoredMember>, Fail> {
     let sql = format!(
         "SELECT {STORED}, number, forgotten FROM scope_rows JOIN scopes ON number = scope
          WHERE identity = ?1"
     );
-    let scopes = desk.database.query(&sql, values![identity.as_bytes()])?;
+    let scopes = tx.database.query(&sql, values![identity.as_bytes()])?;
     let read = |row: &Fields| {
         let forgotten: Option<String> = row.get(6)?;
         Ok(StoredMember {
@@ -356,19 +353,19 @@ fn read_scope(stored: &Fields) -> Result<ScopeState, Fail> {
     })
 }
 
-fn scopes_of(desk: &Transaction<'_>, identity: &Identity) -> Result<Vec<ScopeNumber>, Fail> {
+fn scopes_of(tx: &Transaction<'_>, identity: &Identity) -> Result<Vec<ScopeNumber>, Fail> {
     let sql = "SELECT scope FROM scope_rows WHERE identity = ?1";
-    let scopes = desk.database.query(sql, values![identity.as_bytes()])?;
+    let scopes = tx.database.query(sql, values![identity.as_bytes()])?;
     scopes.iter().map(|row| Ok(ScopeNumber(row.get(0)?))).collect()
 }
 
-fn known_prices(desk: &Transaction<'_>, row: &Row) -> Result<KnownPrices, Fail> {
+fn known_prices(tx: &Transaction<'_>, row: &Row) -> Result<KnownPrices, Fail> {
     let sql = "SELECT template = ?2 AND width = ?3 AND height = ?4, highest FROM prices
         WHERE origin = ?1";
     let (width, height) = stored_size(row.size);
     let values = values![row.origin.to_string(), row.template.id(), width, height];
     let mut known = KnownPrices::default();
-    for found in desk.database.query(sql, values)? {
+    for found in tx.database.query(sql, values)? {
         let price = decimal(&found.get::<String>(1)?)?;
         known.any = known.any.max(Some(price));
         if found.get(0)? {
@@ -380,7 +377,7 @@ fn known_prices(desk: &Transaction<'_>, row: &Row) -> Result<KnownPrices, Fail> 
 
 /// Rows with reservations that this cost is the price of reserve at least as much: those of the same
 /// template and size, and those whose own price is not known.
-fn reprice(desk: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
+fn reprice(tx: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
     let sql = "SELECT r.number, r.reserved FROM rows r INDEXED BY rows_reserving
         LEFT JOIN prices p ON p.origin = r.origin AND p.template = r.template
             AND p.width = coalesce(r.width, 0) AND p.height = coalesce(r.height, 0)
@@ -388,12 +385,12 @@ fn reprice(desk: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail>
             OR r.template = ?2 AND coalesce(r.width, 0) = ?3 AND coalesce(r.height, 0) = ?4)";
     let (width, height) = stored_size(row.size);
     let values = values![row.origin.to_string(), row.template.id(), width, height];
-    for found in desk.database.query(sql, values)? {
+    for found in tx.database.query(sql, values)? {
         let (number, reserved): (u64, Option<String>) = (found.get(0)?, found.get(1)?);
         let reserved = reserved.as_deref().map(decimal).transpose()?;
         if reserved.is_none_or(|price| price < cost) {
             let sql = "UPDATE rows SET reserved = ?2 WHERE number = ?1";
-            desk.later(sql, values![number, cost.to_string()])?;
+            tx.later(sql, values![number, cost.to_string()])?;
         }
     }
     Ok(())

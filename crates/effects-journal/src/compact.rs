@@ -8,37 +8,37 @@ use effects_core::Time;
 use rusqlite::Connection;
 
 use crate::database::values;
-use crate::desk::{Fail, Transaction};
+use crate::transaction::{Fail, Transaction};
 
 /// Forgets what only an unfinished row needs, of rows that are finished for at least so long; how
 /// many rows that were.
-pub(crate) fn forget(desk: &Transaction<'_>, age: Duration) -> Result<usize, Fail> {
+pub(crate) fn forget(tx: &Transaction<'_>, age: Duration) -> Result<usize, Fail> {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-    let before = desk.now.as_millis().saturating_sub(age);
+    let before = tx.now.as_millis().saturating_sub(age);
     let sql = "UPDATE pictures SET url = '' WHERE url <> '' AND path IS NOT NULL AND task IN
         (SELECT task FROM rows WHERE state = 'completed' AND changed <= ?1)";
-    desk.run(sql, values![before])?;
+    tx.run(sql, values![before])?;
     // Attempts of unknown outcome beside the task are money that may have been spent.
     let sql = "UPDATE rows SET attempts = CASE WHEN open_tasks > 0 THEN attempts END, reason = NULL
         WHERE state IN ('completed', 'failed') AND changed <= ?1
         AND (attempts IS NOT NULL AND open_tasks = 0 OR reason IS NOT NULL)";
-    Ok(desk.run(sql, values![before])?)
+    Ok(tx.run(sql, values![before])?)
 }
 
 /// Forgets like [`forget`], if the file is of some size and that was not done today; whether it
 /// did.
-pub(crate) fn forget_when_due(desk: &Transaction<'_>, age: Duration) -> Result<bool, Fail> {
+pub(crate) fn forget_when_due(tx: &Transaction<'_>, age: Duration) -> Result<bool, Fail> {
     let sql = "SELECT (SELECT page_count FROM pragma_page_count)
             * (SELECT page_size FROM pragma_page_size),
         coalesce((SELECT value FROM notes WHERE name = 'compacted'), 0)";
-    let notes = desk.database.get(sql, values![])?;
+    let notes = tx.database.get(sql, values![])?;
     let (size, last): (u64, u64) = (notes.get(0)?, notes.get(1)?);
-    if size < WORTH_A_LOOK || desk.now.since(Time::from_millis(last)) < A_DAY {
+    if size < WORTH_A_LOOK || tx.now.since(Time::from_millis(last)) < A_DAY {
         return Ok(false);
     }
-    forget(desk, age)?;
+    forget(tx, age)?;
     let sql = "INSERT OR REPLACE INTO notes (name, value) VALUES ('compacted', ?1)";
-    desk.run(sql, values![desk.now.as_millis()])?;
+    tx.run(sql, values![tx.now.as_millis()])?;
     Ok(true)
 }
 

@@ -12,12 +12,12 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use effects_core::count_of;
 use effects_core::journal::JournalError;
 
-use crate::counter::Counter;
 use crate::database::{DatabaseError, Fields, SqlValue, values};
-use crate::desk::{Fail, Transaction};
 use crate::journal::SqliteJournal;
-use crate::keeper::{Needs, errand_telling};
 use crate::postgres::PostgresStore;
+use crate::transaction::{Fail, Transaction};
+use crate::writer_handle::WriterHandle;
+use crate::writer_thread::{Needs, errand_telling};
 
 /// What was copied, and found again in the copy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -57,8 +57,8 @@ impl SqliteJournal {
         // Ids that are beside the journal belong into the copy.
         self.store.counter.take_spilled()?;
         let (source, url) = (Arc::clone(&self.store.counter), target.url().to_owned());
-        target.store.counter.ask(Needs::Safety, move |desk| {
-            copy(desk, &source).map_err(|fail| match fail {
+        target.store.counter.ask(Needs::Safety, move |tx| {
+            copy(tx, &source).map_err(|fail| match fail {
                 Fail::Known(JournalError::NotCopied { reason, .. }) => {
                     JournalError::NotCopied { target: url.clone().into(), reason }.into()
                 }
@@ -68,9 +68,9 @@ impl SqliteJournal {
     }
 }
 
-fn copy(desk: &Transaction<'_>, source: &Arc<Counter>) -> Result<Copied, Fail> {
+fn copy(tx: &Transaction<'_>, source: &Arc<WriterHandle>) -> Result<Copied, Fail> {
     let there = "SELECT (SELECT count(*) FROM rows) + (SELECT count(*) FROM scopes)";
-    if desk.database.get(there, values![])?.get::<u64>(0)? > 0 {
+    if tx.database.get(there, values![])?.get::<u64>(0)? > 0 {
         return Err(refuse("it has rows already, and a copy is made into an empty journal alone"));
     }
     let read = read(source)?;
@@ -80,13 +80,13 @@ fn copy(desk: &Transaction<'_>, source: &Arc<Counter>) -> Result<Copied, Fail> {
     for message in read {
         match message {
             Read::Row(table, row) => {
-                desk.run(&insert[table], &row.0)?;
+                tx.run(&insert[table], &row.0)?;
                 counts[table] += 1;
                 sums[table] = hash(&row).wrapping_add(sums[table]);
             }
             Read::Over(Ok(id)) => {
-                desk.run("UPDATE journal SET id = ?1", values![id])?;
-                check(desk, counts, sums)?;
+                tx.run("UPDATE journal SET id = ?1", values![id])?;
+                check(tx, counts, sums)?;
                 let [rows, tasks, pictures, ..] = counts;
                 return Ok(Copied { rows, tasks, pictures });
             }
@@ -105,19 +105,19 @@ enum Read {
 }
 
 /// Reads the file as it is at one moment.
-fn read(source: &Counter) -> Result<Receiver<Read>, JournalError> {
+fn read(source: &WriterHandle) -> Result<Receiver<Read>, JournalError> {
     let (sender, receiver) = sync_channel(1_000);
     let (rows, over) = (sender.clone(), sender);
-    let act = move |desk: &Transaction<'_>| {
-        if !desk.is_alone()? {
+    let act = move |tx: &Transaction<'_>| {
+        if !tx.is_alone()? {
             return Err(refuse("another process uses the file: let it end first"));
         }
         for (number, table) in TABLES.iter().enumerate() {
-            desk.database.each(&table.select(), values![], &mut |row| {
+            tx.database.each(&table.select(), values![], &mut |row| {
                 rows.send(Read::Row(number, row)).map_err(DatabaseError::new)
             })?;
         }
-        Ok(desk.database.get("SELECT id FROM journal", values![])?.get(0)?)
+        Ok(tx.database.get("SELECT id FROM journal", values![])?.get(0)?)
     };
     // Where no one reads it any more, the other side has said why.
     let tell = move |read| drop(over.send(Read::Over(read)));
@@ -127,13 +127,13 @@ fn read(source: &Counter) -> Result<Receiver<Read>, JournalError> {
 
 /// Whether the database has what was read of the file; and lets it number what comes next.
 fn check(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     counts: [u64; TABLES.len()],
     sums: [u64; TABLES.len()],
 ) -> Result<(), Fail> {
     for (number, table) in TABLES.iter().enumerate() {
         let (mut count, mut sum) = (0_u64, 0_u64);
-        desk.database.each(&table.select(), values![], &mut |row| {
+        tx.database.each(&table.select(), values![], &mut |row| {
             (count, sum) = (count + 1, hash(&row).wrapping_add(sum));
             Ok(())
         })?;
@@ -150,7 +150,7 @@ fn check(
                 "SELECT setval(pg_get_serial_sequence('effects.{name}', 'number'), \
                  coalesce(max(number), 1), max(number) IS NOT NULL) FROM {name}"
             );
-            desk.database.get(&sql, values![])?;
+            tx.database.get(&sql, values![])?;
         }
     }
     Ok(())

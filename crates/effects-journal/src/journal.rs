@@ -1,5 +1,5 @@
 //! [`SqliteJournal`]: a journal in an SQLite file; [`JournalBuilder`] opens one with other settings.
-//! Opening one starts the writer thread (`keeper.rs`). The command and the Python package use it as
+//! Opening one starts the writer thread (`writer_thread.rs`). The command and the Python package use it as
 //! their `JournalStore`.
 
 use std::fmt;
@@ -12,13 +12,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use effects_core::Time;
 use effects_core::journal::JournalError;
 
-use crate::counter::Counter;
-use crate::desk::{Owner, Transaction};
-use crate::door::Door;
-use crate::keeper::{Counters, Keeper, Needs, Stats};
+use crate::fork::Door;
 use crate::process::Process;
 use crate::spill::Spill;
 use crate::store::{Store, journal_store};
+use crate::transaction::{Owner, Transaction};
+use crate::writer_handle::WriterHandle;
+use crate::writer_thread::{Counters, Needs, Stats, WriterThread};
 use crate::{compact, file};
 
 /// A journal in a file of SQLite's. The crate's front page says what it promises.
@@ -106,7 +106,7 @@ impl SqliteJournal {
     ///
     /// [`JournalError::Unwritable`].
     pub fn compact(&self, age: Duration) -> Result<(), JournalError> {
-        self.store.counter.ask(Needs::Writing, move |desk| compact::forget(desk, age))?;
+        self.store.counter.ask(Needs::Writing, move |tx| compact::forget(tx, age))?;
         self.store.counter.shrink().map(drop)
     }
 }
@@ -157,7 +157,7 @@ impl JournalBuilder {
             None => None,
         };
         let (spill, id) = (Arc::new(Spill::beside(whole.as_deref())), owner.id);
-        let mut keeper = Keeper {
+        let mut writer = WriterThread {
             database,
             file: whole.as_deref().and_then(file::FileNumber::of),
             path: whole,
@@ -172,21 +172,21 @@ impl JournalBuilder {
             company: false,
             synced: false,
         };
-        keeper.enter().map_err(|error| unwritable(&error))?;
+        writer.enter().map_err(|error| unwritable(&error))?;
         // Task ids that the database still refuses stay in the spill file; the next renewal tries again.
-        let _ = keeper.take_spilled(file::PATIENCE);
+        let _ = writer.take_spilled(file::PATIENCE);
         let (sender, errands) = channel();
         let here = Arc::new(());
         let there = Arc::downgrade(&here);
         let thread = thread::Builder::new()
             .name("effects-journal".to_owned())
             .spawn(move || {
-                keeper.work(&errands);
+                writer.work(&errands);
                 drop(here);
             })
             .map_err(|error| unwritable(&error))?;
-        let counter = Arc::new(Counter::new(sender, thread, there, spill, id));
-        let forget = |desk: &Transaction<'_>| compact::forget_when_due(desk, A_MONTH);
+        let counter = Arc::new(WriterHandle::new(sender, thread, there, spill, id));
+        let forget = |tx: &Transaction<'_>| compact::forget_when_due(tx, A_MONTH);
         if counter.ask(Needs::Writing, forget)? {
             // Another process may hold the file; the next day's opening tries again.
             let _ = counter.shrink();

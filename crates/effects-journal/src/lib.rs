@@ -48,42 +48,42 @@
 //! ```
 
 mod backup;
-mod books;
 mod budget;
 mod compact;
 #[cfg(feature = "postgres")]
 mod copy;
-mod counter;
 mod database;
 mod database_url;
-mod desk;
-mod door;
 mod file;
+mod fork;
 mod journal;
-mod keeper;
-mod line;
 mod living;
+mod oneshot;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod process;
-mod promise;
 mod prune;
+mod queries;
 mod random;
 mod reservation;
 mod row;
+mod row_line;
 mod rows;
 mod schema;
 mod spill;
 mod sqlite;
-mod steps;
 mod store;
+mod transaction;
+mod transitions;
+mod writer_handle;
+mod writer_thread;
 
 #[cfg(feature = "postgres")]
 pub use copy::Copied;
 pub use database_url::{is_database_url, without_password};
-pub use door::{Door, Shut};
+pub use fork::{Door, Shut};
 pub use journal::{JournalBuilder, SqliteJournal};
-pub use keeper::Stats;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBuilder, PostgresStore};
 pub use process::Process;
+pub use writer_thread::Stats;

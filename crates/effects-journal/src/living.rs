@@ -1,5 +1,5 @@
 //! The owners whose journals are open in this process: [`list`] adds one, [`strike`] takes it off.
-//! `desk.rs` asks [`may_live`] before it takes an owner of this process for gone.
+//! `transaction.rs` asks [`may_live`] before it takes an owner of this process for gone.
 //!
 //! An owner leaves its file when its journal is closed, but a full disk may keep it from doing so.
 //! Its process is there all the same, and would be taken for an owner at work.

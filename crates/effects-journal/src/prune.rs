@@ -7,14 +7,14 @@ use effects_core::journal::JournalError;
 use effects_jobs::Identity;
 
 use crate::budget;
-use crate::counter::Counter;
 use crate::database::values;
-use crate::desk::{Fail, Transaction};
 use crate::journal::SqliteJournal;
-use crate::keeper::Needs;
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresStore;
 use crate::rows::decimal;
+use crate::transaction::{Fail, Transaction};
+use crate::writer_handle::WriterHandle;
+use crate::writer_thread::Needs;
 
 impl SqliteJournal {
     /// Forgets every row that ended at least `age` ago, with its tasks and pictures; how many rows.
@@ -50,19 +50,19 @@ impl PostgresStore {
     }
 }
 
-fn prune(counter: &Counter, age: Duration) -> Result<u64, JournalError> {
+fn prune(counter: &WriterHandle, age: Duration) -> Result<u64, JournalError> {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     // What began later is looked at by no step: in a large journal that is most of it.
-    let until = move |desk: &Transaction<'_>| {
-        let before = desk.now.as_millis().saturating_sub(age);
+    let until = move |tx: &Transaction<'_>| {
+        let before = tx.now.as_millis().saturating_sub(age);
         // Not `max(number)`, for which Postgres would walk back over all rows that began later.
         let sql = "SELECT max(number + 0) FROM rows WHERE begun <= ?1";
-        Ok(desk.database.get(sql, values![before])?.get::<Option<u64>>(0)?)
+        Ok(tx.database.get(sql, values![before])?.get::<Option<u64>>(0)?)
     };
     let Some(until) = counter.ask(Needs::Reading, until)? else { return Ok(0) };
     let (mut after, mut pruned) = (0, 0);
     loop {
-        match counter.ask(Needs::Safety, move |desk| step(desk, age, (after, until)))? {
+        match counter.ask(Needs::Safety, move |tx| step(tx, age, (after, until)))? {
             None => return Ok(pruned),
             Some((last, rows)) => (after, pruned) = (last, pruned + rows),
         }
@@ -72,17 +72,17 @@ fn prune(counter: &Counter, age: Duration) -> Result<u64, JournalError> {
 /// Forgets some of the rows after one number, up to another: the last of them, and how many; nothing if
 /// none is left.
 fn step(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     age: u64,
     (after, until): (u64, u64),
 ) -> Result<Option<(u64, u64)>, Fail> {
-    let before = desk.now.as_millis().saturating_sub(age);
+    let before = tx.now.as_millis().saturating_sub(age);
     let sql = format!(
         "SELECT max(number) FROM (SELECT number FROM rows r
          WHERE {ENDED} AND r.number > ?2 AND r.number <= ?3
          ORDER BY r.number LIMIT {ROWS_AT_ONCE}) AS page"
     );
-    let last: Option<u64> = desk.database.get(&sql, values![before, after, until])?.get(0)?;
+    let last: Option<u64> = tx.database.get(&sql, values![before, after, until])?.get(0)?;
     let Some(last) = last else { return Ok(None) };
     let these = format!("FROM rows r WHERE {ENDED} AND r.number > ?2 AND r.number <= ?3");
     let tasks = format!("SELECT number FROM tasks WHERE row IN (SELECT r.number {these})");
@@ -91,11 +91,11 @@ fn step(
         "SELECT r.identity, (SELECT string_agg(cost, ' ') FROM tasks WHERE row = r.number) {these}
          AND EXISTS (SELECT 1 FROM scope_rows s WHERE s.identity = r.identity)"
     );
-    for row in desk.database.query(&costs, values![before, after, last])? {
+    for row in tx.database.query(&costs, values![before, after, last])? {
         let (identity, costs): ([u8; 32], Option<String>) = (row.get(0)?, row.get(1)?);
         let costs = costs.unwrap_or_default();
         let paid = costs.split_whitespace().map(decimal).sum::<Result<_, _>>()?;
-        budget::note_forgotten(desk, &Identity::from_bytes(identity), paid)?;
+        budget::note_forgotten(tx, &Identity::from_bytes(identity), paid)?;
     }
     // The rows last: by them the others are found.
     let mut rows = 0;
@@ -104,7 +104,7 @@ fn step(
         format!("DELETE FROM tasks WHERE row IN (SELECT r.number {these})"),
         format!("DELETE FROM rows WHERE number IN (SELECT r.number {these})"),
     ] {
-        rows = desk.run(&delete, values![before, after, last])?;
+        rows = tx.run(&delete, values![before, after, last])?;
     }
     Ok(Some((last, rows as u64)))
 }

@@ -4,18 +4,18 @@
 use rust_decimal::Decimal;
 
 use crate::database::values;
-use crate::desk::{Fail, Transaction};
+use crate::transaction::{Fail, Transaction};
 
 /// Keeps a row's reservation true after a step: one task for each attempt of unknown outcome, for
 /// each task without an end, and for a released row that its run may submit again.
-pub(crate) fn note_reservation(desk: &Transaction<'_>, number: u64) -> Result<(), Fail> {
-    reserve(desk, number, None)
+pub(crate) fn note_reservation(tx: &Transaction<'_>, number: u64) -> Result<(), Fail> {
+    reserve(tx, number, None)
 }
 
 /// Keeps a row's reservation true, like [`note_reservation`], at this price for each task if one is
 /// given, in USD.
 pub(crate) fn reserve(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     number: u64,
     price: Option<Decimal>,
 ) -> Result<(), Fail> {
@@ -24,6 +24,6 @@ pub(crate) fn reserve(
                 + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL),
             CASE WHEN state = 'released' AND owner IS NOT NULL THEN 1 ELSE 0 END)
         WHERE number = ?1";
-    desk.later(sql, values![number, price.map(|price| price.to_string())])?;
+    tx.later(sql, values![number, price.map(|price| price.to_string())])?;
     Ok(())
 }

@@ -9,18 +9,18 @@ use async_trait::async_trait;
 use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
 use effects_jobs::{Budget, RowJournal, SavedContent};
 
-use crate::counter::Counter;
-use crate::desk::Transaction;
-use crate::keeper::{Needs, errand_telling};
-use crate::line::RowHold;
-use crate::promise::{Promise, promise};
+use crate::oneshot::{Promise, promise};
+use crate::row_line::RowHold;
 use crate::spill::{Spill, Spilled};
-use crate::steps::{self, EntryResult};
+use crate::transaction::Transaction;
+use crate::transitions::{self, EntryResult};
+use crate::writer_handle::WriterHandle;
+use crate::writer_thread::{Needs, errand_telling};
 
 /// A row in hand.
 #[derive(Debug)]
 pub(crate) struct RowLease {
-    counter: Arc<Counter>,
+    counter: Arc<WriterHandle>,
     claim: Arc<RowHold>,
     standing: Arc<Mutex<Hand>>,
     /// Whether there may be something to let go of.
@@ -38,7 +38,7 @@ struct Hand {
 }
 
 impl RowLease {
-    pub(crate) fn new(counter: Arc<Counter>, claim: RowHold, holds: bool) -> Self {
+    pub(crate) fn new(counter: Arc<WriterHandle>, claim: RowHold, holds: bool) -> Self {
         let holds = AtomicBool::new(holds);
         Self { counter, claim: Arc::new(claim), standing: Arc::default(), holds }
     }
@@ -57,8 +57,8 @@ impl RowLease {
         // Kept in case the write fails, or its caller is gone before the answer.
         self.hand().unwritten = Some(kept);
         let budgets = self.hand().budgets.clone();
-        let act = move |desk: &Transaction<'_>| {
-            let written = steps::write(desk, &claim, &budgets, &entry)?;
+        let act = move |tx: &Transaction<'_>| {
+            let written = transitions::write(tx, &claim, &budgets, &entry)?;
             // Should the commit fail now, the row was not lost by it.
             if let Err(JournalError::Taken { .. }) = written {
                 standing.lock().unwrap_or_else(PoisonError::into_inner).taken = true;
@@ -181,15 +181,15 @@ impl RowJournal for RowLease {
         let (claim, end) = (Arc::clone(&self.claim), end.clone());
         // What the run itself could not write is money's; an end can be found out again.
         let needs = if unwritten.is_some() { Needs::Safety } else { Needs::Writing };
-        self.counter.queue(needs, move |desk| {
+        self.counter.queue(needs, move |tx| {
             match &unwritten {
                 Some(Entry { fact: Fact::Intent { request_id, .. }, .. }) => {
-                    steps::withdraw(desk, &claim, request_id)?;
+                    transitions::withdraw(tx, &claim, request_id)?;
                 }
-                Some(entry) => drop(steps::write(desk, &claim, &[], entry)?),
+                Some(entry) => drop(transitions::write(tx, &claim, &[], entry)?),
                 None => {}
             }
-            steps::settle(desk, &claim, &end)
+            transitions::settle(tx, &claim, &end)
         })?;
         self.holds.store(false, Ordering::SeqCst);
         Ok(())
@@ -203,7 +203,7 @@ impl RowJournal for RowLease {
     ) -> Result<(), JournalError> {
         let (claim, path) = (Arc::clone(&self.claim), path.to_owned());
         let place = u32::try_from(index).unwrap_or(u32::MAX);
-        let land = move |desk: &Transaction<'_>| steps::land(desk, &claim, place, &path, content);
+        let land = move |tx: &Transaction<'_>| transitions::land(tx, &claim, place, &path, content);
         self.counter.queue(Needs::Writing, land)
     }
 

@@ -1,5 +1,5 @@
 //! Reads rows from the database: [`find`] and [`get`] give a [`Record`], with all that is known of the
-//! row. `Store`, `steps.rs` and `books.rs` read through them or through [`Columns`].
+//! row. `Store`, `transitions.rs` and `queries.rs` read through them or through [`Columns`].
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use effects_jobs::{
 use rust_decimal::Decimal;
 
 use crate::database::{DatabaseError, Fields, SqlValue, values};
-use crate::desk::{Fail, Transaction};
+use crate::transaction::{Fail, Transaction};
 
 /// A row with all there is to know of it; whether it is free to be taken is in its record's holder.
-pub(crate) fn find(desk: &Transaction<'_>, name: &RowName) -> Result<Option<Record>, Fail> {
+pub(crate) fn find(tx: &Transaction<'_>, name: &RowName) -> Result<Option<Record>, Fail> {
     let read = |condition: &str, values: &[SqlValue<'_>]| -> Result<Option<Record>, Fail> {
-        let found = desk.database.find(&format!("{SELECT} WHERE {condition}"), values)?;
-        found.map(|row| Columns::read(&row)?.record(desk, None)).transpose()
+        let found = tx.database.find(&format!("{SELECT} WHERE {condition}"), values)?;
+        found.map(|row| Columns::read(&row)?.record(tx, None)).transpose()
     };
     match name {
         RowName::Number(number) => read("r.number = ?1", values![number.0]),
@@ -38,8 +38,8 @@ pub(crate) fn find(desk: &Transaction<'_>, name: &RowName) -> Result<Option<Reco
 }
 
 /// The row with this number.
-pub(crate) fn get(desk: &Transaction<'_>, number: RowNumber) -> Result<Record, Fail> {
-    let found = find(desk, &RowName::Number(number))?;
+pub(crate) fn get(tx: &Transaction<'_>, number: RowNumber) -> Result<Record, Fail> {
+    let found = find(tx, &RowName::Number(number))?;
     found.ok_or(Fail::Known(JournalError::NoSuchRow(number)))
 }
 
@@ -48,7 +48,7 @@ pub(crate) type PicturesByTask = HashMap<i64, Vec<PictureRecord>>;
 
 /// The pictures of the current tasks of the rows that a condition on `rows r` names.
 pub(crate) fn pictures_of(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     condition: &str,
     values: &[SqlValue<'_>],
 ) -> Result<PicturesByTask, Fail> {
@@ -57,7 +57,7 @@ pub(crate) fn pictures_of(
          WHERE {condition} ORDER BY p.task, p.place"
     );
     let mut pictures = PicturesByTask::new();
-    desk.database.each(&sql, values, &mut |row| {
+    tx.database.each(&sql, values, &mut |row| {
         pictures.entry(row.get(5)?).or_default().push(read_picture(&row)?);
         Ok(())
     })?;
@@ -146,15 +146,15 @@ impl Columns {
     /// The record; `pictures` are those of its page, if they are read already.
     pub(crate) fn record(
         self,
-        desk: &Transaction<'_>,
+        tx: &Transaction<'_>,
         pictures: Option<&PicturesByTask>,
     ) -> Result<Record, Fail> {
         let held = matches!(self.state.as_str(), "intent" | "created" | "released");
-        let holder = if held { desk.holder(self.owner)? } else { None };
-        let standing = self.standing(desk, holder.is_some(), pictures)?;
+        let holder = if held { tx.holder(self.owner)? } else { None };
+        let standing = self.standing(tx, holder.is_some(), pictures)?;
         let failed_order = self.failed_order.as_ref().map(TaskColumns::failed).transpose()?;
         let paid_picture = self.paid_picture.as_ref();
-        let paid_picture = paid_picture.map(|task| task.completed(desk, None)).transpose()?;
+        let paid_picture = paid_picture.map(|task| task.completed(tx, None)).transpose()?;
         let costs = self.costs.as_deref().unwrap_or_default().split_whitespace();
         let paid = costs.map(decimal).sum::<Result<_, _>>()?;
         let template = self.template.parse().or_else(|_| Template::unlisted(&self.template));
@@ -188,7 +188,7 @@ impl Columns {
     /// Where the row stands. An intent whose owner is gone is doubtful from the first look on.
     fn standing(
         &self,
-        desk: &Transaction<'_>,
+        tx: &Transaction<'_>,
         held: bool,
         pictures: Option<&PicturesByTask>,
     ) -> Result<Standing, Fail> {
@@ -205,7 +205,7 @@ impl Columns {
                 trouble: reason(),
             },
             "created" => task()?.created()?,
-            "completed" => task()?.completed(desk, pictures)?,
+            "completed" => task()?.completed(tx, pictures)?,
             "failed" => task()?.failed()?,
             _ => Standing::Released { reason: reason() },
         })
@@ -234,14 +234,14 @@ impl TaskColumns {
 
     fn completed(
         &self,
-        desk: &Transaction<'_>,
+        tx: &Transaction<'_>,
         pictures: Option<&PicturesByTask>,
     ) -> Result<Standing, Fail> {
         let pictures = match pictures {
             Some(known) => known.get(&self.number).cloned().unwrap_or_default(),
             None => {
                 let sql = format!("SELECT {PICTURE} FROM pictures WHERE task = ?1 ORDER BY place");
-                let pictures = desk.database.query(&sql, values![self.number])?;
+                let pictures = tx.database.query(&sql, values![self.number])?;
                 pictures.iter().map(read_picture).collect::<Result<_, _>>()?
             }
         };

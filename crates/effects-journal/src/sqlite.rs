@@ -1,5 +1,5 @@
 //! Implements [`Database`] for [`Connection`], a connection to SQLite. The writer thread in
-//! `keeper.rs` reads and writes a journal's file through it.
+//! `writer_thread.rs` reads and writes a journal's file through it.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};

@@ -12,24 +12,24 @@ use effects_jobs::{
 };
 use rust_decimal::Decimal;
 
-use crate::counter::Counter;
 use crate::database::values;
-use crate::desk::Transaction;
-use crate::keeper::Needs;
-use crate::line::RowHold;
-use crate::line::RowStage;
 use crate::row::RowLease;
-use crate::{books, budget, rows, steps};
+use crate::row_line::RowHold;
+use crate::row_line::RowStage;
+use crate::transaction::Transaction;
+use crate::writer_handle::WriterHandle;
+use crate::writer_thread::Needs;
+use crate::{budget, queries, rows, transitions};
 
 /// The side of a journal that asks: every method hands a request to the thread that has the database.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(crate) counter: Arc<Counter>,
+    pub(crate) counter: Arc<WriterHandle>,
     claims: AtomicI64,
 }
 
 impl Store {
-    pub(crate) fn new(counter: Arc<Counter>) -> Self {
+    pub(crate) fn new(counter: Arc<WriterHandle>) -> Self {
         Self { counter, claims: AtomicI64::new(1) }
     }
 
@@ -43,7 +43,7 @@ impl Store {
     }
 
     fn find(&self, name: RowName) -> Result<Option<Record>, JournalError> {
-        self.counter.ask(Needs::Reading, move |desk| rows::find(desk, &name))
+        self.counter.ask(Needs::Reading, move |tx| rows::find(tx, &name))
     }
 
     /// What a record says there is to do. Another process may be faster than the answer, so a row
@@ -73,7 +73,7 @@ impl Store {
                 }
             }
             let number = record.number;
-            record = self.counter.ask(Needs::Reading, move |desk| rows::get(desk, number))?;
+            record = self.counter.ask(Needs::Reading, move |tx| rows::get(tx, number))?;
         }
     }
 
@@ -84,9 +84,9 @@ impl Store {
         may_be_taken: fn(&Standing) -> bool,
         wanted: &'static str,
     ) -> Result<Arc<dyn RowJournal>, JournalError> {
-        let find = move |desk: &Transaction<'_>| {
-            let record = rows::get(desk, row)?;
-            let task = steps::current_task(desk, &record.row.identity)?;
+        let find = move |tx: &Transaction<'_>| {
+            let record = rows::get(tx, row)?;
+            let task = transitions::current_task(tx, &record.row.identity)?;
             Ok((record, task))
         };
         let (record, task) = self.counter.ask(Needs::Reading, find)?;
@@ -103,7 +103,7 @@ impl Store {
 
     fn take_over(&self, identity: &Identity, claim: i64) -> Result<bool, JournalError> {
         let identity = *identity;
-        self.counter.ask(Needs::Writing, move |desk| steps::take_over(desk, &identity, claim))
+        self.counter.ask(Needs::Writing, move |tx| transitions::take_over(tx, &identity, claim))
     }
 }
 
@@ -115,7 +115,7 @@ impl JournalStore for Store {
         if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&record.row)) {
             // Nothing was made under the key yet: it may be for another picture now.
             let (row, key) = (row.clone(), key.clone());
-            if !self.counter.ask(Needs::Writing, move |desk| steps::replace(desk, &row))? {
+            if !self.counter.ask(Needs::Writing, move |tx| transitions::replace(tx, &row))? {
                 return Err(JournalError::KeyReused { key, row: record.number, differs });
             }
         }
@@ -123,14 +123,14 @@ impl JournalStore for Store {
             && record.row.target.as_ref() != Some(&target)
         {
             let (identity, aim) = (row.identity, target.clone());
-            self.counter.ask(Needs::Writing, move |desk| steps::aim(desk, &identity, &aim))?;
+            self.counter.ask(Needs::Writing, move |tx| transitions::aim(tx, &identity, &aim))?;
             record.row.target = Some(target);
         }
         self.opened(record)
     }
 
     fn take(&self, row: RowNumber) -> Result<Opened, JournalError> {
-        let record = self.counter.ask(Needs::Reading, move |desk| rows::get(desk, row))?;
+        let record = self.counter.ask(Needs::Reading, move |tx| rows::get(tx, row))?;
         match record.standing {
             Standing::Released { .. } => Err(wrong(&record, "one with a task")),
             _ => self.opened(record),
@@ -150,10 +150,10 @@ impl JournalStore for Store {
         let found = found.clone();
         // Not before it has every id there is: a person may know less.
         self.counter.take_spilled()?;
-        self.counter.ask(Needs::Safety, move |desk| {
-            let record = rows::get(desk, row)?;
+        self.counter.ask(Needs::Safety, move |tx| {
+            let record = rows::get(tx, row)?;
             match record.standing {
-                Standing::Doubtful { .. } => steps::resolve(desk, &record.row, row, &found),
+                Standing::Doubtful { .. } => transitions::resolve(tx, &record.row, row, &found),
                 _ => Err(wrong(&record, "doubtful").into()),
             }
         })
@@ -167,7 +167,8 @@ impl JournalStore for Store {
     ) -> Result<bool, JournalError> {
         let (row, standing) = (row.clone(), standing.clone());
         // Not synced by itself: the caller can tell of it once more, and the next flush makes sure.
-        self.counter.ask(Needs::Writing, move |desk| steps::import(desk, &row, &standing, earlier))
+        self.counter
+            .ask(Needs::Writing, move |tx| transitions::import(tx, &row, &standing, earlier))
     }
 
     fn import_order(
@@ -177,12 +178,13 @@ impl JournalStore for Store {
         order: &Standing,
     ) -> Result<bool, JournalError> {
         let (row, paid, order) = (*row, paid.clone(), order.clone());
-        self.counter.ask(Needs::Writing, move |desk| steps::import_order(desk, &row, &paid, &order))
+        self.counter
+            .ask(Needs::Writing, move |tx| transitions::import_order(tx, &row, &paid, &order))
     }
 
     fn id(&self) -> Result<Option<String>, JournalError> {
-        self.counter.ask(Needs::Reading, |desk| {
-            let found = desk.database.find("SELECT id FROM journal", values![])?;
+        self.counter.ask(Needs::Reading, |tx| {
+            let found = tx.database.find("SELECT id FROM journal", values![])?;
             Ok(found.map(|row| row.get(0)).transpose()?)
         })
     }
@@ -193,43 +195,43 @@ impl JournalStore for Store {
 
     fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError> {
         let filter = filter.clone();
-        self.counter.ask(Needs::Reading, move |desk| books::list(desk, &filter))
+        self.counter.ask(Needs::Reading, move |tx| queries::list(tx, &filter))
     }
 
     fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError> {
         let origin = origin.cloned();
-        self.counter.ask(Needs::Reading, move |desk| books::spend(desk, by, origin.as_ref()))
+        self.counter.ask(Needs::Reading, move |tx| queries::spend(tx, by, origin.as_ref()))
     }
 
     fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
         let name = name.map(str::to_owned);
-        self.counter.ask(Needs::Writing, move |desk| budget::open_scope(desk, name.as_deref()))
+        self.counter.ask(Needs::Writing, move |tx| budget::open_scope(tx, name.as_deref()))
     }
 
     fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError> {
         let rows = rows.to_vec();
-        self.counter.ask(Needs::Writing, move |desk| {
-            rows.iter().try_for_each(|row| budget::add_to_scope(desk, scope, row))
+        self.counter.ask(Needs::Writing, move |tx| {
+            rows.iter().try_for_each(|row| budget::add_to_scope(tx, scope, row))
         })
     }
 
     fn find_scope(&self, name: &str) -> Result<Option<ScopeNumber>, JournalError> {
         let name = name.to_owned();
-        self.counter.ask(Needs::Reading, move |desk| budget::find_scope(desk, &name))
+        self.counter.ask(Needs::Reading, move |tx| budget::find_scope(tx, &name))
     }
 
     fn scopes_of(&self, row: &Identity) -> Result<Vec<ScopeMembership>, JournalError> {
         let row = *row;
-        self.counter.ask(Needs::Reading, move |desk| budget::memberships(desk, &row))
+        self.counter.ask(Needs::Reading, move |tx| budget::memberships(tx, &row))
     }
 
     fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
-        self.counter.ask(Needs::Reading, move |desk| budget::scope_state(desk, scope, None))
+        self.counter.ask(Needs::Reading, move |tx| budget::scope_state(tx, scope, None))
     }
 
     fn flush(&self) -> Result<(), JournalError> {
         // Synced, so that everything before it is.
-        self.counter.ask(Needs::Safety, |desk| Ok(desk.renew_lease()?))?;
+        self.counter.ask(Needs::Safety, |tx| Ok(tx.renew_lease()?))?;
         self.counter.lost()
     }
 }

@@ -1,5 +1,5 @@
 //! [`Waiter`]: a callback that is told of a run in place of a future. `Subscription` has one, and the
-//! Python package's `single.rs` passes its own to [`Client::begin`](crate::Client::begin). [`WaitedFor`]
+//! Python package's `run_operation.rs` passes its own to [`Client::begin`](crate::Client::begin). [`WaitedFor`]
 //! is what the driver keeps of such a run.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! [`Asked`]: what a row asks for, by which the batch knows it again where its photo is not read, or where an
-//! earlier run's line does not name it. `Results` merges lines by it; `survey.rs`, `other_journal.rs` and
+//! earlier run's line does not name it. `Results` merges lines by it; `preflight.rs`, `other_journal.rs` and
 //! `running_mark.rs` find rows by it in the folder's manifest.
 
 use std::collections::{HashMap, HashSet};

@@ -8,12 +8,12 @@ use effects_client::OutageNews;
 use effects_core::ErrorKind;
 use effects_core::journal::RowNumber;
 
-use super::books::{MOST_SAID, NEXT_SAID};
-use super::live::Live;
 use super::manifest::Manifest;
+use super::progress_line::ProgressLine;
 use super::report::RowReport;
+use super::reporter::{MOST_SAID, NEXT_SAID};
 use super::session::{BatchWake, Started};
-use super::tally::Tally;
+use super::summary::BatchSummary;
 use crate::failure::Failure;
 
 /// What the attending thread hears of a row.
@@ -26,7 +26,7 @@ pub(crate) enum RowNews<'a> {
 
 /// What the attending thread came back with.
 pub(crate) struct Attended {
-    pub(crate) tally: Tally,
+    pub(crate) tally: BatchSummary,
     /// A signal interrupted it.
     pub(crate) interrupted: bool,
     /// Submissions were on their way when it was left.
@@ -62,9 +62,9 @@ pub(crate) fn attend(
     Started { session, handle, .. }: &Started,
     most_wait: Duration,
     woken: &Receiver<BatchWake>,
-    live: &Live,
+    live: &ProgressLine,
     rows: RowCount<'_>,
-    mut tally: Tally,
+    mut tally: BatchSummary,
     mut hear: impl FnMut(RowNews<'_>) -> Result<(), Failure>,
 ) -> Attended {
     let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
@@ -168,7 +168,13 @@ pub(crate) fn attend(
 }
 
 /// Something ends the batch that is no row's: it is told once.
-fn fail(tally: &mut Tally, trouble: &mut Option<String>, live: &Live, code: u8, why: String) {
+fn fail(
+    tally: &mut BatchSummary,
+    trouble: &mut Option<String>,
+    live: &ProgressLine,
+    code: u8,
+    why: String,
+) {
     tally.note(code);
     if trouble.is_none() {
         live.urge(&format!("error: {why}"));

@@ -10,8 +10,8 @@ use effects_jobs::{Budget, Found, Identity, JournalStore, ScopeState};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
-use super::live::Live;
 use super::options::Batch;
+use super::progress_line::ProgressLine;
 use crate::failure::Failure;
 use crate::journal;
 use crate::order_budget;
@@ -25,7 +25,7 @@ impl Batch<'_> {
         store: Option<Arc<dyn JournalStore>>,
         rows: &[Identity],
         created: &[RowNumber],
-        live: &Live,
+        live: &ProgressLine,
     ) -> Result<Option<Ledger>, Failure> {
         let failed = |error: JournalError| journal::failure(&error);
         let Some(ledger) = store.map(Ledger::new) else { return Ok(None) };
@@ -88,7 +88,7 @@ fn find_price(
     client: &Client,
     ledger: &Ledger,
     created: &[RowNumber],
-    live: &Live,
+    live: &ProgressLine,
 ) -> Result<(), Failure> {
     for row in created {
         live.doing("waiting for a task of an earlier run, to know what one costs");

@@ -1,5 +1,5 @@
 //! [`CountedRows`]: makes the row of a journal of a wanted row, told from the equal rows before it by their count.
-//! `survey.rs`, `Batch::run` and the others that go through a manifest have one each.
+//! `preflight.rs`, `Batch::run` and the others that go through a manifest have one each.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -10,7 +10,6 @@
 
 mod asked;
 mod attend;
-mod books;
 mod budget;
 mod counted;
 mod durations;
@@ -18,7 +17,6 @@ mod earlier_line;
 mod folder_rows;
 mod hooks;
 mod known_photos;
-mod live;
 mod manifest;
 mod manifest_line;
 mod names;
@@ -28,17 +26,19 @@ mod other_scope;
 mod paid_picture;
 mod placement;
 mod plan;
+mod preflight;
+mod progress_line;
 mod report;
 mod report_csv;
 mod report_page;
+mod reporter;
 mod reports;
 mod results;
 mod rows;
 mod running_mark;
 mod session;
 mod sheet;
-mod survey;
-mod tally;
+mod summary;
 mod watch;
 mod watcher;
 mod work;
@@ -47,23 +47,23 @@ pub(crate) use attend::{RowCount, RowNews, attend};
 pub(crate) use earlier_line::remembered_photos;
 pub(crate) use earlier_line::{EarlierLine, ManifestText, earlier_lines};
 pub(crate) use folder_rows::FolderRows;
-pub(crate) use live::{Live, PROGRESS_EVERY};
 pub(crate) use manifest::Manifest;
 pub(crate) use names::{NameTemplate, RESULTS};
 pub(crate) use options::{Batch, BatchOptions, ManifestOptions};
 pub(crate) use paid_picture::PaidPicture;
+pub(crate) use progress_line::{PROGRESS_EVERY, ProgressLine};
 pub(crate) use report::{RowReport, RowStatus, kept_after_failed_order};
 pub(crate) use report_csv::CSV;
 pub(crate) use report_page::PAGE;
 pub(crate) use rows::{Common, RowLabel, decode};
 pub(crate) use session::{BatchWake, Session};
-pub(crate) use tally::Tally;
+pub(crate) use summary::BatchSummary;
 
 use crate::schemas::Objects;
 
 /// Adds the schemas of what a batch prints.
 pub(crate) fn schemas(objects: &mut Objects) {
     objects.add::<report::RowObject<'_>>("effects.row.v1");
-    objects.add::<books::BatchObject<'_>>("effects.batch.v1");
+    objects.add::<reporter::BatchObject<'_>>("effects.batch.v1");
     objects.add::<plan::PlanObject<'_>>("effects.plan.v1");
 }

@@ -1,5 +1,5 @@
 //! [`all_there`]: the pictures of a completed row, if all of them are still where they were saved.
-//! `survey.rs` and `books.rs` ask it of the journal's rows.
+//! `preflight.rs` and `reporter.rs` ask it of the journal's rows.
 
 use std::path::PathBuf;
 

@@ -9,12 +9,12 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::live::span;
 use super::options::Batch;
+use super::preflight::{Question, Standings, duplicates_told, survey};
+use super::progress_line::span;
 use super::report::RowReport;
 use super::rows::Common;
 use super::running_mark::JournalInUse;
-use super::survey::{Question, Standings, duplicates_told, survey};
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal;

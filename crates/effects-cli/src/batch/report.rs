@@ -1,5 +1,5 @@
 //! [`RowReport`]: what became of a row: its [`RowStatus`], task, cost and files, or its error. `Session` makes
-//! one of each job's result; `Books` prints it and writes it into the folder's manifest.
+//! one of each job's result; `Reporter` prints it and writes it into the folder's manifest.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! [`CsvReport`]: `--report-csv`, what became of each row as a table for a spreadsheet. `Books` writes it
+//! [`CsvReport`]: `--report-csv`, what became of each row as a table for a spreadsheet. `Reporter` writes it
 //! at the end of a batch.
 
 use std::path::{Path, PathBuf};

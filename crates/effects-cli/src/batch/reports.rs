@@ -1,5 +1,5 @@
 //! [`Reports`]: the files of `--report-csv` and `--report`. `Results` adds each row as it writes the folder's
-//! manifest, and `Books` puts them in their places.
+//! manifest, and `Reporter` puts them in their places.
 
 use std::path::PathBuf;
 

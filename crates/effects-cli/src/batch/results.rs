@@ -1,6 +1,6 @@
 //! [`Results`]: writes `manifest.jsonl` in the folder of `--out`: lines as rows end, and at the end the
 //! whole file anew, a line for each row in the manifest's order and then those lines of earlier runs that
-//! stay. `Books` has one.
+//! stay. `Reporter` has one.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};

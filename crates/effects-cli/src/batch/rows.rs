@@ -1,5 +1,5 @@
 //! [`Checker`]: checks the rows of a manifest, and finds everything that is wrong with each at once,
-//! without a network: a [`Wanted`] row or a [`Bad`] one. `survey.rs` and `Batch::run` use it, and `counted.rs`
+//! without a network: a [`Wanted`] row or a [`Bad`] one. `preflight.rs` and `Batch::run` use it, and `counted.rs`
 //! makes a wanted row's row of the journal.
 
 use std::collections::HashMap;

@@ -14,15 +14,15 @@ use effects_core::{Error, ErrorKind};
 use effects_jobs::{Filter, Identity, JournalStore, RowName, ScopeNumber, Which};
 
 use super::attend::RowCount;
-use super::books::Books;
 use super::counted::CountedRows;
-use super::live::Live;
 use super::manifest::Manifest;
 use super::options::Batch;
+use super::progress_line::ProgressLine;
 use super::report::{RowReport, RowStatus};
+use super::reporter::Reporter;
 use super::rows::{Bad, Checker, Common, RowLabel, Wanted, looking_in};
 use super::session::Beginner;
-use super::tally::Tally;
+use super::summary::BatchSummary;
 use super::watcher::{FolderChange, FolderWatcher};
 use super::work::{PreparedBatch, is_left_out};
 use crate::done::CommandResult;
@@ -40,9 +40,9 @@ impl Batch<'_> {
         gateway: &Gateway,
         settle: Duration,
     ) -> CommandResult {
-        let live = Live::new(self.output, self.options.progress_every);
+        let live = ProgressLine::new(self.output, self.options.progress_every);
         let _mark = self.take_folder(Some(&*store))?;
-        let books = Books::begin(self, Some(Arc::clone(&store)))?;
+        let books = Reporter::begin(self, Some(Arc::clone(&store)))?;
         let (paid_for, created) = self.rows_of_folder(&*store)?;
         let ledger =
             self.ledger(&gateway.client, Some(Arc::clone(&store)), &paid_for, &created, &live)?;
@@ -60,7 +60,7 @@ impl Batch<'_> {
             "watching {} for photos; Ctrl-C ends it",
             self.manifest.folder().display()
         ));
-        let (rows, tally) = (RowCount::Growing(self.manifest), Tally::new());
+        let (rows, tally) = (RowCount::Growing(self.manifest), BatchSummary::new());
         let prepared = PreparedBatch { gateway, ledger, claims, rows, tally, books, live: &live };
         self.carry_out(prepared, move |beginner| photos.run(beginner))
     }

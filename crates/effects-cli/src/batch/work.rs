@@ -1,5 +1,5 @@
 //! `Batch::run`: does a batch from its survey to the last line printed. `commands/batch.rs` calls it; the
-//! parts are in `survey.rs`, `session.rs`, `attend.rs` and `books.rs`. `watch.rs` does a folder that is
+//! parts are in `preflight.rs`, `session.rs`, `attend.rs` and `reporter.rs`. `watch.rs` does a folder that is
 //! watched with [`PreparedBatch`] and `Batch::carry_out`.
 
 use std::collections::HashSet;
@@ -14,19 +14,19 @@ use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
 use super::attend::{Attended, RowCount, RowNews, attend};
-use super::books::Books;
 use super::budget;
 use super::counted::CountedRows;
-use super::live::Live;
 use super::names::{RESULTS, SHEET};
 use super::options::Batch;
+use super::preflight::{Preflight, Question, duplicates_told, survey};
+use super::progress_line::ProgressLine;
 use super::report::{RowReport, RowStatus};
+use super::reporter::Reporter;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, RowLabel, decode, looking_in};
 use super::running_mark::{JournalInUse, RunningMark};
 use super::session::{BatchWake, Beginner, Session};
-use super::survey::{Question, Survey, duplicates_told, survey};
-use super::tally::Tally;
+use super::summary::BatchSummary;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -41,9 +41,9 @@ pub(super) struct PreparedBatch<'a> {
     /// Files that rows want.
     pub(super) claims: Arc<Mutex<Claims>>,
     pub(super) rows: RowCount<'a>,
-    pub(super) tally: Tally,
-    pub(super) books: Books<'a>,
-    pub(super) live: &'a Live,
+    pub(super) tally: BatchSummary,
+    pub(super) books: Reporter<'a>,
+    pub(super) live: &'a ProgressLine,
 }
 
 impl Batch<'_> {
@@ -53,15 +53,15 @@ impl Batch<'_> {
         store: Option<Arc<dyn JournalStore>>,
         open: impl FnOnce() -> Result<Gateway, Failure>,
     ) -> CommandResult {
-        let live = Live::new(self.output, self.options.progress_every);
+        let live = ProgressLine::new(self.output, self.options.progress_every);
         if self.is_strict
             && let Some(done) = self.strictly(store.as_deref(), &live)?
         {
             return Ok(done);
         }
         let _mark = self.take_folder(store.as_deref())?;
-        let mut tally = Tally::new();
-        let mut books = Books::begin(self, store.clone())?;
+        let mut tally = BatchSummary::new();
+        let mut books = Reporter::begin(self, store.clone())?;
         let survey = self.survey(store.as_deref(), &live, |report| {
             tally.add(&report);
             books.note(&report, &live)
@@ -214,7 +214,7 @@ impl Batch<'_> {
     fn strictly(
         &self,
         store: Option<&dyn JournalStore>,
-        live: &Live,
+        live: &ProgressLine,
     ) -> Result<Option<CommandEnd>, Failure> {
         let mut bad = Vec::new();
         live.doing("looking through the manifest");
@@ -245,9 +245,9 @@ impl Batch<'_> {
     fn survey(
         &self,
         store: Option<&dyn JournalStore>,
-        live: &Live,
+        live: &ProgressLine,
         mut tell: impl FnMut(RowReport) -> Result<(), Failure>,
-    ) -> Result<Survey, Failure> {
+    ) -> Result<Preflight, Failure> {
         live.doing("looking through the manifest");
         // What earlier runs spent counts in the budget, so it has to be known before anything is.
         let retry_failed = self.options.retry_failed;

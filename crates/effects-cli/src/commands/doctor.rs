@@ -15,12 +15,12 @@ use crate::doctor::network::{self, Probe};
 use crate::doctor::{self, Check, machine};
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::journal::JournalChoice;
 use crate::output::Output;
 use crate::place::GatewayPlace;
+use crate::submission_tracker::SubmissionStanding;
 use crate::values::{TemplateIdParser, usd};
 
 #[derive(Args)]

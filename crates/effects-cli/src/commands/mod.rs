@@ -32,7 +32,7 @@ use crate::failure::{ErrorObject, Failure};
 use crate::output::{self, Output};
 use crate::pictures::RunObject;
 use crate::schemas::Objects;
-use crate::{help_json, logging, option_use, profile, typed};
+use crate::{help_json, logging, option_use, profile, rerun_line};
 
 /// Adds the schemas of what the commands print.
 fn schemas(objects: &mut Objects) {
@@ -64,7 +64,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Ok(cli) => cli,
         Err(error) => return misread(&error, arguments),
     };
-    typed::remember(arguments);
+    rerun_line::remember(arguments);
     logging::start(global.verbose, global.quiet);
     let output = Output::new(&global);
     if command.uses_profile()

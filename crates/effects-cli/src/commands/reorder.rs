@@ -13,8 +13,8 @@ use effects_core::{Error, ErrorKind, Reference, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, Standing};
 
 use crate::batch::{
-    self, BatchWake, FolderRows, Live, PROGRESS_EVERY, RowCount, RowLabel, RowNews, RowReport,
-    RowStatus, Session, Tally, decode, kept_after_failed_order,
+    self, BatchSummary, BatchWake, FolderRows, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel,
+    RowNews, RowReport, RowStatus, Session, decode, kept_after_failed_order,
 };
 use crate::commands::resume;
 use crate::done::{CommandEnd, CommandResult};
@@ -117,7 +117,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         }
         Ok(())
     })?;
-    let live = Live::new(output, PROGRESS_EVERY);
+    let live = ProgressLine::new(output, PROGRESS_EVERY);
     let hear = |news: RowNews<'_>| {
         let report = match news {
             RowNews::Ended(report) => report,
@@ -137,7 +137,8 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     };
     let most_wait = gateway.client.policy().request_timeout;
     let count = RowCount::Known(count);
-    let attended = batch::attend(&started, most_wait, &woken, &live, count, Tally::new(), hear);
+    let attended =
+        batch::attend(&started, most_wait, &woken, &live, count, BatchSummary::new(), hear);
     // Also of rows that were not come to.
     let noted = rows.iter().try_for_each(|row| folders.note_standing(*row));
     if attended.interrupted {

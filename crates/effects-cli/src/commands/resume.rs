@@ -9,8 +9,8 @@ use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
 use crate::batch::{
-    self, BatchWake, FolderRows, Live, PROGRESS_EVERY, RowCount, RowLabel, RowNews, RowReport,
-    RowStatus, Session, Tally,
+    self, BatchSummary, BatchWake, FolderRows, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel,
+    RowNews, RowReport, RowStatus, Session,
 };
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
@@ -19,8 +19,8 @@ use crate::global::Global;
 use crate::journal::{self, JournalChoice, each};
 use crate::output::Output;
 use crate::place::GatewayPlace;
+use crate::rerun_line::line_to_run_again;
 use crate::signals;
-use crate::typed::line_to_run_again;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -69,7 +69,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         });
         begun.map_err(|failure| Error::new(ErrorKind::Journal, failure.to_string()))
     })?;
-    let live = Live::new(output, PROGRESS_EVERY);
+    let live = ProgressLine::new(output, PROGRESS_EVERY);
     let hear = |news: RowNews<'_>| {
         let RowNews::Ended(report) = news else { return Ok(()) };
         let noted = folders.note(report);
@@ -77,7 +77,8 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     };
     let most_wait = gateway.client.policy().request_timeout;
     let rows = RowCount::Known(rows);
-    let attended = batch::attend(&started, most_wait, &woken, &live, rows, Tally::new(), hear);
+    let attended =
+        batch::attend(&started, most_wait, &woken, &live, rows, BatchSummary::new(), hear);
     if attended.interrupted {
         let line = line_to_run_again();
         output.urge(&format!("interrupted; the tasks go on; wait on with: {line}"));
@@ -93,7 +94,7 @@ fn unfinished(origin: &Origin) -> Filter {
 pub(super) fn hear(
     report: &RowReport,
     line: &str,
-    live: &Live,
+    live: &ProgressLine,
     output: &Output,
 ) -> Result<(), Failure> {
     if report.status != RowStatus::Completed {

@@ -14,7 +14,6 @@ use effects_jobs::JournalStore;
 use crate::attend::{AttendingThread, attend};
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::input_file::InputFile;
@@ -23,6 +22,7 @@ use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
 use crate::place::GatewayPlace;
 use crate::request::{self, ReadyRequest, RequestArguments};
+use crate::submission_tracker::SubmissionStanding;
 use crate::time_options::WaitOptions;
 use crate::values::duration;
 

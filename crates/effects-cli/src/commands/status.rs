@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 use crate::attend::attend;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::output::Output;
 use crate::pictures::PictureObject;
 use crate::place::GatewayPlace;
+use crate::submission_tracker::SubmissionStanding;
 
 #[derive(Args)]
 #[command(after_help = "\

@@ -11,13 +11,13 @@ use utoipa::ToSchema;
 use crate::attend::attend;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
 use crate::place::GatewayPlace;
 use crate::request::{self, RequestArguments};
+use crate::submission_tracker::SubmissionStanding;
 use crate::time_options::DeadlineOption;
 use crate::values::duration;
 

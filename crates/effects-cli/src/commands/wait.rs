@@ -9,7 +9,6 @@ use crate::attend::{AttendingThread, attend};
 use crate::commands::run::Saving;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::flight::SubmissionStanding;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::input_file::InputFile;
@@ -18,6 +17,7 @@ use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
 use crate::place::GatewayPlace;
 use crate::problem::Problems;
+use crate::submission_tracker::SubmissionStanding;
 use crate::time_options::WaitOptions;
 
 #[derive(Args)]

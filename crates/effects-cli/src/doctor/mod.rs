@@ -1,5 +1,5 @@
 //! What `effects doctor` finds out: a [`Check`] for each thing that a paid picture needs, from the settings to
-//! the gateway's answer. `machine.rs` looks at this machine, `network.rs` asks the gateway, and `live.rs` makes
+//! the gateway's answer. `machine.rs` looks at this machine, `network.rs` asks the gateway, and `progress_line.rs` makes
 //! the one real task of `--live`, whose exchanges `facts.rs` holds against the table of what is known of the
 //! service. `commands/doctor.rs` calls them.
 

@@ -21,9 +21,9 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 
 use crate::database::{Database, DatabaseError, Fields, SqlValue};
-use crate::keeper::Needs;
 use crate::postgres::schema;
 use crate::postgres::settings::{DatabaseSettings, words};
+use crate::writer_thread::Needs;
 
 /// A connection, and the statements it has prepared.
 pub(crate) struct PreparedConnection {

@@ -16,16 +16,16 @@ use std::time::{Duration, Instant};
 
 use effects_core::journal::JournalError;
 
-use crate::counter::Counter;
-use crate::desk::Owner;
-use crate::door::Door;
-use crate::keeper::{Counters, Stats};
+use crate::fork::Door;
 use crate::postgres::connection::PreparedConnection;
 use crate::postgres::settings::DatabaseSettings;
 use crate::postgres::writer::Writer;
 use crate::process::Process;
 use crate::spill::Spill;
 use crate::store::{Store, journal_store};
+use crate::transaction::Owner;
+use crate::writer_handle::WriterHandle;
+use crate::writer_thread::{Counters, Stats};
 
 /// A journal in a Postgres database, for any number of processes of any number of machines at once.
 ///
@@ -221,7 +221,7 @@ impl PostgresBuilder {
         let gone = || Err(JournalError::Unwritable("its thread is gone".to_owned()));
         let found = first.recv().unwrap_or_else(|_| gone()).map_err(named)?;
         let Some(spill) = found else { return Ok(None) };
-        let counter = Arc::new(Counter::new(sender, thread, there, spill, number));
+        let counter = Arc::new(WriterHandle::new(sender, thread, there, spill, number));
         Ok(Some(PostgresStore { store: Store::new(counter), counters, shown }))
     }
 }

@@ -12,13 +12,13 @@ use effects_core::Time;
 use effects_core::journal::JournalError;
 
 use crate::database::DatabaseError;
-use crate::desk::{Fail, Owner, Transaction};
 use crate::journal::wall;
-use crate::keeper::{Away, Counters, Needs, RENEWALS_A_LEASE, StoreCommand, WriterMessage};
 use crate::postgres::connection::{Begun, PreparedConnection};
 use crate::postgres::settings::DatabaseSettings;
 use crate::spill::{Spill, Spilled};
-use crate::steps;
+use crate::transaction::{Fail, Owner, Transaction};
+use crate::transitions;
+use crate::writer_thread::{Away, Counters, Needs, RENEWALS_A_LEASE, StoreCommand, WriterMessage};
 
 /// The thread's own.
 pub(crate) struct Writer {
@@ -87,7 +87,7 @@ impl Writer {
 
     /// Joins the owners of this journal.
     pub(crate) fn enter(&mut self) -> Result<(), JournalError> {
-        self.transact(Needs::Safety, &mut |desk, _| desk.bury_owners()).map_err(unwritable)
+        self.transact(Needs::Safety, &mut |tx, _| tx.bury_owners()).map_err(unwritable)
     }
 
     /// Puts the ids into their rows that the spill file holds.
@@ -100,8 +100,8 @@ impl Writer {
     /// Whether each of these has its row now.
     fn store(&mut self, spilled: &[Spilled]) -> Result<Vec<bool>, Fail> {
         let mut stored = Ok(Vec::new());
-        self.transact(Needs::Safety, &mut |desk, _| {
-            stored = spilled.iter().map(|spilled| steps::take_in(desk, spilled)).collect();
+        self.transact(Needs::Safety, &mut |tx, _| {
+            stored = spilled.iter().map(|spilled| transitions::take_in(tx, spilled)).collect();
             match &stored {
                 Err(Fail::Database(error)) => Err(error.clone()),
                 _ => Ok(()),
@@ -123,11 +123,11 @@ impl Writer {
         let mut waits = false;
         let done = loop {
             let mut failing = None;
-            let done = self.transact(needs, &mut |desk, again| {
-                desk.waits.set(waits);
+            let done = self.transact(needs, &mut |tx, again| {
+                tx.waits.set(waits);
                 for (place, errand) in group.iter_mut().enumerate() {
                     let is_over = failed.contains(&place) || again && !errand.is_repeatable();
-                    let ended = if is_over { Ok(()) } else { errand.act(desk) };
+                    let ended = if is_over { Ok(()) } else { errand.act(tx) };
                     match ended {
                         Err(error) if error.passes => return Err(error),
                         Err(_) if needs > Needs::Reading => {
@@ -232,15 +232,15 @@ impl Writer {
             return connection.roll_back();
         }
         let again = committed.is_some();
-        let desk = self.desk(connection, &begun);
+        let tx = self.tx(connection, &begun);
         if needs == Needs::Reading {
-            work(&desk, false)?;
+            work(&tx, false)?;
             return connection.commit("SELECT 1");
         }
         if begun.committed.is_none() {
-            desk.enter()?;
+            tx.enter()?;
         }
-        work(&desk, again)?;
+        work(&tx, again)?;
         let (id, number) = (self.owner.id, self.commits);
         let lease = (begun.now + self.lease).as_millis();
         connection.commit(&format!(
@@ -271,25 +271,25 @@ impl Writer {
         Ok(())
     }
 
-    fn desk<'a>(&'a self, connection: &'a PreparedConnection, begun: &Begun) -> Transaction<'a> {
-        let mut desk = Transaction::new(connection, begun.now, &self.owner, self.lease);
+    fn tx<'a>(&'a self, connection: &'a PreparedConnection, begun: &Begun) -> Transaction<'a> {
+        let mut tx = Transaction::new(connection, begun.now, &self.owner, self.lease);
         // While the server was away no one could renew a lease, nor while only this process could not
         // reach it: others get one more lease to come back.
         let reconnected = self.reconnected.and_then(|at| self.lease.checked_sub(at.elapsed()));
         let mine = reconnected.map_or(Time::default(), |left| begun.now + left);
-        desk.believed_until = mine.max(begun.server_started + self.lease);
-        desk.local = wall();
-        desk.remembered = REMEMBERED;
-        desk
+        tx.believed_until = mine.max(begun.server_started + self.lease);
+        tx.local = wall();
+        tx.remembered = REMEMBERED;
+        tx
     }
 
     /// Lets go of everything and leaves the owners. Where that fails, the lease ends by itself.
     fn close(mut self) {
         self.patience = Duration::ZERO;
         let _ = self.take_spilled();
-        let left = self.transact(Needs::Safety, &mut |desk, _| {
-            desk.let_go_of_all()?;
-            desk.leave()
+        let left = self.transact(Needs::Safety, &mut |tx, _| {
+            tx.let_go_of_all()?;
+            tx.leave()
         });
         if left.is_ok() {
             // It is not there where nothing was spilled; what cannot be taken away stays.

@@ -1,6 +1,6 @@
 //! [`BatchHooks`]: what a batch does besides for each row that ends: it starts a program (`--on-done`, `program.rs`)
 //! and posts to a URL (`--post-to`, `posts.rs` and `webhook.rs`), on threads of their own. No hook holds a row back or ends the
-//! batch; what fails is told and counted. `Books` hands the rows on.
+//! batch; what fails is told and counted. `Reporter` hands the rows on.
 
 mod posts;
 mod program;

@@ -10,11 +10,11 @@ use rust_decimal::Decimal;
 
 use crate::budget;
 use crate::database::values;
-use crate::desk::{Fail, Transaction};
-use crate::line::{KnownTask, RowHold, RowLine, RowStage, json};
 use crate::reservation::{note_reservation, reserve};
+use crate::row_line::{KnownTask, RowHold, RowLine, RowStage, json};
 use crate::rows;
 use crate::spill::Spilled;
+use crate::transaction::{Fail, Transaction};
 
 /// What an entry came to: durable, over a budget, or not for this run to write.
 pub(crate) type EntryResult = Result<Admission, JournalError>;
@@ -22,77 +22,77 @@ pub(crate) type EntryResult = Result<Admission, JournalError>;
 /// Makes an entry of a run durable, if it fits into its budgets. Saying the same again changes
 /// nothing.
 pub(crate) fn write(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     claim: &RowHold,
     budgets: &[Budget],
     entry: &Entry,
 ) -> Result<EntryResult, Fail> {
-    let at = desk.translate(entry.at);
+    let at = tx.translate(entry.at);
     match &entry.fact {
         Fact::Intent { request_id, idempotency_key, .. } => {
             let (request_id, idempotency_key) = (request_id.clone(), idempotency_key.clone());
             let attempt = Attempt { request_id, idempotency_key, at };
-            intend(desk, claim, budgets, attempt)
+            intend(tx, claim, budgets, attempt)
         }
         Fact::Created { task_id, request_id } => {
-            create(desk, desk.me.id, claim, task_id, request_id.as_deref(), at)
+            create(tx, tx.me.id, claim, task_id, request_id.as_deref(), at)
         }
-        Fact::Released { reason } => release(desk, claim, reason),
+        Fact::Released { reason } => release(tx, claim, reason),
     }
 }
 
 /// An intent whose writing failed: nothing was sent on it, so if it is there all the same, it says
 /// what is not so.
 pub(crate) fn withdraw(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     claim: &RowHold,
     request_id: &str,
 ) -> Result<(), Fail> {
-    let Some(line) = RowLine::find(desk, &claim.row.identity)? else {
+    let Some(line) = RowLine::find(tx, &claim.row.identity)? else {
         return Ok(());
     };
-    if !line.is_of(desk, claim) || line.state != RowStage::Intent {
+    if !line.is_of(tx, claim) || line.state != RowStage::Intent {
         return Ok(());
     }
     let mut open = line.attempts()?;
     open.retain(|attempt| attempt.request_id != request_id);
     if open.is_empty() {
-        return unmake(desk, &line, "its intent could not be confirmed, so nothing was sent");
+        return unmake(tx, &line, "its intent could not be confirmed, so nothing was sent");
     }
     let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
-    desk.later(sql, values![line.number, json(&open), desk.now.as_millis()])?;
-    note_reservation(desk, line.number)
+    tx.later(sql, values![line.number, json(&open), tx.now.as_millis()])?;
+    note_reservation(tx, line.number)
 }
 
 /// What a run came to.
-pub(crate) fn settle(desk: &Transaction<'_>, claim: &RowHold, end: &RowEnd) -> Result<(), Fail> {
+pub(crate) fn settle(tx: &Transaction<'_>, claim: &RowHold, end: &RowEnd) -> Result<(), Fail> {
     match end {
         RowEnd::Completed { task, cost, pictures } => {
             let verdict =
                 StepVerdict { state: "completed", cost: *cost, code: None, message: None };
-            let Some(task) = conclude(desk, claim, task, &verdict)? else {
+            let Some(task) = conclude(tx, claim, task, &verdict)? else {
                 return Ok(());
             };
             for (place, url) in (0_u32..).zip(pictures) {
                 let sql = "INSERT INTO pictures (task, place, url) VALUES (?1, ?2, ?3)
                     ON CONFLICT (task, place) DO UPDATE SET url = excluded.url";
-                desk.later(sql, values![task, place, url.as_str()])?;
+                tx.later(sql, values![task, place, url.as_str()])?;
             }
             Ok(())
         }
         RowEnd::Failed { task, code, message, cost } => {
             let (code, message) = (code.as_ref(), Some(message.as_str()));
             let verdict = StepVerdict { state: "failed", cost: *cost, code, message };
-            conclude(desk, claim, task, &verdict).map(drop)
+            conclude(tx, claim, task, &verdict).map(drop)
         }
-        RowEnd::Unknown { trouble } => doubt(desk, claim, trouble),
-        RowEnd::LetGo => let_go(desk, claim),
+        RowEnd::Unknown { trouble } => doubt(tx, claim, trouble),
+        RowEnd::LetGo => let_go(tx, claim),
     }
 }
 
 /// A picture was downloaded.
 pub(crate) fn land(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     claim: &RowHold,
     place: u32,
     path: &Path,
@@ -110,35 +110,35 @@ pub(crate) fn land(
         content.map(|content| content.modified.as_millis()),
         content.map(|content| content.digest),
     ];
-    desk.later(sql, values)?;
+    tx.later(sql, values)?;
     Ok(())
 }
 
 /// Takes over a created row that no owner holds; whether that is still so.
 pub(crate) fn take_over(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     identity: &Identity,
     claim: i64,
 ) -> Result<bool, Fail> {
-    let Some(line) = RowLine::find(desk, identity)? else {
+    let Some(line) = RowLine::find(tx, identity)? else {
         return Ok(false);
     };
-    if line.state != RowStage::Created || desk.holder(line.owner)?.is_some() {
+    if line.state != RowStage::Created || tx.holder(line.owner)?.is_some() {
         return Ok(false);
     }
     let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-    desk.later(sql, values![line.number, desk.me.id, claim])?;
+    tx.later(sql, values![line.number, tx.me.id, claim])?;
     Ok(true)
 }
 
 /// Lets a row ask for something else from now on, if nothing was ever made for it; whether that is
 /// so.
-pub(crate) fn replace(desk: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
-    let line = RowLine::find(desk, &row.identity)?;
+pub(crate) fn replace(tx: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
+    let line = RowLine::find(tx, &row.identity)?;
     let Some(line) = line.filter(|line| line.state == RowStage::Released) else {
         return Ok(false);
     };
-    if desk.holder(line.owner)?.is_some() {
+    if tx.holder(line.owner)?.is_some() {
         return Ok(false);
     }
     let sql = "UPDATE rows SET template = ?2, width = ?3, height = ?4, image = ?5, likeness = ?6,
@@ -156,41 +156,41 @@ pub(crate) fn replace(desk: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
         tag,
         params.as_deref()
     ];
-    desk.later(sql, values)?;
+    tx.later(sql, values)?;
     Ok(true)
 }
 
 /// Where the pictures of a row are wanted from now on.
-pub(crate) fn aim(desk: &Transaction<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
+pub(crate) fn aim(tx: &Transaction<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
     let sql = "UPDATE rows SET target = ?2 WHERE identity = ?1";
-    desk.later(sql, values![identity.as_bytes(), target])?;
+    tx.later(sql, values![identity.as_bytes(), target])?;
     Ok(())
 }
 
 /// What a person found out of a row that is doubtful.
 pub(crate) fn resolve(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Row,
     number: RowNumber,
     found: &Resolution,
 ) -> Result<(), Fail> {
-    let Some(line) = RowLine::find(desk, &row.identity)? else {
+    let Some(line) = RowLine::find(tx, &row.identity)? else {
         return Err(JournalError::NoSuchRow(number).into());
     };
     let Resolution::Task(task) = found else {
-        unmake(desk, &line, "a person found that nothing was billed")?;
-        return line.free(desk);
+        unmake(tx, &line, "a person found that nothing was billed")?;
+        return line.free(tx);
     };
-    refuse_known_task(desk, &row.origin, task)?;
-    let submitted = line.attempts()?.last().map_or(desk.now, |attempt| attempt.at);
-    line.give_task(desk, task, submitted, &[])?;
-    line.free(desk)
+    refuse_known_task(tx, &row.origin, task)?;
+    let submitted = line.attempts()?.last().map_or(tx.now, |attempt| attempt.at);
+    line.give_task(tx, task, submitted, &[])?;
+    line.free(tx)
 }
 
 /// A task is one row's alone.
-fn refuse_known_task(desk: &Transaction<'_>, origin: &Origin, task: &TaskId) -> Result<(), Fail> {
+fn refuse_known_task(tx: &Transaction<'_>, origin: &Origin, task: &TaskId) -> Result<(), Fail> {
     let sql = "SELECT row FROM tasks JOIN rows r ON r.number = row WHERE id = ?1 AND r.origin = ?2";
-    match desk.database.find(sql, values![task.as_str(), origin.to_string()])? {
+    match tx.database.find(sql, values![task.as_str(), origin.to_string()])? {
         None => Ok(()),
         Some(row) => Err(JournalError::TaskOfAnotherRow { row: RowNumber(row.get(0)?) }.into()),
     }
@@ -198,59 +198,59 @@ fn refuse_known_task(desk: &Transaction<'_>, origin: &Origin, task: &TaskId) -> 
 
 /// Takes in a row as another journal knows it; whether it did.
 pub(crate) fn import(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Row,
     standing: &Standing,
     earlier: Decimal,
 ) -> Result<bool, Fail> {
-    let is_known = RowLine::find(desk, &row.identity)?.is_some();
-    if matches!(standing, Standing::Released { .. }) || is_known && !replace(desk, row)? {
+    let is_known = RowLine::find(tx, &row.identity)?.is_some();
+    if matches!(standing, Standing::Released { .. }) || is_known && !replace(tx, row)? {
         return Ok(false);
     }
     if let Some(task) = standing.task() {
-        refuse_known_task(desk, &row.origin, task)?;
+        refuse_known_task(tx, &row.origin, task)?;
     }
     if !is_known {
-        insert(desk, row, "released", &[], None)?;
+        insert(tx, row, "released", &[], None)?;
     }
-    let inserted = RowLine::find(desk, &row.identity)?;
+    let inserted = RowLine::find(tx, &row.identity)?;
     let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
     match standing {
         Standing::Intent { attempts } => {
-            import_doubt(desk, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
+            import_doubt(tx, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
-        Standing::Doubtful { attempts, trouble } => import_doubt(desk, &line, attempts, trouble)?,
+        Standing::Doubtful { attempts, trouble } => import_doubt(tx, &line, attempts, trouble)?,
         other => {
             let (Some(task), Some(submitted)) = (other.task(), other.submitted()) else {
                 return Ok(false);
             };
-            import_earlier(desk, row, &line, task, submitted, earlier)?;
-            line.give_task(desk, task, submitted, &[])?;
+            import_earlier(tx, row, &line, task, submitted, earlier)?;
+            line.give_task(tx, task, submitted, &[])?;
         }
     }
     if let Some(end) = standing.row_end() {
-        import_end(desk, row, standing, &end)?;
+        import_end(tx, row, standing, &end)?;
     }
-    note_reservation(desk, line.number)?;
+    note_reservation(tx, line.number)?;
     Ok(true)
 }
 
 /// Takes in a new order of a completed row as another journal knows it; whether it did.
 pub(crate) fn import_order(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Identity,
     paid: &TaskId,
     order: &Standing,
 ) -> Result<bool, Fail> {
-    let Some((line, known)) = RowLine::find_with(desk, row, paid)? else { return Ok(false) };
+    let Some((line, known)) = RowLine::find_with(tx, row, paid)? else { return Ok(false) };
     let is_paid = known.is_some_and(|known| line.task == Some(known.number));
     if line.state != RowStage::Completed || !is_paid {
         return Ok(false);
     }
-    let origin = rows::get(desk, RowNumber(line.number))?.row.origin;
+    let origin = rows::get(tx, RowNumber(line.number))?.row.origin;
     match order {
         Standing::Intent { .. } | Standing::Doubtful { .. } => {}
-        Standing::Created { task, .. } => match refuse_known_task(desk, &origin, task) {
+        Standing::Created { task, .. } => match refuse_known_task(tx, &origin, task) {
             Err(Fail::Known(JournalError::TaskOfAnotherRow { row })) if row.0 == line.number => {
                 return Ok(false);
             }
@@ -259,36 +259,36 @@ pub(crate) fn import_order(
         _ => return Ok(false),
     }
     let sql = "UPDATE rows SET former = task, task = NULL, former_completed = 1 WHERE number = ?1";
-    desk.later(sql, values![line.number])?;
+    tx.later(sql, values![line.number])?;
     match order {
         Standing::Intent { attempts } => {
-            import_doubt(desk, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
+            import_doubt(tx, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
-        Standing::Doubtful { attempts, trouble } => import_doubt(desk, &line, attempts, trouble)?,
-        Standing::Created { task, submitted } => line.give_task(desk, task, *submitted, &[])?,
+        Standing::Doubtful { attempts, trouble } => import_doubt(tx, &line, attempts, trouble)?,
+        Standing::Created { task, submitted } => line.give_task(tx, task, *submitted, &[])?,
         _ => {}
     }
-    note_reservation(desk, line.number)?;
+    note_reservation(tx, line.number)?;
     Ok(true)
 }
 
 /// A submission by another journal may have made a task.
 fn import_doubt(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     line: &RowLine,
     attempts: &[Attempt],
     trouble: &str,
 ) -> Result<(), Fail> {
     let sql = "UPDATE rows SET state = 'doubtful', attempts = ?2, reason = ?3, changed = ?4
         WHERE number = ?1";
-    let now = desk.now.as_millis();
-    desk.later(sql, values![line.number, json(attempts), trouble, now])?;
+    let now = tx.now.as_millis();
+    tx.later(sql, values![line.number, json(attempts), trouble, now])?;
     Ok(())
 }
 
 /// Books what the tasks before an imported one cost, as one task that failed.
 fn import_earlier(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Row,
     line: &RowLine,
     task: &TaskId,
@@ -300,13 +300,13 @@ fn import_earlier(
     }
     let id = Identity::of_task(&row.origin, task).to_string();
     let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?2, ?3, ?3, ?4)";
-    desk.later(sql, values![line.number, id, at.as_millis(), cost.to_string()])?;
-    budget::pay(desk, row, cost)
+    tx.later(sql, values![line.number, id, at.as_millis(), cost.to_string()])?;
+    budget::pay(tx, row, cost)
 }
 
 /// The verdict of an imported task, and where its pictures are.
 fn import_end(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Row,
     standing: &Standing,
     end: &RowEnd,
@@ -317,37 +317,34 @@ fn import_end(
     };
     let sql = "UPDATE tasks SET finished = ?2
         WHERE number = (SELECT task FROM rows WHERE identity = ?1)";
-    desk.later(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
+    tx.later(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
     // No run has this number: runs are counted from 1.
     let claim = RowHold { row: row.clone(), number: 0, renews: None };
-    settle(desk, &claim, end)?;
+    settle(tx, &claim, end)?;
     let Standing::Completed { pictures, .. } = standing else { return Ok(()) };
     for (place, picture) in (0_u32..).zip(pictures) {
         if let Some(path) = &picture.path {
-            land(desk, &claim, place, path, picture.content)?;
+            land(tx, &claim, place, path, picture.content)?;
         }
     }
     Ok(())
 }
 
 /// The number of a row's current task.
-pub(crate) fn current_task(
-    desk: &Transaction<'_>,
-    identity: &Identity,
-) -> Result<Option<i64>, Fail> {
-    Ok(RowLine::find(desk, identity)?.and_then(|line| line.task))
+pub(crate) fn current_task(tx: &Transaction<'_>, identity: &Identity) -> Result<Option<i64>, Fail> {
+    Ok(RowLine::find(tx, identity)?.and_then(|line| line.task))
 }
 
 /// The inserter alone may submit, and may write its intent again.
 fn intend(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     claim: &RowHold,
     budgets: &[Budget],
     attempt: Attempt,
 ) -> Result<EntryResult, Fail> {
-    let line = RowLine::find(desk, &claim.row.identity)?;
+    let line = RowLine::find(tx, &claim.row.identity)?;
     if let Some(line) = &line
-        && !line.may_intend(desk, claim)?
+        && !line.may_intend(tx, claim)?
     {
         return Ok(Err(JournalError::Taken { row: RowNumber(line.number) }));
     }
@@ -356,44 +353,44 @@ fn intend(
         open.push(attempt);
     }
     let tasks = open.len() as u64;
-    let price = match budget::ask(desk, &claim.row, budgets, tasks, line.as_ref())? {
+    let price = match budget::ask(tx, &claim.row, budgets, tasks, line.as_ref())? {
         Ok(price) => price,
         Err(refused) => return Ok(Ok(refused)),
     };
     if line.as_ref().is_none_or(|line| line.state != RowStage::Intent) {
-        budget::pays_anew(desk, &claim.row.identity)?;
+        budget::pays_anew(tx, &claim.row.identity)?;
     }
     let number = match line {
-        None => insert(desk, &claim.row, "intent", &open, Some(claim.number))?,
+        None => insert(tx, &claim.row, "intent", &open, Some(claim.number))?,
         Some(line) => {
             if matches!(line.state, RowStage::Failed | RowStage::Completed) {
                 let sql = "UPDATE rows SET former = task, task = NULL,
                         former_completed = CASE WHEN state = 'completed' THEN 1 ELSE 0 END,
                         renewals = CASE WHEN state = 'completed' THEN renewals ELSE renewals + 1 END
                     WHERE number = ?1";
-                desk.later(sql, values![line.number])?;
+                tx.later(sql, values![line.number])?;
             }
-            line.submit(desk, claim, &open)?;
+            line.submit(tx, claim, &open)?;
             line.number
         }
     };
-    reserve(desk, number, price)?;
+    reserve(tx, number, price)?;
     Ok(Ok(Admission::Admitted))
 }
 
 /// The task exists, so it is kept whatever became of the row meanwhile: if the run of this owner lost
 /// it, under a row of the task's own.
 fn create(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     owner: i64,
     claim: &RowHold,
     task: &TaskId,
     request_id: Option<&str>,
     at: Time,
 ) -> Result<EntryResult, Fail> {
-    let Some((line, known)) = RowLine::find_with(desk, &claim.row.identity, task)? else {
-        insert(desk, &claim.row, "intent", &[], Some(claim.number))?;
-        return create(desk, owner, claim, task, request_id, at);
+    let Some((line, known)) = RowLine::find_with(tx, &claim.row.identity, task)? else {
+        insert(tx, &claim.row, "intent", &[], Some(claim.number))?;
+        return create(tx, owner, claim, task, request_id, at);
     };
     if known.is_some() {
         return Ok(Ok(Admission::Admitted));
@@ -406,18 +403,18 @@ fn create(
         attempts.remove(place);
     }
     if line.is_open() && mine {
-        line.give_task(desk, task, at, &attempts)?;
+        line.give_task(tx, task, at, &attempts)?;
         let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-        desk.later(sql, values![line.number, owner, claim.number])?;
-        note_reservation(desk, line.number)?;
+        tx.later(sql, values![line.number, owner, claim.number])?;
+        note_reservation(tx, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
-    let kept = stray(desk, claim, task, at)?;
+    let kept = stray(tx, claim, task, at)?;
     if mine {
         // A repeated submission made a second task: it is kept as a row of its own.
         let sql = "UPDATE rows SET attempts = ?2 WHERE number = ?1";
-        desk.later(sql, values![line.number, json(&attempts)])?;
-        note_reservation(desk, line.number)?;
+        tx.later(sql, values![line.number, json(&attempts)])?;
+        note_reservation(tx, line.number)?;
         return Ok(Ok(Admission::Admitted));
     }
     Ok(Err(JournalError::GivenAway { row: RowNumber(line.number), kept: RowNumber(kept) }))
@@ -425,26 +422,26 @@ fn create(
 
 /// The id of a task that could not be written when it came; whether it has a row now. The row of its
 /// run may be in another journal.
-pub(crate) fn take_in(desk: &Transaction<'_>, spilled: &Spilled) -> Result<bool, Fail> {
-    let Some(record) = rows::find(desk, &RowName::Identity(spilled.identity))? else {
+pub(crate) fn take_in(tx: &Transaction<'_>, spilled: &Spilled) -> Result<bool, Fail> {
+    let Some(record) = rows::find(tx, &RowName::Identity(spilled.identity))? else {
         return Ok(false);
     };
     let Spilled { owner, claim, task_id, request_id, at, .. } = spilled;
     let claim = RowHold { row: record.row, number: *claim, renews: None };
     // Where its row was given away meanwhile, it has one of its own.
-    let _kept = create(desk, *owner, &claim, task_id, request_id.as_deref(), *at)?;
+    let _kept = create(tx, *owner, &claim, task_id, request_id.as_deref(), *at)?;
     Ok(true)
 }
 
 /// The tasks that this owner follows, as the spill file keeps them.
-pub(crate) fn held_tasks(desk: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
+pub(crate) fn held_tasks(tx: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
     let sql = "SELECT r.number, r.claim FROM rows r WHERE r.owner = ?1 AND r.state = 'created'";
     let mut tasks = Vec::new();
-    for held in desk.database.query(sql, values![desk.me.id])? {
+    for held in tx.database.query(sql, values![tx.me.id])? {
         let (number, claim) = (held.get(0)?, held.get(1)?);
-        let record = rows::get(desk, RowNumber(number))?;
+        let record = rows::get(tx, RowNumber(number))?;
         if let Standing::Created { task, submitted } = record.standing {
-            let (identity, owner) = (record.row.identity, desk.me.id);
+            let (identity, owner) = (record.row.identity, tx.me.id);
             let (task_id, request_id, at) = (task, None, submitted);
             tasks.push(Spilled { identity, owner, claim, task_id, request_id, at });
         }
@@ -453,28 +450,28 @@ pub(crate) fn held_tasks(desk: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
 }
 
 /// The number of the row that is this task's alone. It counts in the scopes of the run's row.
-fn stray(desk: &Transaction<'_>, claim: &RowHold, task: &TaskId, at: Time) -> Result<u64, Fail> {
+fn stray(tx: &Transaction<'_>, claim: &RowHold, task: &TaskId, at: Time) -> Result<u64, Fail> {
     let identity = Identity::of_task(&claim.row.origin, task);
     let row = Row { identity, key: None, ..claim.row.clone() };
-    if let Some(line) = RowLine::find(desk, &row.identity)? {
+    if let Some(line) = RowLine::find(tx, &row.identity)? {
         return Ok(line.number);
     }
-    insert(desk, &row, "intent", &[], None)?;
-    let inserted = RowLine::find(desk, &row.identity)?;
+    insert(tx, &row, "intent", &[], None)?;
+    let inserted = RowLine::find(tx, &row.identity)?;
     let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
-    line.give_task(desk, task, at, &[])?;
+    line.give_task(tx, task, at, &[])?;
     let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
         WHERE number = ?1";
-    desk.later(sql, values![line.number, claim.row.identity.as_bytes()])?;
-    budget::share_scopes(desk, &claim.row.identity, &row.identity)?;
-    note_reservation(desk, line.number)?;
+    tx.later(sql, values![line.number, claim.row.identity.as_bytes()])?;
+    budget::share_scopes(tx, &claim.row.identity, &row.identity)?;
+    note_reservation(tx, line.number)?;
     Ok(line.number)
 }
 
-fn release(desk: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<EntryResult, Fail> {
-    match RowLine::find(desk, &claim.row.identity)? {
-        Some(line) if line.is_of(desk, claim) && line.state == RowStage::Intent => {
-            unmake(desk, &line, reason)?;
+fn release(tx: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<EntryResult, Fail> {
+    match RowLine::find(tx, &claim.row.identity)? {
+        Some(line) if line.is_of(tx, claim) && line.state == RowStage::Intent => {
+            unmake(tx, &line, reason)?;
         }
         // Said before, or a person was faster: there is nothing left to release.
         _ => {}
@@ -484,7 +481,7 @@ fn release(desk: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<Entr
 
 /// Nothing was made of what was open: a new task's row is released, that of a renewal has failed as
 /// it had before, and that of a new order is completed as it was.
-fn unmake(desk: &Transaction<'_>, line: &RowLine, reason: &str) -> Result<(), Fail> {
+fn unmake(tx: &Transaction<'_>, line: &RowLine, reason: &str) -> Result<(), Fail> {
     let sql = "UPDATE rows SET attempts = NULL, changed = ?2, reason = ?3, former = NULL,
             state = CASE WHEN former IS NULL THEN 'released'
                 WHEN former_completed = 1 THEN 'completed' ELSE 'failed' END,
@@ -494,8 +491,8 @@ fn unmake(desk: &Transaction<'_>, line: &RowLine, reason: &str) -> Result<(), Fa
             owner = CASE WHEN former IS NULL THEN owner END,
             claim = CASE WHEN former IS NULL THEN claim END
         WHERE number = ?1";
-    desk.later(sql, values![line.number, desk.now.as_millis(), reason])?;
-    note_reservation(desk, line.number)
+    tx.later(sql, values![line.number, tx.now.as_millis(), reason])?;
+    note_reservation(tx, line.number)
 }
 
 struct StepVerdict<'a> {
@@ -508,16 +505,16 @@ struct StepVerdict<'a> {
 /// A verdict is a fact about a task, whichever run saw it; the task's number. What is known already and
 /// was not said again stays.
 fn conclude(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     claim: &RowHold,
     task: &TaskId,
     verdict: &StepVerdict<'_>,
 ) -> Result<Option<i64>, Fail> {
-    let find = || RowLine::find_with(desk, &claim.row.identity, task);
+    let find = || RowLine::find_with(tx, &claim.row.identity, task);
     let mut found = find()?;
     if let Some((_, None)) = found {
         // Its id never reached the journal, and this does.
-        let written = create(desk, desk.me.id, claim, task, None, desk.now)?;
+        let written = create(tx, tx.me.id, claim, task, None, tx.now)?;
         found = if written.is_ok() { find()? } else { None };
     }
     let Some((line, Some(KnownTask { number, cost: before }))) = found else { return Ok(None) };
@@ -526,7 +523,7 @@ fn conclude(
         code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";
     let cost = verdict.cost.map(|cost| cost.to_string());
     let code = verdict.code.map(ServiceCode::as_str);
-    desk.later(sql, values![number, desk.now.as_millis(), cost, code, verdict.message])?;
+    tx.later(sql, values![number, tx.now.as_millis(), cost, code, verdict.message])?;
     if line.task == Some(number) {
         // Where a new order of a completed row fails, the row is completed as it was.
         let sql = "UPDATE rows SET owner = NULL, claim = NULL, reason = NULL, changed = ?3,
@@ -534,45 +531,45 @@ fn conclude(
                 state = CASE WHEN ?2 = 'failed' AND former IS NOT NULL THEN 'completed' ELSE ?2 END,
                 former = NULL
             WHERE number = ?1";
-        desk.later(sql, values![line.number, verdict.state, desk.now.as_millis()])?;
+        tx.later(sql, values![line.number, verdict.state, tx.now.as_millis()])?;
         let is_unreadable =
             verdict.state == "completed" && verdict.cost.is_none() && before.is_none();
-        budget::note_unreadable(desk, &claim.row, line.number, was_unreadable, is_unreadable)?;
+        budget::note_unreadable(tx, &claim.row, line.number, was_unreadable, is_unreadable)?;
     }
     if let Some(cost) = verdict.cost.filter(|cost| before != Some(*cost)) {
-        budget::book(desk, &claim.row, cost, before)?;
+        budget::book(tx, &claim.row, cost, before)?;
     }
-    note_reservation(desk, line.number)?;
+    note_reservation(tx, line.number)?;
     Ok(Some(number))
 }
 
-fn doubt(desk: &Transaction<'_>, claim: &RowHold, trouble: &str) -> Result<(), Fail> {
-    let line = RowLine::find(desk, &claim.row.identity)?;
-    let Some(line) = line.filter(|line| line.is_of(desk, claim)) else {
+fn doubt(tx: &Transaction<'_>, claim: &RowHold, trouble: &str) -> Result<(), Fail> {
+    let line = RowLine::find(tx, &claim.row.identity)?;
+    let Some(line) = line.filter(|line| line.is_of(tx, claim)) else {
         return Ok(());
     };
     if line.state == RowStage::Intent {
         // It stays the owner's: should the answer come after all, it is the owner's to record.
         let sql = "UPDATE rows SET state = 'doubtful', reason = ?2, changed = ?3 WHERE number = ?1";
-        desk.later(sql, values![line.number, trouble, desk.now.as_millis()])?;
+        tx.later(sql, values![line.number, trouble, tx.now.as_millis()])?;
     }
     Ok(())
 }
 
-fn let_go(desk: &Transaction<'_>, claim: &RowHold) -> Result<(), Fail> {
-    let line = RowLine::find(desk, &claim.row.identity)?;
-    let Some(line) = line.filter(|line| line.is_of(desk, claim)) else {
+fn let_go(tx: &Transaction<'_>, claim: &RowHold) -> Result<(), Fail> {
+    let line = RowLine::find(tx, &claim.row.identity)?;
+    let Some(line) = line.filter(|line| line.is_of(tx, claim)) else {
         return Ok(());
     };
     match line.state {
-        RowStage::Intent => doubt(desk, claim, "its run ended, and said nothing of an answer"),
-        RowStage::Created | RowStage::Released => line.free(desk),
+        RowStage::Intent => doubt(tx, claim, "its run ended, and said nothing of an answer"),
+        RowStage::Created | RowStage::Released => line.free(tx),
         RowStage::Doubtful | RowStage::Completed | RowStage::Failed => Ok(()),
     }
 }
 
 fn insert(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     row: &Row,
     state: &str,
     open: &[Attempt],
@@ -596,12 +593,12 @@ fn insert(
         row.target.as_deref(),
         state,
         json(open),
-        desk.now.as_millis(),
-        claim.map(|_| desk.me.id),
+        tx.now.as_millis(),
+        claim.map(|_| tx.me.id),
         claim,
         params.as_deref(),
     ];
-    Ok(desk.database.get(sql, values)?.get(0)?)
+    Ok(tx.database.get(sql, values)?.get(0)?)
 }
 
 /// The extra parameters of a row, as they are written down; none without.

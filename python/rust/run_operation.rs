@@ -19,20 +19,20 @@ use tokio::task::AbortHandle;
 use crate::address::Address;
 use crate::handle::now;
 use crate::journal::{self, OpenJournal, TaskRows};
-use crate::note::Note;
-use crate::purse::Purse;
-use crate::stake::Reserved;
+use crate::reservation::Reserved;
+use crate::shared_budget::SharedBudget;
 use crate::submission::PhotoOrder;
+use crate::submission_tracker::SubmissionNote;
 use crate::value::{MadeEffect, OperationValue};
 
 /// One submission by itself, checked.
 pub(crate) struct Single {
     pub client: Client,
     pub order: PhotoOrder,
-    pub note: Arc<Note>,
+    pub note: Arc<SubmissionNote>,
     pub slot: Option<Arc<OpenJournal>>,
     pub origin: Origin,
-    pub purse: Option<Arc<Purse>>,
+    pub purse: Option<Arc<SharedBudget>>,
 }
 
 /// A submission that may leave.
@@ -46,7 +46,7 @@ pub(crate) struct ReadySubmission {
 pub(crate) struct Followed {
     pub client: Client,
     pub task: TaskHandle,
-    pub purse: Option<Arc<Purse>>,
+    pub purse: Option<Arc<SharedBudget>>,
     pub rows: Option<TaskRows>,
 }
 
@@ -144,7 +144,7 @@ impl Stakes {
 /// A run about to join its client's others.
 pub(crate) struct Launch {
     pub errand: RunPurpose,
-    pub note: Arc<Note>,
+    pub note: Arc<SubmissionNote>,
     pub client: Client,
 }
 
@@ -239,7 +239,7 @@ impl Joined {
 
 /// Waits for a run in its taker's place, and tells the budget and the journal how it ended.
 struct Runner<T> {
-    note: Arc<Note>,
+    note: Arc<SubmissionNote>,
     /// Taken once the run is over.
     stakes: Mutex<Option<Box<Stakes>>>,
     taker: T,
@@ -277,7 +277,7 @@ impl<T: Taker> Waiter for Runner<T> {
 /// A caller who waits for one result, with the pictures' bytes if it wants them.
 pub(crate) struct Caller {
     client: Client,
-    note: Arc<Note>,
+    note: Arc<SubmissionNote>,
     template: Option<Template>,
     begun: Instant,
     fetch: bool,

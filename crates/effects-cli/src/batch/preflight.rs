@@ -22,7 +22,7 @@ use crate::problem::InputProblem;
 
 /// What a first look finds.
 #[derive(Default)]
-pub(crate) struct Survey {
+pub(crate) struct Preflight {
     /// Rows that can be sent.
     pub(crate) good: u64,
     pub(crate) bad: u64,
@@ -154,8 +154,8 @@ pub(crate) fn survey(
     decodes: bool,
     most: u64,
     mut tell: impl FnMut(RowReport),
-) -> Result<Survey, Error> {
-    let (mut survey, mut counted) = (Survey::default(), CountedRows::new(common));
+) -> Result<Preflight, Error> {
+    let (mut survey, mut counted) = (Preflight::default(), CountedRows::new(common));
     let (mut checker, mut strange) = (Checker::new(common), BTreeSet::new());
     let mut private = HashSet::new();
     // In which count each row is, so that one refused later leaves it.

@@ -1,4 +1,4 @@
-//! [`Counter`]: the sending side of a journal's writer thread: it hands in an [`StoreCommand`] and waits for
+//! [`WriterHandle`]: the sending side of a journal's writer thread: it hands in an [`StoreCommand`] and waits for
 //! the answer. `Store` and the rows (`RowLease`) of a journal share it; dropping the last one closes the
 //! journal.
 
@@ -10,21 +10,21 @@ use std::thread::JoinHandle;
 
 use effects_core::journal::JournalError;
 
-use crate::desk::{Fail, Transaction};
-use crate::door::Door;
-use crate::keeper::{Needs, StoreCommand, WriterMessage, errand, errand_telling};
-use crate::promise::promise;
+use crate::fork::Door;
+use crate::oneshot::promise;
 use crate::spill::Spill;
+use crate::transaction::{Fail, Transaction};
+use crate::writer_thread::{Needs, StoreCommand, WriterMessage, errand, errand_telling};
 
 /// Where errands are handed in. The last of its holders closes the journal.
 #[derive(Debug)]
-pub(crate) struct Counter {
+pub(crate) struct WriterHandle {
     errands: Mutex<Option<Sender<WriterMessage>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The first error since the last flush of a request whose caller did not wait for the answer.
     lost: Arc<Mutex<Option<JournalError>>>,
     /// There as long as the thread is.
-    keeper: Weak<()>,
+    writer: Weak<()>,
     /// Where ids go that the database does not take, and the owner they are of.
     pub(crate) spill: Arc<Spill>,
     pub(crate) owner: i64,
@@ -32,11 +32,11 @@ pub(crate) struct Counter {
     process: u32,
 }
 
-impl Counter {
+impl WriterHandle {
     pub(crate) fn new(
         errands: Sender<WriterMessage>,
         thread: JoinHandle<()>,
-        keeper: Weak<()>,
+        writer: Weak<()>,
         spill: Arc<Spill>,
         owner: i64,
     ) -> Self {
@@ -44,7 +44,7 @@ impl Counter {
             errands: Mutex::new(Some(errands)),
             thread: Mutex::new(Some(thread)),
             lost: Arc::default(),
-            keeper,
+            writer,
             spill,
             owner,
             process: process::id(),
@@ -54,7 +54,7 @@ impl Counter {
     /// The door of the journal.
     pub(crate) fn door(&self) -> Door {
         let orders = lock(&self.errands).clone();
-        Door::new(orders.unwrap_or_else(|| channel().0), self.keeper.clone())
+        Door::new(orders.unwrap_or_else(|| channel().0), self.writer.clone())
     }
 
     /// Hands in an errand and waits for its answer.
@@ -128,7 +128,7 @@ impl Counter {
 }
 
 /// Everything handed in is done before the journal is closed.
-impl Drop for Counter {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         // A fork's thread is elsewhere.
         if process::id() != self.process {

@@ -1,5 +1,5 @@
 //! [`promise`]: a one-shot channel whose [`Promise`] is awaited by a thread, or by a future of any
-//! runtime. The writer thread answers `Counter` and the rows through it.
+//! runtime. The writer thread answers `WriterHandle` and the rows through it.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -8,11 +8,11 @@ use effects_jobs::{Filter, Record, Spend, SpendBy, Standing, Which};
 use rust_decimal::Decimal;
 
 use crate::database::{DatabaseError, values};
-use crate::desk::{Fail, Transaction};
 use crate::rows::{self, Columns, SELECT};
+use crate::transaction::{Fail, Transaction};
 
 /// A page of rows.
-pub(crate) fn list(desk: &Transaction<'_>, filter: &Filter) -> Result<Vec<Record>, Fail> {
+pub(crate) fn list(tx: &Transaction<'_>, filter: &Filter) -> Result<Vec<Record>, Fail> {
     let mut records = Vec::new();
     let mut after = filter.after.map_or(0, |row| row.0);
     let states = match filter.which {
@@ -33,19 +33,19 @@ pub(crate) fn list(desk: &Transaction<'_>, filter: &Filter) -> Result<Vec<Record
     let origin = filter.origin.as_ref().map(Origin::to_string);
     while records.len() < filter.limit {
         let values = |last| values![after, origin.as_deref(), filter.tag.as_deref(), last].to_vec();
-        let page = desk.database.query(&sql, &values(PAGE))?;
+        let page = tx.database.query(&sql, &values(PAGE))?;
         let page: Vec<Columns> = page.iter().map(Columns::read).collect::<Result<_, _>>()?;
         let Some(last) = page.last().map(|last| last.number().0) else {
             break;
         };
         // Of a few among many rows, each row's own are read.
         let pictures = match filter.which {
-            Which::All => Some(rows::pictures_of(desk, &of_page, &values(last))?),
+            Which::All => Some(rows::pictures_of(tx, &of_page, &values(last))?),
             _ => None,
         };
         after = last;
         for columns in page {
-            let record = columns.record(desk, pictures.as_ref())?;
+            let record = columns.record(tx, pictures.as_ref())?;
             if records.len() < filter.limit && is_wanted(&record, filter.which) {
                 records.push(record);
             }
@@ -62,7 +62,7 @@ fn is_wanted(record: &Record, which: Which) -> bool {
 /// Sums for each origin and group. The database counts tasks that cost the same; costs are added as
 /// decimals, which SQLite could not.
 pub(crate) fn spend(
-    desk: &Transaction<'_>,
+    tx: &Transaction<'_>,
     by: SpendBy,
     origin: Option<&Origin>,
 ) -> Result<Vec<Spend>, Fail> {
@@ -79,7 +79,7 @@ pub(crate) fn spend(
          WHERE r.origin = ?1 OR ?1 IS NULL GROUP BY 1, 2, 3, 5"
     );
     let mut sums = BTreeMap::<(String, String), Sum>::new();
-    desk.database.each(&sql, values![origin.map(Origin::to_string)], &mut |row| {
+    tx.database.each(&sql, values![origin.map(Origin::to_string)], &mut |row| {
         let group = match by {
             SpendBy::Day => day(row.get(1)?),
             SpendBy::Template | SpendBy::Tag | SpendBy::Scope => row.get(1)?,

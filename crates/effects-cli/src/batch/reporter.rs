@@ -1,4 +1,4 @@
-//! [`Books`]: what a batch records of its rows as they end: it prints each [`RowReport`], and hands it on to
+//! [`Reporter`]: what a batch records of its rows as they end: it prints each [`RowReport`], and hands it on to
 //! the folder's manifest, `--report-csv` and the contact sheet. `Batch::run` has one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,10 +17,10 @@ use utoipa::ToSchema;
 use super::asked::Asked;
 use super::counted::CountedRows;
 use super::hooks::{BatchHooks, HookCounts};
-use super::live::Live;
 use super::names::SHEET;
 use super::options::Batch;
 use super::placement;
+use super::progress_line::ProgressLine;
 use super::report::{How, RowReport, RowStatus};
 use super::report_page::PageSummary;
 use super::reports::Reports;
@@ -28,14 +28,14 @@ use super::results::Results;
 use super::rows::{Checker, looking_in};
 use super::session::Session;
 use super::sheet;
-use super::tally::Tally;
+use super::summary::BatchSummary;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal;
-use crate::typed::line_to_run_again;
+use crate::rerun_line::line_to_run_again;
 
 /// What is known as the rows come to their ends.
-pub(super) struct Books<'a> {
+pub(super) struct Reporter<'a> {
     batch: &'a Batch<'a>,
     results: Results,
     hooks: BatchHooks,
@@ -103,7 +103,7 @@ pub(super) struct BatchObject<'a> {
     error: Option<&'a str>,
 }
 
-impl<'a> Books<'a> {
+impl<'a> Reporter<'a> {
     pub(super) fn begin(
         batch: &'a Batch<'a>,
         store: Option<Arc<dyn JournalStore>>,
@@ -128,7 +128,7 @@ impl<'a> Books<'a> {
     }
 
     /// Notes what became of a row, and prints it.
-    pub(super) fn note(&mut self, report: &RowReport, live: &Live) -> Result<(), Failure> {
+    pub(super) fn note(&mut self, report: &RowReport, live: &ProgressLine) -> Result<(), Failure> {
         let json = report.json();
         // It is printed also where the folder takes no more.
         let added = self.results.add(report, &json);
@@ -181,10 +181,10 @@ impl<'a> Books<'a> {
     /// The first thing that went wrong; every row is counted all the same.
     pub(super) fn note_the_rest(
         &mut self,
-        tally: &mut Tally,
+        tally: &mut BatchSummary,
         rows: u64,
         session: &Session,
-        live: &Live,
+        live: &ProgressLine,
     ) -> Result<(), Failure> {
         let (mut checker, mut unread) =
             (Checker::new(self.batch.common), CountedRows::new(self.batch.common));
@@ -250,7 +250,7 @@ impl<'a> Books<'a> {
     /// The last word.
     pub(super) fn close(
         self,
-        tally: &mut Tally,
+        tally: &mut BatchSummary,
         rows: u64,
         mut trouble: Option<String>,
     ) -> CommandResult {
@@ -265,15 +265,16 @@ impl<'a> Books<'a> {
             }
         }
         // What was paid for is told whether or not these files can be written.
-        let sure = |tally: &mut Tally, trouble: &mut Option<String>, written: WrittenFile| {
-            let written = written.unwrap_or_else(|error| {
-                tally.note(error.exit_code());
-                output.urge(&format!("error: {error}"));
-                trouble.get_or_insert(error.to_string());
-                None
-            });
-            written.map(|path| path.display().to_string())
-        };
+        let sure =
+            |tally: &mut BatchSummary, trouble: &mut Option<String>, written: WrittenFile| {
+                let written = written.unwrap_or_else(|error| {
+                    tally.note(error.exit_code());
+                    output.urge(&format!("error: {error}"));
+                    trouble.get_or_insert(error.to_string());
+                    None
+                });
+                written.map(|path| path.display().to_string())
+            };
         let mut files = Files::default();
         let sheet = sheet::put(self.pilots, &common.out.join(SHEET));
         files.contact_sheet = sure(tally, &mut trouble, sheet);
@@ -369,7 +370,7 @@ fn is_none(count: &u64) -> bool {
 }
 
 impl<'a> BatchObject<'a> {
-    fn of(tally: &'a Tally, rows: u64, files: &'a Files, error: Option<&'a str>) -> Self {
+    fn of(tally: &'a BatchSummary, rows: u64, files: &'a Files, error: Option<&'a str>) -> Self {
         let exit_code = tally.exit_code();
         Self {
             schema: "effects.batch.v1",

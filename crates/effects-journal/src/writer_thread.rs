@@ -1,5 +1,5 @@
-//! [`Keeper`]: the writer thread of a `SqliteJournal`. It takes the [`StoreCommand`]s that came in while it
-//! wrote, does all of them in one transaction, and answers each. `Counter` hands them in.
+//! [`WriterThread`]: the writer thread of a `SqliteJournal`. It takes the [`StoreCommand`]s that came in while it
+//! wrote, does all of them in one transaction, and answers each. `WriterHandle` hands them in.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use effects_core::journal::JournalError;
 use rusqlite::Connection;
 
 use crate::database::{Database, DatabaseError, values};
-use crate::desk::{Fail, Owner, Transaction};
 use crate::file::{self, FileNumber};
-use crate::promise::{Promise, PromiseKeeper, promise};
+use crate::oneshot::{Promise, PromiseKeeper, promise};
 use crate::spill::{Spill, Spilled};
-use crate::{backup, compact, steps};
+use crate::transaction::{Fail, Owner, Transaction};
+use crate::{backup, compact, transitions};
 
 /// How safe a request needs to be once it is answered. A group is as safe as its most demanding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -36,7 +36,7 @@ pub(crate) trait StoreCommand: Send {
     fn needs(&self) -> Needs;
     /// Does it. Where that does not go well, what it wrote is undone; the error says whether it may go
     /// well in another transaction. Where a transaction was undone as a whole, it is done once more.
-    fn act(&mut self, desk: &Transaction<'_>) -> Result<(), DatabaseError>;
+    fn act(&mut self, tx: &Transaction<'_>) -> Result<(), DatabaseError>;
     /// Whether it may be done once more after it was committed: saying the same again changes nothing.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
     fn is_repeatable(&self) -> bool;
@@ -110,10 +110,10 @@ where
         self.needs
     }
 
-    fn act(&mut self, desk: &Transaction<'_>) -> Result<(), DatabaseError> {
+    fn act(&mut self, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
         let reading = self.needs == Needs::Reading;
         let mut ended = Ok(());
-        let done = (self.act)(desk).and_then(|done| Ok(desk.answered().map(|()| done)?));
+        let done = (self.act)(tx).and_then(|done| Ok(tx.answered().map(|()| done)?));
         let answer = done.map_err(|fail| {
             ended = Err(match &fail {
                 Fail::Database(error) => error.clone(),
@@ -166,7 +166,7 @@ impl Counters {
 }
 
 /// The thread's own.
-pub(crate) struct Keeper {
+pub(crate) struct WriterThread {
     pub(crate) database: Connection,
     /// Where it is; `None` for a journal in memory.
     pub(crate) path: Option<PathBuf>,
@@ -187,7 +187,7 @@ pub(crate) struct Keeper {
     pub(crate) synced: bool,
 }
 
-impl Keeper {
+impl WriterThread {
     /// The thread's whole life.
     pub(crate) fn work(mut self, orders: &Receiver<WriterMessage>) {
         loop {
@@ -237,9 +237,9 @@ impl Keeper {
     /// Joins the owners of this file.
     pub(crate) fn enter(&mut self) -> Result<(), DatabaseError> {
         self.begin(Needs::Safety)?;
-        let entered = self.desk(|desk| {
-            desk.bury_owners()?;
-            desk.enter()
+        let entered = self.tx(|tx| {
+            tx.bury_owners()?;
+            tx.enter()
         });
         self.end(entered.is_ok())?;
         entered?;
@@ -263,8 +263,11 @@ impl Keeper {
     /// Whether each of these has its row now.
     fn store(&mut self, spilled: &[Spilled]) -> Result<Vec<bool>, Fail> {
         self.begin(Needs::Safety)?;
-        let stored = self.desk(|desk| {
-            spilled.iter().map(|spilled| steps::take_in(desk, spilled)).collect::<Result<_, _>>()
+        let stored = self.tx(|tx| {
+            spilled
+                .iter()
+                .map(|spilled| transitions::take_in(tx, spilled))
+                .collect::<Result<_, _>>()
         });
         self.end(stored.is_ok())?;
         stored
@@ -311,7 +314,7 @@ impl Keeper {
             // What was deleted while it was closed can be read no more.
             return String::new();
         }
-        let held = match self.desk(steps::held_tasks) {
+        let held = match self.tx(transitions::held_tasks) {
             Ok(held) if held.is_empty() => return String::new(),
             Ok(held) => held,
             Err(error) => {
@@ -401,11 +404,11 @@ impl Keeper {
         group: &mut [Box<dyn StoreCommand>],
     ) -> Result<(), DatabaseError> {
         self.begin(needs)?;
-        let acted = self.desk(|desk| {
+        let acted = self.tx(|tx| {
             if renew {
-                desk.renew_lease()?;
+                tx.renew_lease()?;
             }
-            group.iter_mut().try_for_each(|errand| act(errand.as_mut(), desk))
+            group.iter_mut().try_for_each(|errand| act(errand.as_mut(), tx))
         });
         self.end(acted.is_ok())?;
         acted?;
@@ -441,7 +444,7 @@ impl Keeper {
         ended
     }
 
-    fn desk<T>(&self, act: impl FnOnce(&Transaction<'_>) -> T) -> T {
+    fn tx<T>(&self, act: impl FnOnce(&Transaction<'_>) -> T) -> T {
         act(&Transaction::new(&self.database, (self.now)(), &self.owner, self.lease))
     }
 
@@ -461,10 +464,10 @@ impl Keeper {
             return;
         }
         let left = self.begin(Needs::Writing).and_then(|()| {
-            let left = self.desk(|desk| {
-                desk.let_go_of_all()?;
-                desk.leave()?;
-                desk.is_alone()
+            let left = self.tx(|tx| {
+                tx.let_go_of_all()?;
+                tx.leave()?;
+                tx.is_alone()
             });
             if let Ok(true) = left {
                 // It is not there where nothing was submitted; what cannot be taken away stays.
@@ -477,15 +480,15 @@ impl Keeper {
 }
 
 /// One errand within the transaction: what it wrote is undone if it did not go well.
-fn act(errand: &mut dyn StoreCommand, desk: &Transaction<'_>) -> Result<(), DatabaseError> {
+fn act(errand: &mut dyn StoreCommand, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
     if errand.needs() == Needs::Reading {
         // It has its error itself.
-        let _ = errand.act(desk);
+        let _ = errand.act(tx);
         return Ok(());
     }
-    let run = |sql| desk.run(sql, values![]).map(drop);
+    let run = |sql| tx.run(sql, values![]).map(drop);
     run("SAVEPOINT errand")?;
-    if errand.act(desk).is_err() {
+    if errand.act(tx).is_err() {
         run("ROLLBACK TO errand")?;
     }
     run("RELEASE errand")

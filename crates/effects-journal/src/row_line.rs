@@ -1,5 +1,5 @@
 //! [`RowLine`]: the columns of a row that decide on its next step, and the changes most steps are made of.
-//! The functions of `steps.rs` read it first; a [`RowHold`] identifies the run that writes, within its
+//! The functions of `transitions.rs` read it first; a [`RowHold`] identifies the run that writes, within its
 //! owner.
 
 use effects_core::{TaskId, Time};
@@ -7,9 +7,9 @@ use effects_jobs::{Attempt, Identity, Row};
 use rust_decimal::Decimal;
 
 use crate::database::{Fields, values};
-use crate::desk::{Fail, Transaction};
 use crate::reservation::note_reservation;
 use crate::rows::{attempts, decimal};
+use crate::transaction::{Fail, Transaction};
 
 /// By what a run in this process is told from every other: its owner's number for it.
 #[derive(Clone, Debug)]
@@ -50,16 +50,16 @@ pub(crate) enum RowStage {
 }
 
 impl RowLine {
-    pub(crate) fn find(desk: &Transaction<'_>, identity: &Identity) -> Result<Option<Self>, Fail> {
+    pub(crate) fn find(tx: &Transaction<'_>, identity: &Identity) -> Result<Option<Self>, Fail> {
         let sql = "SELECT number, state, owner, claim, task, attempts, open_tasks FROM rows
              WHERE identity = ?1";
-        let found = desk.database.find(sql, values![identity.as_bytes()])?;
+        let found = tx.database.find(sql, values![identity.as_bytes()])?;
         found.map(|row| Self::read(&row)).transpose()
     }
 
     /// The row, and this task if it is one of its tasks.
     pub(crate) fn find_with(
-        desk: &Transaction<'_>,
+        tx: &Transaction<'_>,
         identity: &Identity,
         task: &TaskId,
     ) -> Result<Option<(Self, Option<KnownTask>)>, Fail> {
@@ -67,7 +67,7 @@ impl RowLine {
                 t.number, t.cost
             FROM rows r LEFT JOIN tasks t ON t.row = r.number AND t.id = ?2 WHERE r.identity = ?1";
         let values = values![identity.as_bytes(), task.as_str()];
-        let Some(row) = desk.database.find(sql, values)? else { return Ok(None) };
+        let Some(row) = tx.database.find(sql, values)? else { return Ok(None) };
         let cost: Option<String> = row.get(8)?;
         let cost = cost.as_deref().map(decimal).transpose()?;
         let number: Option<i64> = row.get(7)?;
@@ -95,8 +95,8 @@ impl RowLine {
         })
     }
 
-    pub(crate) fn is_of(&self, desk: &Transaction<'_>, claim: &RowHold) -> bool {
-        self.is_held_by(desk.me.id, claim)
+    pub(crate) fn is_of(&self, tx: &Transaction<'_>, claim: &RowHold) -> bool {
+        self.is_held_by(tx.me.id, claim)
     }
 
     pub(crate) fn is_held_by(&self, owner: i64, claim: &RowHold) -> bool {
@@ -113,11 +113,11 @@ impl RowLine {
     }
 
     /// Whether a run may write an intent for it.
-    pub(crate) fn may_intend(&self, desk: &Transaction<'_>, claim: &RowHold) -> Result<bool, Fail> {
-        let mine = self.is_of(desk, claim);
+    pub(crate) fn may_intend(&self, tx: &Transaction<'_>, claim: &RowHold) -> Result<bool, Fail> {
+        let mine = self.is_of(tx, claim);
         Ok(match self.state {
             RowStage::Intent => mine,
-            RowStage::Released => mine || desk.holder(self.owner)?.is_none(),
+            RowStage::Released => mine || tx.holder(self.owner)?.is_none(),
             // A verdict that was told otherwise since is another one.
             RowStage::Failed | RowStage::Completed => {
                 claim.renews.is_some() && claim.renews == self.task.map(|task| (task, self.state))
@@ -128,41 +128,41 @@ impl RowLine {
 
     pub(crate) fn submit(
         &self,
-        desk: &Transaction<'_>,
+        tx: &Transaction<'_>,
         claim: &RowHold,
         open: &[Attempt],
     ) -> Result<(), Fail> {
         let sql = "UPDATE rows SET state = 'intent', attempts = ?2, reason = NULL, changed = ?3,
             owner = ?4, claim = ?5 WHERE number = ?1";
-        let now = desk.now.as_millis();
-        desk.later(sql, values![self.number, json(open), now, desk.me.id, claim.number])?;
+        let now = tx.now.as_millis();
+        tx.later(sql, values![self.number, json(open), now, tx.me.id, claim.number])?;
         Ok(())
     }
 
     /// `open` are the attempts that are still of unknown outcome.
     pub(crate) fn give_task(
         &self,
-        desk: &Transaction<'_>,
+        tx: &Transaction<'_>,
         task: &TaskId,
         at: Time,
         open: &[Attempt],
     ) -> Result<(), Fail> {
         let sql = "INSERT INTO tasks (row, id, submitted) VALUES (?1, ?2, ?3) RETURNING number";
         let made = values![self.number, task.as_str(), at.as_millis()];
-        let number: i64 = desk.database.get(sql, made)?.get(0)?;
+        let number: i64 = tx.database.get(sql, made)?.get(0)?;
         // A completed task is the row's again where the new one fails.
         let sql = "UPDATE rows SET state = 'created', task = ?2, reason = NULL,
             former = CASE WHEN former_completed = 1 THEN former END, changed = ?3, attempts = ?4
             WHERE number = ?1";
         let open = (!open.is_empty()).then(|| json(open));
-        desk.later(sql, values![self.number, number, desk.now.as_millis(), open])?;
+        tx.later(sql, values![self.number, number, tx.now.as_millis(), open])?;
         Ok(())
     }
 
-    pub(crate) fn free(&self, desk: &Transaction<'_>) -> Result<(), Fail> {
+    pub(crate) fn free(&self, tx: &Transaction<'_>) -> Result<(), Fail> {
         let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE number = ?1";
-        desk.later(sql, values![self.number])?;
-        note_reservation(desk, self.number)
+        tx.later(sql, values![self.number])?;
+        note_reservation(tx, self.number)
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Flight`]: how things stand with one command's submission (nothing left, in flight, a task made), so that
+//! [`SubmissionTracker`]: how things stand with one command's submission (nothing left, in flight, a task made), so that
 //! an interruption loses no paid task. `attend` makes one for each `run`, `submit`, `wait` and `status`, and
 //! asks it at Ctrl-C.
 //!
@@ -27,7 +27,7 @@ pub(crate) enum FlightWake {
 }
 
 /// The journal of one command, in memory.
-pub(crate) struct Flight {
+pub(crate) struct SubmissionTracker {
     state: Mutex<FlightState>,
     wake: Sender<FlightWake>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Intent {
     pub(crate) idempotency_key: String,
 }
 
-impl Flight {
+impl SubmissionTracker {
     /// A command that begins so; it rings when an intent is answered.
     pub(crate) fn new(standing: SubmissionStanding, wake: Sender<FlightWake>) -> Self {
         Self { state: Mutex::new(FlightState { standing, interrupted: false }), wake }
@@ -85,7 +85,7 @@ impl Flight {
 /// A submission is only said to be in flight once its intent is durable, and an answer is durable
 /// before anybody leaves for having heard of it.
 pub(crate) struct FlightRecord {
-    pub(crate) flight: Arc<Flight>,
+    pub(crate) flight: Arc<SubmissionTracker>,
     pub(crate) record: Arc<dyn Journal>,
 }
 
@@ -120,7 +120,7 @@ impl Journal for FlightRecord {
     }
 }
 
-impl Journal for Flight {
+impl Journal for SubmissionTracker {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let mut state = self.lock();
         state.standing = match &entry.fact {

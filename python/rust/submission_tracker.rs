@@ -1,5 +1,5 @@
-//! [`Note`]: a run's submission and its task's id. It is the run's journal, and logs the id if no caller
-//! takes the result. `single.rs`, `many.rs` and `watch.rs` keep one for each run; `__init__.py` calls
+//! [`SubmissionNote`]: a run's submission and its task's id. It is the run's journal, and logs the id if no caller
+//! takes the result. `run_operation.rs`, `many.rs` and `watch.rs` keep one for each run; `__init__.py` calls
 //! [`wait_for_submissions`] at the end of the process, so that no submission is cut off.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
 /// What is known of one run's submission.
 #[derive(Debug)]
-pub struct Note {
+pub struct SubmissionNote {
     base: Arc<BaseUrl>,
     known: Mutex<NoteState>,
     /// No caller waits any more: the task's id is logged when it comes.
@@ -46,7 +46,7 @@ struct Posting {
     request_id: String,
 }
 
-impl Note {
+impl SubmissionNote {
     pub fn new(base: Arc<BaseUrl>) -> Arc<Self> {
         Self::with(base, None, Arc::default())
     }
@@ -221,14 +221,14 @@ fn settle(known: &mut NoteState) {
 }
 
 #[async_trait]
-impl AsyncJournal for Note {
+impl AsyncJournal for SubmissionNote {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         self.take_down(&entry.fact);
         Ok(Admission::Admitted)
     }
 }
 
-impl Drop for Note {
+impl Drop for SubmissionNote {
     fn drop(&mut self) {
         let posting = self.know().posting.as_ref().map(|posting| posting.request_id.clone());
         for name in posting.into_iter().chain(self.task().map(String::from)) {
@@ -240,7 +240,7 @@ impl Drop for Note {
 
 /// A journal that takes notes of what passes through.
 struct Noting {
-    note: Arc<Note>,
+    note: Arc<SubmissionNote>,
     inner: Arc<dyn AsyncJournal>,
 }
 

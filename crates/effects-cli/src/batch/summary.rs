@@ -1,5 +1,5 @@
-//! [`Tally`]: the sum of the rows of a batch: counts, money, and the exit code of it all. `attend` adds
-//! each `RowReport`; `Books` and `Live` print it.
+//! [`BatchSummary`]: the sum of the rows of a batch: counts, money, and the exit code of it all. `attend` adds
+//! each `RowReport`; `Reporter` and `ProgressLine` print it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::failure::UNFORESEEN;
 
 /// What became of the rows so far.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct BatchSummary {
     counts: BTreeMap<RowStatus, u64>,
     codes: BTreeSet<u8>,
     /// Rows by the kinds of their errors, and by the service's codes.
@@ -29,7 +29,7 @@ pub(crate) struct Tally {
     since: Instant,
 }
 
-impl Tally {
+impl BatchSummary {
     pub(crate) fn new() -> Self {
         Self {
             counts: BTreeMap::new(),
@@ -126,8 +126,8 @@ mod tests {
     use super::super::rows::RowLabel;
     use super::*;
 
-    fn tally(kinds: &[ErrorKind]) -> Tally {
-        let mut tally = Tally::new();
+    fn tally(kinds: &[ErrorKind]) -> BatchSummary {
+        let mut tally = BatchSummary::new();
         for kind in kinds {
             tally.add(&RowReport::of_error(RowLabel::default(), &Error::new(*kind, "x")));
         }

@@ -1,4 +1,4 @@
-//! [`Reserved`]: the money that one submission holds of a client's `Purse`; [`Lent`]: what many jobs hold
+//! [`Reserved`]: the money that one submission holds of a client's `SharedBudget`; [`Allotment`]: what many jobs hold
 //! together. `Single` and `Many` keep them until the ends are seen.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use effects_reqwest::Client;
 use rust_decimal::Decimal;
 
 use crate::journal::TaskRows;
-use crate::purse::{Purse, cost};
+use crate::shared_budget::{SharedBudget, cost};
 
 /// The attempts of one submission that may have made a task each, and the tasks that it is known to have
 /// made: what the entries of its journal say.
@@ -53,7 +53,7 @@ impl Attempts {
 /// possibly spent until its task is known, and then the task owns the reservation.
 #[derive(Debug)]
 pub struct Reserved {
-    purse: Arc<Purse>,
+    purse: Arc<SharedBudget>,
     held: Mutex<Held>,
 }
 
@@ -70,9 +70,9 @@ impl Reserved {
     ///
     /// # Errors
     ///
-    /// What [`Purse::reserve`] has against it.
+    /// What [`SharedBudget::reserve`] has against it.
     pub(crate) async fn of(
-        purse: &Arc<Purse>,
+        purse: &Arc<SharedBudget>,
         client: &Client,
         rows: Option<&TaskRows>,
     ) -> Result<Arc<Self>, Error> {
@@ -209,7 +209,7 @@ impl AsyncJournal for ReservingJournal {
     }
 }
 
-/// The attempts of one of many jobs, which a [`Lent`] keeps a reservation for once the job has ended.
+/// The attempts of one of many jobs, which a [`Allotment`] keeps a reservation for once the job has ended.
 #[derive(Debug, Default)]
 pub struct JobAttempts(Mutex<Attempts>);
 
@@ -255,21 +255,21 @@ impl AsyncJournal for AttemptsJournal {
 
 /// What many jobs hold together. Dropped, the rest is given back.
 #[derive(Debug)]
-pub struct Lent {
-    purse: Arc<Purse>,
+pub struct Allotment {
+    purse: Arc<SharedBudget>,
     amount: Decimal,
     /// What one costs at most by the caller's word: what the service does not say is counted as that.
     price: Option<Decimal>,
 }
 
-impl Lent {
-    /// Sets what is left aside, `most` of it: see [`Purse::lend`].
+impl Allotment {
+    /// Sets what is left aside, `most` of it: see [`SharedBudget::lend`].
     ///
     /// # Errors
     ///
-    /// What [`Purse::lend`] has against it.
+    /// What [`SharedBudget::lend`] has against it.
     pub(crate) fn of(
-        purse: &Arc<Purse>,
+        purse: &Arc<SharedBudget>,
         most: Option<Decimal>,
         price: Option<Decimal>,
         known: Option<Decimal>,
@@ -327,7 +327,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for Allotment {
     fn drop(&mut self) {
         let amount = self.amount;
         self.purse.change(|money| {

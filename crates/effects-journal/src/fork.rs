@@ -10,14 +10,14 @@ use std::fmt;
 use std::sync::Weak;
 use std::sync::mpsc::{Sender, channel};
 
-use crate::keeper::{Away, WriterMessage};
-use crate::promise::promise;
+use crate::oneshot::promise;
+use crate::writer_thread::{Away, WriterMessage};
 
 /// The door of a journal, which a program shuts before it forks the process. It does not keep the journal open.
 #[derive(Clone)]
 pub struct Door {
     orders: Sender<WriterMessage>,
-    keeper: Weak<()>,
+    writer: Weak<()>,
 }
 
 /// A journal whose file is closed, until this is dropped. What it is asked meanwhile waits.
@@ -28,13 +28,13 @@ pub struct Shut {
 }
 
 impl Door {
-    pub(crate) fn new(orders: Sender<WriterMessage>, keeper: Weak<()>) -> Self {
-        Self { orders, keeper }
+    pub(crate) fn new(orders: Sender<WriterMessage>, writer: Weak<()>) -> Self {
+        Self { orders, writer }
     }
 
     /// Whether the journal is closed for good.
     pub fn is_gone(&self) -> bool {
-        self.keeper.strong_count() == 0
+        self.writer.strong_count() == 0
     }
 
     /// Has what was asked before finished and the file closed, and waits for it. `None` where the

@@ -1,23 +1,23 @@
-//! [`Live`]: shows how far a batch is, on stderr: one live line on a terminal, single lines elsewhere.
+//! [`ProgressLine`]: shows how far a batch is, on stderr: one live line on a terminal, single lines elsewhere.
 //! The batch, `resume` and `reorder` have one.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::report::RowStatus;
-use super::tally::Tally;
+use super::summary::BatchSummary;
 use crate::live_line::LiveLine;
 use crate::output::Output;
 
 /// The live line of a batch, on stderr.
-pub(crate) struct Live {
+pub(crate) struct ProgressLine {
     line: LiveLine,
     /// How often a line is said where none is drawn; never where it is `None`.
     every: Option<Duration>,
     said: Cell<Instant>,
 }
 
-impl Live {
+impl ProgressLine {
     /// A line that is drawn on a terminal; elsewhere one is said this often.
     pub(crate) fn new(output: &Output, every: Duration) -> Self {
         let line = LiveLine::new(output, Duration::from_millis(250));
@@ -26,7 +26,7 @@ impl Live {
     }
 
     /// Shows how far it is.
-    pub(crate) fn show(&self, tally: &Tally, running: usize, rows: u64) {
+    pub(crate) fn show(&self, tally: &BatchSummary, running: usize, rows: u64) {
         if self.line.is_drawn() {
             self.line.show(&words(tally, running, rows));
         } else if tally.told() < rows
@@ -64,7 +64,7 @@ impl Live {
     }
 }
 
-fn words(tally: &Tally, running: usize, rows: u64) -> String {
+fn words(tally: &BatchSummary, running: usize, rows: u64) -> String {
     let throttled = match tally.throttled {
         0 => String::new(),
         1 => "throttled once, ".to_owned(),
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_line_says_what_there_is_to_say() {
-        let mut tally = Tally::new();
+        let mut tally = BatchSummary::new();
         assert_eq!(
             words(&tally, 3, 9),
             "0 of 9 done, 3 running, 0 failed, 0 doubtful, 0 USD spent"

@@ -1,5 +1,5 @@
-//! [`Purse`]: the budget of a client: reserved before each submission, settled with the real cost once
-//! its task's end is seen. `Engine` has one; `stake.rs` reserves from it.
+//! [`SharedBudget`]: the budget of a client: reserved before each submission, settled with the real cost once
+//! its task's end is seen. `Engine` has one; `reservation.rs` reserves from it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -16,7 +16,7 @@ use crate::warnings;
 
 /// The money of one client, in USD.
 #[derive(Debug)]
-pub struct Purse {
+pub struct SharedBudget {
     state: Mutex<Money>,
     changed: Notify,
     /// The call that has it follows a task to find out what a task costs.
@@ -221,13 +221,13 @@ impl Money {
     }
 }
 
-impl Purse {
+impl SharedBudget {
     pub fn of(money: Money) -> Arc<Self> {
         let turn = tokio::sync::Mutex::new(());
         Arc::new(Self { state: Mutex::new(money), changed: Notify::new(), turn })
     }
 
-    /// Reserves for one submission: [`Reserved`](crate::stake::Reserved) holds it. While no price is known, one runs until its cost is seen; `client`
+    /// Reserves for one submission: [`Reserved`](crate::reservation::Reserved) holds it. While no price is known, one runs until its cost is seen; `client`
     /// looks for that where perhaps no other call is looking.
     pub async fn reserve(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
         loop {
@@ -246,7 +246,7 @@ impl Purse {
         self.state().admit_repeat()
     }
 
-    /// Sets everything that is left aside for many jobs ([`Lent`](crate::stake::Lent) holds it), or `most` of it; `price` is what one costs at
+    /// Sets everything that is left aside for many jobs ([`Allotment`](crate::reservation::Lent) holds it), or `most` of it; `price` is what one costs at
     /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has
     /// to tell it first: [`find_price`](Self::find_price), and try again.
     pub fn lend(

@@ -1,5 +1,5 @@
 //! [`Transaction`]: what an `StoreCommand` works with inside a transaction: the database, the time, and the [`Owner`]s
-//! of rows. The writer threads (`keeper.rs`, `postgres/writer.rs`) make it, and every query of the crate
+//! of rows. The writer threads (`writer_thread.rs`, `postgres/writer.rs`) make it, and every query of the crate
 //! takes it.
 
 use std::cell::{Cell, RefCell};
