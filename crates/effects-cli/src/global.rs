@@ -8,7 +8,7 @@ use effects_client::{Profile, cassette_of_the_environment};
 use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
-use crate::rerun_line::quoted;
+use crate::rerun_line::{quoted, without_recording};
 use crate::values::{Poll, header, with_words};
 
 /// The profile in use.
@@ -164,7 +164,7 @@ impl Global {
                 line.push_str(&format!(" {option} {}", quoted(value)));
             }
         }
-        line
+        without_recording(&line)
     }
 }
 

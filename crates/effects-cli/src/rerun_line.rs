@@ -1,29 +1,64 @@
 //! [`line_to_run_again`]: the command line as it was typed, without key, headers and password. `batch` and
-//! `resume` print it when they are interrupted or leave rows unfinished.
+//! `resume` print it when they are interrupted or leave rows unfinished. [`without_recording`] does for a
+//! line that resumes a task what it does: a cassette that was begun would be replayed by the next line,
+//! which then finds nothing of the tasks that go on.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::OnceLock;
+
+use effects_client::{CASSETTE_VARIABLE, cassette_of_the_environment};
 
 use effects_journal::without_password;
 
 /// Remembers the command line; a process has one command.
 pub(crate) fn remember(arguments: &[OsString]) {
+    let records = cassette_of_the_environment().is_some_and(|path| !path.exists());
+    let typed = TypedLine { line: line(arguments, Path::exists), records };
     // A second command in one process prints the first one's line.
-    let _ = TYPED.set(line(arguments));
+    let _ = TYPED.set(typed);
 }
 
-/// The line to run again: as it was typed, without the key and headers, and without a database's password.
-pub(crate) fn line_to_run_again() -> &'static str {
-    TYPED.get().map_or("effects", String::as_str)
+/// The line to run again: as it was typed, without the key and headers, without a database's password, and
+/// without the cassette that it recorded.
+pub(crate) fn line_to_run_again() -> String {
+    without_recording(TYPED.get().map_or("effects", |typed| &typed.line))
 }
 
-fn line(arguments: &[OsString]) -> String {
+/// A line for later, which records and replays nothing where this command recorded to the cassette of the
+/// environment.
+pub(crate) fn without_recording(line: &str) -> String {
+    match TYPED.get() {
+        Some(typed) if typed.records => format!("{CASSETTE_VARIABLE}= {line}"),
+        _ => line.to_owned(),
+    }
+}
+
+/// The command line as it was typed.
+struct TypedLine {
+    line: String,
+    /// Whether the cassette of the environment was not there, so that it is recorded.
+    records: bool,
+}
+
+fn line(arguments: &[OsString], is_there: impl Fn(&Path) -> bool) -> String {
     let mut words = vec!["effects".to_owned()];
     let mut arguments = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+    let records = |word: &str| {
+        let path = word.strip_prefix(CASSETTE).and_then(|value| value.strip_prefix('='));
+        path.is_some_and(|path| !is_there(Path::new(path)))
+    };
     while let Some(word) = arguments.next() {
         if SECRETS.contains(&&*word) {
             arguments.next();
-        } else if !SECRETS.iter().any(|secret| is_given_with_value(&word, secret)) {
+        } else if word == CASSETTE {
+            // One that is there is replayed, and the line is nothing without it.
+            if let Some(path) = arguments.next().filter(|path| is_there(Path::new(&**path))) {
+                words.extend([word.into_owned(), quoted(&path)]);
+            }
+        } else if !SECRETS.iter().any(|secret| is_given_with_value(&word, secret))
+            && !records(&word)
+        {
             words.push(quoted(&shown(&word)));
         }
     }
@@ -34,6 +69,8 @@ fn line(arguments: &[OsString]) -> String {
 fn is_given_with_value(word: &str, option: &str) -> bool {
     word.strip_prefix(option).is_some_and(|rest| rest.starts_with('='))
 }
+
+const CASSETTE: &str = "--cassette";
 
 /// Options whose values may be secrets.
 const SECRETS: [&str; 2] = ["--api-key", "--header"];
@@ -58,7 +95,7 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-static TYPED: OnceLock<String> = OnceLock::new();
+static TYPED: OnceLock<TypedLine> = OnceLock::new();
 
 #[cfg(test)]
 mod tests {
@@ -74,7 +111,9 @@ mod tests {
 
     #[test]
     fn the_key_is_left_out_however_it_is_given() {
-        let line = |words: &str| line(&words.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let line = |words: &str| {
+            line(&words.split(' ').map(OsString::from).collect::<Vec<_>>(), |_| false)
+        };
         assert_eq!(line("/bin/effects batch --api-key sk-1 a.csv"), "effects batch a.csv");
         assert_eq!(
             line("x --api-key=sk-1 batch --api-key-file k"),
@@ -84,6 +123,19 @@ mod tests {
         for given in ["--journal postgres://me:s3@db/x", "--journal=postgres://me:s3@db/x"] {
             let shown = given.replace(":s3", "");
             assert_eq!(line(&format!("x batch {given}")), format!("effects batch {shown}"));
+        }
+    }
+
+    #[test]
+    fn a_cassette_that_is_recorded_is_left_out_and_one_that_is_replayed_is_not() {
+        let line = |words: &str| {
+            let words: Vec<_> = words.split(' ').map(OsString::from).collect();
+            line(&words, |path| path.ends_with("old.json"))
+        };
+        assert_eq!(line("x batch --cassette new.json a.csv"), "effects batch a.csv");
+        assert_eq!(line("x batch --cassette=new.json a.csv"), "effects batch a.csv");
+        for given in ["x batch --cassette old.json a.csv", "x batch --cassette=old.json a.csv"] {
+            assert_eq!(line(given), given.replacen('x', "effects", 1));
         }
     }
 }

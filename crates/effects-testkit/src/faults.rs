@@ -139,12 +139,12 @@ impl ExchangeFault {
 /// Faults by chance. Same seed, same exchanges, same faults.
 ///
 /// ```
-/// use effects_testkit::{Fault, Faults};
+/// use effects_testkit::{ExchangeFault, Faults};
 ///
-/// let mut faults = Faults::new(7).rate(0.5).among(&[Fault::LostBefore, Fault::Throttled]);
+/// let mut faults = Faults::new(7).rate(0.5).among(&[ExchangeFault::LostBefore, ExchangeFault::Throttled]);
 /// let fates: Vec<String> = (0..4).map(|_| format!("{:?}", faults.draw())).collect();
 ///
-/// let mut again = Faults::new(7).rate(0.5).among(&[Fault::LostBefore, Fault::Throttled]);
+/// let mut again = Faults::new(7).rate(0.5).among(&[ExchangeFault::LostBefore, ExchangeFault::Throttled]);
 /// assert!(fates.iter().all(|fate| *fate == format!("{:?}", again.draw())));
 /// ```
 #[derive(Clone, Debug)]

@@ -98,7 +98,7 @@ pub(super) struct BatchObject<'a> {
     #[serde(skip_serializing_if = "is_none")]
     undelivered: u64,
     /// The line to run again, where something is missing.
-    resume: Option<&'a str>,
+    resume: Option<String>,
     /// What ended it that is no row's.
     error: Option<&'a str>,
 }

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use effects_core::{ErrorKind, Template};
+use effects_core::{Error, ErrorKind, Template};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -72,6 +72,14 @@ pub(super) struct DoctorObject {
 }
 
 pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+    if let Some(cassette) = global.cassette() {
+        let why = format!(
+            "doctor asks the gateway itself, and a cassette ({}) says nothing of it: leave --cassette and \
+             EFFECTS_CASSETTE out",
+            cassette.display()
+        );
+        return Err(Error::new(ErrorKind::Misconfigured, why).into());
+    }
     let place = GatewayPlace::of(global);
     let shown = place.clone().unwrap_or(GatewayPlace::Inside);
     let (global, work_place) = (global.clone(), shown.clone());

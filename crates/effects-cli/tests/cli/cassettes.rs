@@ -124,3 +124,51 @@ fn a_batch_is_recorded_and_replayed() {
     };
     assert_eq!((pictures("first"), pictures("again")), (8, 8));
 }
+
+#[test]
+fn a_recording_that_ends_early_names_a_line_that_does_not_replay_it() {
+    let world = World::new();
+    let emulator = emulator();
+    let cassette = world.path("run.json");
+    let rows = "template,image\nglass_ball,https://example.com/cat.jpg\n";
+    fs::write(world.path("rows.csv"), rows).unwrap();
+    let batch = ["batch", "rows.csv", "--out", "out", "--deadline", "0.1s", "--poll", "0.02"];
+    let runs = |arguments: &[&str], variable: Option<&Path>| {
+        let mut command = world.bare(arguments);
+        command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+        command.envs(variable.map(|path| ("EFFECTS_CASSETTE", path)));
+        Ran::of(&mut command)
+    };
+    let given = [&batch[..], &["--cassette", cassette.to_str().unwrap()]].concat();
+    let left = runs(&given, None);
+    let line = batch.join(" ");
+    let told = format!("pays for nothing twice: effects {line}\n");
+    assert!(left.stderr.contains(&told), "{}", left.stderr);
+    fs::remove_file(&cassette).unwrap();
+    let left = runs(&batch, Some(&cassette));
+    let told = format!("pays for nothing twice: EFFECTS_CASSETTE= effects {line}\n");
+    assert!(left.stderr.contains(&told), "{}", left.stderr);
+    // The line as it was told, without the deadline.
+    runs(&["batch", "rows.csv", "--out", "out", "--poll", "0.02"], None).exits(0);
+    let creates = emulator.requests().into_iter().filter(|seen| seen.method == "POST");
+    assert_eq!(creates.filter(|seen| seen.path.ends_with("/generation")).count(), 1);
+}
+
+#[test]
+fn a_cassette_that_another_process_records_or_that_is_no_file_is_refused() {
+    let world = World::new();
+    let cassette = world.path("run.json");
+    fs::copy(shared(), &cassette).unwrap();
+    let line = ["run", "glass_ball", "https://example.com/cat.jpg", "--no-download"];
+    let recording = fs::File::open(&cassette).unwrap();
+    recording.lock().unwrap();
+    let refused = replays(&world, &cassette, true, &line).exits(2);
+    assert!(refused.stderr.contains("another process records it just now"), "{}", refused.stderr);
+    for by_option in [true, false] {
+        let refused = replays(&world, Path::new("/dev/full"), by_option, &line).exits(2);
+        assert!(refused.stderr.contains("/dev/full cannot be used"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("no regular file"), "{}", refused.stderr);
+        let doctor = replays(&world, &cassette, by_option, &["doctor"]).exits(2);
+        assert!(doctor.stderr.contains("leave --cassette and EFFECTS_CASSETTE out"), "{doctor:?}");
+    }
+}

@@ -88,6 +88,10 @@ pub(super) struct TapedBody {
 impl Tape {
     /// Reads a cassette.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        // A device or a pipe may never end.
+        if !path.is_file() {
+            return Err(unusable(path, "it is no regular file"));
+        }
         let text = fs::read_to_string(path).map_err(|error| unusable(path, &error.to_string()))?;
         let tape: Self = serde_json::from_str(&text).map_err(|error| {
             unusable(path, &format!("it is no whole cassette ({error}); to record anew, remove it"))

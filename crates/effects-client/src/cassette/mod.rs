@@ -14,6 +14,7 @@ mod redact;
 use std::collections::HashMap;
 use std::env;
 use std::fmt;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -68,6 +69,11 @@ impl Cassette {
             return Ok(Self::Replay(player.clone()));
         }
         if path.exists() {
+            let is_recorded_here =
+                open.recordings.get(&path).is_some_and(|it| it.strong_count() > 0);
+            if !is_recorded_here && is_locked(&path) {
+                return Err(unusable(&path, "another process records it just now"));
+            }
             let player = Player::open(&path)?;
             if is_shared {
                 open.players.insert(path, player.clone());
@@ -132,6 +138,12 @@ pub fn replay_base(path: &Path) -> Result<Option<BaseUrl>, Error> {
 
 pub(crate) fn replay_gateway() -> BaseUrl {
     BaseUrl::parse(REPLAY_BASE, false).unwrap_or_else(|_| unreachable!("it is a URL"))
+}
+
+/// Whether a process has the lock on a cassette that it records. A file system without locks has none.
+fn is_locked(path: &Path) -> bool {
+    File::open(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn unusable(path: &Path, why: &str) -> Error {

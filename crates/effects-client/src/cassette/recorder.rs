@@ -164,6 +164,9 @@ impl TapeFile {
     /// Makes the file; it must not be there.
     fn create(path: &Path, base: &str) -> io::Result<Self> {
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        // Another process that finds the file must not replay the half of it. A file system without locks
+        // records all the same.
+        let _ = file.try_lock();
         let head = Tape {
             format: FORMAT.into(),
             version: VERSION,

@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use effects_core::ServiceCode;
-/// use effects_core::wire::Fault;
+/// use effects_core::wire::FaultSide;
 ///
 /// let code = ServiceCode::from("3009003");
 /// assert_eq!(code, ServiceCode::InvalidTemplateId);
 /// assert_eq!(code.meaning(), Some("Invalid template_id"));
-/// assert_eq!(code.fault(), Some(Fault::Caller));
+/// assert_eq!(code.fault(), Some(FaultSide::Caller));
 /// assert!(!code.may_pass());
 /// assert_eq!(ServiceCode::from("SYNC_TIMEOUT").as_str(), "SYNC_TIMEOUT");
 /// ```
