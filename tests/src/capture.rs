@@ -38,7 +38,7 @@ impl Capture {
     ///
     /// # Errors
     ///
-    /// When somebody listens already.
+    /// When a listener is set already.
     pub fn start() -> Result<Self, TryInitError> {
         let capture = Self::default();
         tracing_subscriber::registry().with(Listener(capture.clone())).try_init()?;

@@ -71,11 +71,11 @@ impl Notes {
         self.facts()
     }
 
-    /// Returns once nobody else holds this journal: every run with it is over.
+    /// Returns once no run holds this journal: every run with it is over.
     ///
     /// # Panics
     ///
-    /// When somebody does beyond a time no machine needs.
+    /// When a run does beyond a time no machine needs.
     pub fn wait_until_alone(self) -> Self {
         let begun = Instant::now();
         while Arc::strong_count(&self.0) > 1 {

@@ -375,7 +375,7 @@ pub fn setup(world: &ScenarioWorld) -> ClientSetup {
 }
 
 /// What a client of this gateway is made of unless it is said otherwise: limits so long that a busy
-/// machine does not reach them, waits so short that nobody notices.
+/// machine does not reach them, waits too short for a person to notice.
 pub fn setup_at(base_url: &str, api_key: &str) -> ClientSetup {
     let retry = Backoff {
         first: Duration::from_millis(5),
@@ -468,7 +468,7 @@ pub(crate) fn documented(draft: &Draft) -> String {
     )
 }
 
-/// Nobody but the gateway is sent a key.
+/// Only the gateway is sent a key.
 fn check_strangers(witness: &Witness<'_>) {
     let others = [&witness.world.pictures, &witness.world.elsewhere];
     for seen in others.iter().flat_map(|server| server.requests()) {
@@ -476,7 +476,7 @@ fn check_strangers(witness: &Witness<'_>) {
     }
 }
 
-/// The key is known to the gateway and to nobody else.
+/// The key is known to the gateway alone.
 fn check_secrets(witness: &Witness<'_>) {
     let key = witness.setup.api_key.as_str();
     let others = [&witness.world.pictures, &witness.world.elsewhere];

@@ -61,7 +61,7 @@ fn report(face: &dyn Face, scenarios: &[Scenario]) {
     for (scenario, why) in left {
         text.push_str(&format!("{name}: not {scenario:?}: {why}\n"));
     }
-    // One write, so that reports do not mix; where stderr is gone nobody reads it.
+    // One write, so that reports do not mix; where stderr is gone there is no reader.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 

@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 /// The key of every scenario: a text that stands nowhere else.
 pub const KEY: &str = "sk-marker-6f1d0c";
 
-/// The input picture of every scenario. Nobody fetches it.
+/// The input picture of every scenario. No test fetches it.
 pub const PHOTO_URL: &str = "https://photos.example.com/cat.jpg";
 
 /// The task of every scenario.
@@ -30,7 +30,7 @@ pub struct ScenarioWorld {
     pub elsewhere: ScriptedServer,
     /// An address that refuses connections until [`open`](Self::open).
     pub closed: SocketAddr,
-    /// Holds that address, so that nobody else listens there: bound, but not listening.
+    /// Holds that address, so that no other program listens there: bound, but not listening.
     holder: Socket,
 }
 
@@ -130,7 +130,7 @@ impl ScenarioWorld {
     }
 }
 
-/// An address of this machine that is taken, and refuses connections while nobody listens there.
+/// An address of this machine that is taken, and refuses connections while no program listens there.
 fn held_address() -> io::Result<(Socket, SocketAddr)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;

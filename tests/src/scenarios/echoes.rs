@@ -120,7 +120,7 @@ fn in_looks() -> Vec<Scenario> {
     ]
 }
 
-/// A key written as escapes is the key to whoever decodes it.
+/// A key written as escapes is the key to a reader that decodes it.
 fn in_escapes() -> Vec<Scenario> {
     let with_key = |scenario: Scenario| {
         scenario.with(|setup, _| setup.api_key = ODD_KEY.to_owned()).then(|witness| {

@@ -192,7 +192,7 @@ fn presigned() -> Vec<Scenario> {
     ]
 }
 
-/// Nobody chose, and the gateway is not this machine's own.
+/// No way to upload was chosen, and the gateway is not this machine's own.
 fn not_chosen() -> Vec<Scenario> {
     vec![
         uploads("not chosen", |_| {})

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// One thing that each client has, or each store, or each command.
-const ONE_MEANING: [&str; 14] = [
+const ONE_MEANING: [&str; 15] = [
     "Arguments",    // of a command, on its command line
     "Client",       // blocking and async, as are those below
     "ClientCore",   // what the parts of a client share
@@ -16,6 +16,7 @@ const ONE_MEANING: [&str; 14] = [
     "JobResults",   // what jobs come to, as they end
     "KeptReadable", // a connection whose early answer can be read
     "RowHold",      // of a run on a row, in memory and in a database
+    "RowLease",     // a row in the hands of a run, in memory and in a database
     "RowStage",     // how far a row is, in memory and in a database
     "Shared",       // what all clones of a client share
     "Stage",        // how far a watched run is
@@ -24,12 +25,10 @@ const ONE_MEANING: [&str; 14] = [
 ];
 
 /// Kin with different meanings, told apart by their crates.
-const TWO_MEANINGS: [&str; 6] = [
-    "Batch",      // the command's batch of rows, and the core's of runs
-    "Endpoint",   // where a gateway is, and what the emulator answers at
+const TWO_MEANINGS: [&str; 4] = [
+    "Batch",    // the command's batch of rows, and the core's of runs
+    "Endpoint", // where a gateway is, and what the emulator answers at
     "Gateway", // an exchange with the key, the command's client of one, and the one of an emulator in Python
-    "QueueState", // of webhooks to post, and of results for Python
-    "RowLease", // of the store in memory, and of a row in a database
     "Stream",  // bytes to the gateway, and bytes to a database
 ];
 

@@ -139,13 +139,13 @@ mod tests {
 
     const SETTLE: Duration = Duration::from_secs(2);
 
-    struct Looks {
+    struct WatchedFolder {
         watcher: FolderWatcher,
         begun: Instant,
         _folder: tempfile::TempDir,
     }
 
-    impl Looks {
+    impl WatchedFolder {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let manifest = Manifest::watched(folder.path(), None).unwrap();
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_photo_arrives_once_it_has_stopped_growing() {
-        let mut looks = Looks::new();
+        let mut looks = WatchedFolder::new();
         for (second, length) in [(0, 0), (1, 10), (2, 20), (3, 20), (4, 30), (5, 30)] {
             assert_eq!(looks.at(second, &[("a.png", length)]), [], "{second}");
         }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_never_arrives() {
-        let mut looks = Looks::new();
+        let mut looks = WatchedFolder::new();
         for second in [0, 5, 50] {
             assert_eq!(looks.at(second, &[("a.png", 0)]), []);
         }
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_is_told_before_what_came_and_may_return_as_it_was() {
-        let mut looks = Looks::new();
+        let mut looks = WatchedFolder::new();
         looks.at(0, &[("a.png", 5), ("c.png", 5)]);
         looks.at(2, &[("a.png", 5), ("c.png", 5)]);
         assert_eq!(looks.at(3, &[("b.png", 5), ("c.png", 5)]), [gone("a.png")]);

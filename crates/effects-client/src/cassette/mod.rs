@@ -140,10 +140,11 @@ pub(crate) fn replay_gateway() -> BaseUrl {
     BaseUrl::parse(REPLAY_BASE, false).unwrap_or_else(|_| unreachable!("it is a URL"))
 }
 
-/// Whether a process has the lock on a cassette that it records. A file system without locks has none.
+/// Whether a process has the lock on a cassette that it records. A file system without locks has none, and
+/// what is no regular file is not opened, since opening a pipe waits for its writer.
 fn is_locked(path: &Path) -> bool {
-    File::open(path)
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let file = Some(path).filter(|path| path.is_file()).and_then(|path| File::open(path).ok());
+    file.is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn unusable(path: &Path, why: &str) -> Error {

@@ -17,13 +17,13 @@ pub(super) struct PostQueue(Arc<SharedQueue>);
 
 struct SharedQueue {
     webhook: Webhook,
-    state: Mutex<QueueState>,
+    state: Mutex<PendingPosts>,
     /// Something came, was posted, or is to end.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct QueueState {
+struct PendingPosts {
     waiting: VecDeque<WaitingRow>,
     /// Posts under way.
     posting: u64,
@@ -166,7 +166,7 @@ impl SharedQueue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
+    fn lock(&self) -> MutexGuard<'_, PendingPosts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
