@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use effects_emulator::{Emulator, Latency, Pictures};
+use effects_emulator::{ClockKind, Emulator, Latency, Pictures};
 use serde_json::Value;
 
 use crate::world::{KEY, Ran, World};
@@ -128,11 +128,13 @@ fn a_batch_is_recorded_and_replayed() {
 #[test]
 fn a_recording_that_ends_early_names_a_line_that_does_not_replay_it() {
     let world = World::new();
-    let emulator = emulator();
+    let emulator = Emulator::builder().pictures(Pictures::Stub).api_key(KEY);
+    let emulator = emulator.latency(Latency::fixed(Duration::from_secs(60)));
+    let emulator = emulator.clock(ClockKind::Virtual).start().unwrap();
     let cassette = world.path("run.json");
     let rows = "template,image\nglass_ball,https://example.com/cat.jpg\n";
     fs::write(world.path("rows.csv"), rows).unwrap();
-    let batch = ["batch", "rows.csv", "--out", "out", "--deadline", "0.1s", "--poll", "0.02"];
+    let batch = ["batch", "rows.csv", "--out", "out", "--deadline", "2s", "--poll", "0.02"];
     let runs = |arguments: &[&str], variable: Option<&Path>| {
         let mut command = world.bare(arguments);
         command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
@@ -148,6 +150,7 @@ fn a_recording_that_ends_early_names_a_line_that_does_not_replay_it() {
     let left = runs(&batch, Some(&cassette));
     let told = format!("pays for nothing twice: EFFECTS_CASSETTE= effects {line}\n");
     assert!(left.stderr.contains(&told), "{}", left.stderr);
+    emulator.advance(Duration::from_secs(3600)).unwrap();
     // The line as it was told, without the deadline.
     runs(&["batch", "rows.csv", "--out", "out", "--poll", "0.02"], None).exits(0);
     let creates = emulator.requests().into_iter().filter(|seen| seen.method == "POST");

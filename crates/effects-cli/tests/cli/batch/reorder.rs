@@ -439,7 +439,7 @@ fn nothing_is_bought_once_more_after_the_deadline() {
     let site = Site::new();
     site.rows("rows.csv", 2).batch("rows.csv", &["--in-flight", "1"]).exits(0);
     site.emulator.follow(FaultPlan::none().with(takes)).unwrap();
-    let ran = site.reorder(&["1", "--deadline", "1s"]);
+    let ran = site.reorder(&["1", "--deadline", "3s"]);
     let row = objects(&ran.stdout).pop().unwrap();
     assert_eq!((&row["status"], site.paid()), (&"running".into(), 3), "{ran:?}");
     assert!(row["task_id"].is_string() && row["paid_picture"]["task_id"].is_string(), "{row}");
