@@ -4,7 +4,7 @@
 //!
 //! SQLite knows of its files' locks by process, and a fork has that knowledge without the locks; so
 //! every file is closed while the process is forked, and opened again in the parent with what is
-//! next to do. `effects_journal::Door` says more.
+//! next to do. `effects_journal::ForkHandle` says more.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf, absolute};
@@ -15,7 +15,7 @@ use effects_core::journal::JournalError;
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId};
 use effects_jobs::{Found, JournalStore, OpenRow, Record, RowDraft, Standing};
 use effects_journal::{
-    Door, PostgresStore, Shut, SqliteJournal, is_database_url, without_password,
+    ClosedForFork, ForkHandle, PostgresStore, SqliteJournal, is_database_url, without_password,
 };
 use pyo3::prelude::*;
 use tokio::sync::Semaphore;
@@ -24,29 +24,29 @@ use crate::value::MadeEffect;
 
 /// The journals of a process.
 #[derive(Debug, Default)]
-struct House {
+struct JournalRegistry {
     slots: HashMap<PathBuf, Arc<OpenJournal>>,
-    gate: Arc<ForkGuard>,
+    guard: Arc<ForkGuard>,
 }
 
 /// The journals of this process, with the process they belong to: threads do not survive `fork()`.
-static HOUSE: Mutex<Option<(u32, House)>> = Mutex::new(None);
+static REGISTRY: Mutex<Option<(u32, JournalRegistry)>> = Mutex::new(None);
 
 /// Where the journal in a file, or in the database of a URL, is once it is open. Taking it does not block.
 pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
     let whole = if is_database(path) { None } else { absolute(path).ok() };
     let path = whole.unwrap_or_else(|| path.to_owned());
-    let mut house = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
-    if !matches!(&*house, Some((owner, _)) if *owner == process) {
+    if !matches!(&*registry, Some((owner, _)) if *owner == process) {
         // A parent's journals are written by threads that are not here, and must not be told.
-        std::mem::forget(house.replace((process, House::default())));
+        std::mem::forget(registry.replace((process, JournalRegistry::default())));
     }
-    let (_, house) = house.get_or_insert_with(|| (process, House::default()));
-    let slot = house.slots.entry(path.clone()).or_insert_with(|| {
-        let gate = Arc::clone(&house.gate);
+    let (_, registry) = registry.get_or_insert_with(|| (process, JournalRegistry::default()));
+    let slot = registry.slots.entry(path.clone()).or_insert_with(|| {
+        let guard = Arc::clone(&registry.guard);
         let turns = Semaphore::new(ROWS_AT_ONCE);
-        Arc::new(OpenJournal { path, gate, journal: tokio::sync::Mutex::default(), turns })
+        Arc::new(OpenJournal { path, guard, journal: tokio::sync::Mutex::default(), turns })
     });
     Arc::clone(slot)
 }
@@ -55,7 +55,7 @@ pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
 #[derive(Debug)]
 pub struct OpenJournal {
     path: PathBuf,
-    gate: Arc<ForkGuard>,
+    guard: Arc<ForkGuard>,
     journal: tokio::sync::Mutex<Option<Weak<dyn JournalStore>>>,
     /// Rows begun at once: each keeps a thread waiting, and all of them wait for one.
     turns: Semaphore,
@@ -82,8 +82,8 @@ impl OpenJournal {
         if let Some(journal) = journal.as_ref().and_then(Weak::upgrade) {
             return Ok(Ledger::new(journal));
         }
-        let (gate, path) = (Arc::clone(&self.gate), self.path.clone());
-        let opened = tokio::task::spawn_blocking(move || gate.open(&path)).await;
+        let (guard, path) = (Arc::clone(&self.guard), self.path.clone());
+        let opened = tokio::task::spawn_blocking(move || guard.open(&path)).await;
         let opened = opened.unwrap_or_else(|_| {
             Err(JournalError::Unreadable("the opening of the journal was given up".to_owned()))
         });
@@ -161,9 +161,9 @@ struct ForkGuard {
 struct ForkState {
     opening: u32,
     forking: bool,
-    doors: Vec<Door>,
+    handles: Vec<ForkHandle>,
     /// The journals that are closed for a fork.
-    shut: Vec<Shut>,
+    closed: Vec<ClosedForFork>,
 }
 
 impl ForkGuard {
@@ -174,8 +174,8 @@ impl ForkGuard {
         let opened = open(path);
         let mut state = self.state();
         state.opening -= 1;
-        state.doors.retain(|door| !door.is_gone());
-        state.doors.extend(opened.as_ref().map(|(_, door)| door.clone()));
+        state.handles.retain(|handle| !handle.is_gone());
+        state.handles.extend(opened.as_ref().map(|(_, handle)| handle.clone()));
         drop(state);
         self.changed.notify_all();
         opened.map(|(journal, _)| journal)
@@ -186,16 +186,17 @@ impl ForkGuard {
         let mut state = self.wait_while(|state| state.forking);
         state.forking = true;
         drop(state);
-        let doors = std::mem::take(&mut self.wait_while(|state| state.opening > 0).doors);
-        let shut: Vec<Shut> = doors.iter().filter_map(Door::shut).collect();
+        let handles = std::mem::take(&mut self.wait_while(|state| state.opening > 0).handles);
+        let closed: Vec<ClosedForFork> =
+            handles.iter().filter_map(ForkHandle::close_for_fork).collect();
         let mut state = self.state();
-        (state.doors, state.shut) = (doors, shut);
+        (state.handles, state.closed) = (handles, closed);
     }
 
     fn reopen(&self) {
         let mut state = self.state();
         state.forking = false;
-        state.shut.clear();
+        state.closed.clear();
         drop(state);
         self.changed.notify_all();
     }
@@ -214,12 +215,12 @@ fn is_database(path: &Path) -> bool {
     path.to_str().is_some_and(is_database_url)
 }
 
-/// The journal in a file or in a database, with its door.
-fn open(path: &Path) -> Result<(Arc<dyn JournalStore>, Door), JournalError> {
+/// The journal in a file or in a database, with what closes it for a fork.
+fn open(path: &Path) -> Result<(Arc<dyn JournalStore>, ForkHandle), JournalError> {
     let Some(url) = path.to_str().filter(|name| is_database_url(name)) else {
         let journal = SqliteJournal::open(path)?;
-        let door = journal.door();
-        return Ok((Arc::new(journal), door));
+        let handle = journal.fork_handle();
+        return Ok((Arc::new(journal), handle));
     };
     let mut builder = PostgresStore::builder();
     // For the ids that a lost database does not take; without a home they are in the errors alone.
@@ -227,30 +228,30 @@ fn open(path: &Path) -> Result<(Arc<dyn JournalStore>, Door), JournalError> {
         builder = builder.spill_folder(folder);
     }
     let journal = builder.connect(url)?;
-    let door = journal.door();
-    Ok((Arc::new(journal), door))
+    let handle = journal.fork_handle();
+    Ok((Arc::new(journal), handle))
 }
 
-/// The gate of this process, if it ever had a journal.
-fn gate(_holds_the_lock: Python<'_>) -> Option<Arc<ForkGuard>> {
-    let house = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (owner, house) = house.as_ref()?;
-    (*owner == std::process::id()).then(|| Arc::clone(&house.gate))
+/// The guard of this process, if it ever had a journal.
+fn guard(_holds_the_lock: Python<'_>) -> Option<Arc<ForkGuard>> {
+    let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (owner, registry) = registry.as_ref()?;
+    (*owner == std::process::id()).then(|| Arc::clone(&registry.guard))
 }
 
 /// Before a fork: closes the journals of this process, once what they were told is written.
 #[pyfunction]
 pub fn close_journals(py: Python<'_>) {
-    if let Some(gate) = gate(py) {
-        py.detach(|| gate.close());
+    if let Some(guard) = guard(py) {
+        py.detach(|| guard.close());
     }
 }
 
 /// After a fork, in the parent: lets them open their files again.
 #[pyfunction]
 pub fn reopen_journals(py: Python<'_>) {
-    if let Some(gate) = gate(py) {
-        gate.reopen();
+    if let Some(guard) = guard(py) {
+        guard.reopen();
     }
 }
 

@@ -17,7 +17,7 @@ use crate::journal::SqliteJournal;
 use crate::postgres::PostgresStore;
 use crate::transaction::{Fail, Transaction};
 use crate::writer_handle::WriterHandle;
-use crate::writer_thread::{Needs, errand_telling};
+use crate::writer_thread::{Needs, command_with_callback};
 
 /// What was copied, and found again in the copy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -55,9 +55,9 @@ impl SqliteJournal {
     )]
     pub fn copy_to(&self, target: PostgresStore) -> Result<Copied, JournalError> {
         // Ids that are beside the journal belong into the copy.
-        self.store.counter.take_spilled()?;
-        let (source, url) = (Arc::clone(&self.store.counter), target.url().to_owned());
-        target.store.counter.ask(Needs::Safety, move |tx| {
+        self.store.writer.take_spilled()?;
+        let (source, url) = (Arc::clone(&self.store.writer), target.url().to_owned());
+        target.store.writer.ask(Needs::Safety, move |tx| {
             copy(tx, &source).map_err(|fail| match fail {
                 Fail::Known(JournalError::NotCopied { reason, .. }) => {
                     JournalError::NotCopied { target: url.clone().into(), reason }.into()
@@ -121,7 +121,7 @@ fn read(source: &WriterHandle) -> Result<Receiver<Read>, JournalError> {
     };
     // Where no one reads it any more, the other side has said why.
     let tell = move |read| drop(over.send(Read::Over(read)));
-    source.give(errand_telling(Needs::Reading, act, tell))?;
+    source.give(command_with_callback(Needs::Reading, act, tell))?;
     Ok(receiver)
 }
 

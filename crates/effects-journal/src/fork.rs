@@ -1,5 +1,5 @@
-//! [`Door`]: closes a journal's file for a while, so that its process can be forked ([`Shut`]). The
-//! Python package shuts the doors of its journals before a fork.
+//! [`ForkHandle`]: closes a journal's file or connection for a while ([`ClosedForFork`]), so that its
+//! process can be forked. The Python package does so with each of its journals before a fork.
 //!
 //! What SQLite knows of a file is shared by the whole process: which locks are held, which of its
 //! own mutexes are taken. A fork has the memory of it, and neither the locks nor the threads: it
@@ -13,23 +13,24 @@ use std::sync::mpsc::{Sender, channel};
 use crate::oneshot::promise;
 use crate::writer_thread::{Away, WriterMessage};
 
-/// The door of a journal, which a program shuts before it forks the process. It does not keep the journal open.
+/// Closes a journal before the program forks the process. It does not keep the journal open.
 #[derive(Clone)]
-pub struct Door {
-    orders: Sender<WriterMessage>,
+pub struct ForkHandle {
+    messages: Sender<WriterMessage>,
     writer: Weak<()>,
 }
 
-/// A journal whose file is closed, until this is dropped. What it is asked meanwhile waits.
+/// Proof that a journal's file is closed; dropping it lets the journal open the file again. Requests made
+/// meanwhile wait.
 #[derive(Debug)]
 #[must_use = "the journal opens its file again when this is dropped"]
-pub struct Shut {
+pub struct ClosedForFork {
     _until: Sender<()>,
 }
 
-impl Door {
-    pub(crate) fn new(orders: Sender<WriterMessage>, writer: Weak<()>) -> Self {
-        Self { orders, writer }
+impl ForkHandle {
+    pub(crate) fn new(messages: Sender<WriterMessage>, writer: Weak<()>) -> Self {
+        Self { messages, writer }
     }
 
     /// Whether the journal is closed for good.
@@ -37,17 +38,17 @@ impl Door {
         self.writer.strong_count() == 0
     }
 
-    /// Has what was asked before finished and the file closed, and waits for it. `None` where the
-    /// journal is closed for good.
-    pub fn shut(&self) -> Option<Shut> {
+    /// Waits until the requests made before are done and the file is closed. `None` if the journal is
+    /// closed for good.
+    pub fn close_for_fork(&self) -> Option<ClosedForFork> {
         let ((promise, closed), (until, told)) = (promise(), channel());
-        self.orders.send(WriterMessage::Away(Away { closed, until: told })).ok()?;
-        promise.wait().map(|()| Shut { _until: until })
+        self.messages.send(WriterMessage::Away(Away { closed, until: told })).ok()?;
+        promise.wait().map(|()| ClosedForFork { _until: until })
     }
 }
 
-impl fmt::Debug for Door {
+impl fmt::Debug for ForkHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("is_gone", &self.is_gone()).finish_non_exhaustive()
+        f.debug_struct("ForkHandle").field("is_gone", &self.is_gone()).finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use effects_core::Time;
 use effects_core::journal::JournalError;
 
-use crate::fork::Door;
+use crate::fork::ForkHandle;
 use crate::process::Process;
 use crate::spill::Spill;
 use crate::store::{Store, journal_store};
@@ -60,9 +60,9 @@ impl SqliteJournal {
         &self.path
     }
 
-    /// Its [`Door`], which the Python package shuts before a fork.
-    pub fn door(&self) -> Door {
-        self.store.counter.door()
+    /// Its [`ForkHandle`], with which the Python package closes it before a fork.
+    pub fn fork_handle(&self) -> ForkHandle {
+        self.store.writer.fork_handle()
     }
 
     /// What it did so far.
@@ -92,8 +92,8 @@ impl SqliteJournal {
     /// written; [`JournalError::Unwritable`] when the journal's own file vanished.
     pub fn backup(&self, target: impl AsRef<Path>) -> Result<(), JournalError> {
         // Ids that are beside the journal belong into the copy.
-        self.store.counter.take_spilled()?;
-        self.store.counter.backup(target.as_ref())
+        self.store.writer.take_spilled()?;
+        self.store.writer.backup(target.as_ref())
     }
 
     /// Forgets the bulky parts of rows finished at least `age` ago: the names of their submissions,
@@ -106,8 +106,8 @@ impl SqliteJournal {
     ///
     /// [`JournalError::Unwritable`].
     pub fn compact(&self, age: Duration) -> Result<(), JournalError> {
-        self.store.counter.ask(Needs::Writing, move |tx| compact::forget(tx, age))?;
-        self.store.counter.shrink().map(drop)
+        self.store.writer.ask(Needs::Writing, move |tx| compact::forget(tx, age))?;
+        self.store.writer.shrink().map(drop)
     }
 }
 
@@ -175,23 +175,23 @@ impl JournalBuilder {
         writer.enter().map_err(|error| unwritable(&error))?;
         // Task ids that the database still refuses stay in the spill file; the next renewal tries again.
         let _ = writer.take_spilled(file::PATIENCE);
-        let (sender, errands) = channel();
+        let (sender, commands) = channel();
         let here = Arc::new(());
         let there = Arc::downgrade(&here);
         let thread = thread::Builder::new()
             .name("effects-journal".to_owned())
             .spawn(move || {
-                writer.work(&errands);
+                writer.work(&commands);
                 drop(here);
             })
             .map_err(|error| unwritable(&error))?;
-        let counter = Arc::new(WriterHandle::new(sender, thread, there, spill, id));
+        let writer = Arc::new(WriterHandle::new(sender, thread, there, spill, id));
         let forget = |tx: &Transaction<'_>| compact::forget_when_due(tx, A_MONTH);
-        if counter.ask(Needs::Writing, forget)? {
+        if writer.ask(Needs::Writing, forget)? {
             // Another process may hold the file; the next day's opening tries again.
-            let _ = counter.shrink();
+            let _ = writer.shrink();
         }
-        Ok(SqliteJournal { store: Store::new(counter), counters, path })
+        Ok(SqliteJournal { store: Store::new(writer), counters, path })
     }
 }
 

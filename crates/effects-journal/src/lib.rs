@@ -81,7 +81,7 @@ mod writer_thread;
 #[cfg(feature = "postgres")]
 pub use copy::Copied;
 pub use database_url::{is_database_url, without_password};
-pub use fork::{Door, Shut};
+pub use fork::{ClosedForFork, ForkHandle};
 pub use journal::{JournalBuilder, SqliteJournal};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBuilder, PostgresStore};

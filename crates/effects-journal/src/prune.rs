@@ -30,8 +30,8 @@ impl SqliteJournal {
     ///
     /// [`JournalError::Unwritable`].
     pub fn prune(&self, age: Duration) -> Result<u64, JournalError> {
-        let pruned = prune(&self.store.counter, age)?;
-        self.store.counter.shrink()?;
+        let pruned = prune(&self.store.writer, age)?;
+        self.store.writer.shrink()?;
         Ok(pruned)
     }
 }
@@ -46,11 +46,11 @@ impl PostgresStore {
     ///
     /// [`JournalError::Unwritable`].
     pub fn prune(&self, age: Duration) -> Result<u64, JournalError> {
-        prune(&self.store.counter, age)
+        prune(&self.store.writer, age)
     }
 }
 
-fn prune(counter: &WriterHandle, age: Duration) -> Result<u64, JournalError> {
+fn prune(writer: &WriterHandle, age: Duration) -> Result<u64, JournalError> {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     // What began later is looked at by no step: in a large journal that is most of it.
     let until = move |tx: &Transaction<'_>| {
@@ -59,10 +59,10 @@ fn prune(counter: &WriterHandle, age: Duration) -> Result<u64, JournalError> {
         let sql = "SELECT max(number + 0) FROM rows WHERE begun <= ?1";
         Ok(tx.database.get(sql, values![before])?.get::<Option<u64>>(0)?)
     };
-    let Some(until) = counter.ask(Needs::Reading, until)? else { return Ok(0) };
+    let Some(until) = writer.ask(Needs::Reading, until)? else { return Ok(0) };
     let (mut after, mut pruned) = (0, 0);
     loop {
-        match counter.ask(Needs::Safety, move |tx| step(tx, age, (after, until)))? {
+        match writer.ask(Needs::Safety, move |tx| step(tx, age, (after, until)))? {
             None => return Ok(pruned),
             Some((last, rows)) => (after, pruned) = (last, pruned + rows),
         }

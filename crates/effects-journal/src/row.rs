@@ -15,12 +15,12 @@ use crate::spill::{Spill, Spilled};
 use crate::transaction::Transaction;
 use crate::transitions::{self, EntryResult};
 use crate::writer_handle::WriterHandle;
-use crate::writer_thread::{Needs, errand_telling};
+use crate::writer_thread::{Needs, command_with_callback};
 
 /// A row in hand.
 #[derive(Debug)]
 pub(crate) struct RowLease {
-    counter: Arc<WriterHandle>,
+    writer: Arc<WriterHandle>,
     claim: Arc<RowHold>,
     standing: Arc<Mutex<Hand>>,
     /// Whether there may be something to let go of.
@@ -38,9 +38,9 @@ struct Hand {
 }
 
 impl RowLease {
-    pub(crate) fn new(counter: Arc<WriterHandle>, claim: RowHold, holds: bool) -> Self {
+    pub(crate) fn new(writer: Arc<WriterHandle>, claim: RowHold, holds: bool) -> Self {
         let holds = AtomicBool::new(holds);
-        Self { counter, claim: Arc::new(claim), standing: Arc::default(), holds }
+        Self { writer, claim: Arc::new(claim), standing: Arc::default(), holds }
     }
 
     fn send(
@@ -70,7 +70,7 @@ impl RowLease {
         let tell = move |answer: Result<EntryResult, JournalError>| {
             keep.keep(answer.map_err(|error| rescuer.rescue(error)));
         };
-        let given = self.counter.give(errand_telling(Needs::Safety, act, tell));
+        let given = self.writer.give(command_with_callback(Needs::Safety, act, tell));
         given.map_err(|error| rescue.rescue(error))?;
         Ok(promise)
     }
@@ -78,7 +78,7 @@ impl RowLease {
     /// Makes sure that the id of a task can be kept, whatever becomes of the database, before
     /// anything is sent that could make one.
     fn make_room(&self) -> Result<(), JournalError> {
-        let spill = &self.counter.spill;
+        let spill = &self.writer.spill;
         spill.reserve().map_err(|error| {
             let path = spill.path().display();
             JournalError::Unwritable(format!(
@@ -91,7 +91,7 @@ impl RowLease {
         let spilled = match &entry.fact {
             Fact::Created { task_id, request_id } => Some(Spilled {
                 identity: self.claim.row.identity,
-                owner: self.counter.owner,
+                owner: self.writer.owner,
                 claim: self.claim.number,
                 task_id: task_id.clone(),
                 request_id: request_id.clone(),
@@ -99,7 +99,7 @@ impl RowLease {
             }),
             _ => None,
         };
-        Rescue { spill: Arc::clone(&self.counter.spill), spilled }
+        Rescue { spill: Arc::clone(&self.writer.spill), spilled }
     }
 
     fn written(
@@ -109,7 +109,7 @@ impl RowLease {
     ) -> EntryResult {
         // Without an answer the thread ended before it gave one.
         let answer =
-            answer.unwrap_or_else(|| Err(self.rescue(entry).rescue(self.counter.gone())))?;
+            answer.unwrap_or_else(|| Err(self.rescue(entry).rescue(self.writer.gone())))?;
         // Durable, or for another run: either way not to be tried again.
         self.hand().unwritten = None;
         answer
@@ -181,7 +181,7 @@ impl RowJournal for RowLease {
         let (claim, end) = (Arc::clone(&self.claim), end.clone());
         // What the run itself could not write is money's; an end can be found out again.
         let needs = if unwritten.is_some() { Needs::Safety } else { Needs::Writing };
-        self.counter.queue(needs, move |tx| {
+        self.writer.queue(needs, move |tx| {
             match &unwritten {
                 Some(Entry { fact: Fact::Intent { request_id, .. }, .. }) => {
                     transitions::withdraw(tx, &claim, request_id)?;
@@ -204,7 +204,7 @@ impl RowJournal for RowLease {
         let (claim, path) = (Arc::clone(&self.claim), path.to_owned());
         let place = u32::try_from(index).unwrap_or(u32::MAX);
         let land = move |tx: &Transaction<'_>| transitions::land(tx, &claim, place, &path, content);
-        self.counter.queue(Needs::Writing, land)
+        self.writer.queue(Needs::Writing, land)
     }
 
     fn is_taken(&self) -> bool {

@@ -24,13 +24,13 @@ use crate::{budget, queries, rows, transitions};
 /// The side of a journal that asks: every method hands a request to the thread that has the database.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(crate) counter: Arc<WriterHandle>,
+    pub(crate) writer: Arc<WriterHandle>,
     claims: AtomicI64,
 }
 
 impl Store {
-    pub(crate) fn new(counter: Arc<WriterHandle>) -> Self {
-        Self { counter, claims: AtomicI64::new(1) }
+    pub(crate) fn new(writer: Arc<WriterHandle>) -> Self {
+        Self { writer, claims: AtomicI64::new(1) }
     }
 
     fn claim(&self, row: &Row, renews: Option<(i64, RowStage)>) -> RowHold {
@@ -39,11 +39,11 @@ impl Store {
     }
 
     fn in_hand(&self, claim: RowHold, holds: bool) -> Arc<dyn RowJournal> {
-        Arc::new(RowLease::new(Arc::clone(&self.counter), claim, holds))
+        Arc::new(RowLease::new(Arc::clone(&self.writer), claim, holds))
     }
 
     fn find(&self, name: RowName) -> Result<Option<Record>, JournalError> {
-        self.counter.ask(Needs::Reading, move |tx| rows::find(tx, &name))
+        self.writer.ask(Needs::Reading, move |tx| rows::find(tx, &name))
     }
 
     /// What a record says there is to do. Another process may be faster than the answer, so a row
@@ -73,7 +73,7 @@ impl Store {
                 }
             }
             let number = record.number;
-            record = self.counter.ask(Needs::Reading, move |tx| rows::get(tx, number))?;
+            record = self.writer.ask(Needs::Reading, move |tx| rows::get(tx, number))?;
         }
     }
 
@@ -89,7 +89,7 @@ impl Store {
             let task = transitions::current_task(tx, &record.row.identity)?;
             Ok((record, task))
         };
-        let (record, task) = self.counter.ask(Needs::Reading, find)?;
+        let (record, task) = self.writer.ask(Needs::Reading, find)?;
         if !may_be_taken(&record.standing) {
             return Err(wrong(&record, wanted));
         }
@@ -103,7 +103,7 @@ impl Store {
 
     fn take_over(&self, identity: &Identity, claim: i64) -> Result<bool, JournalError> {
         let identity = *identity;
-        self.counter.ask(Needs::Writing, move |tx| transitions::take_over(tx, &identity, claim))
+        self.writer.ask(Needs::Writing, move |tx| transitions::take_over(tx, &identity, claim))
     }
 }
 
@@ -115,7 +115,7 @@ impl JournalStore for Store {
         if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&record.row)) {
             // Nothing was made under the key yet: it may be for another picture now.
             let (row, key) = (row.clone(), key.clone());
-            if !self.counter.ask(Needs::Writing, move |tx| transitions::replace(tx, &row))? {
+            if !self.writer.ask(Needs::Writing, move |tx| transitions::replace(tx, &row))? {
                 return Err(JournalError::KeyReused { key, row: record.number, differs });
             }
         }
@@ -123,14 +123,14 @@ impl JournalStore for Store {
             && record.row.target.as_ref() != Some(&target)
         {
             let (identity, aim) = (row.identity, target.clone());
-            self.counter.ask(Needs::Writing, move |tx| transitions::aim(tx, &identity, &aim))?;
+            self.writer.ask(Needs::Writing, move |tx| transitions::aim(tx, &identity, &aim))?;
             record.row.target = Some(target);
         }
         self.opened(record)
     }
 
     fn take(&self, row: RowNumber) -> Result<Opened, JournalError> {
-        let record = self.counter.ask(Needs::Reading, move |tx| rows::get(tx, row))?;
+        let record = self.writer.ask(Needs::Reading, move |tx| rows::get(tx, row))?;
         match record.standing {
             Standing::Released { .. } => Err(wrong(&record, "one with a task")),
             _ => self.opened(record),
@@ -149,8 +149,8 @@ impl JournalStore for Store {
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
         let found = found.clone();
         // Not before it has every id there is: a person may know less.
-        self.counter.take_spilled()?;
-        self.counter.ask(Needs::Safety, move |tx| {
+        self.writer.take_spilled()?;
+        self.writer.ask(Needs::Safety, move |tx| {
             let record = rows::get(tx, row)?;
             match record.standing {
                 Standing::Doubtful { .. } => transitions::resolve(tx, &record.row, row, &found),
@@ -167,8 +167,7 @@ impl JournalStore for Store {
     ) -> Result<bool, JournalError> {
         let (row, standing) = (row.clone(), standing.clone());
         // Not synced by itself: the caller can tell of it once more, and the next flush makes sure.
-        self.counter
-            .ask(Needs::Writing, move |tx| transitions::import(tx, &row, &standing, earlier))
+        self.writer.ask(Needs::Writing, move |tx| transitions::import(tx, &row, &standing, earlier))
     }
 
     fn import_order(
@@ -178,12 +177,12 @@ impl JournalStore for Store {
         order: &Standing,
     ) -> Result<bool, JournalError> {
         let (row, paid, order) = (*row, paid.clone(), order.clone());
-        self.counter
+        self.writer
             .ask(Needs::Writing, move |tx| transitions::import_order(tx, &row, &paid, &order))
     }
 
     fn id(&self) -> Result<Option<String>, JournalError> {
-        self.counter.ask(Needs::Reading, |tx| {
+        self.writer.ask(Needs::Reading, |tx| {
             let found = tx.database.find("SELECT id FROM journal", values![])?;
             Ok(found.map(|row| row.get(0)).transpose()?)
         })
@@ -195,44 +194,44 @@ impl JournalStore for Store {
 
     fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError> {
         let filter = filter.clone();
-        self.counter.ask(Needs::Reading, move |tx| queries::list(tx, &filter))
+        self.writer.ask(Needs::Reading, move |tx| queries::list(tx, &filter))
     }
 
     fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError> {
         let origin = origin.cloned();
-        self.counter.ask(Needs::Reading, move |tx| queries::spend(tx, by, origin.as_ref()))
+        self.writer.ask(Needs::Reading, move |tx| queries::spend(tx, by, origin.as_ref()))
     }
 
     fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
         let name = name.map(str::to_owned);
-        self.counter.ask(Needs::Writing, move |tx| budget::open_scope(tx, name.as_deref()))
+        self.writer.ask(Needs::Writing, move |tx| budget::open_scope(tx, name.as_deref()))
     }
 
     fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError> {
         let rows = rows.to_vec();
-        self.counter.ask(Needs::Writing, move |tx| {
+        self.writer.ask(Needs::Writing, move |tx| {
             rows.iter().try_for_each(|row| budget::add_to_scope(tx, scope, row))
         })
     }
 
     fn find_scope(&self, name: &str) -> Result<Option<ScopeNumber>, JournalError> {
         let name = name.to_owned();
-        self.counter.ask(Needs::Reading, move |tx| budget::find_scope(tx, &name))
+        self.writer.ask(Needs::Reading, move |tx| budget::find_scope(tx, &name))
     }
 
     fn scopes_of(&self, row: &Identity) -> Result<Vec<ScopeMembership>, JournalError> {
         let row = *row;
-        self.counter.ask(Needs::Reading, move |tx| budget::memberships(tx, &row))
+        self.writer.ask(Needs::Reading, move |tx| budget::memberships(tx, &row))
     }
 
     fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
-        self.counter.ask(Needs::Reading, move |tx| budget::scope_state(tx, scope, None))
+        self.writer.ask(Needs::Reading, move |tx| budget::scope_state(tx, scope, None))
     }
 
     fn flush(&self) -> Result<(), JournalError> {
         // Synced, so that everything before it is.
-        self.counter.ask(Needs::Safety, |tx| Ok(tx.renew_lease()?))?;
-        self.counter.lost()
+        self.writer.ask(Needs::Safety, |tx| Ok(tx.renew_lease()?))?;
+        self.writer.lost()
     }
 }
 

@@ -37,7 +37,7 @@ impl Drop for Owner {
     }
 }
 
-/// Why an errand did not go well.
+/// Why a command did not go well.
 #[derive(Debug)]
 pub(crate) enum Fail {
     /// For a reason the caller is told of.
@@ -82,7 +82,7 @@ impl From<io::Error> for Fail {
     }
 }
 
-/// What an errand works with.
+/// What a command works with.
 pub(crate) struct Transaction<'a> {
     pub(crate) database: &'a dyn Database,
     pub(crate) now: Time,

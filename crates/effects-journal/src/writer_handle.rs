@@ -1,4 +1,4 @@
-//! [`WriterHandle`]: the sending side of a journal's writer thread: it hands in an [`StoreCommand`] and waits for
+//! [`WriterHandle`]: the sending side of a journal's writer thread: it hands in a [`StoreCommand`] and waits for
 //! the answer. `Store` and the rows (`RowLease`) of a journal share it; dropping the last one closes the
 //! journal.
 
@@ -10,16 +10,16 @@ use std::thread::JoinHandle;
 
 use effects_core::journal::JournalError;
 
-use crate::fork::Door;
+use crate::fork::ForkHandle;
 use crate::oneshot::promise;
 use crate::spill::Spill;
 use crate::transaction::{Fail, Transaction};
-use crate::writer_thread::{Needs, StoreCommand, WriterMessage, errand, errand_telling};
+use crate::writer_thread::{Needs, StoreCommand, WriterMessage, command, command_with_callback};
 
-/// Where errands are handed in. The last of its holders closes the journal.
+/// Hands commands to the writer thread. Dropping the last one closes the journal.
 #[derive(Debug)]
 pub(crate) struct WriterHandle {
-    errands: Mutex<Option<Sender<WriterMessage>>>,
+    messages: Mutex<Option<Sender<WriterMessage>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The first error since the last flush of a request whose caller did not wait for the answer.
     lost: Arc<Mutex<Option<JournalError>>>,
@@ -34,14 +34,14 @@ pub(crate) struct WriterHandle {
 
 impl WriterHandle {
     pub(crate) fn new(
-        errands: Sender<WriterMessage>,
+        messages: Sender<WriterMessage>,
         thread: JoinHandle<()>,
         writer: Weak<()>,
         spill: Arc<Spill>,
         owner: i64,
     ) -> Self {
         Self {
-            errands: Mutex::new(Some(errands)),
+            messages: Mutex::new(Some(messages)),
             thread: Mutex::new(Some(thread)),
             lost: Arc::default(),
             writer,
@@ -51,20 +51,20 @@ impl WriterHandle {
         }
     }
 
-    /// The door of the journal.
-    pub(crate) fn door(&self) -> Door {
-        let orders = lock(&self.errands).clone();
-        Door::new(orders.unwrap_or_else(|| channel().0), self.writer.clone())
+    /// Closes the journal for a fork, without keeping it open.
+    pub(crate) fn fork_handle(&self) -> ForkHandle {
+        let messages = lock(&self.messages).clone();
+        ForkHandle::new(messages.unwrap_or_else(|| channel().0), self.writer.clone())
     }
 
-    /// Hands in an errand and waits for its answer.
+    /// Hands in a command and waits for its answer.
     pub(crate) fn ask<T, F>(&self, needs: Needs, act: F) -> Result<T, JournalError>
     where
         T: Send + 'static,
         F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send + 'static,
     {
-        let (errand, promise) = errand(needs, act);
-        self.give(errand)?;
+        let (command, promise) = command(needs, act);
+        self.give(command)?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
@@ -74,7 +74,7 @@ impl WriterHandle {
         F: FnMut(&Transaction<'_>) -> Result<(), Fail> + Send + 'static,
     {
         let lost = Arc::clone(&self.lost);
-        self.give(errand_telling(needs, act, move |answer: Result<(), JournalError>| {
+        self.give(command_with_callback(needs, act, move |answer: Result<(), JournalError>| {
             if let Err(error) = answer {
                 lock(&lost).get_or_insert(error);
             }
@@ -89,39 +89,40 @@ impl WriterHandle {
     /// Gives room back to the file system if that is worth while; whether it was.
     pub(crate) fn shrink(&self) -> Result<bool, JournalError> {
         let (promise, keep) = promise();
-        self.order(WriterMessage::Shrink(keep))?;
+        self.send(WriterMessage::Shrink(keep))?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
     /// Writes a whole copy to a file that is not there yet.
     pub(crate) fn backup(&self, target: &Path) -> Result<(), JournalError> {
         let (promise, keep) = promise();
-        self.order(WriterMessage::Backup(target.to_owned(), keep))?;
+        self.send(WriterMessage::Backup(target.to_owned(), keep))?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
     /// Puts the ids into their rows that the spill file holds.
     pub(crate) fn take_spilled(&self) -> Result<(), JournalError> {
         let (promise, keep) = promise();
-        self.order(WriterMessage::TakeSpilled(keep))?;
+        self.send(WriterMessage::TakeSpilled(keep))?;
         promise.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
-    pub(crate) fn give(&self, errand: Box<dyn StoreCommand>) -> Result<(), JournalError> {
-        self.order(WriterMessage::Errand(errand))
+    pub(crate) fn give(&self, command: Box<dyn StoreCommand>) -> Result<(), JournalError> {
+        self.send(WriterMessage::Command(command))
     }
 
-    fn order(&self, order: WriterMessage) -> Result<(), JournalError> {
+    fn send(&self, message: WriterMessage) -> Result<(), JournalError> {
         if process::id() != self.process {
             let reason = "it was opened before this process was forked: open it anew";
             return Err(JournalError::Unwritable(reason.to_owned()));
         }
-        let given = lock(&self.errands).as_ref().is_some_and(|sender| sender.send(order).is_ok());
+        let given =
+            lock(&self.messages).as_ref().is_some_and(|sender| sender.send(message).is_ok());
         if given { Ok(()) } else { Err(self.gone()) }
     }
 
-    /// The thread ends before its counter only by a panic, which was printed when it happened.
-    #[allow(clippy::unused_self, reason = "the counter is whose thread is gone")]
+    /// The thread ends before its handle only by a panic, which was printed when it happened.
+    #[allow(clippy::unused_self, reason = "it is this handle whose thread is gone")]
     pub(crate) fn gone(&self) -> JournalError {
         JournalError::Unwritable("its thread is gone".to_owned())
     }
@@ -134,10 +135,10 @@ impl Drop for WriterHandle {
         if process::id() != self.process {
             return;
         }
-        if let Some(errands) = lock(&self.errands).take() {
-            // Doors hand in orders too, so that the thread is told of the last one. It is gone before
+        if let Some(messages) = lock(&self.messages).take() {
+            // Fork handles send messages too, so that the thread is told of the last one. It is gone before
             // that only by a panic.
-            let _ = errands.send(WriterMessage::Close);
+            let _ = messages.send(WriterMessage::Close);
         }
         if let Some(thread) = lock(&self.thread).take() {
             // A panic there was printed when it happened.

@@ -54,7 +54,7 @@ pub(crate) struct Away {
 /// What is handed in.
 pub(crate) enum WriterMessage {
     /// Something to do within a transaction.
-    Errand(Box<dyn StoreCommand>),
+    Command(Box<dyn StoreCommand>),
     /// To give room back to the file system, which happens outside of any.
     Shrink(PromiseKeeper<Result<bool, JournalError>>),
     /// To write a whole copy to this file, which happens outside of any as well.
@@ -68,7 +68,7 @@ pub(crate) enum WriterMessage {
 }
 
 /// A request, with the promise of its answer, for a caller that waits for it.
-pub(crate) fn errand<T, F>(
+pub(crate) fn command<T, F>(
     needs: Needs,
     act: F,
 ) -> (Box<dyn StoreCommand>, Promise<Result<T, JournalError>>)
@@ -81,8 +81,8 @@ where
     (Box::new(ToldCommand { needs, act, is_repeatable: false, answer: None, tell }), promise)
 }
 
-/// An errand of a row in hand, which may be done more than once; it tells a function.
-pub(crate) fn errand_telling<T, F, G>(needs: Needs, act: F, tell: G) -> Box<dyn StoreCommand>
+/// A command of a row in hand, which may be done more than once; it tells a function.
+pub(crate) fn command_with_callback<T, F, G>(needs: Needs, act: F, tell: G) -> Box<dyn StoreCommand>
 where
     T: Send + 'static,
     F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send + 'static,
@@ -174,7 +174,7 @@ pub(crate) struct WriterThread {
     pub(crate) file: Option<FileNumber>,
     /// What was said of the tasks under way, once the file vanished.
     pub(crate) kept_tasks: Option<String>,
-    /// Whether the file is closed, to be opened with the next errand.
+    /// Whether the file is closed, to be opened with the next command.
     pub(crate) away: bool,
     pub(crate) owner: Owner,
     pub(crate) spill: Arc<Spill>,
@@ -189,10 +189,10 @@ pub(crate) struct WriterThread {
 
 impl WriterThread {
     /// The thread's whole life.
-    pub(crate) fn work(mut self, orders: &Receiver<WriterMessage>) {
+    pub(crate) fn work(mut self, messages: &Receiver<WriterMessage>) {
         loop {
-            let first = match orders.recv_timeout(self.lease / RENEWALS_A_LEASE) {
-                Ok(order) => Some(order),
+            let first = match messages.recv_timeout(self.lease / RENEWALS_A_LEASE) {
+                Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
@@ -200,9 +200,9 @@ impl WriterThread {
             let (mut shrinking, mut emptying) = (Vec::new(), Vec::new());
             let mut copying = Vec::new();
             let mut last = false;
-            for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
-                match order {
-                    WriterMessage::Errand(errand) => group.push(errand),
+            for message in first.into_iter().chain(messages.try_iter().take(MOST_AT_ONCE)) {
+                match message {
+                    WriterMessage::Command(command) => group.push(command),
                     WriterMessage::Shrink(keep) => shrinking.push(keep),
                     WriterMessage::Backup(target, keep) => copying.push((target, keep)),
                     WriterMessage::TakeSpilled(keep) => emptying.push(keep),
@@ -353,7 +353,7 @@ impl WriterThread {
     /// Does a group in one transaction; whether it wrote.
     fn serve(&mut self, group: Vec<Box<dyn StoreCommand>>) -> bool {
         let due = (self.now)() >= self.renew_at;
-        let needs = group.iter().map(|errand| errand.needs()).max();
+        let needs = group.iter().map(|command| command.needs()).max();
         let Some(needs) = needs.max(due.then_some(Needs::Writing)) else {
             return false;
         };
@@ -366,10 +366,11 @@ impl WriterThread {
             && let Err(gone) = self.check_file()
         {
             // What it holds can still be read.
-            let (reading, writing) =
-                group.into_iter().partition::<Vec<_>, _>(|errand| errand.needs() == Needs::Reading);
-            for errand in writing {
-                errand.tell(Err(gone.clone()));
+            let (reading, writing) = group
+                .into_iter()
+                .partition::<Vec<_>, _>(|command| command.needs() == Needs::Reading);
+            for command in writing {
+                command.tell(Err(gone.clone()));
             }
             return !reading.is_empty() && self.serve_group(Needs::Reading, false, reading);
         }
@@ -391,8 +392,8 @@ impl WriterThread {
                 }
             })
         });
-        for errand in group {
-            errand.tell(done.clone());
+        for command in group {
+            command.tell(done.clone());
         }
         needs > Needs::Reading
     }
@@ -408,7 +409,7 @@ impl WriterThread {
             if renew {
                 tx.renew_lease()?;
             }
-            group.iter_mut().try_for_each(|errand| act(errand.as_mut(), tx))
+            group.iter_mut().try_for_each(|command| act(command.as_mut(), tx))
         });
         self.end(acted.is_ok())?;
         acted?;
@@ -479,22 +480,22 @@ impl WriterThread {
     }
 }
 
-/// One errand within the transaction: what it wrote is undone if it did not go well.
-fn act(errand: &mut dyn StoreCommand, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
-    if errand.needs() == Needs::Reading {
+/// One command within the transaction: what it wrote is undone if it did not go well.
+fn act(command: &mut dyn StoreCommand, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
+    if command.needs() == Needs::Reading {
         // It has its error itself.
-        let _ = errand.act(tx);
+        let _ = command.act(tx);
         return Ok(());
     }
     let run = |sql| tx.run(sql, values![]).map(drop);
-    run("SAVEPOINT errand")?;
-    if errand.act(tx).is_err() {
-        run("ROLLBACK TO errand")?;
+    run("SAVEPOINT command")?;
+    if command.act(tx).is_err() {
+        run("ROLLBACK TO command")?;
     }
-    run("RELEASE errand")
+    run("RELEASE command")
 }
 
-/// Errands of one transaction.
+/// Commands of one transaction.
 const MOST_AT_ONCE: usize = 1_000;
 pub(crate) const RENEWALS_A_LEASE: u32 = 3;
 /// How long the lock is left to others between two transactions, where there are others.

@@ -77,7 +77,7 @@ fn what_one_host_holds_another_leaves_alone_until_its_lease_ends() {
     assert_eq!(opened(&here, &row("cat")), "elsewhere");
 
     // Gone without a word: nothing of it runs any more, and it says nothing to the database.
-    let stopped = there.door().shut().unwrap();
+    let stopped = there.fork_handle().close_for_fork().unwrap();
     eventually(|| opened(&here, &row("dog")) == "doubtful");
     let Opened::Watch(_, follow) = here.open(&row("cat")).unwrap() else { panic!() };
     follow.settle(&completed("t1", "0.03")).unwrap();

@@ -105,9 +105,9 @@ fn a_file_that_was_deleted_while_it_was_closed_for_a_fork_is_not_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let journal = SqliteJournal::open(&path).unwrap();
-    let shut = journal.door().shut().unwrap();
+    let closed = journal.fork_handle().close_for_fork().unwrap();
     delete(&path);
-    drop(shut);
+    drop(closed);
     is_told(journal.flush(), "was deleted");
     assert!(!path.exists());
 }

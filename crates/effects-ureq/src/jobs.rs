@@ -350,42 +350,42 @@ impl JobsDriver {
 /// A pool of threads, started as needed, which end with the driver.
 struct Workers {
     hands: Hands,
-    errands: Sender<WorkerTask>,
+    tasks: Sender<WorkerTask>,
     queue: Arc<Mutex<Receiver<WorkerTask>>>,
     threads: usize,
     most: usize,
-    /// Errands under way.
+    /// Tasks under way.
     out: usize,
 }
 
 impl Workers {
     fn new(hands: Hands, most: usize) -> Self {
-        let (errands, queue) = channel();
-        Self { hands, errands, queue: Arc::new(Mutex::new(queue)), threads: 0, most, out: 0 }
+        let (tasks, queue) = channel();
+        Self { hands, tasks, queue: Arc::new(Mutex::new(queue)), threads: 0, most, out: 0 }
     }
 
-    /// Whether the next errand would wait for a worker: a call must not, since its time runs.
+    /// Whether the next task would wait for a worker: a call must not, since its time runs.
     fn are_busy(&self) -> bool {
         self.out >= self.most
     }
 
-    fn give(&mut self, errand: WorkerTask) {
+    fn give(&mut self, task: WorkerTask) {
         self.out += 1;
         if self.out > self.threads && self.threads < self.most {
             self.threads += 1;
             let (hands, queue) = (self.hands.clone(), Arc::clone(&self.queue));
             thread::spawn(move || {
                 loop {
-                    let errand = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(errand) = errand else { return };
-                    if hands.arrive.send(hands.run(errand)).is_err() {
+                    let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(task) = task else { return };
+                    if hands.arrive.send(hands.run(task)).is_err() {
                         return;
                     }
                 }
             });
         }
         // The workers end only after the driver.
-        let _ = self.errands.send(errand);
+        let _ = self.tasks.send(task);
     }
 
     fn came_back(&mut self) {
@@ -402,8 +402,8 @@ struct Hands {
 }
 
 impl Hands {
-    fn run(&self, errand: WorkerTask) -> WorkerReply {
-        match errand {
+    fn run(&self, task: WorkerTask) -> WorkerReply {
+        match task {
             WorkerTask::Exchange(run, call, span) => {
                 let _entered = span.enter();
                 WorkerReply::Answered(run, call.id, self.core.shared().gateway.call(&call))

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use effects_core::journal::JournalError;
 
-use crate::fork::Door;
+use crate::fork::ForkHandle;
 use crate::postgres::connection::PreparedConnection;
 use crate::postgres::settings::DatabaseSettings;
 use crate::postgres::writer::Writer;
@@ -107,9 +107,9 @@ impl PostgresStore {
         &self.shown
     }
 
-    /// Its [`Door`], which the Python package shuts before a fork.
-    pub fn door(&self) -> Door {
-        self.store.counter.door()
+    /// Its [`ForkHandle`], with which the Python package closes it before a fork.
+    pub fn fork_handle(&self) -> ForkHandle {
+        self.store.writer.fork_handle()
     }
 
     /// What it did so far.
@@ -179,7 +179,7 @@ impl PostgresBuilder {
         // this thread.
         let Self { lease, patience, spill, .. } = self;
         let counters = Arc::<Counters>::default();
-        let (sender, orders) = channel();
+        let (sender, messages) = channel();
         let (here, (told, first)) = (Arc::new(()), channel());
         let (there, counts, number) = (Arc::downgrade(&here), Arc::clone(&counters), owner.id);
         let thread = thread::Builder::new().name("effects-journal".to_owned()).spawn(move || {
@@ -211,7 +211,7 @@ impl PostgresBuilder {
                 Ok(Some(writer)) => {
                     let spill = Arc::clone(&writer.spill);
                     if told.send(Ok(Some(spill))).is_ok() {
-                        writer.work(&orders);
+                        writer.work(&messages);
                     }
                 }
             }
@@ -221,8 +221,8 @@ impl PostgresBuilder {
         let gone = || Err(JournalError::Unwritable("its thread is gone".to_owned()));
         let found = first.recv().unwrap_or_else(|_| gone()).map_err(named)?;
         let Some(spill) = found else { return Ok(None) };
-        let counter = Arc::new(WriterHandle::new(sender, thread, there, spill, number));
-        Ok(Some(PostgresStore { store: Store::new(counter), counters, shown }))
+        let writer = Arc::new(WriterHandle::new(sender, thread, there, spill, number));
+        Ok(Some(PostgresStore { store: Store::new(writer), counters, shown }))
     }
 }
 

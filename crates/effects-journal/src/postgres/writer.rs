@@ -42,20 +42,20 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// The thread's whole life.
-    pub(crate) fn work(mut self, orders: &Receiver<WriterMessage>) {
+    pub(crate) fn work(mut self, messages: &Receiver<WriterMessage>) {
         let beat = self.lease / RENEWALS_A_LEASE;
         loop {
-            let first = match orders.recv_timeout(beat.saturating_sub(self.renewed.elapsed())) {
-                Ok(order) => Some(order),
+            let first = match messages.recv_timeout(beat.saturating_sub(self.renewed.elapsed())) {
+                Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             let (mut group, mut aside, mut emptying) = (Vec::new(), Vec::new(), Vec::new());
             let mut last = false;
             // The lock is for all: what is done while it is held is kept short.
-            for order in first.into_iter().chain(orders.try_iter().take(MOST_AT_ONCE)) {
-                match order {
-                    WriterMessage::Errand(errand) => group.push(errand),
+            for message in first.into_iter().chain(messages.try_iter().take(MOST_AT_ONCE)) {
+                match message {
+                    WriterMessage::Command(command) => group.push(command),
                     WriterMessage::TakeSpilled(keep) => emptying.push(keep),
                     WriterMessage::Away(away) => aside.push(away),
                     // A file's alone: asked of no database.
@@ -112,7 +112,7 @@ impl Writer {
 
     /// Does a group in one transaction, and answers.
     fn serve(&mut self, mut group: Vec<Box<dyn StoreCommand>>, due: bool) {
-        let needs = group.iter().map(|errand| errand.needs()).max();
+        let needs = group.iter().map(|command| command.needs()).max();
         let Some(needs) = needs.max(due.then_some(Needs::Writing)) else { return };
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
         // Each is undone by itself where it does not go well. That is rare, and a savepoint for each would
@@ -125,9 +125,9 @@ impl Writer {
             let mut failing = None;
             let done = self.transact(needs, &mut |tx, again| {
                 tx.waits.set(waits);
-                for (place, errand) in group.iter_mut().enumerate() {
-                    let is_over = failed.contains(&place) || again && !errand.is_repeatable();
-                    let ended = if is_over { Ok(()) } else { errand.act(tx) };
+                for (place, command) in group.iter_mut().enumerate() {
+                    let is_over = failed.contains(&place) || again && !command.is_repeatable();
+                    let ended = if is_over { Ok(()) } else { command.act(tx) };
                     match ended {
                         Err(error) if error.passes => return Err(error),
                         Err(_) if needs > Needs::Reading => {
@@ -156,8 +156,8 @@ impl Writer {
                 JournalError::Unwritable(reason)
             }
         });
-        for errand in group {
-            errand.tell(done.clone());
+        for command in group {
+            command.tell(done.clone());
         }
     }
 

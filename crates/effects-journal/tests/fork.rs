@@ -1,4 +1,4 @@
-//! The door: a journal lets go of its file for a while, and goes on with nothing lost.
+//! `ForkHandle`: a journal closes its file for a while, and goes on with nothing lost.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -18,7 +18,7 @@ fn log(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn while_it_is_shut_its_file_is_closed_and_what_it_is_asked_waits() {
+fn while_it_is_closed_its_file_is_closed_and_what_it_is_asked_waits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let journal = SqliteJournal::open(&path).unwrap();
@@ -26,7 +26,7 @@ fn while_it_is_shut_its_file_is_closed_and_what_it_is_asked_waits() {
     Journal::write(&*open, &intent(0)).unwrap();
     assert!(log(&path).exists());
 
-    let shut = journal.door().shut().unwrap();
+    let closed = journal.fork_handle().close_for_fork().unwrap();
     assert!(!log(&path).exists(), "the last to close a file takes its log along");
     let (tell, told) = channel();
     thread::scope(|scope| {
@@ -34,12 +34,12 @@ fn while_it_is_shut_its_file_is_closed_and_what_it_is_asked_waits() {
             Journal::write(&*open, &created("abc")).unwrap();
             tell.send(()).unwrap();
         });
-        // Somebody else opens, writes and closes the file meanwhile.
+        // Another process opens, writes and closes the file meanwhile.
         let other = SqliteJournal::open(&path).unwrap();
         submit(&other, &row("dog"));
         drop(other);
         assert!(told.try_recv().is_err(), "it was answered although the file is closed");
-        drop(shut);
+        drop(closed);
         told.recv().unwrap();
     });
     let record = look(&journal, &row("cat"));
@@ -47,19 +47,19 @@ fn while_it_is_shut_its_file_is_closed_and_what_it_is_asked_waits() {
 }
 
 #[test]
-fn a_door_keeps_no_journal_open_and_tells_that_it_is_gone() {
+fn a_handle_keeps_no_journal_open_and_tells_that_it_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let journal = SqliteJournal::open(&path).unwrap();
-    let door = journal.door();
-    assert!(!door.is_gone());
-    let shut = door.shut().unwrap();
-    // Closed for good while it is shut: it opens its file once more to let go of its rows.
+    let handle = journal.fork_handle();
+    assert!(!handle.is_gone());
+    let closed = handle.close_for_fork().unwrap();
+    // Closed for good while it is closed for a fork: it opens its file once more to let go of its rows.
     let end = thread::spawn(move || drop(journal));
-    drop(shut);
+    drop(closed);
     end.join().unwrap();
-    assert!(door.is_gone());
-    assert!(door.shut().is_none());
+    assert!(handle.is_gone());
+    assert!(handle.close_for_fork().is_none());
     assert!(!log(&path).exists());
 }
 
@@ -68,6 +68,6 @@ fn one_in_memory_keeps_what_it_knows() {
     let journal = SqliteJournal::open(":memory:").unwrap();
     let open = submit(&journal, &row("cat"));
     Journal::write(&*open, &intent(0)).unwrap();
-    drop(journal.door().shut().unwrap());
+    drop(journal.fork_handle().close_for_fork().unwrap());
     assert!(matches!(look(&journal, &row("cat")).standing, Standing::Intent { .. }));
 }
