@@ -1,4 +1,5 @@
-//! What the learned pace saves, on durations of your own.
+//! What the learned pace saves, on durations of your own: trains a `Model` and compares `Pace`s. For choosing a
+//! pace by what your tasks took.
 //!
 //! ```text
 //! cargo run --release --example pace -- --train 200 < durations.txt

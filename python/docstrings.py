@@ -1,4 +1,5 @@
-"""Writes the package's docstrings into its stubs, where editors look for what they show on hover.
+"""Writes the package's docstrings into its stubs, where editors look for what they show on hover
+(`main`). Run it by hand after a docstring has changed; the tests run it with ``--check``.
 
 Run it after a docstring was changed: ``python python/docstrings.py``; ``--check`` only says where they
 differ. The package has to be the one that is installed.

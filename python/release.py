@@ -1,4 +1,5 @@
-"""Builds the wheel that is shipped: it says nothing of the machine that built it, and runs on older ones.
+"""Builds the wheel that is shipped (`main`, ``--out``): it says nothing of the machine that built it, and
+runs on older ones. A maintainer runs it for a release; ``--check`` looks at a finished wheel.
 
     python python/release.py --out dist                # needs: pip install 'maturin>=1.9,<2' ziglang
     python python/release.py --check dist/WHEEL        # looks only

@@ -1,4 +1,5 @@
-"""Rows of a table on a Dask cluster, with one journal and one budget in Postgres.
+"""Rows of a table on a Dask cluster through the package's `Client`, with one journal and one budget in
+Postgres; for tables too long for one machine.
 
     pip install ./python distributed pandas
     export EFFECTS_API_KEY=… PGPASSWORD=…      # on the workers too: neither travels

@@ -1,4 +1,5 @@
-//! The Python clients' faces: a program of theirs plays the jobs, one line of JSON each way.
+//! [`Python`]: the [`Face`] of the Python clients: the program `driver.py` plays the jobs, one line of JSON
+//! each way. `tests/all/python.rs` plays the scenarios with it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

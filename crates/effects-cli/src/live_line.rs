@@ -1,5 +1,5 @@
 //! [`LiveLine`]: the line on stderr that redraws itself while a command runs, on a terminal. `ProgressDisplay`
-//! and the batch's `Live` draw it; log lines are printed above it.
+//! and the batch's `ProgressLine` draw it; log lines are printed above it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

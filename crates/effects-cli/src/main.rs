@@ -1,4 +1,5 @@
-//! The `effects` command: photos into styled pictures from a terminal.
+//! [`main`]: the program `effects`, which makes styled pictures of photos from a terminal. It calls
+//! `effects_cli::main`.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
-//! What a client tells `tracing`: a span for each task, inside it one for each submission, one for the
-//! wait with one for each poll, and one for each download; and the run's events ([`tell`]). The drivers
-//! and exchanges of both clients call it.
+//! [`task_span`] and its kin, and [`tell`]: what a client tells `tracing`: a span for each task, inside it one
+//! for each submission, one for the wait with one for each poll, and one for each download; and the run's
+//! events. The drivers and exchanges of both clients call them.
 //!
 //! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
 //! told.

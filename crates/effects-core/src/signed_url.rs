@@ -1,7 +1,7 @@
-//! Signed URLs, which are permissions: [`signature_parameter`] recognises one by its query, and [`shown`]
-//! leaves out what must not be kept or printed. [`redacted`] keeps a URL's form and no permission, for
-//! records of exchanges. `effects-jobs` keeps the URLs of rows and pictures as
-//! [`shown`] gives them, and identifies no row by a signed one.
+//! Signed URLs, which are permissions: [`signature_parameter`] recognises one by its query, [`shown`] leaves
+//! out what must not be kept or printed, and [`redacted`] keeps a URL's form alone, for records of exchanges.
+//! `effects-jobs` keeps the URLs of rows and pictures as [`shown`] gives them, and identifies no row by a
+//! signed one.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
 

@@ -1,5 +1,5 @@
-//! [`Emulator`] and [`EmulatorBuilder`]: an emulator inside this process, which tests start, ask and
-//! stop.
+//! [`Emulator`] and [`EmulatorBuilder`]: an emulator inside this process, which tests start, ask and stop. The
+//! Python package's `Emulator` and the commands with `--emulator` are one.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,5 @@
-//! [`fresh`]: random names that cannot be guessed, for tasks, files and keys.
+//! [`fresh`]: random names that cannot be guessed. Tasks (`lifecycle.rs`), stored files, requests and the
+//! page's session get theirs from it.
 
 /// A name of `length` characters in the alphabet of the service's ids, five random bits each.
 ///

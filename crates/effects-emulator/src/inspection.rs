@@ -1,4 +1,5 @@
-//! [`SeenTask`]: a task as the control API and [`Emulator::tasks`](crate::Emulator::tasks) show it.
+//! [`SeenTask`]: a task as tests and the page see it. The control API and
+//! [`Emulator::tasks`](crate::Emulator::tasks) show it.
 
 use serde::Serialize;
 

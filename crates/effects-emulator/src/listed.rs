@@ -1,5 +1,5 @@
-//! [`TemplateId`]: template ids in rules and filters, where a misspelt one is an error, since it would
-//! match nothing and no message would say so.
+//! [`TemplateId`]: a template's id in rules and filters, where a misspelt one is an error, since it would match
+//! nothing and no message would say so. Fault rules, scripts and the control API's filters take it.
 
 use effects_core::Template;
 use serde::de::Error;

@@ -1,5 +1,5 @@
-//! [`Options`]: everything that can be set before an emulator starts, as plain data that is checked
-//! once.
+//! [`Options`]: everything that can be set before an emulator starts, as plain data that is checked once.
+//! `EmulatorBuilder` fills it in, and `serve` and `EmulatorState` are made from it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

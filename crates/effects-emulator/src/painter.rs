@@ -1,5 +1,5 @@
-//! [`Painter`]: what paints the pictures; by default the local renderer, in an embedding program
-//! anything.
+//! [`Painter`]: what paints the pictures; by default the local renderer (`effects-render`), in an embedding
+//! program anything. `RenderQueue` paints with it, and `EmulatorBuilder` takes another.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! [`start`]: one [`PaintJob`] of the queue, from the photo's reference to the settled task.
+//! [`start`]: one [`PaintJob`] of the render queue, from the photo's reference to the settled task.
+//! `lifecycle.rs` starts it for each task that is not failed at once.
 //!
 //! The lifecycle of tasks starts a job for each task that it accepts, and after a restart for each that
 //! was not finished.

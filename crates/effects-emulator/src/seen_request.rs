@@ -1,5 +1,5 @@
-//! [`RecordedRequest`] and [`SeenRequest`]: one request as the record keeps it, and as it is shown: its
-//! head, the beginning of its body, its task and its answer.
+//! [`RecordedRequest`] and [`SeenRequest`]: one request as `RequestRecord` keeps it, and as tests and the page
+//! are shown it: its head, the beginning of its body, its task and its answer.
 //!
 //! [`RecordedRequest`] is what the middleware fills in while the exchange goes on; [`SeenRequest`] is what the
 //! control API and [`Emulator::requests`](crate::Emulator::requests) show of it. Keys are left out

@@ -1,5 +1,5 @@
-//! [`Spending`]: what an emulator's pictures have cost, and what is reserved for tasks that may yet
-//! fail.
+//! [`Spending`]: what an emulator's pictures have cost, and what is reserved for tasks that may yet fail.
+//! `settle.rs` and `lifecycle.rs` keep it; the account handler and the control API show it.
 
 use std::sync::{Mutex, PoisonError};
 

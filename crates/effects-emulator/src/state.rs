@@ -1,5 +1,5 @@
-//! [`EmulatorState`]: the state of one emulator, its tasks, files, faults, clock and record, which all
-//! handlers share.
+//! [`EmulatorState`]: the state of one emulator, its tasks, files, faults, clock and record. The middleware and
+//! all handlers share it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

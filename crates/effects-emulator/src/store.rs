@@ -1,5 +1,5 @@
 //! [`EmulatorStore`]: the folder of an emulator that outlives its process, with SQLite for what is known and
-//! files for pictures.
+//! files for pictures. `EmulatorState` opens it where a folder is set.
 //!
 //! One thread owns the database and commits in groups: all that has come in while the last commit
 //! ran goes into the next. A create is answered only after its task is committed, so a process

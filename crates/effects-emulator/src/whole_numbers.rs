@@ -1,4 +1,5 @@
-//! [`number`]: reads whole numbers from JSON, where `2.0` is one, since some languages write no other.
+//! [`number`]: reads whole numbers from JSON, where `2.0` is one, since some languages write no other. `POST
+//! /_emulator/verify` reads its bounds with it.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};

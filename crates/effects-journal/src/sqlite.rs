@@ -1,4 +1,4 @@
-//! Implements [`Database`] for [`Connection`], a connection to SQLite. The writer thread in
+//! The SQLite side of [`Database`], which [`Connection`] implements here. The writer thread in
 //! `writer_thread.rs` reads and writes a journal's file through it.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};

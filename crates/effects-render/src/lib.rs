@@ -1,4 +1,5 @@
-//! Paints a photo through a template on this machine: a local stand-in for the generative model.
+//! [`paint`]: paints a photo through a template on this machine, a local stand-in for the generative model. The
+//! emulator paints its pictures with it, and `effects sampler` shows all templates.
 //!
 //! The service's templates are the work of a large model. This crate paints each of them with
 //! classical image processing and vector art instead, so that everything around the pictures can

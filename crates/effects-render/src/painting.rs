@@ -1,4 +1,5 @@
-//! [`paint`] and [`paint_scene`]: a photo's bytes in, a [`Painting`] out.
+//! [`paint`] and [`paint_scene`]: a photo's bytes in, a [`Painting`] out. The emulator's `Painter` and
+//! `sampler` call them.
 //!
 //! The command and the emulator call [`paint`] for each picture; [`paint_scene`] is for programs with
 //! scenes of their own, and for trying out a template.

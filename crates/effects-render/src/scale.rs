@@ -1,5 +1,5 @@
-//! Resizes pictures: [`cut`] (sharp) for photos, [`resize_pixmap`] (smooth) for pictures, [`shrink`]
-//! (quick) for blurs and maps.
+//! [`cut`], [`resize_pixmap`] and [`shrink`]: resize photos (sharp), pictures (smooth), and what is blurred or
+//! mapped anyway (quick). The painter of scenes, the filters, the cut-out and the contact sheet call them.
 //!
 //! Separable filters in floats, row by row: a source row is spread to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.

@@ -1,4 +1,5 @@
-//! The async client for the `spark_img_effects` API, on reqwest and tokio.
+//! [`Client`]: the async client for the `spark_img_effects` API, on reqwest and tokio. Async Rust programs use
+//! it, and the Python package is built on it.
 //!
 //! ```no_run
 //! use effects_reqwest::{Client, EffectRequest, Template};

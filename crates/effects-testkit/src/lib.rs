@@ -1,5 +1,6 @@
-//! A scripted service, a virtual clock, seeded faults, and a server that misbehaves: for testing
-//! code built on `effects-core` without a key, a network, or waiting.
+//! [`Service`] and [`World`]: a scripted service on a virtual clock, with seeded faults; and a server that
+//! misbehaves ([`http`]). The tests of this workspace use them, and code built on `effects-core` can, without a
+//! key, a network, or waiting.
 //!
 //! # Without a network
 //!

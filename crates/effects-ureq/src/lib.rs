@@ -1,4 +1,5 @@
-//! The blocking client for the `spark_img_effects` API, on ureq.
+//! [`Client`]: the blocking client for the `spark_img_effects` API, on ureq. Rust programs without an async
+//! runtime use it, and the `effects` command is built on it.
 //!
 //! ```no_run
 //! use effects_ureq::{Client, EffectRequest, Template};

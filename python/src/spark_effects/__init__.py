@@ -1,4 +1,4 @@
-"""Styled pictures out of photos, by the paid web API ``spark_img_effects``.
+"""`Client` and `AsyncClient`: styled pictures out of photos, by the paid web API ``spark_img_effects``.
 
 >>> from spark_effects import Client, Emulator
 >>> with Emulator() as emulator:  # no key, no network, no bill

@@ -1,4 +1,4 @@
-"""``python -m spark_effects`` is the ``effects`` command."""
+"""Runs the ``effects`` command (`_command.main`) for ``python -m spark_effects``."""
 
 from ._command import main
 

@@ -1,4 +1,6 @@
-"""Jobs out of an async iterable, for the thread that draws them."""
+"""`AsyncJobs`: draws jobs out of an async iterable in its event loop, for the thread of Rust that asks
+for them one by one. `_many.start` makes one where it is given an async iterable.
+"""
 
 import asyncio
 import concurrent.futures

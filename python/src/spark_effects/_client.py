@@ -1,4 +1,6 @@
-"""Both clients: one set of options, one set of plans, two ways to wait."""
+"""`Client` and `AsyncClient`: the two public clients, with one set of options and of plans (`_plans.py`)
+and two ways to wait (`_wait.py`). Both are built on `_native.Engine`.
+"""
 
 import os
 import weakref

@@ -1,4 +1,6 @@
-"""The ``effects`` command: the same program as the one of the Rust crate, inside this package."""
+"""`main`: the ``effects`` command inside this package, the same program as that of the Rust crate. The
+script ``effects`` and `__main__.py` call it.
+"""
 
 import signal
 import sys

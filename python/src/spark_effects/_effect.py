@@ -1,4 +1,7 @@
-"""What a completed task yields, and what one look at a task shows."""
+"""`Effect`, `Picture`, `Usage`, `TaskStatus` and `Event`: what a completed task yields, and what a poll
+of a task shows. Tasks, results and the clients return them; `effect_of` makes an effect of the native
+half's values.
+"""
 
 import os
 

@@ -1,4 +1,6 @@
-"""The local gateway: no key, no network, no bill."""
+"""`Emulator`: the gateway on this machine, with no key, no network and no bill. Programs try the package
+with it, and tests start it through `pytest_plugin.py`; `SeenRequest` is one request that it saw.
+"""
 
 from . import _native
 from ._effect import _Record

@@ -1,4 +1,5 @@
-"""The annotations of the package's functions, read from its stubs when something asks for them.
+"""`annotated`: gives the package's functions their annotations, read from its stubs when something asks
+for them. `__init__.py` calls it for each public name.
 
 The types are told once, in the stubs, and cost no import; ``typing.get_type_hints`` finds them here.
 """

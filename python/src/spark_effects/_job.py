@@ -1,4 +1,6 @@
-"""What is asked of many jobs: jobs, and the rows of a table that are jobs."""
+"""`Job`: one picture that is wanted of ``map`` or ``as_completed``; `jobs_of` makes jobs of rows of a
+table, tuples and dicts. `_many.py` draws its jobs through it.
+"""
 
 from ._image import photo_path
 from ._plans import wish

@@ -1,4 +1,6 @@
-"""How results reach an event loop: one box a loop, many results at one wake-up."""
+"""`started`: starts an operation for the running event loop and returns the future of its result; a
+`Mailroom` delivers many results at one wake-up. `_wait.py` calls it for the async client.
+"""
 
 import asyncio
 import weakref

@@ -1,4 +1,5 @@
-"""What both clients and both tasks can do, each written once.
+"""`ClientPlans` and `TaskPlans`: what both clients and both tasks can do, each written once. `_client.py`
+and `_task.py` make their methods of them.
 
 A plan takes a method's arguments and returns the operation that does it and what makes the result.
 `_wait.blocking` and `_wait.awaiting` make methods of them.

@@ -1,4 +1,6 @@
-"""What tells how jobs or a run go: tqdm's bar if it is there, plain text otherwise."""
+"""`Meter` and `RunMeter`: show how many jobs, or one run, go on: tqdm's bar if it is installed, plain
+text otherwise. `_many.py` and `_plans.py` make one for ``progress=True``.
+"""
 
 import sys
 import time

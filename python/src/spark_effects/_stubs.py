@@ -1,4 +1,6 @@
-"""The package's stubs, read for the annotations of its functions."""
+"""`stub`: reads one of the package's stubs for the annotations of its functions. `_hints.py` asks it, and
+no other code imports it.
+"""
 
 import ast
 import builtins

@@ -1,4 +1,7 @@
-"""A task by its id: looked at, followed, waited for; now, or in another process tomorrow."""
+"""`Task` and `AsyncTask`: a task by its id, to be polled, followed or waited for, now or in another
+process tomorrow; `Events` and `AsyncEvents` yield what happens. ``submit`` and ``task`` of the clients
+return a task.
+"""
 
 from . import _native
 from ._effect import Effect, Event

@@ -1,4 +1,6 @@
-"""The thirty looks of the service."""
+"""`Template`: the thirty templates of the service as an enum; `templates` lists and searches them.
+Callers name one to ``run``, ``submit`` and `Job`, and `_plans.py` checks it.
+"""
 
 from enum import Enum
 

@@ -1,4 +1,6 @@
-"""A run whose events are told to functions on their way: ``run(on_event=)`` and ``run(progress=True)``."""
+"""`ToldRun`: a run whose events are passed to functions as they come. `_plans.py` makes one for
+``run(on_event=)`` and ``run(progress=True)``.
+"""
 
 from ._effect import Event
 from ._wait import Told, annotate, awaited, waited

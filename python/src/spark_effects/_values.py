@@ -1,4 +1,7 @@
-"""How runs behave, as plain values: compared, printed, pickled, sent like any other."""
+"""`Policy`, `Pace` and `Backoff`: how runs behave, as plain values that are compared, printed and
+pickled; and the checks of options (`seconds`, `text`, `place` and others). Every module that takes an
+option calls these checks.
+"""
 
 import os
 

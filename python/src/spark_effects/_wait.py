@@ -1,4 +1,6 @@
-"""The two ways to wait for an operation, and how one definition of a method serves both clients."""
+"""`blocking` and `awaiting`: make a method of the blocking or the async client out of one plan, with its
+way to wait for an operation. `_client.py` and `_task.py` build their classes with them.
+"""
 
 import functools
 import sys

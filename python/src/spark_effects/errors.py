@@ -1,4 +1,5 @@
-"""What can go wrong, as one tree under `EffectsError`.
+"""`EffectsError` and its tree: what can go wrong. Both clients raise these errors and results hold them;
+the native half (``failure.rs``) makes them.
 
 Every error after a submission carries the id of its task, so that nothing that was paid for is lost.
 All of them pickle.

@@ -1,4 +1,5 @@
-"""The pytest plugin: code that uses this package is tested in milliseconds, at no cost.
+"""`effects_emulator`: the fixture of the pytest plugin, an `Emulator` of each test's own. Tests of code
+that uses this package run with it in milliseconds, at no cost.
 
 ::
 

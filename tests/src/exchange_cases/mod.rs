@@ -1,6 +1,6 @@
-//! Whether an HTTP client says truthfully what became of a submission (not sent, lost, or answered), for
-//! each thing that a network can do to it. The difference is money, so every client passes one list; the
-//! cases of HTTP/2 are for those that offer it.
+//! [`ExchangeCase`]: whether an HTTP client says truthfully what became of a submission (not sent, lost, or
+//! answered), for each thing that a network can do to it. The difference is money, so every client passes one
+//! list, in `tests/all/exchanges.rs`; the cases of HTTP/2 are for those that offer it.
 //!
 //! An [`ExchangeCase`] builds a [`Network`] on this machine (a gateway that misbehaves, perhaps behind
 //! a proxy) and names what a submission to it must come to. [`exchange_cases`] is the list; a client

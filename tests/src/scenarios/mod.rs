@@ -1,4 +1,6 @@
-//! Everything that can happen, in lists.
+//! The lists of conformance scenarios, a file for each part of a client's work: create, polls, uploads,
+//! downloads and what goes across them. `tests/all/conformance.rs` plays them over the Rust clients,
+//! `python.rs` over the Python ones.
 
 pub mod create;
 pub mod deadlines;

@@ -1,5 +1,6 @@
-//! Many rows at once: a manifest is looked through, its rows are opened in the journal, their photos
-//! uploaded, tasks submitted and followed, pictures downloaded, and a line written for each.
+//! `effects batch` and its kin: [`Batch`] looks through a manifest, opens its rows in the journal, has photos
+//! uploaded, tasks submitted and followed and pictures saved, and writes a line for each. `commands/batch.rs`
+//! and `commands/watch.rs` make one; `resume` and `reorder` use its `Session`.
 //!
 //! ```text
 //! manifest -> rows -> jobs (effects-ureq: open, upload, submit, follow, save) -> reports

@@ -1,5 +1,5 @@
-//! The one real task of `effects doctor --live` ([`make`]): within its budget, in the journal like any other,
-//! and with a [`LiveReport`] of what its exchanges show.
+//! [`make`]: the one real task of `effects doctor --live`, within its budget and in the journal like any other,
+//! with a [`LiveReport`] of what its exchanges show. `commands/doctor.rs` calls it.
 
 use std::ffi::OsString;
 use std::sync::Arc;

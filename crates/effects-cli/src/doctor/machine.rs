@@ -1,4 +1,5 @@
-//! The checks of this machine, which need no network: proxy, certificates, state folder, journal and uploads.
+//! [`proxy`], [`certificates`], [`state`], [`journal`] and [`uploads`]: the checks of `effects doctor` on this
+//! machine, which need no network. `commands/doctor.rs` calls each and prints its [`Check`].
 
 use std::env;
 use std::fs;

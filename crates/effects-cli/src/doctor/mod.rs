@@ -1,7 +1,7 @@
 //! What `effects doctor` finds out: a [`Check`] for each thing that a paid picture needs, from the settings to
-//! the gateway's answer. `machine.rs` looks at this machine, `network.rs` asks the gateway, and `progress_line.rs` makes
-//! the one real task of `--live`, whose exchanges `facts.rs` holds against the table of what is known of the
-//! service. `commands/doctor.rs` calls them.
+//! the gateway's answer. `machine.rs` looks at this machine, `network.rs` asks the gateway, and `live.rs` makes
+//! the one real task of `--live`, whose exchanges `facts.rs` compares with what is known of the service.
+//! `commands/doctor.rs` calls them.
 
 pub(crate) mod facts;
 pub(crate) mod live;

@@ -1,5 +1,5 @@
-//! The file of a cassette: [`Tape`] and its [`TapedExchange`]s, as JSON. The recorder writes it and the
-//! player reads it.
+//! [`Tape`] and its [`TapedExchange`]s: the file of a cassette, as JSON. `recorder.rs` writes it and
+//! `player.rs` reads it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
-//! [`Recorded`]: puts the exchanges that pass it on a cassette. [`Recording`] writes the file, which is whole
-//! JSON after each of them: the next one is written over its end, in one write.
+//! [`Recorded`]: puts the exchanges that pass it on a cassette, around a client's own HTTP stack; `Cassette`
+//! makes it. [`Recording`] writes the file, which is whole JSON after each exchange: the next one is written
+//! over its end, in one write.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

@@ -1,6 +1,6 @@
-//! Loops that carry out what a [`Run`] asks for: they write to the journal, make an exchange with the
-//! gateway, or sleep. [`drive`] and [`drive_on`] block the thread; [`drive_on_async`] is
-//! for any async runtime. [`Told`] is what the last two come back with.
+//! [`drive`], [`drive_on`] and [`drive_on_async`]: the loops that carry out what a [`Run`] asks for: they write
+//! to the journal, make an exchange with the gateway, or sleep. The blocking client's `Watch` and programs that
+//! embed the core call them.
 
 mod clock;
 

@@ -1,5 +1,6 @@
-//! How the core meets HTTP: the address of the web API, the requests that are made to it, and the key
-//! that authorises them. The web API is the service's gateway, or an emulator of it.
+//! How the core meets HTTP. [`Gateway`] makes the exchanges of a client: an [`Endpoint`] (the web API's address
+//! and the key) over an [`Exchange`] (an HTTP stack). Both clients have one; the web API is the service's
+//! gateway or an emulator of it.
 //!
 //! [`Endpoint`] makes an HTTP request of a [`Call`], and takes the key
 //! out of what is kept of the answer. [`Exchange`] is what another HTTP stack brings.

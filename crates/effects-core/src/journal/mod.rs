@@ -1,5 +1,5 @@
-//! What a driver asks of a journal for the one run that it drives: [`Journal`], and its async twin
-//! [`AsyncJournal`].
+//! [`Journal`] and its async twin [`AsyncJournal`]: what a driver asks of a journal for the one run that it
+//! drives. `effects-jobs` and `effects-journal` implement it, and the loops in `driver` write to it.
 //!
 //! A run gives an [`Entry`] before it sends anything that costs money and as soon as it knows its task's
 //! id; the journal answers with an [`Admission`], and is told the [`RowEnd`]. The crate `effects-jobs`

@@ -1,7 +1,9 @@
-//! The model `spark_img_effects`: its templates, its sizes, and the request that it takes.
+//! [`EffectRequest`](crate::EffectRequest) and its parts: the model `spark_img_effects`, its templates and
+//! sizes, and the request that it takes. Both clients submit such requests; the emulator and the renderer use
+//! the table of templates.
 //!
-//! [`EffectRequest`](crate::EffectRequest) is one picture to make. This is the only module that knows
-//! the model; support for another model of the same gateway is a second module beside it.
+//! This is the only module that knows the model; support for another model of the same gateway is a
+//! second module beside it.
 
 pub(crate) mod extra_params;
 pub(crate) mod reference;

@@ -1,7 +1,8 @@
-//! From the bytes of an answer to types: the answer tables, the task, its pictures and its bill.
+//! Decodes answers of the web API: `answer.rs` says what an answer to a submission or a poll means,
+//! [`Task`](crate::Task) and its pictures and bill are what it shows. The state machines in `run` decide by it,
+//! and a client's single poll returns a `Task`.
 //!
-//! `answer.rs` reads the answer to a submission and to a look; [`Task`](crate::Task) is what a look
-//! shows, and [`Trouble`] what went wrong.
+//! [`Trouble`] is why one request made no task or showed none.
 
 pub(crate) mod answer;
 pub(crate) mod body;

@@ -1,5 +1,5 @@
-//! Handlers for faults: `/_emulator/next` scripts the next requests, `/_emulator/faults` shows and sets
-//! the plan.
+//! [`next`] and [`follow`]: the handlers of `/_emulator/next`, which scripts the next requests, and of
+//! `/_emulator/faults`, which shows and sets the plan. Tests in any language call them over HTTP.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The control API under `/_emulator/`, by which tests and the page inspect and steer an emulator: a
-//! summary, the counts, a reset here; requests, tasks, faults, events and the clock in the files below.
+//! The control API under `/_emulator/`, by which tests and the emulator's page inspect and steer it.
+//! [`about`] (a summary), the counts and the reset are here; requests, tasks, faults, events and the clock in the files
+//! below. `routes.rs` leads to the handlers.
 //!
 //! It needs the emulator's own key, like everything that changes anything: pages of a browser on
 //! this machine can reach loopback too.

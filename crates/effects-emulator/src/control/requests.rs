@@ -1,4 +1,5 @@
-//! `GET /_emulator/requests`: the handler that lists the requests seen, filtered by [`RequestsQuery`].
+//! [`requests`]: the handler of `GET /_emulator/requests`, which lists the requests seen, filtered by
+//! [`RequestsQuery`]. Tests in any language call it over HTTP, and so does the emulator's page.
 
 use std::sync::Arc;
 

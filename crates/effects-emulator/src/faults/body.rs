@@ -1,5 +1,5 @@
-//! [`ErrorBody`] and [`RetryAfter`]: the forms in which gateways of this family have been seen to
-//! refuse. Faults and refusals are written in them.
+//! [`ErrorBody`] and [`RetryAfter`]: the forms in which gateways of this family have been seen to refuse. A
+//! `Fault` names one, and `ApiRefusal` is written in one.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,5 @@
-//! Faults on request: what goes wrong, where, and how often.
+//! [`FaultPlan`]: faults on request: what goes wrong, where, and how often. Programs and `effects emulator
+//! --faults` write one; the middleware asks `FaultInjector` for the fault of each request and applies it.
 //!
 //! A [`FaultPlan`] is data, written in Rust or as TOML. Its dice are seeded: the same plan and the
 //! same requests give the same faults. Beside the plan, `POST /_emulator/next` (or

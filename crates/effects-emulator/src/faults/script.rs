@@ -1,5 +1,5 @@
-//! [`Script`]: the faults of the next requests to one endpoint, set before they come by `POST
-//! /_emulator/next` or by a test.
+//! [`Script`]: the faults of the next requests to one endpoint, set before they come by `POST /_emulator/next`
+//! or by a test. `FaultInjector` takes a fault off it for each request.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
-//! The surfaces of the gateway: the handlers of each, in the form its clients know. The routes lead to
-//! them.
+//! The surfaces of the gateway: the handlers of its API for tasks (`generation.rs`), of its queue, files,
+//! account and catalogue, each in the form its clients know. `routes.rs` leads requests to them.
 
 pub(crate) mod account;
 pub(crate) mod catalogue;

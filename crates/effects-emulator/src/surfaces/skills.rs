@@ -1,5 +1,5 @@
-//! Handlers of the catalogue as the SeaArt clients ask for it: a search without an envelope, and a
-//! model's skill, a text for a program that writes requests.
+//! [`search`] and [`skill`]: the handlers of the catalogue as the SeaArt clients ask for it: a search without
+//! an envelope, and a model's skill, a text for a program that writes requests. `routes.rs` leads to them.
 
 use std::sync::Arc;
 

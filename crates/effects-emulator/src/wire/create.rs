@@ -1,5 +1,6 @@
-//! [`Create`] and [`CheckedParams`]: the body of a create, read as the service's clients write it and
-//! checked in the order of the service's codes.
+//! [`Create`] and [`CheckedParams`]: the body of a create, read as the service's clients write it and checked
+//! in the order of the service's codes. The handlers of tasks and of the queue read it, and `lifecycle.rs`
+//! accepts it.
 
 use effects_core::model::{DEFAULT_SIDE, SIDE_RANGE};
 use effects_core::{ServiceCode, Template};

@@ -1,4 +1,5 @@
-//! A task as the queue surface answers it: [`QueueSubmitted`], [`QueueStatus`], [`QueueResponse`].
+//! [`QueueSubmitted`], [`QueueStatus`] and [`QueueResponse`]: a task as the queue surface answers it.
+//! `surfaces/queue.rs` writes them.
 
 use effects_core::Time;
 use effects_core::model::MODEL;

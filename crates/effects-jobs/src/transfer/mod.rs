@@ -1,6 +1,5 @@
-//! Photos in, pictures out: the rules of uploads and downloads, which both clients drive.
-//!
-//! [`Uploads`] says how a [`Photo`] becomes a URL, and [`Download`] how a picture is fetched.
+//! Photos in, pictures out: [`Uploads`] says how a [`Photo`] becomes a URL that the service can fetch, and
+//! [`Download`] how a picture is fetched. They make no I/O; the `transfer.rs` of both clients drive them.
 
 mod download;
 mod photo;

@@ -1,5 +1,6 @@
-//! The journal of many machines: [`PostgresStore`] keeps the same contract as the file, in a database
-//! that all of them reach.
+//! [`PostgresStore`]: the journal of many machines. It keeps the same contract as `SqliteJournal`, in a
+//! Postgres database that all of them reach. The command and the Python package open one where a journal is
+//! named by a `postgres://` URL.
 
 mod connection;
 mod schema;

@@ -1,4 +1,4 @@
-//! The filter `blur <radius>`: an even blur.
+//! [`blur`]: the filter `blur <radius>`, an even blur. `apply_all` calls it where a scene names it.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,4 +1,5 @@
-//! The filter `ink <strength> <reach>`: dark contour lines, as in a comic.
+//! [`ink`]: the filter `ink <strength> <reach>`, dark contour lines as in a comic. `apply_all` calls it where
+//! a scene names it.
 
 use resvg::tiny_skia::Pixmap;
 

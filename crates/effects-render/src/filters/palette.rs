@@ -1,5 +1,6 @@
-//! [`Palette`] and the filter `palette <colours> <saturation> <pastel>`: a photo in few colours, which
-//! are found by clustering.
+//! [`Palette`] and the filter `palette <colours> <saturation> <pastel>`: a photo in few colours, which are
+//! found by clustering. `apply_all` calls the filter; voxel, felt and isometric filters find their colours with
+//! `Palette`.
 
 use resvg::tiny_skia::Pixmap;
 

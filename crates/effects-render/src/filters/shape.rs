@@ -1,4 +1,5 @@
-//! The filters `figure`, `outline` and `shade` for cut-out pictures: they work on the outline.
+//! [`figure`], [`outline`] and [`shade`]: the filters for cut-out pictures, which work on the outline.
+//! `apply_all` calls them where a scene names them.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,4 +1,4 @@
-//! [`evaluate`]: the arithmetic inside `{…}` and attribute values of a scene.
+//! [`evaluate`]: the arithmetic inside `{…}` and attribute values of a scene. The painter of scenes calls it.
 //!
 //! A scene must fit any width and height, so its coordinates are computed. The language is what a
 //! drawing needs and no more: numbers, `'texts'`, names, `+ - * /`, comparisons (1 or 0), and the
