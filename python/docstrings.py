@@ -17,10 +17,16 @@ STUBS = pathlib.Path(__file__).parent / "src" / "spark_effects"
 def documented(text, module):
     """The text of a stub with the docstrings of its module."""
     lines = text.splitlines(keepends=True)
+    tree = ast.parse(text)
     # From the last on, so that the places of the others stay.
-    for node, doc in sorted(found(ast.parse(text), module), key=lambda pair: -pair[0].lineno):
+    for node, doc in sorted(found(tree, module), key=lambda pair: -pair[0].lineno):
         put(lines, node, doc)
-    return "".join(lines)
+    # A stub begins with the first paragraph of its module, which says what it is.
+    if tree.body and ast.get_docstring(tree) is not None:
+        del lines[: tree.body[0].end_lineno + 1]
+    first = inspect.cleandoc(module.__doc__).partition("\n\n")[0]
+    end = "\n" if "\n" in first else ""
+    return f'"""{first}{end}"""\n\n{"".join(lines)}'
 
 
 def found(owner, thing):

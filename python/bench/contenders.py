@@ -396,7 +396,7 @@ def memory(name, base, tasks, first):
 
     async def measured():
         print(json.dumps(await work / tasks), flush=True)
-        # Nobody wants to see ten thousand tasks end.
+        # Ten thousand ends need not be printed.
         os._exit(0)
 
     asyncio.run(measured())

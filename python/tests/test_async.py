@@ -72,7 +72,7 @@ def test_cancelling_detaches_and_a_submission_still_gets_its_answer(async_client
     assert not notes or "under way" in notes[0]
     spark_effects._native.wait_for_submissions(10)
     assert emulator.counts["accepted"] == 1
-    assert [seen.endpoint for seen in emulator.requests] == ["create"], "nobody looks any more"
+    assert [seen.endpoint for seen in emulator.requests] == ["create"], "it is not polled any more"
 
 
 def test_a_cancelled_wait_looks_no_more(async_client, emulator):

@@ -27,7 +27,7 @@ def test_the_core_s_table_has_a_class_for_each_kind():
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, EffectsError)
     }
-    assert classes == named, "every class of the tree is somebody's"
+    assert classes == named, "every class of the tree is that of a kind"
 
 
 def test_every_error_pickles_with_all_it_knows():

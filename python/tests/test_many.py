@@ -387,7 +387,7 @@ def test_a_second_run_of_completed_jobs_asks_for_nothing_that_is_not_wanted(clie
         assert not effect.picture.fetched
     assert client.fetch(again[0].effect) == first[0].bytes()
 
-    # Whoever wants the pictures gets them, by one look each.
+    # A caller that wants the pictures gets them, by one look each.
     asked = len(emulator.requests)
     fetched = [result.unwrap().bytes() for result in client.map(jobs(20), journal=journal, **QUICK)]
     assert fetched == [effect.bytes() for effect in first]

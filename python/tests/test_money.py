@@ -1,4 +1,4 @@
-"""What a client may spend: settled by whoever sees the end of a task, and once."""
+"""What a client may spend: settled by the call that sees the end of a task, and once."""
 
 import asyncio
 import http.server
@@ -99,7 +99,7 @@ def test_without_a_price_one_task_runs_until_its_cost_is_seen(emulator):
     client = limited(emulator, TWO)
     emulator.script("create", {"kind": "take", "seconds": 0.2})
     first = client.submit("glass_ball", URL)
-    # Nobody watches the first, so that this looks for its end itself.
+    # No call watches the first, so that this looks for its end itself.
     second = client.submit("glass_ball", URL)
     assert first.status().done
     assert is_broke(client)
@@ -199,7 +199,7 @@ def test_what_never_left_costs_nothing(emulator, tmp_path):
 
 
 def test_a_cancelled_submission_is_held_by_its_task(emulator):
-    """Cancelled before it leaves it is given back, and after that whoever sees the end settles it."""
+    """Cancelled before it leaves it is given back, and after that the call that sees the end settles it."""
     client = emulator.async_client(poll=0.005, budget=TWO)
 
     async def main():

@@ -8,14 +8,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-static OWNERS: [AtomicI64; 64] = [const { AtomicI64::new(NOBODY) }; 64];
+static OWNERS: [AtomicI64; 64] = [const { AtomicI64::new(FREE) }; 64];
 /// Whether there were ever more than the table holds.
 static FULL: AtomicBool = AtomicBool::new(false);
 
 /// Lists an owner.
 pub(crate) fn list(owner: i64) {
     let free = |place: &&AtomicI64| {
-        place.compare_exchange(NOBODY, owner, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        place.compare_exchange(FREE, owner, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     };
     if OWNERS.iter().find(free).is_none() {
         FULL.store(true, Ordering::SeqCst);
@@ -26,7 +26,7 @@ pub(crate) fn list(owner: i64) {
 pub(crate) fn strike(owner: i64) {
     for place in &OWNERS {
         // At its one place it is replaced; elsewhere there is nothing to do.
-        let _ = place.compare_exchange(owner, NOBODY, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = place.compare_exchange(owner, FREE, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 
@@ -36,4 +36,4 @@ pub(crate) fn may_live(owner: i64) -> bool {
 }
 
 /// No owner's id.
-const NOBODY: i64 = 0;
+const FREE: i64 = 0;

@@ -69,7 +69,7 @@ fn what_comes_in_while_the_disk_is_busy_is_committed_together() {
 
         let after = journal.stats();
         assert_eq!(after.requests - before.requests, 256);
-        // The first waits for the file by itself, or with whoever came at once; the rest goes
+        // The first waits for the file by itself, or with those that came at once; the rest goes
         // together.
         let (commits, synced) = (after.commits - before.commits, after.synced - before.synced);
         assert!((1..=2).contains(&commits) && synced == commits, "{commits} {synced}");
@@ -90,7 +90,7 @@ fn one_writer_alone_waits_for_each_of_its_records() {
     standing(&journal, &row("cat"));
     assert_eq!(journal.stats().commits, after.commits);
 
-    // An end can be found out again for nothing, so nobody waits for the disk, until told to.
+    // An end can be found out again for nothing, so no caller waits for the disk, until told to.
     open.settle(&completed("t1", "0.03")).unwrap();
     assert_eq!(standing(&journal, &row("cat")).name(), "completed");
     assert_eq!(journal.stats().commits, after.commits + 1);

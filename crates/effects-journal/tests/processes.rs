@@ -347,7 +347,7 @@ fn write(journal: &SqliteJournal, number: usize) {
         }
         Opened::Watch(_, open) => open.settle(&completed(&task, "0.03")).unwrap(),
         Opened::Finished(..) | Opened::Doubtful(_) => {}
-        Opened::Elsewhere(record) => panic!("nobody else is there: {record:?}"),
+        Opened::Elsewhere(record) => panic!("no other process is there: {record:?}"),
     }
 }
 

@@ -71,7 +71,7 @@ fn an_id_that_the_database_does_not_take_is_in_it_at_the_next_opening() {
     clear(&path);
     let journal = SqliteJournal::open(&path).unwrap();
     assert_eq!(tasks(&journal), ["t1", "t2"]);
-    assert_eq!(opened(&journal, &cat), "watch", "nobody follows it, and nobody pays for it again");
+    assert_eq!(opened(&journal, &cat), "watch", "no run follows it, and none pays for it again");
     assert!(spilled(&path).is_empty());
     let record = look(&journal, &dog);
     assert_eq!(record.standing.name(), "created");
@@ -119,7 +119,7 @@ fn nobody_resolves_a_row_whose_id_is_there_to_be_read() {
     submit_and_spill(&journal, &row("cat"), "t1");
     drop(journal);
     let number = look(&watching, &row("cat")).number;
-    assert_eq!(standing(&watching, &row("cat")).name(), "doubtful", "nobody looked yet");
+    assert_eq!(standing(&watching, &row("cat")).name(), "doubtful", "no run looked yet");
     let error = watching.resolve(number, &Resolution::NotBilled).unwrap_err();
     assert!(error.to_string().contains("the disk is full"), "{error}");
     clear(&path);

@@ -136,8 +136,8 @@ fn a_doubtful_row_is_settled_by_a_person_alone() {
     assert_eq!(theirs, Err(JournalError::TaskOfAnotherRow { row: RowNumber(1) }));
     journal.resolve(RowNumber(2), &Resolution::NotBilled).unwrap();
     assert_eq!(opened(&journal, &dog), "submit");
-    let nobody = journal.resolve(RowNumber(3), &Resolution::NotBilled);
-    assert_eq!(nobody, Err(JournalError::NoSuchRow(RowNumber(3))));
+    let none = journal.resolve(RowNumber(3), &Resolution::NotBilled);
+    assert_eq!(none, Err(JournalError::NoSuchRow(RowNumber(3))));
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn where_a_picture_is_wanted_follows_the_latest_run() {
     Journal::write(&*open, &intent(0)).unwrap();
     assert_eq!(opened(&journal, &wanted("b.png")), "elsewhere");
     assert_eq!(look(&journal, &row("cat")).row.target.as_deref(), Some(Path::new("b.png")));
-    // Whoever does not care leaves it.
+    // A row without a file in mind leaves it.
     assert_eq!(opened(&journal, &row("cat")), "elsewhere");
     assert!(look(&journal, &row("cat")).row.target.is_some());
 }

@@ -250,9 +250,9 @@ class Client(_ClientBase):
         uploads: where local photos are put: ``"gateway"``, ``"gateway=URL"``, ``"data-url"``,
             ``"command=PROGRAM"``, ``"presigned-put=PROGRAM"``.
         budget: what this client may spend in its life, in USD, as text or `decimal.Decimal`. Each
-            submission reserves what one picture costs at most, as far as was seen; whoever sees the
-            end of its task through this client settles it, and a failed task without a bill gives it
-            back. While no cost was seen, one task runs until it tells. A pickled copy, and a child of
+            submission reserves what one picture costs at most, as far as was seen; the call that sees
+            the end of its task settles it, and a failed task without a bill gives it back. While no
+            cost was seen, one task runs until it tells. A pickled copy, and a child of
             ``fork()``, has what was left at that moment (what may still be billed counts as spent) and
             from then on counts for itself: over many processes, give each its share, or submit in one.
             Each attempt of unknown outcome stays reserved: with ``repeat="always"`` another one leaves only

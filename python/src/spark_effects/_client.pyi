@@ -1,3 +1,7 @@
+"""`Client` and `AsyncClient`: the two public clients, with one set of options and of plans (`_plans.py`)
+and two ways to wait (`_wait.py`). Both are built on `_native.Engine`.
+"""
+
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
@@ -140,9 +144,9 @@ class Client(_ClientBase):
         uploads: where local photos are put: ``"gateway"``, ``"gateway=URL"``, ``"data-url"``,
             ``"command=PROGRAM"``, ``"presigned-put=PROGRAM"``.
         budget: what this client may spend in its life, in USD, as text or `decimal.Decimal`. Each
-            submission reserves what one picture costs at most, as far as was seen; whoever sees the
-            end of its task through this client settles it, and a failed task without a bill gives it
-            back. While no cost was seen, one task runs until it tells. A pickled copy, and a child of
+            submission reserves what one picture costs at most, as far as was seen; the call that sees
+            the end of its task settles it, and a failed task without a bill gives it back. While no
+            cost was seen, one task runs until it tells. A pickled copy, and a child of
             ``fork()``, has what was left at that moment (what may still be billed counts as spent) and
             from then on counts for itself: over many processes, give each its share, or submit in one.
             Each attempt of unknown outcome stays reserved: with ``repeat="always"`` another one leaves only
@@ -266,7 +270,7 @@ class Client(_ClientBase):
             DeadlineExceeded: the deadline was over before anything was submitted.
             OutcomeUnknown: the task may exist and may be billed.
             TransportError: the service could not be reached, or a picture not be transferred.
-            UnreadableAnswer: the service answered with what nobody can read.
+            UnreadableAnswer: the service's answer cannot be read.
         """
     if not MYPY:
         @overload
@@ -391,7 +395,7 @@ class Client(_ClientBase):
             timeout: how long this call may take; see `download`.
 
         Raises:
-            InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
+            InvalidRequest: it is no photo, or ``uploads=`` does not say where to put it.
             TransportError: the upload failed.
         """
     def map(
@@ -625,7 +629,7 @@ class AsyncClient(_ClientBase):
             DeadlineExceeded: the deadline was over before anything was submitted.
             OutcomeUnknown: the task may exist and may be billed.
             TransportError: the service could not be reached, or a picture not be transferred.
-            UnreadableAnswer: the service answered with what nobody can read.
+            UnreadableAnswer: the service's answer cannot be read.
         """
     if not MYPY:
         @overload
@@ -750,7 +754,7 @@ class AsyncClient(_ClientBase):
             timeout: how long this call may take; see `download`.
 
         Raises:
-            InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
+            InvalidRequest: it is no photo, or ``uploads=`` does not say where to put it.
             TransportError: the upload failed.
         """
     def map(

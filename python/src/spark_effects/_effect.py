@@ -614,7 +614,7 @@ class TaskStatus(_Record):
 
 
 class Event(_Record):
-    """Something to tell whoever watches a task; ``str(event)`` says it in words.
+    """What happens to a task while it is watched; ``str(event)`` says it in words.
 
     Attributes:
         kind: ``"submitted"``, ``"running"``, ``"retrying"``, ``"unknown_status"``, ``"warning"``,

@@ -1,3 +1,8 @@
+"""`Effect`, `Picture`, `Usage`, `TaskStatus` and `Event`: what a completed task yields, and what a poll
+of a task shows. Tasks, results and the clients return them; `effect_of` makes an effect of the native
+half's values.
+"""
+
 import builtins
 from datetime import datetime
 from decimal import Decimal
@@ -258,7 +263,7 @@ class TaskStatus(_Record):
         """Whether no later look can show anything else."""
 
 class Event(_Record):
-    """Something to tell whoever watches a task; ``str(event)`` says it in words.
+    """What happens to a task while it is watched; ``str(event)`` says it in words.
 
     Attributes:
         kind: ``"submitted"``, ``"running"``, ``"retrying"``, ``"unknown_status"``, ``"warning"``,

@@ -1,3 +1,7 @@
+"""`Emulator`: the gateway on this machine, with no key, no network and no bill. Programs try the package
+with it, and tests start it through `pytest_plugin.py`; `SeenRequest` is one request that it saw.
+"""
+
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from os import PathLike

@@ -1,5 +1,6 @@
 """What a client's hooks are told: `ExchangeRequest` and `ExchangeResponse`. ``Client(on_request=,
-on_response=, on_event=)`` sets the hooks, and `tell`, which the native half calls, calls one of them."""
+on_response=, on_event=)`` sets the hooks, and `tell`, which the native half calls, calls one of them.
+"""
 
 from ._effect import Event, _made, _Record, _set
 from ._wait import is_coroutine_function

@@ -1,3 +1,7 @@
+"""What a client's hooks are told: `ExchangeRequest` and `ExchangeResponse`. ``Client(on_request=,
+on_response=, on_event=)`` sets the hooks, and `tell`, which the native half calls, calls one of them.
+"""
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,3 +1,8 @@
+"""`plain_image`: the input picture in every form it comes in (URL, path, bytes, file, Pillow image,
+array), as plain values for the native half. `_plans.py` and `_job.py` call it, and `photo_path` for the
+file that no picture may replace.
+"""
+
 from os import PathLike
 from typing import Any, Protocol
 

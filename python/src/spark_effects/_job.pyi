@@ -1,3 +1,7 @@
+"""`Job`: one picture that is wanted of ``map`` or ``as_completed``; `jobs_of` makes jobs of rows of a
+table, tuples and dicts. `_many.py` draws its jobs through it.
+"""
+
 from collections.abc import Iterable, Mapping
 from typing import Any, overload
 

@@ -1,3 +1,7 @@
+"""The results of many jobs: `start` begins the jobs, which Rust draws and runs; `Results` and `AsyncResults`
+yield a `Result` for each. ``map`` and ``as_completed`` of both clients (``_plans.py``) return them.
+"""
+
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal, Protocol, SupportsIndex, overload
 

@@ -163,7 +163,7 @@ class ClientPlans:
             DeadlineExceeded: the deadline was over before anything was submitted.
             OutcomeUnknown: the task may exist and may be billed.
             TransportError: the service could not be reached, or a picture not be transferred.
-            UnreadableAnswer: the service answered with what nobody can read.
+            UnreadableAnswer: the service's answer cannot be read.
         """
         times = {"wait_timeout": wait_timeout, "deadline": deadline}
         policy = call_policy(self._policy, policy, headers=headers, **times)
@@ -245,7 +245,7 @@ class ClientPlans:
             timeout: how long this call may take; see `download`.
 
         Raises:
-            InvalidRequest: it is no photo, or nobody said where to put it (``uploads=``).
+            InvalidRequest: it is no photo, or ``uploads=`` does not say where to put it.
             TransportError: the upload failed.
         """
         asked = wish(None, image, None, None)

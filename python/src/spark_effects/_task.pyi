@@ -1,3 +1,8 @@
+"""`Task` and `AsyncTask`: a task by its id, to be polled, followed or waited for, now or in another
+process tomorrow; `Events` and `AsyncEvents` yield what happens. ``submit`` and ``task`` of the clients
+return a task.
+"""
+
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 

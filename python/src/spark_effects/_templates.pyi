@@ -1,3 +1,7 @@
+"""`Template`: the thirty templates of the service as an enum; `templates` lists and searches them.
+Callers name one to ``run``, ``submit`` and `Job`, and `_plans.py` checks it.
+"""
+
 from enum import Enum
 from typing import Literal
 

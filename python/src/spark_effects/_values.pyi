@@ -1,3 +1,8 @@
+"""`Policy`, `Pace` and `Backoff`: how runs behave, as plain values that are compared, printed and
+pickled; and the checks of options (`seconds`, `text`, `place` and others). Every module that takes an
+option calls these checks.
+"""
+
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal

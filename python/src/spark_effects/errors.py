@@ -1,5 +1,5 @@
-"""`EffectsError` and its tree: what can go wrong. Both clients raise these errors and results hold them;
-the native half (``failure.rs``) makes them.
+"""`EffectsError` and its tree: what can go wrong. Both clients raise these errors, and results of many
+jobs hold them; the native half makes each with `make`.
 
 Every error after a submission carries the id of its task, so that nothing that was paid for is lost.
 All of them pickle.
@@ -135,7 +135,7 @@ class DeadlineExceeded(TransportError, TimeoutError):
 
 
 class UnreadableAnswer(EffectsError):
-    """The service answered with what nobody can read."""
+    """The service's answer cannot be read."""
 
 
 class Violation:

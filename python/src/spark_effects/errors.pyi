@@ -1,3 +1,7 @@
+"""`EffectsError` and its tree: what can go wrong. Both clients raise these errors, and results of many
+jobs hold them; the native half makes each with `make`.
+"""
+
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -108,7 +112,7 @@ class DeadlineExceeded(TransportError, TimeoutError):
     """The caller's deadline was over before anything was submitted. Nothing is billed."""
 
 class UnreadableAnswer(EffectsError):
-    """The service answered with what nobody can read."""
+    """The service's answer cannot be read."""
 
 class Violation:
     """One rule that a request breaks.

@@ -69,7 +69,7 @@ fn behind_a_proxy() -> Vec<ExchangeCase> {
     let refusals: [(&'static str, MakeBehaviour); 9] = [
         ("the proxy asks for a password", || Response::new(407).into()),
         ("the proxy forbids the tunnel", || Response::new(403).into()),
-        ("the proxy reaches nobody", || Response::new(502).into()),
+        ("the proxy reaches no server", || Response::new(502).into()),
         ("the proxy closes instead of answering", || Behaviour::Close),
         ("the proxy resets instead of answering", || Behaviour::Reset),
         ("the proxy never answers", || Behaviour::Hang),
@@ -77,7 +77,7 @@ fn behind_a_proxy() -> Vec<ExchangeCase> {
         ("the proxy opens a tunnel and drops it", || {
             Behaviour::Raw("HTTP/1.1 200 OK\r\n\r\n".into())
         }),
-        ("the proxy opens a tunnel to nobody", || Behaviour::Tunnel(unused_address())),
+        ("the proxy opens a tunnel to no server", || Behaviour::Tunnel(unused_address())),
     ];
     let mut cases = vec![case("the proxy refuses connections", NotSent, || {
         let proxy = Proxy::Url(format!("http://{}", unused_address()));

@@ -328,7 +328,7 @@ fn resumed() -> Vec<Scenario> {
         })
         .waits()
         .looks(2),
-        Scenario::new("resumed: nobody knows it", |world| {
+        Scenario::new("resumed: the gateway does not know it", |world| {
             world.gateway.otherwise(Response::json("{}").status(404));
         })
         .waits()

@@ -283,7 +283,7 @@ async fn a_photo_that_many_want_at_once_is_uploaded_once() {
         async move { client.upload(&photo).await.unwrap() }
     }));
     let uploads = tokio::spawn(uploads);
-    // Another photo waits for nobody.
+    // Another photo does not wait.
     let world = aside(move || {
         world.gateway.wait_for_requests(2, Duration::from_secs(30));
         world
@@ -321,7 +321,7 @@ async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
     let (stopped, word) = std::sync::mpsc::channel::<()>();
     world.creates([Behaviour::Hang]);
     let late = std::iter::from_fn(move || {
-        word.recv_timeout(Duration::from_secs(30)).expect("nobody stopped it");
+        word.recv_timeout(Duration::from_secs(30)).expect("it was not stopped");
         Some(request())
     });
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);

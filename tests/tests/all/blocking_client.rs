@@ -280,7 +280,7 @@ fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
     let (stopped, word) = std::sync::mpsc::channel::<()>();
     world.creates([Behaviour::Hang]);
     let late = std::iter::from_fn(move || {
-        word.recv_timeout(Duration::from_secs(30)).expect("nobody stopped it");
+        word.recv_timeout(Duration::from_secs(30)).expect("it was not stopped");
         Some(request())
     });
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);

@@ -44,7 +44,7 @@ fn a_task_goes_from_photo_to_picture_in_every_dialect() {
             assert_eq!(ImageFormat::sniff(&ended.pictures[0]), Some(ImageFormat::Png));
             assert_eq!(effect.pictures[0].size, Some(ended.pictures[0].len() as u64));
 
-            // And it is there for whoever has its id.
+            // And it is there by its id.
             let again = job(Ask::Wait(effect.task_id.to_string()));
             let ended = face.run(&setup, &again, &mut |_| {});
             assert_eq!(ended.effect.map(|effect| effect.task_id), Some(effect.task_id));

@@ -207,9 +207,9 @@ fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
         let mut many = client.run(endless, widths(TASKS as u32));
         for read in 0..100 {
             if read == 10 {
-                // Nobody reads, and everything that was begun still comes to its end: each task's id
+                // No result is read, and everything that was begun still comes to its end: each task's id
                 // reaches the journal.
-                until("as much as nobody reads", || {
+                until("as much as may wait unread", || {
                     let facts = notes.facts();
                     facts.iter().filter(|fact| fact.starts_with("created")).count() >= read + FULL
                 });

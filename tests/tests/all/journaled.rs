@@ -189,7 +189,7 @@ fn count(ways: &mut Ways, result: &JobResult) {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Stop {
     InOrder,
-    /// The iterator is dropped: nobody hears the ends still to come.
+    /// The iterator is dropped: the ends still to come are not read.
     Dropped,
 }
 
@@ -321,7 +321,7 @@ fn a_single_run_is_journaled_and_counted_and_the_same_again_is_paid_again() {
     let records = world.list(&**ledger.store(), Which::All);
     let known: Vec<_> = records.iter().filter_map(|row| row.standing.task().cloned()).collect();
     assert_eq!(known, tasks);
-    // Whoever has the task's id finds its row.
+    // With the task's id its row is found.
     let Some(Found::Settled(open)) = ledger.follow(&row.origin, &tasks[1]).unwrap() else {
         panic!()
     };

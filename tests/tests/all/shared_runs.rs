@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 type RunResult = Result<Effect, Error>;
 
-/// Somebody who waits for a run, and may leave.
+/// A caller that waits for a run, and may leave.
 #[derive(Default)]
 struct Asker {
     ear: Mutex<Option<oneshot::Sender<RunResult>>>,
@@ -105,7 +105,7 @@ async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
     assert_eq!(client.runs_under_way(), 0);
 }
 
-/// A future that is dropped is somebody who left.
+/// A future that is dropped is a caller that left.
 #[tokio::test]
 async fn a_dropped_future_stops_its_run_and_no_other() {
     let emulator = slow_emulator();
@@ -122,7 +122,7 @@ async fn a_dropped_future_stops_its_run_and_no_other() {
         emulator.requests().iter().filter(|it| it.method == "GET" && it.path.contains(id)).count()
     };
     let other = tasks.iter().find(|task| task.id != effect.task_id.as_str()).unwrap();
-    // Each is looked at every five milliseconds or so, for as long as somebody waits for it.
+    // Each is looked at every five milliseconds or so, for as long as a caller waits for it.
     assert!(looks(&other.id) < looks(effect.task_id.as_str()) / 2);
 }
 

@@ -1,4 +1,4 @@
-//! TLS: the caller's certificates are trusted, nobody else's are, and what fails before a session
+//! TLS: the caller's certificates are trusted, no others are, and what fails before a session
 //! stands never left.
 
 use std::fs;

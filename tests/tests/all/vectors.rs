@@ -266,7 +266,7 @@ fn going_on(run: &Run, call: &Call, why: SleepReason, told: &[Event]) -> SeenRea
             }
             Event::UnknownStatus { word, .. } => {
                 seen.0.insert("unknown_status".to_owned(), json!(word));
-                // An empty word is one nobody knows, too.
+                // An empty word is an unknown one, too.
                 seen.0.insert("status".to_owned(), json!(word));
             }
             other => panic!("{other}"),

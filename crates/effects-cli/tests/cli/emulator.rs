@@ -41,7 +41,7 @@ fn without_an_environment_it_needs_nothing() {
 #[test]
 fn nothing_resumes_a_task_of_a_gateway_that_is_gone() {
     let world = World::new();
-    // Nobody listens there: the photo cannot be fetched.
+    // No server listens there: the photo cannot be fetched.
     let nowhere = effects_testkit::http::unused_address();
     let image = format!("http://{nowhere}/cat.png");
     let ran = world.run(&["run", "glass_ball", &image, "--emulator", "--json"]).exits(4);

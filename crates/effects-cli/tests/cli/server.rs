@@ -1,4 +1,4 @@
-//! `effects emulator` with each of its flags, as whoever tests against it uses it.
+//! `effects emulator` with each of its flags, as a person who tests against it uses it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -150,7 +150,7 @@ fn dialects_differ_in_their_codes_and_both_are_read() {
     let world = World::new();
     for (dialect, code) in [("spec", Value::from("3009097")), ("sdk", Value::from(3_009_097))] {
         let server = Server::start(&world, &["--dialect", dialect, "--port", "0"]);
-        // Nobody is called so: the photo cannot be fetched, and the host is named.
+        // No host is called so: the photo cannot be fetched, and the host is named.
         let image = "https://photos.invalid/cat.jpg";
         let failed = server
             .run(&world, &["run", "glass_ball", image, "--no-journal", "--poll", "0.05"])

@@ -53,20 +53,20 @@ fn completions_are_scripts_of_their_shells() {
 #[test]
 fn a_reader_that_is_gone_is_no_panic_and_loses_no_task() {
     let world = World::with_service();
-    let nobody = || {
+    let unread = || {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         writer
     };
     for arguments in [&["templates"][..], &["completions", "zsh"], &["check", "my_world", IMAGE]] {
-        let ran = Ran::of(world.command(arguments).stdout(nobody())).exits(0);
+        let ran = Ran::of(world.command(arguments).stdout(unread())).exits(0);
         assert!(!ran.stderr.contains("panicked"), "{ran:?}");
     }
     let mut command = world.command(&["submit", "glass_ball", IMAGE, "-q"]);
-    let ran = Ran::of(command.stdout(nobody())).exits(0);
+    let ran = Ran::of(command.stdout(unread())).exits(0);
     assert!(ran.stderr.contains("task-1"), "{ran:?}");
-    // Nor where nobody reads stderr.
-    let status = world.command(&["run", "nope"]).stderr(nobody()).stdout(nobody()).status();
+    // Nor where stderr is not read.
+    let status = world.command(&["run", "nope"]).stderr(unread()).stdout(unread()).status();
     assert_eq!(status.unwrap().code(), Some(2));
 }
 

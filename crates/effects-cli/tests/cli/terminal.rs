@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::batch::site::Site;
 use crate::world::{CREATE, IMAGE, PHOTO, Ran, World};
 
-/// Control characters of both kinds, marks of direction, ends of lines, and what nobody sees.
+/// Control characters of both kinds, marks of direction, ends of lines, and what no terminal shows.
 const NASTY: &str = "a\u{1b}[2J\u{9b}31m\u{7}\u{8}\u{7f}\r\nerror: forged\u{85}\u{202e}b\u{2066}\
                      \u{200f}\u{61c}\u{2028}\u{200b}\u{feff}\u{e0041}z";
 

@@ -20,7 +20,7 @@ pub(crate) const IMAGE: &str = "https://example.com/cat.jpg";
 /// A folder to run in, and the environment of a user who has nothing set but a key.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
-    /// The state folder: the user's own is nobody's playground.
+    /// The state folder: no test touches the user's own.
     pub(crate) state: TempDir,
     pub(crate) server: ScriptedServer,
 }

@@ -193,7 +193,7 @@ fn whoever_leaves_during_the_submission_still_learns_the_id() {
     };
     assert_eq!(detached.task_id.unwrap().as_str(), "t-1");
 
-    // Without an answer nobody knows; with a refusal, and no other attempt, all do.
+    // Without an answer the outcome is unknown; with a refusal, and no other attempt, it is known.
     let not_sent = result_of(Answer::NotSent("refused".to_owned()));
     for (result, unknown) in [(crate::common::lost(), true), (not_sent, false)] {
         let mut scene = Scene::submitting(policy());

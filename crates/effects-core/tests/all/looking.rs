@@ -119,7 +119,7 @@ fn what_the_gateway_itself_bars_ends_it_at_once_and_keeps_the_id() {
 }
 
 /// What a proxy, a firewall's challenge or a gateway in trouble answers, and the kind of the error
-/// where it lasts to the end of the wait and nobody ever saw the task.
+/// where it lasts to the end of the wait and no poll ever showed the task.
 fn refusals() -> Vec<(Response, ErrorKind)> {
     use ErrorKind::{OutOfCredit, UnreadableAnswer};
     let mut all = Vec::new();
@@ -178,7 +178,7 @@ fn every_other_refusal_is_told_once_and_outlasted() {
 fn a_refusal_that_lasts_ends_with_the_wait_and_a_task_that_was_made_goes_on() {
     let policy = Policy { wait_timeout: seconds(30), ..policy() };
     for (answer, kind) in refusals() {
-        // Whoever typed the id in may have mistyped it.
+        // The id may be mistyped.
         let endless = vec![answer.clone(); 99];
         let mut scene = Scene::attached(policy.clone(), Life::endless()).polls(endless.clone());
         assert_eq!(scene.error().kind(), kind, "{answer:?}");
@@ -555,7 +555,7 @@ fn links_to_pictures_are_resolved_against_the_gateway() {
     ] {
         assert_eq!(at(base, link), url, "{link}");
     }
-    // Whoever knows no gateway cannot resolve anything.
+    // Without a gateway's address no path can be resolved.
     let output = |link: &str| format!(r#""output":[{{"content":[{{"url":"{link}"}}]}}]"#);
     assert_eq!(pictures(None, &output("/a.png")), [""; 0]);
     assert_eq!(pictures(None, &output("//cdn.test/a.png")), [""; 0]);
@@ -756,7 +756,7 @@ fn a_task_is_as_old_as_is_known_best() {
     assert_eq!(age(&(now.as_millis() / 1_000 + 50).to_string(), None), seconds(0));
     assert_eq!(age("0", None), seconds(0));
     assert_eq!(age("null", None), seconds(0));
-    // Whoever submitted it knows better than a clock elsewhere.
+    // The time of the submission is known better than by a clock elsewhere.
     let created = (before(5_000).as_millis() / 1_000).to_string();
     assert_eq!(age(&created, Some(before(20))), seconds(20));
 }
@@ -811,7 +811,7 @@ fn an_answer_without_an_id_or_with_another_is_about_the_task_that_was_asked_for(
 
 #[test]
 fn trouble_at_the_end_is_told_with_what_it_leaves_open() {
-    // Whoever saw the task knows that it is running.
+    // A run that saw the task knows that it is running.
     let policy = Policy { wait_timeout: seconds(20), ..policy() };
     let mut scene = Scene::attached(policy.clone(), Life::endless());
     scene.world.service().on_poll([Fate::Served]);
@@ -819,7 +819,7 @@ fn trouble_at_the_end_is_told_with_what_it_leaves_open() {
     let error = scene.error();
     assert_eq!((error.kind(), error.status()), (ErrorKind::WaitTimeout, Some(429)));
 
-    // Whoever never did can only say what is in the way.
+    // A run that never saw it can only say what is in the way.
     for (fate, kind) in [
         (Fate::NotSent, ErrorKind::Transport),
         (Response::new(500).into(), ErrorKind::Transport),
@@ -829,7 +829,7 @@ fn trouble_at_the_end_is_told_with_what_it_leaves_open() {
         let mut scene = Scene::attached(policy.clone(), Life::endless()).polls(vec![fate; 99]);
         assert_eq!(scene.error().kind(), kind);
     }
-    // After a submission it was seen: by whoever answered that.
+    // After a submission it was seen: the answer to that showed it.
     let mut scene = Scene::submitting(policy).polls(vec![Fate::NotSent; 99]);
     assert_eq!(scene.error().kind(), ErrorKind::WaitTimeout);
 }

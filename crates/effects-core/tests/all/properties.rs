@@ -77,7 +77,7 @@ proptest! {
         let mut run = start(&policy, attached, seed, now);
         let mut calls: Vec<CallId> = Vec::new();
         let mut entry = None;
-        // The submissions handed out, and those of them nobody can say anything of.
+        // The submissions handed out, and those of them whose outcome is unknown.
         let mut out: Option<CallId> = None;
         let mut submitted = 0;
         let mut open = 0;

@@ -14,7 +14,7 @@ use effects_testkit::{Fate, Life, Response};
 enum Reading {
     /// Nothing was made; it is made again.
     Repeated,
-    /// Nobody knows; it is not made again.
+    /// Its outcome is unknown; it is not made again.
     Unknown,
     /// It is refused for good.
     Refused(ErrorKind),
@@ -169,7 +169,7 @@ fn any_other_success_is_unknown() {
         r#"{"status":"in_progress"}"#,
         r#"{"message":"accepted"}"#,
         r#"{"error":null}"#,
-        // Nobody can say where an id that was cut would end.
+        // Where an id that was cut would end is not known.
         r#"{"id":"t-1"#,
         r#"{"id":12"#,
         // A page that holds JSON is not the gateway's answer.

@@ -140,7 +140,7 @@ pub(crate) fn opened(journal: &impl JournalStore, row: &Row) -> &'static str {
 
 /// 2025-11-24T16:00:00Z.
 pub(crate) const START: u64 = 1_764_000_000_000;
-/// Longer than any test takes: nobody renews it in the background.
+/// Longer than any test takes: no thread renews it in the background.
 pub(crate) const LEASE: Duration = Duration::from_secs(3600);
 
 /// A task that this attempt made.

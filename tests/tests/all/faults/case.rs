@@ -210,7 +210,7 @@ impl Case {
             assert_eq!(
                 met.contains(&kind),
                 self.met,
-                "nobody met `{kind}`: {:#?}",
+                "no request met `{kind}`: {:#?}",
                 brief(emulator.requests())
             );
         }

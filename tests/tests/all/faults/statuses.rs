@@ -23,14 +23,14 @@ enum ExchangeEnd {
 /// one that names a task, one with a code of too many requests, and one that is no gateway's.
 fn of_create(status: u16, body: &ErrorBody) -> ExchangeEnd {
     ExchangeEnd::Final(match status {
-        // The task it names is nobody's here, and is looked for until the wait ends.
+        // The task it names is not known here, and is looked for until the wait ends.
         _ if *body == ErrorBody::Sync => ErrorKind::WaitTimeout,
         425 | 429 => return ExchangeEnd::Again,
         503 if *body == ErrorBody::ErrorMessage => return ExchangeEnd::Again,
         401 => ErrorKind::KeyRefused,
         402 => ErrorKind::OutOfCredit,
         403 => ErrorKind::Forbidden,
-        // Whoever answers so without an object of JSON is no gateway.
+        // What answers so without an object of JSON is no gateway.
         404 | 405 if !is_object(body) => ErrorKind::NoSuchEndpoint,
         301 | 302 | 307 | 308 => ErrorKind::Redirected,
         300..=399 | 408 | 500.. => ErrorKind::OutcomeUnknown,

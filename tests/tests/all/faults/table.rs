@@ -65,7 +65,7 @@ pub(crate) fn creates() -> Vec<Case> {
         )
         .unknown(0)
         .status(503),
-        Case::new("unavailable, for nobody says how long", on("kind = \"status\"\nstatus = 503"))
+        Case::new("unavailable, without a time to wait", on("kind = \"status\"\nstatus = 503"))
             .unknown(0)
             .status(503),
         Case::new("throttled to the end", on("kind = \"status\"\nstatus = 429"))
@@ -108,7 +108,7 @@ pub(crate) fn tasks() -> Vec<Case> {
         })
         .collect();
     all.extend([
-        Case::new("a code nobody lists", on("kind = \"fail\"\ncode = \"777\"\nmessage = \"eh\""))
+        Case::new("a code that no list has", on("kind = \"fail\"\ncode = \"777\"\nmessage = \"eh\""))
             .fails_with_task(ErrorKind::TaskFailed)
             .code("777"),
         Case::new("completed without a URL", on("kind = \"no-url\""))
@@ -117,7 +117,7 @@ pub(crate) fn tasks() -> Vec<Case> {
         Case::new("a size that is not the picture's", on("kind = \"wrong-size\""))
             .told_of_download("bytes where the service said"),
         // Nothing in the answer tells the sides, and the picture is paid for: it is handed out.
-        Case::new("sides that nobody asked for", on("kind = \"wrong-sides\"")),
+        Case::new("sides that were not asked for", on("kind = \"wrong-sides\"")),
         Case::new("a link that has expired", on("kind = \"expired-link\""))
             .fails_with_task(ErrorKind::Download)
             .status(403),
@@ -173,11 +173,11 @@ pub(crate) fn looks() -> Vec<Case> {
             .brief()
             .fails_with_task(ErrorKind::WaitTimeout),
         Case::new(
-            "a word nobody knows, at first",
+            "an unknown word, at first",
             first(3, "kind = \"word\"\nstatus = \"marinating\""),
         ),
         Case::new(
-            "a word nobody knows, for ever",
+            "an unknown word, for ever",
             always("kind = \"word\"\nstatus = \"marinating\""),
         )
         .brief()
@@ -185,7 +185,7 @@ pub(crate) fn looks() -> Vec<Case> {
         Case::new("another word for completed", always("kind = \"word\"\nstatus = \"SUCCEEDED\"")),
         Case::new("another word for failed", always("kind = \"word\"\nstatus = \"cancelled\""))
             .fails_with_task(ErrorKind::TaskFailed),
-        Case::new("looks that nobody answers", always("kind = \"reset\""))
+        Case::new("looks that are not answered", always("kind = \"reset\""))
             .brief()
             .fails_with_task(ErrorKind::WaitTimeout),
         Case::new("nothing but garbage", always("kind = \"garbage\""))

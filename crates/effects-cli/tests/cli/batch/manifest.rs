@@ -37,7 +37,7 @@ fn a_csv_of_every_kind_of_row_becomes_pictures_and_a_manifest_with_cost() {
     assert_eq!(site.accepted_once(), 3);
 }
 
-/// Its names are bytes, and a pipe in it is read by nobody.
+/// Its names are bytes, and a pipe in it is not read.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_folder_may_have_names_of_any_script_names_that_are_no_text_and_pipes() {

@@ -1,4 +1,4 @@
-//! Runs that somebody waits for already: they join at once, and may be let go of one by one.
+//! Runs that a caller waits for already: they join at once, and may be let go of one by one.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! Many runs at once, in a scripted world on a virtual clock.
 
-mod following;
+mod admission;
 mod joining;
 mod money;
 mod outage;
 mod properties;
-mod turns;
+mod shared_polls;
 mod widths;
 mod world;

@@ -175,7 +175,7 @@ fn a_run_that_left_without_a_task_gives_its_reservation_back() {
     assert!(world.scope().reserved.is_zero());
 }
 
-/// Pictures that nobody can find are paid for all the same.
+/// Pictures that cannot be found are paid for all the same.
 #[test]
 fn a_batch_pays_for_nothing_more_after_three_tasks_in_a_row_without_a_picture() {
     let odd = || Life::of_polls(1).ending_with(r#""status":"completed","output":[{"image":"x"}]"#);

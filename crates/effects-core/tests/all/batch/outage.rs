@@ -139,7 +139,7 @@ fn what_never_left_says_nothing_of_the_gateway() {
     assert_eq!(world.batch.outage().unwrap().failure, OutageFailure::Unknown(3));
 }
 
-/// Somebody waits for each, so each is as good as its own answer.
+/// A caller waits for each, so each is as good as its own answer.
 #[test]
 fn runs_that_were_begun_at_once_are_not_held_back() {
     let mut world = World::new(0, NARROW, Life::of_polls(0));

@@ -32,7 +32,7 @@ fn with_faults_each_row_ends_once_and_pays_at_most_once() {
     let unknown = world.count(|outcome| matches!(outcome, Outcome::Unknown(_)));
     let done = world.count(|outcome| outcome.task_id().is_some());
     assert!(unknown > 0 && done > 300, "{unknown} unknown, {done} with a task");
-    // A task was made for each that has one, and for some of unknown fate; for nobody twice.
+    // A task was made for each that has one, and for some of unknown fate; for no run twice.
     assert!((done..=done + unknown).contains(&world.service.tasks_made()));
     let mut keys: Vec<String> = world
         .service

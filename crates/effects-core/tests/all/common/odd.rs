@@ -1,4 +1,4 @@
-//! Answers nobody would think of, and policies anybody could set.
+//! Answers and policies of every form, drawn at random, for tests of properties.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// An answer nobody would think of.
+/// An answer of any form, sensible or not.
 #[derive(Clone, Debug)]
 pub(crate) enum Odd {
     Answer { status: u16, headers: Vec<(usize, Vec<u8>)>, body: Vec<u8> },

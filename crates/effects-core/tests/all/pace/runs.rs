@@ -233,7 +233,7 @@ fn a_run_that_is_left_says_how_long_the_task_ran_at_least() {
 
 #[test]
 fn what_says_nothing_is_not_learnt() {
-    // Nobody watched it run, and nobody knows how long it has been over.
+    // No run watched it, and how long it has been over is not known.
     let mut scene = Scene::attached(learned(), Life::of_polls(0));
     assert!(scene.completes());
     assert_eq!(scene.run.observation(), None);

@@ -1,4 +1,4 @@
-//! Several runs of one task.
+//! Shared polls: several runs of one task.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn two_who_wait_for_one_task_share_its_polls() {
     assert!(completed(world.outcome(first)));
 }
 
-/// A leader whose wait is over takes nobody else's with it.
+/// A leader whose wait is over takes no other run's with it.
 #[test]
 fn a_follower_has_a_wait_of_its_own() {
     let mut world = World::new(0, Widths::default(), Life::endless());
@@ -185,7 +185,7 @@ fn what_a_leader_saw_is_not_told_to_a_stranger() {
 }
 
 /// A driver that slept through the end of the wait finds each run looking for itself, leader or not.
-/// Whoever then comes to follow another rests until its own look is back or booked as lost.
+/// A run that then comes to follow another rests until its own look is back or booked as lost.
 #[test]
 fn a_follower_whose_own_look_is_out_after_its_wait_rests() {
     within_a_minute(|| {
@@ -246,7 +246,7 @@ fn within_a_minute(test: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let watched = std::thread::spawn(move || {
         test();
-        // Whoever waits for it may have given up.
+        // The thread that waits for it may have given up.
         let _gone = done.send(());
     });
     match ended.recv_timeout(Duration::from_secs(60)) {

@@ -1,4 +1,4 @@
-//! Who goes when not all may, and that everybody ends in time all the same.
+//! Admission: which run may submit or poll next where not all may, and that each ends in time all the same.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn without_knowledge_whoever_was_not_looked_at_for_longest_goes_first() {
     assert!(counts.iter().all(|looks| (2..=3).contains(looks)), "{counts:?}");
 }
 
-/// Polls that are scarce keep nobody beyond the end of the wait and one request, and nobody from
+/// Polls that are scarce keep no run beyond the end of the wait and one request, and none from
 /// the last look.
 #[test]
 fn every_last_look_is_made_and_in_time_however_scarce_looks_are() {
