@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use effects_client::MissingKeyAdvice;
 use effects_core::{Error, ErrorKind};
 use effects_reqwest::{Client, ClientBuilder, Proxy};
 use pyo3::prelude::*;
@@ -49,7 +50,12 @@ impl std::fmt::Debug for Setup {
 impl Setup {
     /// A client with these settings, and what else the environment says.
     pub fn build(&self) -> Result<Client, Error> {
+        let advice = MissingKeyAdvice {
+            give: "give one with api_key=",
+            local: "`with Emulator() as emulator: client = emulator.client()`",
+        };
         let mut builder = ClientBuilder::<Client>::from_env()
+            .missing_key_advice(advice)
             .allow_http(self.allow_http)
             .connect_timeout(span("connect_timeout", self.connect_timeout)?);
         if let Some(key) = &self.api_key {

@@ -164,12 +164,15 @@ pub fn listen() {
     ONCE.call_once(|| {
         let warnings = LogCall { is_warning: true }
             .with_filter(Targets::new().with_target(WARNINGS, Level::WARN));
-        let events = dynamic_filter_fn(|metadata, _| is_wanted(grade(*metadata.level())))
-            .with_callsite_filter(|metadata| match metadata.is_event() {
-                true if metadata.target() == EVENTS => Interest::sometimes(),
-                _ => Interest::never(),
-            })
-            .with_max_level_hint(LevelFilter::DEBUG);
+        // The target is looked at again, since a warning, too, is offered to every layer once one takes it.
+        let events = dynamic_filter_fn(|metadata, _| {
+            metadata.target() == EVENTS && is_wanted(grade(*metadata.level()))
+        })
+        .with_callsite_filter(|metadata| match metadata.is_event() {
+            true if metadata.target() == EVENTS => Interest::sometimes(),
+            _ => Interest::never(),
+        })
+        .with_max_level_hint(LevelFilter::DEBUG);
         let both = tracing_subscriber::registry()
             .with(warnings)
             .with(LogCall { is_warning: false }.with_filter(events));

@@ -290,8 +290,11 @@ def test_misspelt_options_are_told_with_what_was_meant(client, emulator):
 
 
 def test_the_key_comes_from_the_environment(emulator, monkeypatch):
-    with pytest.raises(spark_effects.AuthError, match="API key page"):
+    with pytest.raises(spark_effects.AuthError, match="API key page") as raised:
         Client()
+    # In the words of Python alone.
+    assert "api_key=" in str(raised.value) and "emulator.client()" in str(raised.value)
+    assert "--" not in str(raised.value)
     monkeypatch.setenv("VTRIX_API_KEY", emulator.api_key)
     monkeypatch.setenv("EFFECTS_BASE_URL", emulator.base_url)
     assert Client(poll=0.005).run("glass_ball", URL, fetch=False).task_id

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import URL
+from conftest import PHOTO, URL
 
 THROTTLED = {"kind": "status", "status": 429}
 BUSY = {"kind": "status", "status": 503}
@@ -74,6 +74,18 @@ def test_events_tell_the_same(emulator):
     assert retry.task_id == task.id
     assert "HTTP 503" in str(retry)
     assert events.finish().task_id == task.id
+
+
+def test_a_warning_is_one_record_at_every_level(emulator, caplog, tmp_path):
+    photo = tmp_path / "cut.png"
+    photo.write_bytes(PHOTO.read_bytes()[:-20])
+    for level in (logging.WARNING, logging.INFO, logging.DEBUG):
+        caplog.clear()
+        caplog.set_level(level, logger="spark_effects")
+        emulator.client(uploads="gateway").upload(photo)
+        ((grade, text),) = [one for one in told(caplog) if "cut.png" in one[1]]
+        assert grade == "WARNING"
+        assert "may be missing" in text
 
 
 def test_at_the_usual_level_nothing_is_told(emulator, caplog):

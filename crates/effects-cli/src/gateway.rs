@@ -6,8 +6,8 @@ use std::fs;
 use std::time::Duration;
 
 use effects_client::{
-    BuildClient, KEY_COMMAND_VARIABLE, KEY_VARIABLES, PaceFile, PaceFileError, ProfileKey,
-    replay_base,
+    BuildClient, KEY_COMMAND_VARIABLE, KEY_VARIABLES, MissingKeyAdvice, PaceFile, PaceFileError,
+    ProfileKey, replay_base,
 };
 use effects_core::pace::{Curve, Learned, Pacer};
 use effects_core::{Error, ErrorKind, Origin, Policy};
@@ -48,7 +48,8 @@ impl<C: BuildClient> Gateway<C> {
         place: &GatewayPlace,
         policy: Policy,
     ) -> Result<Self, Failure> {
-        let mut builder = ClientBuilder::<C>::from_env();
+        let advice = MissingKeyAdvice { give: "give --api-key-file FILE", local: "--emulator" };
+        let mut builder = ClientBuilder::<C>::from_env().missing_key_advice(advice);
         let (mut emulator, mut pace, mut origin) = (None, None, place.origin()?);
         match place {
             GatewayPlace::At(base) => {

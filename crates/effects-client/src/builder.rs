@@ -167,6 +167,7 @@ impl KeyFrom {
 pub struct ClientBuilder<C: BuildClient> {
     /// As it was given; or why what the environment says cannot be read.
     api_key: Result<Option<KeyFrom>, Error>,
+    missing_key: MissingKeyAdvice,
     base_url: Result<Option<String>, Error>,
     allow_http: bool,
     policy: Policy,
@@ -190,6 +191,7 @@ impl<C: BuildClient> ClientBuilder<C> {
     pub fn new() -> Self {
         Self {
             api_key: Ok(None),
+            missing_key: MissingKeyAdvice::default(),
             base_url: Ok(None),
             allow_http: false,
             policy: Policy::default(),
@@ -254,6 +256,13 @@ impl<C: BuildClient> ClientBuilder<C> {
     /// [`api_key_from`](Self::api_key_from).
     pub fn api_key_command(mut self, program: impl Into<String>) -> Self {
         self.api_key = Ok(Some(KeyFrom::program(program.into())));
+        self
+    }
+
+    /// What the error of a missing key advises, in the words of a program over this client; those of
+    /// Rust unless said otherwise.
+    pub fn missing_key_advice(mut self, advice: MissingKeyAdvice) -> Self {
+        self.missing_key = advice;
         self
     }
 
@@ -532,7 +541,7 @@ impl<C: BuildClient> ClientBuilder<C> {
         let base = if is_replay { replay_gateway() } else { self.base()? };
         let (key, source) = match self.api_key? {
             None | Some(KeyFrom::Source(_)) if is_replay => (NO_KEY.to_owned(), None),
-            None => return Err(Error::new(ErrorKind::MissingKey, MISSING_KEY)),
+            None => return Err(Error::new(ErrorKind::MissingKey, self.missing_key.to_string())),
             Some(KeyFrom::Text(key)) => (key, None),
             Some(KeyFrom::Source(source)) => (source()?, Some(source)),
         };
@@ -667,6 +676,34 @@ fn variable(name: &str) -> Result<Option<String>, Error> {
     }
 }
 
+/// How a program takes a key, and how it reaches a gateway that needs none, in its own words.
+#[derive(Clone, Copy, Debug)]
+pub struct MissingKeyAdvice {
+    /// Continues "set EFFECTS_API_KEY, or …".
+    pub give: &'static str,
+    /// Continues "the local gateway needs none: …".
+    pub local: &'static str,
+}
+
+impl Default for MissingKeyAdvice {
+    fn default() -> Self {
+        let local = "`effects_emulator::Emulator` starts one, and has its key";
+        Self { give: "give one to `ClientBuilder::api_key`", local }
+    }
+}
+
+impl fmt::Display for MissingKeyAdvice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { give, local } = self;
+        write!(
+            f,
+            "there is no API key, so nothing was sent: set EFFECTS_API_KEY, or {give}; keys are made on the \
+             API key page of the service's site (https://cloud.vtrix.ai). The local gateway needs none: \
+             {local}"
+        )
+    }
+}
+
 /// The environment variables that may hold the key, the first that is set first.
 pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
 /// The environment variable that may name a program that prints the key.
@@ -679,10 +716,6 @@ const CLIENT_CERT_VARIABLE: &str = "EFFECTS_CLIENT_CERT";
 /// The environment variable that may name the file of its private key.
 const CLIENT_KEY_VARIABLE: &str = "EFFECTS_CLIENT_KEY";
 const BASE_URL_VARIABLE: &str = "EFFECTS_BASE_URL";
-const MISSING_KEY: &str = "there is no API key, so nothing was sent: set EFFECTS_API_KEY, or give one \
-    (api_key, --api-key-file); keys are made on the API key page of the service's site \
-    (https://cloud.vtrix.ai). The local gateway needs none (`Emulator` in a program, --emulator of the \
-    command)";
 
 #[cfg(test)]
 mod tests {

@@ -299,8 +299,21 @@ fn is_pipe(path: &Path) -> bool {
 /// As many as Linux follows.
 const MOST_LINKS: usize = 40;
 
-fn unwritable(target: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Download, format!("{} cannot be written: {error}", target.display()))
+fn unwritable(target: &Path, error: &io::Error) -> Error {
+    let shown = target.display();
+    let message = match target.parent().filter(|folder| is_missing(folder)) {
+        // The system says "no such file", which the file to be made never is.
+        Some(folder) => format!(
+            "{shown} cannot be written: the folder {} is not there: make it, or name a file in another",
+            folder.display()
+        ),
+        None => format!("{shown} cannot be written: {error}"),
+    };
+    Error::new(ErrorKind::Download, message)
+}
+
+fn is_missing(folder: &Path) -> bool {
+    !folder.as_os_str().is_empty() && matches!(folder.try_exists(), Ok(false))
 }
 
 #[cfg(test)]

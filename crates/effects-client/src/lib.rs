@@ -42,7 +42,7 @@ mod verdict;
 pub use backlog::Backlog;
 pub use builder::{
     BuildClient, CaBundle, ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, KEY_VARIABLES,
-    Proxy, Settings, base_url_of_the_environment,
+    MissingKeyAdvice, Proxy, Settings, base_url_of_the_environment,
 };
 pub use cassette::{CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, replay_base};
 pub use client_cert::ClientCert;

@@ -142,6 +142,9 @@ fn a_missing_key_exits_3_and_says_where_keys_are_made() {
     let world = World::new();
     let ran = Ran::of(&mut world.bare(&RUN)).exits(3);
     assert!(ran.stderr.contains("API key page"), "{ran:?}");
+    // In the words of the command alone.
+    assert!(ran.stderr.contains("--api-key-file FILE"), "{ran:?}");
+    assert!(!ran.stderr.contains("api_key") && !ran.stderr.contains("Emulator"), "{ran:?}");
     let mut command = world.bare(&RUN);
     command.env("VTRIX_API_KEY", "other").env("EFFECTS_BASE_URL", world.server.base_url());
     // Nothing is scripted: 404 without JSON. The key was found.

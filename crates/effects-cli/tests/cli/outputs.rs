@@ -49,6 +49,22 @@ fn a_picture_never_replaces_the_photo_by_whatever_path() {
 }
 
 #[test]
+fn a_folder_that_is_missing_is_named_before_anything_is_sent() {
+    let world = World::with_service();
+    world.photo();
+    for line in [
+        &["run", "glass_ball", IMAGE, "-o", "no/such/ball.png"][..],
+        &["wait", "task-1", "-o", "no/such/ball.png"],
+        &["sampler", "cat.png", "-o", "no/such/ball.png"],
+    ] {
+        let ran = world.run(line).exits(2);
+        let told = "no/such/ball.png cannot be written: the folder no/such is not there: make it";
+        assert!(ran.stderr.contains(told), "{ran:?}");
+    }
+    assert_eq!(world.server.connections(), 0);
+}
+
+#[test]
 fn a_task_is_not_waited_for_into_the_photo_it_was_made_of() {
     let world = service_with_storage();
     world.photo();
@@ -59,7 +75,7 @@ fn a_task_is_not_waited_for_into_the_photo_it_was_made_of() {
 }
 
 #[test]
-fn a_name_that_nobody_chose_is_never_the_photo_s() {
+fn a_name_that_was_not_chosen_is_never_the_photo_s() {
     // By its default name, and by the name of a second picture.
     let url = |world: &World| world.server.url("/out.png");
     for (photo, output, saved) in [

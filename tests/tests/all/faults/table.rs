@@ -108,9 +108,12 @@ pub(crate) fn tasks() -> Vec<Case> {
         })
         .collect();
     all.extend([
-        Case::new("a code that no list has", on("kind = \"fail\"\ncode = \"777\"\nmessage = \"eh\""))
-            .fails_with_task(ErrorKind::TaskFailed)
-            .code("777"),
+        Case::new(
+            "a code that no list has",
+            on("kind = \"fail\"\ncode = \"777\"\nmessage = \"eh\""),
+        )
+        .fails_with_task(ErrorKind::TaskFailed)
+        .code("777"),
         Case::new("completed without a URL", on("kind = \"no-url\""))
             .fails_with_task(ErrorKind::NoPicture),
         // The picture is whole by its format and by HTTP, and paid for: it is handed out.
@@ -176,12 +179,9 @@ pub(crate) fn looks() -> Vec<Case> {
             "an unknown word, at first",
             first(3, "kind = \"word\"\nstatus = \"marinating\""),
         ),
-        Case::new(
-            "an unknown word, for ever",
-            always("kind = \"word\"\nstatus = \"marinating\""),
-        )
-        .brief()
-        .fails_with_task(ErrorKind::WaitTimeout),
+        Case::new("an unknown word, for ever", always("kind = \"word\"\nstatus = \"marinating\""))
+            .brief()
+            .fails_with_task(ErrorKind::WaitTimeout),
         Case::new("another word for completed", always("kind = \"word\"\nstatus = \"SUCCEEDED\"")),
         Case::new("another word for failed", always("kind = \"word\"\nstatus = \"cancelled\""))
             .fails_with_task(ErrorKind::TaskFailed),
