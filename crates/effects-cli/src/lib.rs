@@ -34,6 +34,7 @@ mod request;
 mod rerun_line;
 mod response_object;
 mod schemas;
+mod secret_variables;
 mod signals;
 mod state;
 mod submission_tracker;

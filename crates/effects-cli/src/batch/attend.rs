@@ -22,6 +22,8 @@ pub(crate) enum RowNews<'a> {
     Ended(&'a RowReport),
     /// The row of this number has a new task.
     Submitted(RowNumber),
+    /// Nothing new, told several times a second: the hearer may have something else to say.
+    None,
 }
 
 /// What the attending thread came back with.
@@ -95,16 +97,16 @@ pub(crate) fn attend(
                 left_submitting = handle.is_submitting();
                 break;
             }
-            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Timeout) => BatchWake::Tick,
             Err(RecvTimeoutError::Disconnected) => break,
             Ok(wake) => wake,
         };
         let news = match &wake {
-            BatchWake::Report(report) => Some(RowNews::Ended(report)),
-            BatchWake::Submitted(row) => Some(RowNews::Submitted(*row)),
-            _ => None,
+            BatchWake::Report(report) => RowNews::Ended(report),
+            BatchWake::Submitted(row) => RowNews::Submitted(*row),
+            _ => RowNews::None,
         };
-        if let Some(RowNews::Ended(report)) = &news {
+        if let RowNews::Ended(report) = &news {
             tally.add(report);
             session.was_told(report.told.index);
             let is_over_budget =
@@ -117,14 +119,14 @@ pub(crate) fn attend(
                 );
             }
         }
-        if let Some(Err(failure)) = news.map(&mut hear)
+        if let Err(failure) = hear(news)
             && trouble.is_none()
         {
             handle.halt();
             fail(&mut tally, &mut trouble, live, failure.exit_code(), failure.to_string());
         }
         match wake {
-            BatchWake::Report(_) | BatchWake::Submitted(_) => {}
+            BatchWake::Report(_) | BatchWake::Submitted(_) | BatchWake::Tick => {}
             BatchWake::FailedOnce { line, why, cost } => {
                 tally.spend(cost.unwrap_or_default());
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();

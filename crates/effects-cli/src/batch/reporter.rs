@@ -156,6 +156,11 @@ impl<'a> Reporter<'a> {
         added.map_err(Failure::from)
     }
 
+    /// Tells of the hooks that failed meanwhile.
+    pub(super) fn tell_failed_hooks(&mut self, live: &ProgressLine) {
+        self.hooks.tell_failed(|text| live.urge(text));
+    }
+
     pub(super) fn say_how_it_was_left(&self, submitting: bool, journaled: bool) {
         let output = self.batch.output;
         if submitting {

@@ -81,6 +81,8 @@ pub(crate) enum BatchWake {
     Note(String),
     /// What ends the batch: the exit code and why.
     Fatal(u8, String),
+    /// Nothing, for a while.
+    Tick,
     /// Ctrl-C, SIGTERM or SIGHUP.
     Signal,
     /// Everything is over.

@@ -144,9 +144,12 @@ impl Batch<'_> {
         let session = Arc::new(Session::new(ledger, self.options.price, tell));
         let started = session.start(jobs, source)?;
         let most_wait = gateway.client.policy().request_timeout;
-        let hear = |news: RowNews<'_>| match news {
-            RowNews::Ended(report) => books.note(report, live),
-            RowNews::Submitted(_) => Ok(()),
+        let hear = |news: RowNews<'_>| {
+            books.tell_failed_hooks(live);
+            match news {
+                RowNews::Ended(report) => books.note(report, live),
+                RowNews::Submitted(_) | RowNews::None => Ok(()),
+            }
         };
         let attended = attend(&started, most_wait, &woken, live, rows, tally, hear);
         let Attended { mut tally, interrupted, left_submitting, mut trouble } = attended;

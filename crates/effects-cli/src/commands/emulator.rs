@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::gateway;
 use crate::global::Global;
 use crate::output::{Output, say};
+use crate::secret_variables::without_secrets;
 use crate::values::with_words;
 
 #[derive(Args)]
@@ -193,6 +194,7 @@ fn open_page(base_url: &str) {
     let page = format!("{base_url}/");
     let mut command = Command::new(program);
     command.args(first).arg(&page);
+    without_secrets(&mut command, &[]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Err(error) = command.spawn() {
         say(&format!("warning: cannot open {page} ({program}: {error}): open it yourself"));

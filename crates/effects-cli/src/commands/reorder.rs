@@ -122,6 +122,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         let report = match news {
             RowNews::Ended(report) => report,
             RowNews::Submitted(row) => return Ok(folders.note_standing(row)?),
+            RowNews::None => return Ok(()),
         };
         let noted = folders.note(report).map_err(Failure::from);
         let kept = kept_picture(&*store, report)?;

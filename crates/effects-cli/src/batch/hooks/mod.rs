@@ -19,6 +19,7 @@ use self::posts::PostQueue;
 use self::webhook::Webhook;
 use super::report::{How, RowReport, RowStatus};
 use crate::failure::Failure;
+use crate::secret_variables::SECRET_VARIABLES;
 
 /// What is done besides for each row.
 #[derive(Args, Clone, Debug, Default)]
@@ -29,6 +30,13 @@ pub(crate) struct HookOptions {
     /// and counted, and ends nothing; one that is not there is refused before anything is sent.
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) on_done: Option<String>,
+
+    /// Let the program of --on-done have a variable that holds a secret; may be given several times
+    ///
+    /// It has the environment of this command without the keys and the webhook's secret: a hook that calls
+    /// `effects` itself, say, needs EFFECTS_API_KEY.
+    #[arg(long, value_name = "NAME", requires = "on_done", value_parser = SECRET_VARIABLES)]
+    pub(crate) pass_env: Vec<String>,
 
     /// Post each row that ends to a URL, signed as Standard Webhooks with EFFECTS_WEBHOOK_SECRET
     ///
@@ -71,7 +79,8 @@ impl BatchHooks {
     pub(super) fn begin(options: &HookOptions, out: &Path) -> Result<Self, Failure> {
         options.on_done.as_deref().map_or(Ok(()), program::find)?;
         let programs = options.on_done.clone().map(|program| {
-            HookWorkers::start(PROGRAMS_AT_ONCE, move |row| program::run(&program, row))
+            let passed = options.pass_env.clone();
+            HookWorkers::start(PROGRAMS_AT_ONCE, move |row| program::run(&program, &passed, row))
         });
         let webhook = options.post_to.as_deref().map(|url| Webhook::new(url, out)).transpose()?;
         Ok(Self { programs, posts: webhook.map(PostQueue::start) })
@@ -94,6 +103,13 @@ impl BatchHooks {
         }
         if let Some(posts) = &self.posts {
             posts.take(row);
+        }
+    }
+
+    /// Tells of the programs that failed since it was asked last.
+    pub(super) fn tell_failed(&mut self, say: impl Fn(&str)) {
+        if let Some(programs) = &mut self.programs {
+            programs.tell_failed(&say);
         }
     }
 
@@ -124,7 +140,10 @@ struct HookWorkers {
     rows: Sender<EndedRow>,
     troubles: Receiver<String>,
     threads: Vec<JoinHandle<()>>,
+    /// Rows that are not done.
     left: Arc<AtomicU64>,
+    /// Rows whose failure was taken note of.
+    failed: u64,
 }
 
 impl HookWorkers {
@@ -152,7 +171,7 @@ impl HookWorkers {
             })
         };
         let threads = (0..threads).map(|_| work()).collect();
-        Self { rows, troubles, threads, left }
+        Self { rows, troubles, threads, left, failed: 0 }
     }
 
     fn take(&self, row: EndedRow) {
@@ -161,35 +180,48 @@ impl HookWorkers {
         let _ = self.rows.send(row);
     }
 
+    fn tell_failed(&mut self, say: &impl Fn(&str)) {
+        while let Ok(why) = self.troubles.try_recv() {
+            self.note(&why, say);
+        }
+    }
+
+    fn note(&mut self, why: &str, say: &impl Fn(&str)) {
+        self.failed += 1;
+        match self.failed {
+            ..=MOST_SAID => say(&format!("warning: {why}")),
+            NEXT_SAID => say("more programs of --on-done fail; the end of the command counts them"),
+            _ => {}
+        }
+    }
+
     /// Waits until all is done, or until then. How many rows failed, or were not come to.
-    fn finish(self, until: Instant, say: &impl Fn(&str)) -> u64 {
-        let Self { rows, troubles, threads, left } = self;
-        drop(rows);
-        let mut failed = 0;
+    fn finish(mut self, until: Instant, say: &impl Fn(&str)) -> u64 {
+        // The threads end once they have taken what is left.
+        drop(std::mem::replace(&mut self.rows, channel().0));
         loop {
-            match troubles.recv_timeout(until.saturating_duration_since(Instant::now()).min(TICK)) {
-                Ok(why) => {
-                    failed += 1;
-                    if failed <= MOST_SAID {
-                        say(&format!("warning: {why}"));
-                    }
-                }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.troubles.recv_timeout(left.min(TICK)) {
+                Ok(why) => self.note(&why, say),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= until => {
-                    return failed + left.load(Ordering::SeqCst);
+                    return self.failed + self.left.load(Ordering::SeqCst);
                 }
-                Err(RecvTimeoutError::Timeout) if threads.iter().all(JoinHandle::is_finished) => {
-                    failed += troubles.try_iter().count() as u64;
+                Err(RecvTimeoutError::Timeout)
+                    if self.threads.iter().all(JoinHandle::is_finished) =>
+                {
+                    self.tell_failed(say);
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        failed
+        self.failed
     }
 }
 
 const PROGRAMS_AT_ONCE: usize = 4;
 /// Lines about single hooks.
 const MOST_SAID: u64 = 20;
+const NEXT_SAID: u64 = MOST_SAID + 1;
 const TICK: Duration = Duration::from_millis(50);

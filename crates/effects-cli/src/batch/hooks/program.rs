@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use effects_core::{Error, ErrorKind};
 
 use super::EndedRow;
+use crate::secret_variables::without_secrets;
 
 /// Whether there is such a program.
 ///
@@ -45,11 +46,13 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// Starts it for a row and waits for its end. What it prints is left out, since stdout is the batch's; what it says on
-/// stderr is not.
-pub(super) fn run(program: &str, row: &EndedRow) -> Result<(), String> {
+/// stderr is not. Of the variables that hold secrets it has those of these names.
+pub(super) fn run(program: &str, passed: &[String], row: &EndedRow) -> Result<(), String> {
     let fail = |why: &dyn std::fmt::Display| format!("--on-done {program:?} {why}");
     let mut words = program.split_whitespace();
-    let mut child = Command::new(words.next().unwrap_or_default())
+    let mut command = Command::new(words.next().unwrap_or_default());
+    without_secrets(&mut command, passed);
+    let mut child = command
         .args(words)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

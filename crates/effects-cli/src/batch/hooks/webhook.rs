@@ -24,6 +24,7 @@ use tracing::subscriber::{self, NoSubscriber};
 
 use super::EndedRow;
 use crate::failure::Failure;
+use crate::secret_variables::WEBHOOK_SECRET;
 
 /// Where rows are posted to.
 pub(super) struct Webhook {
@@ -64,14 +65,14 @@ impl Webhook {
         let parsed = parsed.ok_or_else(|| {
             unusable("--post-to is no URL: give https://HOST/PATH; nothing was sent".to_owned())
         })?;
-        let secret = env::var(SECRET).ok().filter(|secret| !secret.trim().is_empty());
+        let secret = env::var(WEBHOOK_SECRET).ok().filter(|secret| !secret.trim().is_empty());
         let secret = secret.and_then(|secret| match secret.trim().strip_prefix("whsec_") {
             Some(encoded) => BASE64_STANDARD.decode(encoded).ok(),
             None => Some(secret.trim().as_bytes().to_vec()),
         });
         let secret = secret.filter(|secret| !secret.is_empty()).ok_or_else(|| {
             unusable(format!(
-                "--post-to signs with the secret of {SECRET}, which is not set, or no base64 after whsec_; \
+                "--post-to signs with the secret of {WEBHOOK_SECRET}, which is not set, or no base64 after whsec_; \
                  nothing was sent"
             ))
         })?;
@@ -168,7 +169,6 @@ fn sign(secret: &[u8], id: &str, timestamp: u64, body: &str) -> String {
     format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-const SECRET: &str = "EFFECTS_WEBHOOK_SECRET";
 const DELIVERIES: &str = "deliveries.jsonl";
 /// How long one post may take.
 const LIMIT: Duration = Duration::from_secs(15);

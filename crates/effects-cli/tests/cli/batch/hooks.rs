@@ -11,6 +11,7 @@ use super::site::{Site, objects, told};
 use crate::world::{Ran, World};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SECRET_NAME: &str = "EFFECTS_WEBHOOK_SECRET";
 
 fn post(site: &Site, url: &str) -> Ran {
     let mut command = site.command(&[
@@ -66,6 +67,36 @@ fn a_program_that_fails_is_told_and_counted_and_kills_nothing() {
         assert!(ran.stderr.contains(said), "{ran:?}");
         site.pictures_are_there();
     }
+}
+
+#[test]
+fn a_program_has_no_secret_of_the_command_unless_it_is_asked_for() {
+    let secrets = ["EFFECTS_API_KEY", "VTRIX_API_KEY", SECRET_NAME];
+    for passed in [&[][..], &secrets[..1], &secrets] {
+        let site = Site::new();
+        site.rows("rows.csv", 1).write("hook.sh", "env > environment; cat > row.json");
+        let mut line =
+            vec!["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--on-done", "sh hook.sh"];
+        passed.iter().for_each(|name| line.extend(["--pass-env", name]));
+        let mut command = site.command(&line);
+        command.env("VTRIX_API_KEY", site.emulator.api_key()).env(SECRET_NAME, SECRET);
+        Ran::of(&mut command).exits(0);
+        let environment = fs::read_to_string(site.path("environment")).unwrap();
+        let names = environment.lines().filter_map(|line| line.split_once('=')).map(|it| it.0);
+        let mut has: Vec<_> = names.filter(|name| secrets.contains(name)).collect();
+        has.sort_by_key(|name| secrets.iter().position(|secret| secret == name));
+        assert_eq!(has, passed);
+        // The rest is there.
+        assert!(environment.contains("EFFECTS_BASE_URL="), "{environment}");
+        let is_passed = environment.contains(site.emulator.api_key());
+        assert_eq!(is_passed, !passed.is_empty(), "{environment}");
+        let row = fs::read_to_string(site.path("row.json")).unwrap();
+        assert!(!row.contains(site.emulator.api_key()), "{row}");
+    }
+    let site = Site::new();
+    site.rows("rows.csv", 1);
+    let ran = site.batch("rows.csv", &["--on-done", "true", "--pass-env", "PATH"]).exits(2);
+    assert!(ran.stderr.contains("possible values: EFFECTS_API_KEY"), "{ran:?}");
 }
 
 #[test]

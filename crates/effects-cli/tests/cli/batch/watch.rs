@@ -321,6 +321,17 @@ fn hooks_hear_of_each_photo_while_it_watches() {
 }
 
 #[test]
+fn a_hook_that_fails_is_told_while_it_watches() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &["--budget", "5", "--on-done", "false"]);
+    watch.says("warning: line 1: --on-done \"false\" ended with exit status: 1");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!(ended.batch["hooks_failed"], 1);
+    assert_eq!(ended.stderr.matches("warning: line 1: --on-done").count(), 1, "{ended:?}");
+}
+
+#[test]
 fn what_it_cannot_watch_is_refused_before_anything_is_sent() {
     let site = Site::new();
     site.photo("out/in/a.png", 1).write("rows.csv", "template,image\n");

@@ -1,0 +1,26 @@
+//! [`SECRET_VARIABLES`]: the environment variables of this command that hold secrets, which
+//! [`without_secrets`] keeps from a program that it starts. The hooks of a batch and `effects emulator --open`
+//! use it.
+//!
+//! Programs that need a secret, or may, keep the whole environment, and are started by `effects-client`: that of
+//! `--api-key-command` prints the key, so nothing is kept from it that it is not trusted with anyway, and it may
+//! read the key from a variable; one of `--uploads` may put photos where this very key is asked for.
+
+use std::process::Command;
+
+use effects_client::KEY_VARIABLES;
+
+/// The variables whose values are secrets.
+pub(crate) const SECRET_VARIABLES: [&str; 3] = ["EFFECTS_API_KEY", "VTRIX_API_KEY", WEBHOOK_SECRET];
+
+/// The secret that posts to `--post-to` are signed with.
+pub(crate) const WEBHOOK_SECRET: &str = "EFFECTS_WEBHOOK_SECRET";
+
+/// Keeps the secrets of this command's environment from a program, but for the variables of these names.
+pub(crate) fn without_secrets(command: &mut Command, passed: &[String]) {
+    for name in SECRET_VARIABLES {
+        if passed.iter().all(|passed| passed != name) {
+            command.env_remove(name);
+        }
+    }
+}
