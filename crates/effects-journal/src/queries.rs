@@ -103,6 +103,27 @@ pub(crate) fn spend(
     sums.into_iter().map(read).collect()
 }
 
+/// What scopes with a name count of rows that are gone: what they have paid, without what their rows cost.
+pub(crate) fn forgotten_costs(tx: &Transaction<'_>) -> Result<Vec<(String, Decimal)>, Fail> {
+    let mut costs = BTreeMap::new();
+    tx.database.each(
+        "SELECT name, paid FROM scopes WHERE name IS NOT NULL",
+        values![],
+        &mut |row| {
+            let paid: String = row.get(1)?;
+            let paid: Decimal = paid.parse().map_err(DatabaseError::new)?;
+            costs.insert(row.get::<String>(0)?, paid);
+            Ok(())
+        },
+    )?;
+    for spend in spend(tx, SpendBy::Scope, None)? {
+        if let Some(paid) = costs.get_mut(&spend.group) {
+            *paid -= spend.cost;
+        }
+    }
+    Ok(costs.into_iter().filter(|(_, cost)| *cost > Decimal::ZERO).collect())
+}
+
 #[derive(Default)]
 struct Sum {
     tasks: u64,

@@ -202,6 +202,10 @@ impl JournalStore for Store {
         self.writer.ask(Needs::Reading, move |tx| queries::spend(tx, by, origin.as_ref()))
     }
 
+    fn forgotten_costs(&self) -> Result<Vec<(String, Decimal)>, JournalError> {
+        self.counter.ask(Needs::Reading, queries::forgotten_costs)
+    }
+
     fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
         let name = name.map(str::to_owned);
         self.writer.ask(Needs::Writing, move |tx| budget::open_scope(tx, name.as_deref()))
@@ -301,6 +305,9 @@ macro_rules! journal_store {
                     origin: Option<&Origin>,
                 ) -> Result<Vec<Spend>, JournalError> {
                     self.store.spend(by, origin)
+                }
+                fn forgotten_costs(&self) -> Result<Vec<(String, Decimal)>, JournalError> {
+                    self.store.forgotten_costs()
                 }
                 fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
                     self.store.open_scope(name)

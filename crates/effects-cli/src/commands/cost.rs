@@ -26,7 +26,8 @@ Examples:
   effects cost --by tag --json
   effects cost --html costs.html
 
-Sums are exact to the digit, and apart for each gateway: nothing from an emulator counts elsewhere.")]
+Sums are exact to the digit, and apart for each gateway: nothing from an emulator counts elsewhere. What
+`effects journal prune` has forgotten is in no sum but that of its scope, which says so.")]
 pub(crate) struct Arguments {
     /// What to add up by; left out, everything of a gateway
     #[arg(long, value_name = "template|tag|day|scope")]
@@ -62,6 +63,7 @@ pub(super) enum By {
 #[derive(Serialize, ToSchema)]
 pub(super) struct CostObject {
     schema: &'static str,
+    /// Empty for what is forgotten, whose gateway the journal does not know any more.
     origin: String,
     by: Option<By>,
     /// The template's id, the tag or the scope (empty for none), the day; none for everything.
@@ -75,6 +77,14 @@ pub(super) struct CostObject {
     /// The highest cost of one task, in USD.
     #[schema(value_type = Option<String>)]
     highest: Option<Decimal>,
+    /// Whether it is what rows cost that `effects journal prune` has forgotten, and that the scope still counts.
+    #[serde(skip_serializing_if = "is_not")]
+    forgotten: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
@@ -107,8 +117,16 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
         Some(By::Scope) => SpendBy::Scope,
     };
     let spend = store.spend(by, None).map_err(|error| journal::failure(&error))?;
+    let forgotten = match arguments.by {
+        Some(By::Scope) => store.forgotten_costs().map_err(|error| journal::failure(&error))?,
+        _ => Vec::new(),
+    };
+    let forgotten = forgotten.into_iter().map(CostObject::of_forgotten);
     let objects = match arguments.by {
-        Some(by) => spend.into_iter().map(|spend| CostObject::of(spend, Some(by))).collect(),
+        Some(by) => {
+            let told = spend.into_iter().map(|spend| CostObject::of(spend, Some(by)));
+            told.chain(forgotten).collect()
+        }
         None => totals(spend),
     };
     for object in objects {
@@ -133,6 +151,8 @@ fn page<S: Sink>(store: Option<&dyn JournalStore>, sink: S) -> Result<S, Failure
         let spend = store.map_or(Ok(Vec::new()), |store| store.spend(spend_by, None));
         tables.extend(CostTable::of_spend(by, spend.map_err(|error| journal::failure(&error))?));
     }
+    let forgotten = store.map_or(Ok(Vec::new()), JournalStore::forgotten_costs);
+    tables.extend(CostTable::of_forgotten(forgotten.map_err(|error| journal::failure(&error))?));
     page.data("costs", &tables)?;
     page.data("summary", &serde_json::json!({}))?;
     Ok(page.end()?)
@@ -167,10 +187,33 @@ impl CostObject {
             unpriced: spend.unpriced,
             cost: spend.cost,
             highest: spend.highest,
+            forgotten: false,
+        }
+    }
+
+    /// What rows of a scope cost that the journal has forgotten.
+    fn of_forgotten((scope, cost): (String, Decimal)) -> Self {
+        Self {
+            schema: "effects.cost.v1",
+            origin: String::new(),
+            by: Some(By::Scope),
+            group: Some(scope),
+            tasks: 0,
+            unpriced: 0,
+            cost,
+            highest: None,
+            forgotten: true,
         }
     }
 
     fn line(&self) -> String {
+        if self.forgotten {
+            let (group, cost) = (self.group.as_deref().unwrap_or_default(), self.cost);
+            return format!(
+                "{group}  {cost} USD  of rows that `effects journal prune` has forgotten; a budget of this scope \
+                 counts them still"
+            );
+        }
         let group = match self.group.as_deref() {
             Some("") if matches!(self.by, Some(By::Scope)) => "(no scope)  ".to_owned(),
             Some("") => "(no tag)  ".to_owned(),

@@ -50,4 +50,12 @@ impl CostTable {
         }
         tables.into_values().collect()
     }
+
+    /// A table of what scopes count of rows that the journal has forgotten, if there are such.
+    pub(crate) fn of_forgotten(costs: Vec<(String, Decimal)>) -> Option<Self> {
+        let group = |(name, cost)| CostGroup { name, cost, ..CostGroup::default() };
+        let groups: Vec<_> = costs.into_iter().map(group).collect();
+        let origin = "rows that effects journal prune has forgotten".to_owned();
+        (!groups.is_empty()).then_some(Self { by: "scope", origin, unit: CostUnit::Task, groups })
+    }
 }

@@ -153,6 +153,16 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// When it cannot be read.
     fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError>;
 
+    /// What the tasks of rows cost that the store has forgotten since, in USD, by the name of the scope that
+    /// counts them still: none of it is in [`spend`](Self::spend). A store that forgets nothing has none.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn forgotten_costs(&self) -> Result<Vec<(String, Decimal)>, JournalError> {
+        Ok(Vec::new())
+    }
+
     /// Opens a scope: a set of rows whose costs are counted together. One with a name is the same
     /// scope whenever it is opened; one without is new.
     ///

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::site::{Site, count, objects, told};
 
 const MARCH: [&str; 4] = ["--scope", "march", "--price", "0.03"];
@@ -66,6 +68,38 @@ fn what_nothing_brings_back_stays_counted_and_is_paid_for_on_top() {
     fs::remove_dir_all(site.path("out")).unwrap();
     assert_eq!(site.plan_and_batch(&["--budget", "0.09"], 6), (1, 1));
     assert_eq!(site.emulator.counts().accepted, 3);
+}
+
+#[test]
+fn what_is_forgotten_is_told_of_its_scope() {
+    let site = Site::new();
+    let march = [&MARCH[..], &["--budget", "9"]].concat();
+    site.rows("rows.csv", 2).batch("rows.csv", &march).exits(0);
+    assert_eq!(site.forget(), 2);
+    let costs = || objects(&site.run(&["cost", "--by", "scope", "--json"]).exits(0).stdout);
+    let forgotten = |rows: &[Value]| {
+        let [row] = rows else { panic!("{rows:?}") };
+        assert_eq!((&row["group"], &row["forgotten"]), (&"march".into(), &true.into()));
+        (row["origin"].as_str().unwrap().to_owned(), row["cost"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(forgotten(&costs()), (String::new(), "0.06".to_owned()));
+    let shown = site.run(&["cost", "--by", "scope"]).exits(0).stdout;
+    assert!(shown.starts_with("march  0.06 USD  of rows that `effects journal prune`"), "{shown}");
+    let page = site.run(&["cost", "--html", "-"]).exits(0).stdout;
+    assert!(page.contains("rows that effects journal prune has forgotten"), "{page}");
+    // Rows that come later stand beside it, and what a folder brings back is forgotten no more.
+    fs::rename(site.path("out"), site.path("before")).unwrap();
+    site.batch("rows.csv", &march).exits(0);
+    let rows = costs();
+    assert_eq!((&rows[0]["cost"], rows[0].get("forgotten")), (&"0.06".into(), None));
+    assert_eq!(forgotten(&rows[1..]).1, "0.06");
+    assert!(
+        site.run(&["cost", "--by", "template", "--json"])
+            .exits(0)
+            .object()
+            .get("forgotten")
+            .is_none()
+    );
 }
 
 #[test]
