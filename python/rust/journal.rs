@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use effects_client::{Ledger, make_private_dir, state_dir, telemetry};
 use effects_core::journal::JournalError;
-use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId};
+use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskBill, TaskId};
 use effects_jobs::{Found, JournalStore, OpenRow, Record, RowDraft, Standing};
 use effects_journal::{
     ClosedForFork, ForkHandle, PostgresStore, SqliteJournal, is_database_url, without_password,
@@ -296,9 +296,10 @@ pub fn held(record: &Record) -> Error {
 
 /// What a row that failed before is: the verdict, without another look.
 pub fn verdict(record: &Record) -> Option<Error> {
-    let Standing::Failed { task, message, code, .. } = &record.standing else { return None };
+    let Standing::Failed { task, message, code, cost, .. } = &record.standing else { return None };
     let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
-    let message = format!("task {task} failed in an earlier run: {message}{code}");
+    let bill = TaskBill::of_failed(*cost);
+    let message = format!("task {task} failed in an earlier run: {message}{code}; {bill}");
     Some(Error::new(ErrorKind::TaskFailed, message).about(task))
 }
 

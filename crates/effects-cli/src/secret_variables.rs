@@ -11,7 +11,7 @@ use std::process::Command;
 use effects_client::KEY_VARIABLES;
 
 /// The variables whose values are secrets.
-pub(crate) const SECRET_VARIABLES: [&str; 3] = ["EFFECTS_API_KEY", "VTRIX_API_KEY", WEBHOOK_SECRET];
+pub(crate) const SECRET_VARIABLES: [&str; 3] = [KEY_VARIABLES[0], KEY_VARIABLES[1], WEBHOOK_SECRET];
 
 /// The secret that posts to `--post-to` are signed with.
 pub(crate) const WEBHOOK_SECRET: &str = "EFFECTS_WEBHOOK_SECRET";

@@ -7,7 +7,7 @@ use clap::Args;
 use effects_client::WallClock;
 use effects_core::{Deadline, Policy};
 
-use crate::values::duration;
+use crate::values::{duration, time_limit};
 
 /// How long to wait for a task.
 #[derive(Args, Clone, Copy)]
@@ -40,7 +40,7 @@ pub(crate) struct DeadlineOption {
     /// Nothing is submitted after that, and a task that is not over by then is named with the line that
     /// goes on with it. A submission that is under way is awaited, for at most 30 s: its answer names a
     /// task that is paid for.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = time_limit)]
     deadline: Option<Duration>,
 }
 

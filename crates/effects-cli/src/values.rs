@@ -84,6 +84,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     span(text).ok_or_else(|| "give a time such as 90, 90s, 10m or 1h, up to a year".to_owned())
 }
 
+/// Reads a time in which something is to be done: 0 leaves none.
+pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
+    let limit = duration(text)?;
+    if limit.is_zero() {
+        let why = "no time is left for anything then, so nothing would be sent: give a time such as 90s or \
+                   10m, or leave it out for no limit";
+        return Err(why.to_owned());
+    }
+    Ok(limit)
+}
+
 /// Reads an amount of money: `5`, `0.03`. Decimal, never a float.
 pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
     let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');

@@ -63,7 +63,7 @@ pub use program::{PresignedUrls, run_key_program, run_presigner, run_uploader};
 pub use queue::{Queue, draw};
 pub use random::{fresh_seed, random_name};
 pub use run::begin_run;
-pub use saved_picture::{PictureState, is_picture, record_picture};
+pub use saved_picture::{PictureState, file_digest, is_picture, record_picture};
 pub use state::{config_dir, make_private_dir, state_dir};
 pub use transport::{FromExchange, Transport};
 pub use unreachable_photos::UnreachablePhotos;

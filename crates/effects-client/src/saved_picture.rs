@@ -59,7 +59,7 @@ impl PictureState {
             if modified(&found) == saved.modified {
                 return Ok(Self::Kept);
             }
-            if digest(path).is_ok_and(|digest| digest == saved.digest) {
+            if file_digest(path).is_ok_and(|digest| digest == saved.digest) {
                 return Ok(Self::Unrecorded);
             }
         }
@@ -95,7 +95,7 @@ pub fn is_picture(path: &Path) -> bool {
 fn saved_content(path: &Path) -> Option<SavedContent> {
     let found = picture_at(path)?;
     // A file that cannot be read is adopted by its next reader, as one that an earlier version saved.
-    let digest = digest(path).ok()?;
+    let digest = file_digest(path).ok()?;
     Some(SavedContent { size: found.len(), modified: modified(&found), digest })
 }
 
@@ -110,7 +110,12 @@ fn modified(found: &Metadata) -> Time {
     Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-fn digest(path: &Path) -> io::Result<[u8; 32]> {
+/// The SHA-256 of a file's bytes, as a journal keeps it of a saved picture.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
     let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 64 * 1024]);
     loop {
         match file.read(&mut buffer)? {

@@ -12,6 +12,7 @@ use crate::gateway::request_headers::InvalidHeader;
 use crate::model::extra_params::InvalidParam;
 use crate::model::request::{InvalidRequest, Violation};
 use crate::printable::Escaping;
+use crate::run::admission::OverBudget;
 use crate::run::outcome::{
     Broken, Detached, Effect, Failed, Outcome, Refused, StillRunning, Unknown,
 };
@@ -202,6 +203,14 @@ impl Error {
             Cause::Broken(broken) => Some(&broken.trouble),
             Cause::Problem(problem) => problem.trouble.as_ref(),
             Cause::Invalid(_) | Cause::Failed(_) | Cause::Detached(_) => None,
+        }
+    }
+
+    /// Why the submission does not fit into a budget that a journal keeps.
+    pub fn over_budget(&self) -> Option<&OverBudget> {
+        match &self.0.cause {
+            Cause::Refused(refused) => refused.over_budget.as_ref(),
+            _ => None,
         }
     }
 

@@ -175,6 +175,7 @@ pub use run::event::Event;
 pub use run::outcome::{Effect, Outcome};
 pub use run::policy::{Deadline, Policy, Repeat};
 pub use run::submission::Submission;
+pub use run::task_bill::TaskBill;
 pub use run::{Run, Step};
 pub use seed::Seed;
 pub use task_id::{InvalidTaskId, TaskId};

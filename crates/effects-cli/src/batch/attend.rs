@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use effects_client::OutageNews;
 use effects_core::ErrorKind;
-use effects_core::journal::RowNumber;
+use effects_core::journal::{OverBudget, RowNumber};
 
 use super::manifest::Manifest;
 use super::progress_line::ProgressLine;
@@ -22,6 +22,8 @@ pub(crate) enum RowNews<'a> {
     Ended(&'a RowReport),
     /// The row of this number has a new task.
     Submitted(RowNumber),
+    /// The row at this place, for which nothing was sent, is begun anew.
+    BegunAnew(usize),
     /// Nothing new, told several times a second: the hearer may have something else to say.
     None,
 }
@@ -104,19 +106,26 @@ pub(crate) fn attend(
         let news = match &wake {
             BatchWake::Report(report) => RowNews::Ended(report),
             BatchWake::Submitted(row) => RowNews::Submitted(*row),
+            BatchWake::BegunAnew(index) => RowNews::BegunAnew(*index),
             _ => RowNews::None,
         };
+        if let RowNews::BegunAnew(index) = news {
+            tally.take_back(index);
+        }
         if let RowNews::Ended(report) = &news {
             tally.add(report);
             session.was_told(report.told.index);
-            let is_over_budget =
-                report.error.as_ref().is_some_and(|error| error.kind == OVER_BUDGET);
-            if rows.grows() && is_over_budget && !std::mem::replace(&mut is_used_up, true) {
+            let over = report.error.as_ref().filter(|error| error.kind == OVER_BUDGET);
+            if let Some(error) = over
+                && rows.grows()
+                && !std::mem::replace(&mut is_used_up, true)
+            {
                 handle.halt();
-                live.urge(
+                live.urge(&format!(
                     "the budget does not reach further: no more photos are ordered, and what is paid for is \
-                     still saved; the same line with a higher --budget goes on",
-                );
+                     still saved; {}",
+                    way_out_of_budget(error.over_budget.as_ref())
+                ));
             }
         }
         if let Err(failure) = hear(news)
@@ -126,7 +135,10 @@ pub(crate) fn attend(
             fail(&mut tally, &mut trouble, live, failure.exit_code(), failure.to_string());
         }
         match wake {
-            BatchWake::Report(_) | BatchWake::Submitted(_) | BatchWake::Tick => {}
+            BatchWake::Report(_)
+            | BatchWake::Submitted(_)
+            | BatchWake::BegunAnew(_)
+            | BatchWake::Tick => {}
             BatchWake::FailedOnce { line, why, cost } => {
                 tally.spend(cost.unwrap_or_default());
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
@@ -182,6 +194,18 @@ fn fail(
         live.urge(&format!("error: {why}"));
     }
     trouble.get_or_insert(why);
+}
+
+/// What makes the same line go on that a budget stopped.
+fn way_out_of_budget(why: Option<&OverBudget>) -> &'static str {
+    match why {
+        None => "the same line goes on once tasks under way have told their cost",
+        Some(OverBudget::Exceeded { .. }) => "the same line with a higher --budget goes on",
+        Some(OverBudget::PriceUnknown { .. } | OverBudget::CostUnreadable { .. }) => {
+            "a higher --budget does not help: the same line with --price USD, what one picture costs at \
+             most, goes on"
+        }
+    }
 }
 
 const OVER_BUDGET: &str = ErrorKind::BudgetExceeded.name();

@@ -18,6 +18,7 @@ mod earlier_line;
 mod folder_rows;
 mod hooks;
 mod known_photos;
+mod made_pictures;
 mod manifest;
 mod manifest_line;
 mod names;

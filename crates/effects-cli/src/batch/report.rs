@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use effects_client::JobResult;
-use effects_core::journal::RowNumber;
+use effects_core::journal::{OverBudget, RowNumber};
 use effects_core::run::Failed;
-use effects_core::{Cause, Error, ErrorKind, ExtraParams, ServiceCode, TaskId, Usage};
+use effects_core::{Cause, Error, ErrorKind, ExtraParams, ServiceCode, TaskBill, TaskId, Usage};
 use effects_jobs::{Attempt, JobOutcome, Method, Record, Standing};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,9 @@ pub(crate) struct ReportedError {
     /// What is kept of the answer it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<ResponseObject>,
+    /// Why it does not fit into the budget.
+    #[serde(skip)]
+    pub(crate) over_budget: Option<OverBudget>,
 }
 
 /// A row with `--json`.
@@ -166,6 +169,12 @@ impl RowReport {
             warning: None,
             problems: Vec::new(),
         }
+    }
+
+    /// Whether nothing was sent for it and no task is known of it: it may still come to one.
+    pub(crate) fn is_unsent(&self) -> bool {
+        let status = matches!(self.status, RowStatus::Invalid | RowStatus::Refused);
+        (status || self.status == RowStatus::NotSubmitted) && self.task.is_none()
     }
 
     /// A row that nothing is sent for, for a reason of its own.
@@ -278,8 +287,10 @@ impl RowReport {
     /// A row whose record says why it is not to be gone on with: it failed, or is doubtful.
     pub(crate) fn of_record(told: RowLabel, record: &Record) -> Self {
         let (status, error) = match &record.standing {
-            Standing::Failed { code, message, .. } => {
-                let error = ReportedError::plain(ErrorKind::TaskFailed, message.clone());
+            Standing::Failed { task, code, message, cost, .. } => {
+                let bill = TaskBill::of_failed(*cost);
+                let why = format!("task {task} failed: {message}; {bill}");
+                let error = ReportedError::plain(ErrorKind::TaskFailed, why);
                 (RowStatus::Failed, ReportedError { code: code.clone(), ..error })
             }
             Standing::Doubtful { attempts, trouble } => {
@@ -293,7 +304,7 @@ impl RowReport {
                 (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
             }
             Standing::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
-                let why = "stopped watching; the task is paid for and goes on".to_owned();
+                let why = format!("stopped watching; {}", TaskBill::OnCompletion);
                 (RowStatus::Running, ReportedError::plain(ErrorKind::Detached, why))
             }
             other => {
@@ -473,6 +484,7 @@ impl ReportedError {
             request_id: error.request_id().map(str::to_owned),
             idempotency_key: key,
             response: error.response().map(ResponseObject::from),
+            over_budget: error.over_budget().cloned(),
             ..Self::plain(error.kind(), Error::from(error.cause().clone()).to_string())
         }
     }
@@ -487,6 +499,7 @@ impl ReportedError {
             request_id: None,
             idempotency_key: None,
             response: None,
+            over_budget: None,
         }
     }
 
@@ -510,9 +523,9 @@ pub(crate) fn kept_after_failed_order(record: &Record) -> Option<String> {
     let order = record.failed_order.as_deref()?;
     let Standing::Failed { task, message, cost, .. } = order else { return None };
     let kept = record.standing.task().map(|task| format!(" of task {task}")).unwrap_or_default();
-    let cost = cost.map(|cost| format!(", which cost {cost} USD,")).unwrap_or_default();
+    let bill = TaskBill::of_failed(*cost);
     Some(format!(
-        "a new order of it, task {task}{cost} failed ({message}); the row keeps its picture{kept}"
+        "a new order of it, task {task}, failed ({message}); {bill}; the row keeps its picture{kept}"
     ))
 }
 

@@ -156,6 +156,11 @@ impl<'a> Reporter<'a> {
         added.map_err(Failure::from)
     }
 
+    /// Forgets what was noted of the row at this place, which is begun anew.
+    pub(super) fn forget(&mut self, index: usize) {
+        self.results.forget(index);
+    }
+
     /// Tells of the hooks that failed meanwhile.
     pub(super) fn tell_failed_hooks(&mut self, live: &ProgressLine) {
         self.hooks.tell_failed(|text| live.urge(text));

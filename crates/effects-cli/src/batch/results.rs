@@ -103,6 +103,13 @@ impl Results {
         self.write(line.as_bytes())
     }
 
+    /// Forgets what was noted of the row at this place.
+    pub(crate) fn forget(&mut self, index: usize) {
+        if let Some(noted) = self.rows.get_mut(index) {
+            *noted = None;
+        }
+    }
+
     /// Puts the last line of a row at the end of the file at once, so that the file tells of a run that
     /// goes on, or was killed. What is there of the row stays till the run's end, and the later line
     /// counts.

@@ -163,6 +163,8 @@ pub(crate) struct Checker<'a> {
     /// The first lines of rows without a key, by what they ask for, however their URL is written.
     first: HashMap<u64, u64>,
     count: usize,
+    /// Whether the row was checked before.
+    checks_anew: bool,
 }
 
 impl Common {
@@ -264,6 +266,7 @@ impl<'a> Checker<'a> {
             seen: HashMap::new(),
             first: HashMap::new(),
             count: 0,
+            checks_anew: false,
         }
     }
 
@@ -271,6 +274,19 @@ impl<'a> Checker<'a> {
     pub(crate) fn check(&mut self, line: ManifestLine) -> Result<Wanted, Bad> {
         let index = self.count;
         self.count += 1;
+        self.check_at(index, line)
+    }
+
+    /// Checks the row at this place among the rows once more: nothing was sent for it, and its photo is another
+    /// now.
+    pub(crate) fn check_anew(&mut self, index: usize, line: ManifestLine) -> Result<Wanted, Bad> {
+        self.checks_anew = true;
+        let checked = self.check_at(index, line);
+        self.checks_anew = false;
+        checked
+    }
+
+    fn check_at(&mut self, index: usize, line: ManifestLine) -> Result<Wanted, Bad> {
         let mut told = RowLabel { index, line: Some(line.number), ..RowLabel::default() };
         let cells = match line.cells {
             Ok(cells) => cells,
@@ -410,7 +426,10 @@ impl<'a> Checker<'a> {
         let Checked { template, size, params, .. } = checked;
         let asked = file_names::hash_of_ask(image, template, *size, params);
         let count = self.seen.entry(asked).or_default();
-        *count += 1;
+        // A row that is checked anew was counted, unless it was bad then.
+        if !self.checks_anew || *count == 0 {
+            *count += 1;
+        }
         *count - 1
     }
 

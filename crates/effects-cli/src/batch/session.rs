@@ -1,7 +1,7 @@
 //! [`Session`]: a batch under way. It starts the jobs of its rows, remembers which were begun, and tells
 //! the attending thread what happens ([`BatchWake`]). `Batch::run`, `resume` and `reorder` start one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ struct SessionState {
     rows: HashMap<usize, BegunRow>,
     /// Rows that were begun and nothing was told of, by their place among the rows.
     untold: HashMap<usize, Untold>,
+    /// Places among the rows of those that nothing was sent for.
+    unsent: HashSet<usize>,
     /// The highest cost told that is more than the user's price.
     dearest: Option<Decimal>,
 }
@@ -72,6 +74,8 @@ pub(crate) enum BatchWake {
     Report(Box<RowReport>),
     /// A row that the journal has under this number already has a new task.
     Submitted(RowNumber),
+    /// The row at this place, for which nothing was sent, is begun anew.
+    BegunAnew(usize),
     /// A row's task failed, and there will be another; what the first one cost.
     FailedOnce { line: Option<u64>, why: String, cost: Option<Decimal> },
     /// Something about a download that is repeated, a picture that is kept although it is odd, or a row that
@@ -144,6 +148,13 @@ impl Session {
         let _ = self.tell.send(wake);
     }
 
+    fn tell_of(&self, report: RowReport) {
+        if report.is_unsent() {
+            self.lock().unsent.insert(report.told.index);
+        }
+        self.tell(BatchWake::Report(Box::new(report)));
+    }
+
     /// How many answers put something off: a submission, or a look at a task.
     pub(crate) fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
@@ -169,7 +180,7 @@ impl Session {
             self.tell(BatchWake::Odd(format!("{}: {kept}", told.place(number.or(result.row)))));
         }
         let Some(report) = RowReport::of_result(told, result) else { return };
-        self.tell(BatchWake::Report(Box::new(report)));
+        self.tell_of(report);
     }
 
     fn note(&self, notice: JobNotice) {
@@ -246,6 +257,16 @@ impl Beginner<'_> {
         self.jobs.send(job).is_ok()
     }
 
+    /// Whether the row at this place among the rows has ended and nothing was sent for it. Then it is begun anew:
+    /// what was told of it does not count any more.
+    pub(crate) fn begins_anew(&self, index: usize) -> bool {
+        let is_unsent = self.session.lock().unsent.remove(&index);
+        if is_unsent {
+            self.session.tell(BatchWake::BegunAnew(index));
+        }
+        is_unsent
+    }
+
     /// Whether nothing more is begun.
     pub(crate) fn is_over(&self) -> bool {
         self.handle.is_halted()
@@ -268,7 +289,7 @@ impl Beginner<'_> {
 
     /// Tells what became of a row that is not begun.
     pub(crate) fn tell_of(&self, report: RowReport) {
-        self.session.tell(BatchWake::Report(Box::new(report)));
+        self.session.tell_of(report);
     }
 }
 

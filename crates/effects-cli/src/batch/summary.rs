@@ -1,7 +1,7 @@
 //! [`BatchSummary`]: the sum of the rows of a batch: counts, money, and the exit code of it all. `attend` adds
 //! each `RowReport`; `Reporter` and `ProgressLine` print it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use rust_decimal::Decimal;
@@ -13,7 +13,8 @@ use crate::failure::UNFORESEEN;
 #[derive(Debug)]
 pub(crate) struct BatchSummary {
     counts: BTreeMap<RowStatus, u64>,
-    codes: BTreeSet<u8>,
+    /// Rows, and what is no row's, by exit code.
+    codes: BTreeMap<u8, u64>,
     /// Rows by the kinds of their errors, and by the service's codes.
     pub(crate) kinds: BTreeMap<&'static str, u64>,
     pub(crate) service_codes: BTreeMap<String, u64>,
@@ -27,13 +28,24 @@ pub(crate) struct BatchSummary {
     /// What all tasks cost, those of earlier runs too, in USD.
     pub(crate) cost: Decimal,
     since: Instant,
+    /// What was added of rows that nothing was sent for, by their places among the rows, where one may be
+    /// begun anew.
+    unsent: Option<HashMap<usize, UnsentRow>>,
+}
+
+/// What was added of a row that nothing was sent for.
+#[derive(Debug)]
+struct UnsentRow {
+    status: RowStatus,
+    earlier: Decimal,
+    error: Option<(u8, &'static str, Option<String>)>,
 }
 
 impl BatchSummary {
     pub(crate) fn new() -> Self {
         Self {
             counts: BTreeMap::new(),
-            codes: BTreeSet::new(),
+            codes: BTreeMap::new(),
             kinds: BTreeMap::new(),
             service_codes: BTreeMap::new(),
             throttled: 0,
@@ -42,7 +54,13 @@ impl BatchSummary {
             spent: Decimal::ZERO,
             cost: Decimal::ZERO,
             since: Instant::now(),
+            unsent: None,
         }
+    }
+
+    /// Of rows that may be begun anew, once their photos are others.
+    pub(crate) fn of_changing_rows() -> Self {
+        Self { unsent: Some(HashMap::new()), ..Self::new() }
     }
 
     pub(crate) fn add(&mut self, report: &RowReport) {
@@ -54,13 +72,30 @@ impl BatchSummary {
             self.spent += report.cost.unwrap_or_default();
         }
         if let Some(error) = &report.error {
-            self.codes.insert(error.exit_code);
+            *self.codes.entry(error.exit_code).or_default() += 1;
             *self.kinds.entry(error.kind).or_default() += 1;
-            // The codes of a bad row are what this command foresees; the service never saw the row.
-            if let Some(code) = error.code.as_ref().filter(|_| report.status != RowStatus::Invalid)
-            {
-                *self.service_codes.entry(code.to_string()).or_default() += 1;
+            if let Some(code) = service_code(report) {
+                *self.service_codes.entry(code).or_default() += 1;
             }
+        }
+        if let Some(unsent) = self.unsent.as_mut().filter(|_| report.is_unsent()) {
+            let error = report.error.as_ref();
+            let error = error.map(|error| (error.exit_code, error.kind, service_code(report)));
+            let (status, earlier) = (report.status, report.paid().unwrap_or_default());
+            unsent.insert(report.told.index, UnsentRow { status, earlier, error });
+        }
+    }
+
+    /// Takes back what was added of the row at this place, for which nothing was sent: it is begun anew.
+    pub(crate) fn take_back(&mut self, index: usize) {
+        let unsent = self.unsent.as_mut().and_then(|unsent| unsent.remove(&index));
+        let Some(UnsentRow { status, earlier, error }) = unsent else { return };
+        take_one(&mut self.counts, &status);
+        self.cost -= earlier;
+        if let Some((exit_code, kind, code)) = error {
+            take_one(&mut self.codes, &exit_code);
+            take_one(&mut self.kinds, &kind);
+            code.iter().for_each(|code| take_one(&mut self.service_codes, code));
         }
     }
 
@@ -71,7 +106,7 @@ impl BatchSummary {
 
     /// Something ended the batch that is no row's.
     pub(crate) fn note(&mut self, exit_code: u8) {
-        self.codes.insert(exit_code);
+        *self.codes.entry(exit_code).or_default() += 1;
     }
 
     pub(crate) fn count(&self, status: RowStatus) -> u64 {
@@ -90,7 +125,7 @@ impl BatchSummary {
 
     /// 0 if every row has its picture; else the first that applies.
     pub(crate) fn exit_code(&self) -> u8 {
-        let found = PRECEDENCE.into_iter().find(|code| self.codes.contains(code));
+        let found = PRECEDENCE.into_iter().find(|code| self.codes.contains_key(code));
         match found {
             Some(code) => code,
             None if self.told()
@@ -112,6 +147,22 @@ impl BatchSummary {
         let each = self.since.elapsed().as_secs_f64() / worked as f64;
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         Duration::try_from_secs_f64(each * left as f64).ok()
+    }
+}
+
+/// The service's code of a row's error. Those of a bad row are what this command foresees; the service never saw
+/// the row.
+fn service_code(report: &RowReport) -> Option<String> {
+    let error = report.error.as_ref().filter(|_| report.status != RowStatus::Invalid)?;
+    error.code.as_ref().map(ToString::to_string)
+}
+
+fn take_one<K: Ord>(counts: &mut BTreeMap<K, u64>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use effects_client::{Claim, Claims, Job};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{Filter, Identity, JournalStore, RowName, ScopeNumber, Which};
+use effects_jobs::{Filter, Identity, JournalStore, RowName, ScopeNumber, Standing, Which};
 
 use super::attend::RowCount;
 use super::counted::CountedRows;
+use super::made_pictures::MadePictures;
 use super::manifest::Manifest;
 use super::options::Batch;
 use super::progress_line::ProgressLine;
@@ -30,6 +31,7 @@ use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::journal;
 use crate::problem::InputProblem;
+use crate::rerun_line::quoted;
 
 impl Batch<'_> {
     /// Does the photos that are in the folder and those that come, each once it has been as it is for so
@@ -43,7 +45,7 @@ impl Batch<'_> {
         let live = ProgressLine::new(self.output, self.options.progress_every);
         let _mark = self.take_folder(Some(&*store))?;
         let books = Reporter::begin(self, Some(Arc::clone(&store)))?;
-        let (paid_for, created) = self.rows_of_folder(&*store)?;
+        let FolderRecords { paid_for, created, made } = self.records_of_folder(&*store)?;
         let ledger =
             self.ledger(&gateway.client, Some(Arc::clone(&store)), &paid_for, &created, &live)?;
         let budget = ledger.as_ref().and_then(|ledger| ledger.budgets().first());
@@ -54,24 +56,22 @@ impl Batch<'_> {
             store,
             scope: budget.map(|budget| budget.scope),
             claims: Arc::clone(&claims),
+            made,
             settle,
         };
         live.note(&format!(
             "watching {} for photos; Ctrl-C ends it",
             self.manifest.folder().display()
         ));
-        let (rows, tally) = (RowCount::Growing(self.manifest), BatchSummary::new());
+        let rows = RowCount::Growing(self.manifest);
+        let tally = BatchSummary::of_changing_rows();
         let prepared = PreparedBatch { gateway, ledger, claims, rows, tally, books, live: &live };
         self.carry_out(prepared, move |beginner| photos.run(beginner))
     }
 
-    /// The journal's rows whose pictures go to the folder, which a budget without a name counts: photos
-    /// may have been taken away since. And those whose task goes on.
-    fn rows_of_folder(
-        &self,
-        store: &dyn JournalStore,
-    ) -> Result<(Vec<Identity>, Vec<RowNumber>), Failure> {
-        let (mut rows, mut created) = (Vec::new(), Vec::new());
+    /// What the journal has of the rows whose pictures go to the folder.
+    fn records_of_folder(&self, store: &dyn JournalStore) -> Result<FolderRecords, Failure> {
+        let mut found = FolderRecords::default();
         let origin = Some(self.common.origin.clone());
         journal::each(
             store,
@@ -79,20 +79,31 @@ impl Batch<'_> {
             |record| {
                 let target = record.row.target.as_ref();
                 if target.is_some_and(|target| target.starts_with(&self.common.out)) {
-                    rows.push(record.row.identity);
+                    found.paid_for.push(record.row.identity);
                     if !record.standing.is_final() && record.standing.task().is_some() {
-                        created.push(record.number);
+                        found.created.push(record.number);
                     }
+                    found.made.add(record);
                 }
                 Ok(true)
             },
         )?;
         if self.options.scope.is_some() {
             // All rows of that name share its budget, wherever they are.
-            rows.clear();
+            found.paid_for.clear();
         }
-        Ok((rows, created))
+        Ok(found)
     }
+}
+
+/// What the journal has of the rows whose pictures go to the folder.
+#[derive(Default)]
+struct FolderRecords {
+    /// Those that a budget without a name counts: photos may have been taken away since.
+    paid_for: Vec<Identity>,
+    /// Those whose task goes on.
+    created: Vec<RowNumber>,
+    made: MadePictures,
 }
 
 /// What begins the rows, on a thread of its own.
@@ -103,6 +114,8 @@ struct WatchedPhotos {
     /// Whose budget counts the rows.
     scope: Option<ScopeNumber>,
     claims: Arc<Mutex<Claims>>,
+    /// The pictures of earlier runs.
+    made: MadePictures,
     settle: Duration,
 }
 
@@ -115,10 +128,15 @@ struct ArrivedRows<'a> {
     places: HashMap<PathBuf, usize>,
     /// The lines of the rows that were begun.
     begun: HashMap<Identity, u64>,
+    /// The pictures of the folder's rows.
+    made: MadePictures,
+    /// Rows that were begun and whose picture is not among these yet.
+    unmade: Vec<Identity>,
 }
 
 impl WatchedPhotos {
-    fn run(self, beginner: &Beginner<'_>) -> Result<(), Error> {
+    fn run(mut self, beginner: &Beginner<'_>) -> Result<(), Error> {
+        let made = std::mem::take(&mut self.made);
         let mut watcher = FolderWatcher::new(self.manifest.clone(), self.settle);
         let folder = self.manifest.folder().display();
         let mut arrivals = ArrivedRows {
@@ -127,6 +145,8 @@ impl WatchedPhotos {
             counted: CountedRows::of_a_changing_folder(&self.common),
             places: HashMap::new(),
             begun: HashMap::new(),
+            made,
+            unmade: Vec::new(),
         };
         let mut trouble = None;
         while !beginner.is_over() {
@@ -211,7 +231,30 @@ impl ArrivedRows<'_> {
             beginner.say(format!("{path} is left out: it is the picture of row {row}"));
             return Ok(None);
         }
-        let checked = self.checker.check(manifest.arrive(path.clone()));
+        if let Some(row) = self.row_of_copy(&path)? {
+            let shown = manifest.folder().join(&path);
+            beginner.urge(format!(
+                "{} is left out, and nothing is paid for it: it is a copy of the picture of row {row}; {}, with the \
+                 other options of this line, orders it all the same",
+                shown.display(),
+                self.batch_line()
+            ));
+            return Ok(None);
+        }
+        // A photo that nothing was sent for, and that is another now, is the same row.
+        let earlier = self.places.get(&path).copied().filter(|it| beginner.begins_anew(*it));
+        let checked = match earlier {
+            Some(index) => {
+                self.begun.retain(|_, line| *line != index as u64 + 1);
+                self.checker.check_anew(index, Manifest::arrive_again(index, path.clone()))
+            }
+            None => self.checker.check(manifest.arrive(path.clone())),
+        };
+        let index = match &checked {
+            Ok(wanted) => wanted.told.index,
+            Err(bad) => bad.told.index,
+        };
+        self.places.insert(path, index);
         let wanted = checked.and_then(|mut wanted| {
             let counted = self
                 .claim(&wanted)
@@ -228,7 +271,6 @@ impl ArrivedRows<'_> {
                 return Ok(None);
             }
         };
-        self.places.insert(path, wanted.told.index);
         let line = wanted.told.line.unwrap_or_default();
         if let Some(first) = self.begun.get(&row.identity) {
             // The same photo under another name, or copied there once more.
@@ -240,6 +282,7 @@ impl ArrivedRows<'_> {
             return Ok(None);
         }
         self.begun.insert(row.identity, line);
+        self.unmade.push(row.identity);
         Ok(Some(wanted.into_job(Some(row))))
     }
 
@@ -249,6 +292,35 @@ impl ArrivedRows<'_> {
         let path = std::path::absolute(&path).unwrap_or(path);
         let found = self.photos.store.look(&RowName::Picture(path));
         Ok(found.map_err(|error| unreadable(&error))?.map(|record| record.number))
+    }
+
+    /// The row of this folder whose picture a photo is a copy of, by its bytes.
+    fn row_of_copy(&mut self, photo: &Path) -> Result<Option<RowNumber>, Error> {
+        let (store, made) = (&self.photos.store, &mut self.made);
+        let mut unread = None;
+        self.unmade.retain(|row| match store.look(&RowName::Identity(*row)) {
+            Ok(None) => true,
+            Ok(Some(record)) => {
+                !(made.add(&record) || matches!(record.standing, Standing::Failed { .. }))
+            }
+            Err(error) => {
+                unread = Some(error);
+                true
+            }
+        });
+        match unread {
+            Some(error) => Err(unreadable(&error)),
+            None => Ok(made.row_of(&self.photos.manifest.folder().join(photo))),
+        }
+    }
+
+    /// The line by which `effects batch` orders all photos of the folder.
+    fn batch_line(&self) -> String {
+        let WatchedPhotos { manifest, common, .. } = self.photos;
+        let (folder, out) = (manifest.folder().display(), common.out.display());
+        let template = common.template.as_deref().unwrap_or_default();
+        let [folder, out] = [folder, out].map(|path| quoted(&path.to_string()));
+        format!("`effects batch {folder} --template {template} --out {out}`")
     }
 
     /// Keeps the row's files from other rows.

@@ -148,6 +148,10 @@ impl Batch<'_> {
             books.tell_failed_hooks(live);
             match news {
                 RowNews::Ended(report) => books.note(report, live),
+                RowNews::BegunAnew(index) => {
+                    books.forget(index);
+                    Ok(())
+                }
                 RowNews::Submitted(_) | RowNews::None => Ok(()),
             }
         };

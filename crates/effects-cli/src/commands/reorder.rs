@@ -9,8 +9,9 @@ use clap::Args;
 use effects_client::{Job, PhotoSource, Save, SaveFiles, SaveWords, WallClock, file_names};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
-use effects_core::{Error, ErrorKind, Reference, signed_url};
+use effects_core::{Error, ErrorKind, Reference, count_of, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, Standing};
+use rust_decimal::Decimal;
 
 use crate::batch::{
     self, BatchSummary, BatchWake, FolderRows, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel,
@@ -23,7 +24,7 @@ use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::image::read_file;
 use crate::journal::{self, JournalChoice};
-use crate::order_budget::OrderBudget;
+use crate::order_budget::{self, OrderBudget};
 use crate::output::Output;
 use crate::place::GatewayPlace;
 use crate::signals;
@@ -78,6 +79,9 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let mut rows = arguments.rows.clone();
     rows.sort_unstable();
     rows.dedup();
+    if rows.len() < arguments.rows.len() {
+        output.note("a row that is named more than once is bought once");
+    }
     // All of them are checked before one is paid for.
     let jobs = rows.iter().enumerate();
     let jobs = jobs.map(|(index, row)| arguments.job(&*store, index, *row, &place, global));
@@ -122,7 +126,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         let report = match news {
             RowNews::Ended(report) => report,
             RowNews::Submitted(row) => return Ok(folders.note_standing(row)?),
-            RowNews::None => return Ok(()),
+            RowNews::BegunAnew(_) | RowNews::None => return Ok(()),
         };
         let noted = folders.note(report).map_err(Failure::from);
         let kept = kept_picture(&*store, report)?;
@@ -142,10 +146,22 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         batch::attend(&started, most_wait, &woken, &live, count, BatchSummary::new(), hear);
     // Also of rows that were not come to.
     let noted = rows.iter().try_for_each(|row| folders.note_standing(*row));
-    if attended.interrupted {
-        output.urge("interrupted; the tasks go on; wait on with: effects resume");
+    let tally = &attended.tally;
+    let open = tally.count(RowStatus::Running) + tally.count(RowStatus::NotDownloaded);
+    if attended.interrupted || open > 0 {
+        let why = if attended.interrupted { "interrupted" } else { "not all is done" };
+        let line = resume::resume_line(global, &place, journal.as_deref());
+        output.urge(&format!(
+            "{why}; the tasks go on, and the same line again would buy once more; wait on with: {line}"
+        ));
     }
-    output.note(&format!("{} USD spent", attended.tally.spent));
+    let price = match arguments.budget.price {
+        Some(price) => Some(price),
+        None => order_budget::highest_cost(&*store, &place.origin()?)
+            .map_err(|error| journal::failure(&error))?,
+    };
+    let running = tally.count(RowStatus::Running) + tally.count(RowStatus::Doubtful);
+    output.note(&format!("{} USD spent{}", tally.spent, may_cost(running, price)));
     noted?;
     Ok(CommandEnd::Code(attended.tally.exit_code()))
 }
@@ -252,6 +268,18 @@ fn kept_picture(store: &dyn JournalStore, report: &RowReport) -> Result<Option<S
         (Some(_), failed) => failed,
         (None, _) => Some(format!("the row keeps its picture of task {task}")),
     })
+}
+
+/// What tasks without an end may cost on top, as far as is known what one does.
+fn may_cost(tasks: u64, price: Option<Decimal>) -> String {
+    if tasks == 0 {
+        return String::new();
+    }
+    let (tasks, each) = (count_of(tasks, "task"), if tasks == 1 { "" } else { " each" });
+    match price {
+        Some(price) => format!(", and {tasks} without an end may cost about {price} USD{each}"),
+        None => format!(", and what {tasks} without an end may cost is not known"),
+    }
 }
 
 fn no_row(row: RowNumber) -> Failure {

@@ -1,6 +1,7 @@
 //! `effects resume` ([`resume`]): waits for what the journal has unfinished, and downloads it; nothing is
 //! submitted. It starts the rows as the jobs of a batch `Session`.
 
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
@@ -19,7 +20,7 @@ use crate::global::Global;
 use crate::journal::{self, JournalChoice, each};
 use crate::output::Output;
 use crate::place::GatewayPlace;
-use crate::rerun_line::line_to_run_again;
+use crate::rerun_line::{line_to_run_again, quoted};
 use crate::signals;
 
 #[derive(Args)]
@@ -84,6 +85,18 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         output.urge(&format!("interrupted; the tasks go on; wait on with: {line}"));
     }
     Ok(CommandEnd::Code(attended.tally.exit_code()))
+}
+
+/// The line that goes on with the unfinished tasks of a journal at this gateway.
+pub(super) fn resume_line(global: &Global, place: &GatewayPlace, journal: Option<&Path>) -> String {
+    let mut line = "effects resume".to_owned();
+    if let Some(path) = journal {
+        line.push_str(&format!(" --journal {}", quoted(&path.to_string_lossy())));
+    }
+    if let GatewayPlace::At(base) = place {
+        line.push_str(&base.command_options());
+    }
+    global.resume_line(line)
 }
 
 fn unfinished(origin: &Origin) -> Filter {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use effects_core::wire::RawJson;
-use effects_core::{ServiceError, Status, Task, TaskId};
+use effects_core::{ServiceError, Status, Task, TaskBill, TaskId};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -105,6 +105,10 @@ impl StatusObject {
         lines.extend(self.cost.iter().map(|cost| format!("cost {cost} USD")));
         let unreadable = self.unreadable_cost.iter();
         lines.extend(unreadable.map(|sent| format!("cost cannot be read: {sent:?}")));
+        let has_failed = self.status.as_ref().is_some_and(Status::is_failure);
+        if has_failed && self.cost.is_none() && self.unreadable_cost.is_none() {
+            lines.push(TaskBill::of_failed(None).to_string());
+        }
         lines
     }
 }

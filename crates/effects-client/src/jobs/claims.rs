@@ -39,10 +39,11 @@ pub struct Claim {
 }
 
 impl Claims {
-    /// Claims a file for a row's picture, unless another row has.
+    /// Claims a file for a row's picture, unless another row has; a row may claim its own once more.
     pub fn picture(&mut self, path: &Path, claim: Claim) -> Result<(), Claim> {
         let places: Vec<ClaimedPlace> = places(path).collect();
-        if let Some(other) = places.iter().find_map(|place| self.0.get(place)?.picture) {
+        let others = places.iter().filter_map(|place| self.0.get(place)?.picture);
+        if let Some(other) = others.into_iter().find(|other| *other != claim) {
             return Err(other);
         }
         for place in places {
@@ -104,6 +105,7 @@ mod tests {
         let mut claims = Claims::default();
         assert_eq!(claims.picture(Path::new("out/Cat.png"), claim(0)), Ok(()));
         assert_eq!(claims.picture(Path::new("out/cat.PNG"), claim(1)), Err(claim(0)));
+        assert_eq!(claims.picture(Path::new("out/cat.PNG"), claim(0)), Ok(()));
         assert_eq!(claims.picture(Path::new("out/Zo\u{eb}.png"), claim(3)), Ok(()));
         assert_eq!(claims.picture(Path::new("out/zoe\u{308}.png"), claim(4)), Err(claim(3)));
         claims.photo(Path::new("cat.jpg"), 2);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use effects_core::journal::RowNumber;
-use effects_core::{Effect, Error, ErrorKind, TaskId};
+use effects_core::{Effect, Error, ErrorKind, TaskBill, TaskId};
 use effects_jobs::{JobOutcome, Method, Record, Standing};
 use rust_decimal::Decimal;
 
@@ -132,8 +132,9 @@ const NOT_BEGUN: &str = "not begun: nothing was sent for it, and nothing is bill
 fn recorded(record: &Record) -> Error {
     let number = record.number;
     let error = match &record.standing {
-        Standing::Failed { task, message, .. } => {
-            let why = format!("task {task} failed in an earlier run: {message}");
+        Standing::Failed { task, message, cost, .. } => {
+            let bill = TaskBill::of_failed(*cost);
+            let why = format!("task {task} failed in an earlier run: {message}; {bill}");
             Error::new(ErrorKind::TaskFailed, why)
         }
         Standing::Doubtful { trouble, .. } => {

@@ -133,7 +133,7 @@ impl Batch {
                 continue;
             }
             let trouble = Trouble::NotSent { reason: outage.to_string() };
-            let refused = Refused { kind: outage.kind(), trouble, attempts: 0 };
+            let refused = Refused::new(outage.kind(), trouble, 0);
             return Some(self.finish(index, Outcome::Refused(refused)));
         }
     }
@@ -200,7 +200,7 @@ impl Batch {
     /// Ends a run whose submission may not leave.
     fn refuse(&mut self, index: u32, kind: ErrorKind, reason: String) -> BatchStep {
         let trouble = Trouble::NotSent { reason };
-        self.finish(index, Outcome::Refused(Refused { kind, trouble, attempts: 0 }))
+        self.finish(index, Outcome::Refused(Refused::new(kind, trouble, 0)))
     }
 
     /// How many looks may leave now; if none, when to ask again.

@@ -108,15 +108,20 @@ impl BaseUrl {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn resume_line(&self, task: &TaskId) -> String {
-        let mut line = format!("effects wait {}", shell_word(task.as_str()));
+        format!("effects wait {}{}", shell_word(task.as_str()), self.command_options())
+    }
+
+    /// The options by which a command line names this gateway, each after a blank; none for the usual one.
+    pub fn command_options(&self) -> String {
+        let mut options = String::new();
         if !self.is_default() {
-            line.push_str(" --base-url ");
-            line.push_str(&shell_word(&self.to_string()));
+            options.push_str(" --base-url ");
+            options.push_str(&shell_word(&self.to_string()));
         }
         if !self.origin.secure && !self.origin.is_loopback() {
-            line.push_str(" --allow-http");
+            options.push_str(" --allow-http");
         }
-        line
+        options
     }
 }
 

@@ -78,7 +78,7 @@ impl RowEnd {
             task: failed.task_id.clone(),
             code: failed.error.as_ref().and_then(|error| error.code.clone()),
             message: failed.error.as_ref().map_or_else(
-                || failed.to_string(),
+                || failed.reason(),
                 |error| error.to_string().chars().take(MOST_OF_A_MESSAGE).collect(),
             ),
             cost: failed.usage.as_ref().and_then(|usage| usage.cost),

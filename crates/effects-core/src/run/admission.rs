@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use crate::count::count_of;
 
@@ -27,8 +28,9 @@ pub enum Admission {
     OverBudget(OverBudget),
 }
 
-/// Why a submission does not fit into a budget.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// Why a submission does not fit into a budget. Shown, it says what to do.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OverBudget {
     /// Its price is more than what is left.
     Exceeded {
@@ -38,7 +40,7 @@ pub enum OverBudget {
         paid: Decimal,
         /// What is reserved for rows without an end, in USD.
         reserved: Decimal,
-        /// What this submission would reserve, in USD.
+        /// What this submission would reserve, in USD; 0 where what a picture costs is not known.
         price: Decimal,
     },
     /// What a picture costs is not known, and rows without an end may have used the budget up.
@@ -60,8 +62,13 @@ impl fmt::Display for OverBudget {
                 write!(
                     f,
                     "the budget of {limit} USD would be exceeded: {paid} USD are paid, {reserved} \
-                     USD are reserved for tasks without an end, and a picture costs {price} USD"
-                )
+                     USD are reserved for tasks without an end, and "
+                )?;
+                match price.is_zero() {
+                    true => f.write_str("what a picture costs is not known")?,
+                    false => write!(f, "a picture costs {price} USD")?,
+                }
+                f.write_str(": give a higher budget (--budget, or budget= in Python)")
             }
             Self::PriceUnknown { open } => {
                 let tasks = count_of(*open, "task");
@@ -84,7 +91,7 @@ impl fmt::Display for OverBudget {
 const PRICE_OPTION: &str = "--price, or price= in Python";
 
 /// A row's number in its journal: what a person calls it by.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct RowNumber(pub u64);
 
 impl fmt::Display for RowNumber {

@@ -14,6 +14,7 @@ pub(crate) mod policy;
 mod saved;
 pub(crate) mod submission;
 pub(crate) mod submit;
+pub(crate) mod task_bill;
 mod verdict;
 mod wait;
 

@@ -11,6 +11,8 @@ use crate::count::count_of;
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::Reply;
 use crate::gateway::origin::shell_word;
+use crate::run::admission::OverBudget;
+use crate::run::task_bill::TaskBill;
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::body::sent_output;
@@ -136,6 +138,17 @@ pub struct Refused {
     pub trouble: Trouble,
     /// How often it was tried.
     pub attempts: u32,
+    /// Why it does not fit into a budget, where the kind is [`ErrorKind::BudgetExceeded`] and a journal
+    /// said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_budget: Option<OverBudget>,
+}
+
+impl Refused {
+    /// No task was made, and no budget is the reason.
+    pub(crate) fn new(kind: ErrorKind, trouble: Trouble, attempts: u32) -> Self {
+        Self { kind, trouble, attempts, over_budget: None }
+    }
 }
 
 impl fmt::Display for Refused {
@@ -193,11 +206,11 @@ pub struct Failed {
     pub response: Option<Box<ResponseExcerpt>>,
 }
 
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Failed {
+    /// What happened, without what it means for the money.
+    pub(crate) fn reason(&self) -> String {
         if self.kind == ErrorKind::NoPicture {
-            return write!(
-                f,
+            return format!(
                 "task {} is completed, and no picture was found in what the service sent ({}); see all \
                  of it with: effects status {} --json",
                 self.task_id,
@@ -205,11 +218,19 @@ impl fmt::Display for Failed {
                 shell_word(self.task_id.as_str())
             );
         }
-        write!(f, "task {} failed: ", self.task_id)?;
-        match &self.error {
-            None => f.write_str("no reason given"),
-            Some(error) => error.fmt(f),
-        }
+        let reason = self.error.as_ref().map(ServiceError::to_string);
+        format!("task {} failed: {}", self.task_id, reason.as_deref().unwrap_or("no reason given"))
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let without = match self.kind {
+            ErrorKind::NoPicture => TaskBill::NotTold,
+            _ => TaskBill::NotBilled,
+        };
+        let bill = TaskBill::of_usage(self.usage.as_ref(), without);
+        write!(f, "{}; {bill}", self.reason())
     }
 }
 
@@ -262,9 +283,10 @@ impl fmt::Display for StillRunning {
                 f,
                 "task {task} is not known to be over after {waited:.1} s: the service calls it {:?}, an \
                  unknown word that may mean that it is; see all of its answer with: effects status {} \
-                 --json; the wait is over",
+                 --json; the wait is over; {}",
                 word.as_str(),
-                shell_word(task.as_str())
+                shell_word(task.as_str()),
+                TaskBill::NotKnown
             )?,
             status => {
                 write!(f, "task {task} is still running after {waited:.1} s")?;
@@ -274,7 +296,7 @@ impl fmt::Display for StillRunning {
                 if let Some(progress) = self.progress {
                     write!(f, ", at {:.0} %", progress * 100.0)?;
                 }
-                f.write_str("; the wait is over, the task goes on")?;
+                write!(f, "; the wait is over, {}", TaskBill::OnCompletion)?;
             }
         }
         if let Some(trouble) = &self.trouble {
@@ -294,7 +316,7 @@ pub struct Detached {
 impl fmt::Display for Detached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.task_id {
-            Some(task) => write!(f, "stopped watching task {task}; the task goes on"),
+            Some(task) => write!(f, "stopped watching task {task}; {}", TaskBill::OnCompletion),
             None => f.write_str("stopped before anything was submitted; nothing is billed"),
         }
     }
@@ -324,9 +346,13 @@ impl fmt::Display for Broken {
             _ => write!(f, "task {task} could not be looked at")?,
         }
         write!(f, " ({})", self.trouble)?;
-        f.write_str(match self.kind {
-            ErrorKind::TaskNotFound => "; check its id, the base URL, and whose key it is",
-            _ => "; the task is paid for all the same, and goes on",
-        })
+        match self.kind {
+            ErrorKind::TaskNotFound => write!(
+                f,
+                "; check its id, the base URL, and whose key it is; {}",
+                TaskBill::NotKnown
+            ),
+            _ => write!(f, "; {}", TaskBill::OnCompletion),
+        }
     }
 }

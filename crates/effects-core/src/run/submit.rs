@@ -268,7 +268,8 @@ impl Submitting {
         match admission {
             Admission::OverBudget(why) => {
                 let trouble = Trouble::NotSent { reason: why.to_string() };
-                self.refused(ErrorKind::BudgetExceeded, trouble)
+                let refused = Refused::new(ErrorKind::BudgetExceeded, trouble, self.attempts);
+                self.refused_as(Refused { over_budget: Some(why.clone()), ..refused })
             }
             Admission::Wait { .. } => {
                 self.ask_budget_again(core.now + BUDGET_PAUSE, core);
@@ -387,11 +388,14 @@ impl Submitting {
 
     /// The end without a task; but as long as one attempt is in doubt, there may be one.
     fn refused(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
+        let refused = Refused::new(kind, trouble, self.attempts);
+        self.refused_as(refused)
+    }
+
+    fn refused_as(self: Box<Self>, refused: Refused) -> State {
         match self.doubt {
             Some(unknown) => State::unknown(unknown, Some(self.submission.label)),
-            None => {
-                State::done(Outcome::Refused(Refused { kind, trouble, attempts: self.attempts }))
-            }
+            None => State::done(Outcome::Refused(refused)),
         }
     }
 

@@ -121,10 +121,10 @@ fn a_message_says_what_is_paid_and_what_to_do() {
         ),
         (submitted(Response::new(429)), format!("{no_task}: try again later")),
         (looked(key), format!("{TASK} (HTTP 401")),
-        (looked(json(401, "{}")), "; the task is paid for all the same, and goes on".to_owned()),
+        (looked(json(401, "{}")), "; the task goes on, and is billed if it completes".to_owned()),
         (
             looked(json(404, r#"{"message":"no such task"}"#)),
-            "; check its id, the base URL".to_owned(),
+            "whose key it is; whether it is billed is not known".to_owned(),
         ),
     ] {
         assert!(error.to_string().contains(&wanted), "{wanted:?} is missing: {error}");
@@ -171,6 +171,8 @@ fn task_failed() {
     let error = Scene::submitting(policy()).life(life).error();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::TaskFailed, 4));
     assert_eq!(error.code().unwrap().as_str(), "3009095");
+    let bill = "(3009095); the service tells no cost of it, so it counts as not billed";
+    assert!(error.to_string().ends_with(bill), "{error}");
     let resumed = error.with_resume_line(|task| format!("effects wait {task}"));
     assert_eq!(resumed.resume_line(), None, "a verdict leaves nothing to wait for");
 }
@@ -181,6 +183,32 @@ fn no_picture() {
         .life(Life::of_polls(0).ending_with(r#""status":"completed","output":[]"#))
         .error();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::NoPicture, 4));
+}
+
+/// What a failed task is billed with, and one that cannot be read, stands in its message.
+#[test]
+fn a_task_without_a_picture_says_what_it_cost() {
+    for (end, wanted) in [
+        (
+            r#""status":"failed","usage":{"cost":"0.02"}"#,
+            "failed: no reason given; it cost 0.02 USD",
+        ),
+        (
+            r#""status":"failed","usage":{"cost":"two"}"#,
+            "sent \"two\" for its cost, which cannot be read",
+        ),
+        (
+            r#""status":"completed","output":[]"#,
+            "; it may be billed: the service tells no cost of it",
+        ),
+        (
+            r#""status":"cancelled""#,
+            "; the service tells no cost of it, so it counts as not billed",
+        ),
+    ] {
+        let error = Scene::submitting(policy()).life(Life::of_polls(0).ending_with(end)).error();
+        assert!(error.to_string().ends_with(wanted), "{wanted:?} is missing: {error}");
+    }
 }
 
 #[test]

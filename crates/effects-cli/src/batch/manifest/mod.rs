@@ -131,6 +131,11 @@ impl Manifest {
         folder::line_of(arrived.len() as u64, photo)
     }
 
+    /// The row of a photo of a watched folder that arrived before, at this place among the rows.
+    pub(crate) fn arrive_again(index: usize, photo: PathBuf) -> ManifestLine {
+        folder::line_of(index as u64 + 1, photo)
+    }
+
     /// How many photos of a watched folder came so far.
     pub(crate) fn arrivals(&self) -> u64 {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).len() as u64

@@ -435,7 +435,7 @@ fn a_reorder_says_what_its_order_has_spent_and_keeps_the_orders_budget_on_reques
 
 #[test]
 fn nothing_is_bought_once_more_after_the_deadline() {
-    let takes = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 600.0 });
+    let takes = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 6.0 });
     let site = Site::new();
     site.rows("rows.csv", 2).batch("rows.csv", &["--in-flight", "1"]).exits(0);
     site.emulator.follow(FaultPlan::none().with(takes)).unwrap();
@@ -443,9 +443,41 @@ fn nothing_is_bought_once_more_after_the_deadline() {
     let row = objects(&ran.stdout).pop().unwrap();
     assert_eq!((&row["status"], site.paid()), (&"running".into(), 3), "{ran:?}");
     assert!(row["task_id"].is_string() && row["paid_picture"]["task_id"].is_string(), "{row}");
-    let ran = site.reorder(&["2", "--deadline", "0"]);
-    let row = objects(&ran.stdout).pop();
-    assert_eq!(site.paid(), 3, "{ran:?} {row:?}");
+    let task = row["task_id"].as_str().unwrap();
+    assert!(ran.stderr.contains(&format!("task {task} is still running")), "{ran:?}");
+    let said = "0 USD spent, and 1 task without an end may cost about 0.03 USD";
+    assert!(ran.stderr.contains(said), "{ran:?}");
+    let line =
+        ran.stderr.lines().find_map(|line| line.split_once("wait on with: effects ")).unwrap();
+    assert!(line.0.contains("the same line again would buy once more"), "{ran:?}");
+    // The line that is told goes on with the task.
+    let words: Vec<_> = line.1.split(' ').collect();
+    assert!(words.contains(&"--journal") && words.contains(&"--base-url"), "{words:?}");
+    let resumed = site.run(&words).exits(0);
+    assert_eq!(resumed.stdout.lines().count(), 1, "{resumed:?}");
+    // No time at all is a slip, of every command.
+    for line in [
+        &["reorder", "2", "--deadline", "0"][..],
+        &["batch", "rows.csv", "--out", "out", "--deadline", "0s"],
+        &["run", "glass_ball", "http://127.0.0.1:9/cat.jpg", "--deadline", "0"],
+        &["wait", task, "--deadline", "0"],
+    ] {
+        let ran = site.run(line).exits(2);
+        assert!(
+            ran.stderr.contains("no time is left") && ran.stderr.contains("leave it out"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(site.paid(), 3);
+}
+
+#[test]
+fn a_row_that_is_named_twice_is_bought_once() {
+    let site = Site::new();
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+    let ran = site.reorder(&["1", "1"]).exits(0);
+    assert_eq!((objects(&ran.stdout).len(), site.paid()), (1, 2), "{ran:?}");
+    assert!(ran.stderr.contains("named more than once is bought once"), "{ran:?}");
 }
 
 /// A kill on the way of an order, whose folder tells how it stood then.

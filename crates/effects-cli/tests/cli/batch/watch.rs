@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
+use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule, Moment};
 use effects_testkit::http::{Response, ScriptedServer};
 use serde_json::Value;
 
@@ -32,8 +32,17 @@ impl<'a> Watching<'a> {
     }
 
     fn saving_to(out: &str, site: &'a Site, more: &[&str]) -> Self {
-        let line = ["watch", "photos", "--template", "glass_ball", "--out", out];
-        let usual = ["--poll", "0.05", "--settle", "0.2", "--price", "0.03"];
+        let more = [&["--price", "0.03", "--out", out][..], more].concat();
+        Self::with_options(site, &more)
+    }
+
+    fn without_price(site: &'a Site, more: &[&str]) -> Self {
+        Self::with_options(site, &[&["--out", "out"][..], more].concat())
+    }
+
+    fn with_options(site: &'a Site, more: &[&str]) -> Self {
+        let line = ["watch", "photos", "--template", "glass_ball"];
+        let usual = ["--poll", "0.05", "--settle", "0.2"];
         let mut command = site.command(&[&line[..], &usual, more].concat());
         command.env("EFFECTS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         fs::create_dir_all(site.path("photos")).unwrap();
@@ -124,7 +133,7 @@ fn photos_that_are_there_and_photos_that_come_are_each_ordered_once() {
     fs::rename(site.path("photos/.b.png.part"), site.path("photos/b.png")).unwrap();
     watch.has(2, "completed");
     let ended = watch.ended_by("INT").exits(0);
-    let again = "nothing is paid twice: effects watch photos --template glass_ball --out out";
+    let again = "nothing is paid twice: effects watch photos --template glass_ball";
     assert!(ended.stderr.contains(again), "{ended:?}");
     assert_eq!((&ended.batch["completed"], &ended.batch["cost"]), (&2.into(), &"0.06".into()));
     site.pictures_are_there();
@@ -150,8 +159,70 @@ fn a_photo_that_was_copied_by_half_is_paid_for_once_it_is_whole() {
     assert_eq!(site.emulator.counts().accepted, 0);
     site.photo("photos/a.png", 1);
     watch.has(1, "completed");
-    let ended = watch.ended_by("INT").exits(2);
+    // What is true in the end counts.
+    let ended = watch.ended_by("INT").exits(0);
     assert_eq!((ended.rows.len(), site.accepted_once()), (2, 1), "{ended:?}");
+    let batch = &ended.batch;
+    assert_eq!(
+        (&batch["rows"], &batch["completed"], &batch["refused"]),
+        (&1.into(), &1.into(), &0.into())
+    );
+    assert!(batch["errors"].as_object().unwrap().is_empty(), "{batch}");
+    assert!(ended.stderr.contains("1 of 1 row has its picture; 0.03 USD"), "{ended:?}");
+    assert_eq!(site.results().len(), 1);
+}
+
+#[test]
+fn a_photo_that_was_refused_keeps_its_name_and_is_told_of_as_it_is_in_the_end() {
+    let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+    let site = Site::with(FaultPlan::none().with(slow));
+    site.write("photos/a.png", &PHOTO[..PHOTO.len() / 2]).write("photos/b.png", &PHOTO[..30]);
+    let watch = Watching::start(&site, &["--budget", "5", "--name", "{stem}.png"]);
+    watch.has(2, "refused");
+    // The same half, copied once more.
+    site.write("photos/b.png", &PHOTO[..30]);
+    watch.has(3, "refused");
+    site.photo("photos/a.png", 1);
+    watch.until("submitted", || (site.emulator.counts().accepted == 1).then_some(()));
+    let ended = watch.ended_by("INT").exits(130);
+    let batch = &ended.batch;
+    assert_eq!(
+        (&batch["rows"], &batch["running"], &batch["refused"]),
+        (&2.into(), &1.into(), &1.into())
+    );
+    let rows = site.results();
+    let status =
+        |image: &str| rows.iter().find(|row| row["image"] == image).unwrap()["status"].clone();
+    assert_eq!(
+        (rows.len(), status("./a.png"), status("./b.png")),
+        (2, "running".into(), "refused".into())
+    );
+}
+
+#[test]
+fn a_copy_of_a_picture_that_it_made_is_no_photo_and_batch_orders_it_all_the_same() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(1, "completed");
+    let picture = |row: &Value| row["paths"][0].as_str().unwrap().to_owned();
+    let made = picture(&site.results()[0]);
+    fs::copy(&made, site.path("photos/back.png")).unwrap();
+    watch.says(
+        "back.png is left out, and nothing is paid for it: it is a copy of the picture of row 1;",
+    );
+    watch.ended_by("INT").exits(0);
+    // Also by a run that finds it there.
+    let watch = Watching::start(&site, &BUDGET);
+    watch.says("it is a copy of the picture of row 1;");
+    let said = watch.stderr();
+    watch.ended_by("INT").exits(0);
+    assert_eq!(site.emulator.counts().accepted, 1);
+    let line = said.split('`').nth(1).unwrap();
+    let mut words: Vec<_> = line.split(' ').skip(1).collect();
+    words.extend(["--poll", "0.05"]);
+    site.run(&words).exits(0);
+    assert_eq!(site.emulator.counts().accepted, 2);
 }
 
 #[test]
@@ -241,6 +312,27 @@ fn it_ends_where_the_budget_does_and_a_higher_one_goes_on() {
     watch.has(1, "completed");
     watch.ended_by("INT").exits(0);
     assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
+fn where_no_price_is_known_it_says_that_one_is_needed_and_no_higher_budget() {
+    let lost = FaultRule::on(Endpoint::Create, Fault::Reset { when: Moment::After });
+    let site = Site::with(FaultPlan::none().with(lost.first(1)));
+    site.photo("photos/a.png", 1);
+    let watch = Watching::without_price(&site, &BUDGET);
+    watch.has(1, "doubtful");
+    site.photo("photos/b.png", 2);
+    let ended = watch.end().exits(8);
+    assert_eq!(count(&ended.rows, "refused"), 1, "{ended:?}");
+    assert!(ended.stderr.contains("the same line with --price USD"), "{ended:?}");
+    assert!(!ended.stderr.contains("with a higher --budget"), "{ended:?}");
+    // A higher budget alone is refused in the same words, and what was said goes on.
+    let ended = Watching::without_price(&site, &["--budget", "50"]).end().exits(6);
+    assert!(ended.stderr.contains("say what one picture costs at most (--price"), "{ended:?}");
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(1, "completed");
+    watch.ended_by("INT").exits(8);
+    assert_eq!(site.emulator.counts().accepted, 2);
 }
 
 #[test]

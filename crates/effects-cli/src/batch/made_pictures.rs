@@ -1,0 +1,42 @@
+//! [`MadePictures`]: the pictures that the rows of a folder came to, by their content, so that a copy of one
+//! among the photos is known. `Batch::watch` asks it before a photo is ordered.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use effects_client::file_digest;
+use effects_core::journal::RowNumber;
+use effects_jobs::{Record, SavedContent, Standing};
+
+/// The pictures as they were saved, by their size: only files of such a size are read.
+#[derive(Debug, Default)]
+pub(super) struct MadePictures(HashMap<u64, Vec<([u8; 32], RowNumber)>>);
+
+impl MadePictures {
+    /// Takes the pictures of a row; whether all of them are saved.
+    pub(super) fn add(&mut self, record: &Record) -> bool {
+        let standings = [Some(&record.standing), record.paid_picture.as_deref()];
+        for standing in standings.into_iter().flatten() {
+            let Standing::Completed { pictures, .. } = standing else { continue };
+            for SavedContent { size, digest, .. } in pictures.iter().filter_map(|it| it.content) {
+                let known = self.0.entry(size).or_default();
+                if !known.contains(&(digest, record.number)) {
+                    known.push((digest, record.number));
+                }
+            }
+        }
+        match &record.standing {
+            Standing::Completed { pictures, .. } => pictures.iter().all(|it| it.path.is_some()),
+            _ => false,
+        }
+    }
+
+    /// The row whose picture has the same bytes as a file.
+    pub(super) fn row_of(&self, file: &Path) -> Option<RowNumber> {
+        let made = self.0.get(&fs::metadata(file).ok()?.len())?;
+        // One that cannot be read is told when it is checked.
+        let digest = file_digest(file).ok()?;
+        made.iter().find(|(made, _)| *made == digest).map(|(_, row)| *row)
+    }
+}
