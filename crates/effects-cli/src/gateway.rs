@@ -197,6 +197,7 @@ pub(crate) fn key_source(global: &Global) -> String {
         Global { settings: Some(InUse { profile, has_key: true }), .. } => {
             let place = match profile.key() {
                 ProfileKey::Stored => "stored by `effects login`",
+                ProfileKey::Keyring => "in the system's keyring",
                 ProfileKey::File => "from its file",
                 ProfileKey::Command => "printed by its program",
                 ProfileKey::Inline | ProfileKey::None => "in the profiles' file",

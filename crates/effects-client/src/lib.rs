@@ -9,7 +9,7 @@
 //! clock ([`WallClock`]), jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), rows of a
 //! journal ([`Ledger`]), files that appear whole ([`AtomicFile`]), whether a picture is still the one that was
 //! saved ([`PictureState`]), programs that upload ([`run_uploader`]) and what was uploaded
-//! ([`UploadCache`]), profiles ([`Profile`]), this user's state folder ([`state_dir`]) with the durations learnt ([`PaceFile`]), and
+//! ([`UploadCache`]), profiles ([`Profile`]) and the keys that are stored for them ([`StoredKey`]), this user's state folder ([`state_dir`]) with the durations learnt ([`PaceFile`]), and
 //! spans ([`telemetry`]). It knows no HTTP library and no async runtime.
 
 mod backlog;
@@ -22,6 +22,7 @@ mod environment_proxies;
 mod file_id;
 pub mod file_names;
 mod jobs;
+mod keyring_error;
 mod landing;
 mod ledger;
 mod pace_file;
@@ -32,7 +33,11 @@ mod queue;
 mod random;
 mod run;
 mod saved_picture;
+#[cfg(all(feature = "keyring", target_os = "linux"))]
+mod secret_service;
 mod state;
+mod stored_key;
+mod system_keyring;
 pub mod telemetry;
 mod transport;
 mod unreachable_photos;
@@ -54,17 +59,19 @@ pub use jobs::{
     JobsHandle, OutageNews, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
     TrackedJob, is_special,
 };
+pub use keyring_error::KeyringError;
 pub use landing::{AtomicFile, Sink, read_opened_photo, read_photo, write_file};
 pub use ledger::Ledger;
 pub use pace_file::{PaceFile, PaceFileError};
 pub use picture_fetch::{ArrivedPicture, PictureFetch, answer_of};
-pub use profile::{Profile, ProfileKey, StoredKey};
+pub use profile::{Profile, ProfileKey};
 pub use program::{PresignedUrls, run_key_program, run_presigner, run_uploader};
 pub use queue::{Queue, draw};
 pub use random::{fresh_seed, random_name};
 pub use run::begin_run;
 pub use saved_picture::{PictureState, file_digest, is_picture, record_picture};
 pub use state::{config_dir, make_private_dir, state_dir};
+pub use stored_key::{KeyStore, StoredKey};
 pub use transport::{FromExchange, Transport};
 pub use unreachable_photos::UnreachablePhotos;
 pub use upload_cache::UploadCache;

@@ -1,5 +1,5 @@
-//! [`Profile`]: settings under a name, in one TOML file (`profiles.toml` in [`config_dir`]), and the keys that
-//! `effects login` stores beside them ([`StoredKey`]). The command's `--profile` and Python's
+//! [`Profile`]: settings under a name, in one TOML file (`profiles.toml` in [`config_dir`]); a key that
+//! `effects login` stored for it is a [`StoredKey`]. The command's `--profile` and Python's
 //! `Client.from_profile` read them.
 //!
 //! ```toml
@@ -13,16 +13,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use effects_core::{ApiKey, BaseUrl, Error, ErrorKind};
+use effects_core::{BaseUrl, Error, ErrorKind};
 use effects_jobs::Uploads;
 use serde::Deserialize;
 
 use crate::builder::{BuildClient, ClientBuilder, Proxy};
 use crate::program::run_key_program;
-use crate::state::{config_dir, make_private_dir, state_dir};
+use crate::state::config_dir;
+use crate::stored_key::{KeyStore, StoredKey, check_profile_name};
 
 /// Settings under a name. What is left out is as it is without a profile.
 #[derive(Clone, Default, Deserialize)]
@@ -66,8 +67,10 @@ pub enum ProfileKey {
     File,
     /// Printed by a program.
     Command,
-    /// Stored by `effects login`.
+    /// Stored by `effects login`, in a file that this user alone may read.
     Stored,
+    /// Stored by `effects login`, in the system's keyring.
+    Keyring,
     /// Nowhere.
     None,
 }
@@ -80,7 +83,7 @@ impl Profile {
     /// [`ErrorKind::Misconfigured`] where there is none, or the file cannot be used: a setting that is not
     /// known is named.
     pub fn load(name: &str) -> Result<Self, Error> {
-        check_name(name)?;
+        check_profile_name(name)?;
         let mut profiles = read()?;
         if let Some(profile) = profiles.remove(name) {
             return Ok(profile);
@@ -131,14 +134,18 @@ impl Profile {
             .map_err(|error| misconfigured(format!("profile {}: {error}", self.name)))
     }
 
-    /// Where its key is.
+    /// Where its key is. No keyring is asked: the stored key's file says that it is there.
     pub fn key(&self) -> ProfileKey {
         match self {
             Self { api_key: Some(_), .. } => ProfileKey::Inline,
             Self { api_key_file: Some(_), .. } => ProfileKey::File,
             Self { api_key_command: Some(_), .. } => ProfileKey::Command,
-            _ if StoredKey::of(&self.name).is_ok_and(|key| key.is_there()) => ProfileKey::Stored,
-            _ => ProfileKey::None,
+            _ => match StoredKey::of(&self.name).and_then(|key| key.store_in_use()) {
+                Ok(Some(KeyStore::Keyring)) => ProfileKey::Keyring,
+                // One that cannot be read is told of where it is used.
+                Ok(Some(KeyStore::File)) | Err(_) => ProfileKey::Stored,
+                Ok(None) => ProfileKey::None,
+            },
         }
     }
 
@@ -146,7 +153,8 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MissingKey`] where its file cannot be read, or its program prints none.
+    /// [`ErrorKind::MissingKey`] where its file cannot be read, its program prints none, or the system's keyring
+    /// is locked or does not answer within a few seconds.
     pub fn read_key(&self) -> Result<Option<String>, Error> {
         let read = |path: &Path| {
             fs::read_to_string(path).map(Some).map_err(|error| {
@@ -158,10 +166,7 @@ impl Profile {
             (Some(key), ..) => Ok(Some(key.clone())),
             (_, Some(path), _) => read(path),
             (.., Some(program)) => run_key_program(program).map(Some),
-            _ => match StoredKey::of(&self.name)? {
-                stored if stored.is_there() => read(&stored.0),
-                _ => Ok(None),
-            },
+            _ => StoredKey::of(&self.name)?.read(),
         }
     }
 
@@ -222,90 +227,6 @@ impl std::fmt::Debug for Profile {
     }
 }
 
-/// The file of a key that `effects login` stored: this user's alone.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct StoredKey(PathBuf);
-
-impl StoredKey {
-    /// That of a profile, there or not.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Misconfigured`] for a name that is no file's, or where there is no state folder.
-    pub fn of(profile: &str) -> Result<Self, Error> {
-        check_name(profile)?;
-        let folder = state_dir().ok_or_else(|| {
-            misconfigured(
-                "there is no home folder to keep keys in: set EFFECTS_STATE_DIR".to_owned(),
-            )
-        })?;
-        Ok(Self(folder.join(KEYS).join(profile)))
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Whether there is one.
-    pub fn is_there(&self) -> bool {
-        self.0.is_file()
-    }
-
-    /// Stores a key, which this user alone may read.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Misconfigured`] for a text that is no key, and where it cannot be written.
-    pub fn store(&self, key: &str) -> Result<(), Error> {
-        let key = ApiKey::new(key).map_err(|error| misconfigured(error.to_string()))?;
-        let written = self.0.parent().map_or(Ok(()), make_private_dir).and_then(|()| {
-            // Made anew, so that it never has the rights of an earlier file.
-            let beside = self.0.with_extension("new");
-            remove(&beside)?;
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&beside)?;
-            file.write_all(format!("{}\n", key.expose()).as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.0)
-        });
-        written.map_err(|error| {
-            misconfigured(format!("the key cannot be stored in {}: {error}", self.0.display()))
-        })
-    }
-
-    /// Forgets it. Whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Misconfigured`] where it cannot be removed.
-    pub fn forget(&self) -> Result<bool, Error> {
-        remove(&self.0).map_err(|error| {
-            misconfigured(format!("the key in {} cannot be removed: {error}", self.0.display()))
-        })
-    }
-
-    fn names() -> Vec<String> {
-        let entries = state_dir().and_then(|folder| fs::read_dir(folder.join(KEYS)).ok());
-        let names = entries.into_iter().flatten().filter_map(|entry| {
-            let name = entry.ok()?.file_name().into_string().ok()?;
-            check_name(&name).ok().map(|()| name)
-        });
-        names.collect()
-    }
-}
-
-fn remove(path: &Path) -> io::Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Reads the profiles' file; none where it is not there.
 fn read() -> Result<BTreeMap<String, Profile>, Error> {
     let Some(path) = file() else { return Ok(BTreeMap::new()) };
@@ -325,7 +246,7 @@ fn read() -> Result<BTreeMap<String, Profile>, Error> {
         misconfigured(format!("{}, line {line}: {why}", path.display()))
     })?;
     for (name, profile) in &mut profiles {
-        check_name(name)?;
+        check_profile_name(name)?;
         profile.name.clone_from(name);
         if profile.api_key.is_some() && others_may_read(&path) {
             let why = "holds a key and others may read it: chmod 600, or `effects login`";
@@ -350,18 +271,6 @@ fn file() -> Option<PathBuf> {
     config_dir().map(|folder| folder.join("profiles.toml"))
 }
 
-/// A profile's name is a file's name, too.
-fn check_name(name: &str) -> Result<(), Error> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !name.is_empty() && name.chars().all(plain) {
-        return Ok(());
-    }
-    let rule = "has other characters than letters of ASCII, digits, - and _";
-    Err(misconfigured(format!("the profile's name {name:?} {rule}")))
-}
-
 fn misconfigured(message: String) -> Error {
     Error::new(ErrorKind::Misconfigured, message)
 }
-
-const KEYS: &str = "keys";

@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
-use clap::{Args, Subcommand};
-use effects_client::{Profile, ProfileKey, StoredKey};
-use effects_core::{Error, ErrorKind};
+use clap::{Args, Subcommand, ValueEnum};
+use effects_client::{KeyStore, Profile, ProfileKey, StoredKey};
+use effects_core::{ApiKey, Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,14 +24,29 @@ Examples:
   effects login
   effects login --profile studio < key-file
   pass show effects | effects login
+  effects login --store file
 
 The key is read from stdin, or typed where stdin is a terminal, and stored for the profile (`default` unless
---profile or EFFECTS_PROFILE names one) in a file in the state folder that this user alone may read. To keep it
-in a keyring or a vault instead, let the profile's api_key_command print it. `effects doctor` shows whether the
-gateway takes it.")]
+--profile or EFFECTS_PROFILE names one): in the system's keyring (the Secret Service of a Linux desktop, the
+keychain of macOS, the Credential Manager of Windows) where one answers, else in a file in the state folder that
+this user alone may read. A line says where. To keep it in a vault, let the profile's api_key_command print it.
+`effects doctor` shows whether the gateway takes it.")]
 pub(crate) struct LoginArguments {
+    /// Where to store the key
+    #[arg(long, value_name = "PLACE", default_value = "auto")]
+    store: LoginStore,
     #[command(flatten)]
     typed: TypedWords,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
+enum LoginStore {
+    /// In the system's keyring where one answers, else in a file
+    Auto,
+    /// In the system's keyring, or not at all
+    Keyring,
+    /// In a file that this user alone may read
+    File,
 }
 
 /// Words that these commands do not take. One may be a key, so that it must not be in a message.
@@ -80,6 +95,9 @@ enum ProfileCommand {
 pub(super) struct LoginObject<'a> {
     schema: &'static str,
     profile: &'a str,
+    /// Where the key is: `keyring` or `file`.
+    store: &'static str,
+    /// The file that holds the key, or says that the keyring does.
     #[schema(value_type = String)]
     file: &'a Path,
 }
@@ -99,7 +117,7 @@ pub(super) struct ProfileObject<'a> {
     /// Whether it is the one in use.
     active: bool,
     base_url: String,
-    /// Where its key is: `stored`, `file`, `command`, `inline`.
+    /// Where its key is: `stored` (by `effects login`, in a file), `keyring`, `file`, `command`, `inline`.
     key: Option<&'static str>,
     uploads: Option<&'a str>,
     #[schema(value_type = Option<String>)]
@@ -121,12 +139,41 @@ pub(crate) fn login(global: &Global, arguments: &LoginArguments, output: &Output
     let stored = StoredKey::of(&name)?;
     let key = read_key(output)
         .map_err(|error| misconfigured(format!("the key cannot be read: {error}")))?;
-    stored.store(&key)?;
+    // Before a keyring is asked, which may ask a person.
+    let key = ApiKey::new(key).map_err(|error| misconfigured(error.to_string()))?;
+    let store = store(&stored, key.expose(), arguments.store, output)?;
     let file = stored.path();
-    let object = LoginObject { schema: "effects.login.v1", profile: &name, file };
-    output
-        .result(&object, &[format!("the key of profile {name} is stored in {}", file.display())])?;
+    let (store, place) = match store {
+        KeyStore::Keyring => ("keyring", "the system's keyring".to_owned()),
+        KeyStore::File => ("file", file.display().to_string()),
+    };
+    let object = LoginObject { schema: "effects.login.v1", profile: &name, store, file };
+    output.result(&object, &[format!("the key of profile {name} is stored in {place}")])?;
     Ok(CommandEnd::Well)
+}
+
+/// Stores the key where it is asked for. Where that is left open, a keyring that is of no use gives way to a file.
+fn store(
+    stored: &StoredKey,
+    key: &str,
+    choice: LoginStore,
+    output: &Output,
+) -> Result<KeyStore, Failure> {
+    if choice != LoginStore::File {
+        match stored.store(key, KeyStore::Keyring) {
+            Ok(_) => return Ok(KeyStore::Keyring),
+            Err(error) if choice == LoginStore::Auto => output.note(&error.to_string()),
+            Err(error) => {
+                return Err(misconfigured(format!(
+                    "{error}; nothing was stored: `--store file` keeps it in a file that this user alone may read"
+                )));
+            }
+        }
+    }
+    if let Some(error) = stored.store(key, KeyStore::File)? {
+        output.urge(&format!("the earlier key is still in the system's keyring: {error}"));
+    }
+    Ok(KeyStore::File)
 }
 
 /// A profile whose file says where its key is never takes a stored one.
@@ -135,7 +182,7 @@ fn refuse_key_elsewhere(name: &str) -> Result<(), Failure> {
         Some(ProfileKey::Inline) => "api_key",
         Some(ProfileKey::File) => "api_key_file",
         Some(ProfileKey::Command) => "api_key_command",
-        Some(ProfileKey::Stored | ProfileKey::None) | None => return Ok(()),
+        Some(ProfileKey::Stored | ProfileKey::Keyring | ProfileKey::None) | None => return Ok(()),
     };
     Err(misconfigured(format!(
         "profile {name} has {setting} in profiles.toml, which comes first, so that a stored key would never be \
@@ -170,6 +217,7 @@ pub(crate) fn profiles(
     for profile in &profiles {
         let key = match profile.key() {
             ProfileKey::Stored => Some("stored"),
+            ProfileKey::Keyring => Some("keyring"),
             ProfileKey::File => Some("file"),
             ProfileKey::Command => Some("command"),
             ProfileKey::Inline => Some("inline"),

@@ -18,11 +18,15 @@ mod files;
 mod invalid;
 mod journaled;
 mod json;
+#[cfg(all(feature = "keyring", target_os = "linux"))]
+mod keyring;
 #[cfg(unix)]
 mod outputs;
 mod pace;
 #[cfg(unix)]
 mod programs;
+#[cfg(all(feature = "keyring", target_os = "linux"))]
+mod secret_service;
 mod secrets;
 #[cfg(unix)]
 mod server;
