@@ -210,7 +210,8 @@ fn login_stores_the_key_for_its_owner_alone_and_logout_forgets_it() {
     profiles(&world, &format!("[studio]\nbase_url = {:?}\n", world.server.base_url()));
     let login = |arguments: &[&str], key: &str| {
         fs::write(world.path("typed"), key).unwrap();
-        let mut command = keyless(&world, &[&["login", "--json"], arguments].concat());
+        let mut command =
+            keyless(&world, &[&["login", "--store", "file", "--json"], arguments].concat());
         Ran::of(command.stdin(Stdio::from(fs::File::open(world.path("typed")).unwrap())))
     };
     let ran = login(&["--profile", "studio"], &format!("{KEY}\n")).exits(0);

@@ -211,6 +211,15 @@ fn a_key_that_was_taken_out_of_the_keyring_is_said_to_be_gone() {
 }
 
 #[test]
+fn the_bus_of_the_users_runtime_folder_needs_no_variable_of_its_own() {
+    let (world, keyring) = (world(), SecretService::start());
+    let mut command = on_bus(&world, "", &["login", "--store", "keyring"]);
+    command.env("XDG_RUNTIME_DIR", keyring.folder());
+    login(&world, command, KEY).exits(0);
+    assert_eq!(keyring.secrets(), [KEY]);
+}
+
+#[test]
 fn another_source_of_the_key_asks_no_keyring() {
     let (world, keyring) = (world(), SecretService::start());
     login(&world, on_bus(&world, keyring.address(), &["login"]), KEY).exits(0);

@@ -126,7 +126,9 @@ fn what_is_printed_is_as_its_schema_says() {
     run(&["doctor"]);
     world.accepts();
     run(&["submit", "glass_ball", IMAGE]);
-    let login = world.run_with_stdin(&["login", "--json"], b"a-key-for-a-profile").exits(0);
+    let login = world
+        .run_with_stdin(&["login", "--store", "file", "--json"], b"a-key-for-a-profile")
+        .exits(0);
     check(&help, &login.object());
     run(&["profile", "list"]);
     run(&["logout"]);

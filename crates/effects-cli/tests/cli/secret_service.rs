@@ -17,8 +17,7 @@ type Sent = (Path<'static>, Vec<u8>, Vec<u8>, String);
 
 pub(crate) struct SecretService {
     address: String,
-    /// Where the socket is.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     vault: Arc<Mutex<Vault>>,
 }
 
@@ -60,12 +59,17 @@ impl SecretService {
             }
         });
         let address = format!("unix:path={}", socket.display());
-        Self { address, _folder: folder, vault }
+        Self { address, folder, vault }
     }
 
     /// For `DBUS_SESSION_BUS_ADDRESS`.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The folder of the socket `bus`, for `XDG_RUNTIME_DIR`.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub(crate) fn vault(&self) -> MutexGuard<'_, Vault> {
