@@ -153,5 +153,5 @@ mod platform {
     /// A keyring answers at once, and one that is started for it within a second or two.
     const ANSWER_LIMIT: Duration = Duration::from_secs(5);
     /// For a person to type the keyring's password.
-    const PERSON_LIMIT: Duration = Duration::from_secs(120);
+    const PERSON_LIMIT: Duration = Duration::from_secs(60);
 }

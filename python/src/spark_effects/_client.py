@@ -129,7 +129,8 @@ class _ClientBase:
         """A client with the settings of a profile: gateway, key, uploads, proxy, certificates and journal.
 
         Profiles are tables of ``profiles.toml``, which the `effects` command reads, too; `effects login`
-        stores a key for one. A profile's key goes to the profile's own gateway alone.
+        stores a key for one, in the system's keyring or in a file. A profile's key goes to the profile's own
+        gateway alone.
 
         Args:
             name: the profile; ``EFFECTS_PROFILE``, else ``"default"``, when left out.
@@ -138,6 +139,8 @@ class _ClientBase:
         Raises:
             InvalidRequest: there is no such profile, its file cannot be used, or ``base_url`` is given
                 without the key of that gateway.
+            AuthError: its key cannot be had: its file or program fails, or the keyring is locked or does not
+                answer.
         """
         name = name or os.environ.get("EFFECTS_PROFILE") or "default"
         settings = _native.profile(name)

@@ -82,7 +82,8 @@ class _ClientBase:
         """A client with the settings of a profile: gateway, key, uploads, proxy, certificates and journal.
 
         Profiles are tables of ``profiles.toml``, which the `effects` command reads, too; `effects login`
-        stores a key for one. A profile's key goes to the profile's own gateway alone.
+        stores a key for one, in the system's keyring or in a file. A profile's key goes to the profile's own
+        gateway alone.
 
         Args:
             name: the profile; ``EFFECTS_PROFILE``, else ``"default"``, when left out.
@@ -91,6 +92,8 @@ class _ClientBase:
         Raises:
             InvalidRequest: there is no such profile, its file cannot be used, or ``base_url`` is given
                 without the key of that gateway.
+            AuthError: its key cannot be had: its file or program fails, or the keyring is locked or does not
+                answer.
         """
     @property
     def base_url(self) -> str:

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use effects_testkit::http::Response;
 use serde_json::Value;
 
-use crate::secret_service::SecretService;
+use crate::keyring_server::KeyringServer;
 use crate::world::{KEY, Ran, World};
 
 const NEW_KEY: &str = "sk-the-key-of-today-that-nobody-may-see";
@@ -61,7 +61,7 @@ fn key_sent(world: &World) -> String {
 
 #[test]
 fn login_stores_the_key_in_the_keyring_that_answers_and_logout_takes_it_out() {
-    let (world, keyring) = (world(), SecretService::start());
+    let (world, keyring) = (world(), KeyringServer::start());
     let command = |arguments: &[&str]| on_bus(&world, keyring.address(), arguments);
     let ran = login(&world, command(&["login"]), KEY).exits(0);
     assert_eq!(ran.stdout, "the key of profile default is stored in the system's keyring\n");
@@ -97,7 +97,7 @@ fn login_stores_the_key_in_the_keyring_that_answers_and_logout_takes_it_out() {
 
 #[test]
 fn a_key_moves_from_the_file_to_the_keyring_and_back() {
-    let (world, keyring) = (world(), SecretService::start());
+    let (world, keyring) = (world(), KeyringServer::start());
     let command = |arguments: &[&str]| on_bus(&world, keyring.address(), arguments);
     let ran = login(&world, command(&["login", "--store", "file", "--json"]), KEY).exits(0);
     assert_eq!(ran.object()["store"], "file");
@@ -113,7 +113,7 @@ fn a_key_moves_from_the_file_to_the_keyring_and_back() {
 
 #[test]
 fn profiles_of_two_state_folders_share_no_key() {
-    let (one, other, keyring) = (world(), world(), SecretService::start());
+    let (one, other, keyring) = (world(), world(), KeyringServer::start());
     login(&one, on_bus(&one, keyring.address(), &["login"]), KEY).exits(0);
     login(&other, on_bus(&other, keyring.address(), &["login"]), NEW_KEY).exits(0);
     for (world, key) in [(&one, KEY), (&other, NEW_KEY)] {
@@ -126,7 +126,7 @@ fn profiles_of_two_state_folders_share_no_key() {
 
 #[test]
 fn without_a_keyring_the_key_is_in_a_file_and_a_line_says_why() {
-    let missing = SecretService::start();
+    let missing = KeyringServer::start();
     missing.vault().is_missing = true;
     for (address, why) in [
         ("", "DBUS_SESSION_BUS_ADDRESS is not set"),
@@ -152,7 +152,7 @@ fn without_a_keyring_the_key_is_in_a_file_and_a_line_says_why() {
 
 #[test]
 fn a_bus_that_never_speaks_is_given_up_in_a_few_seconds() {
-    let (world, keyring) = (world(), SecretService::start());
+    let (world, keyring) = (world(), KeyringServer::start());
     login(&world, on_bus(&world, keyring.address(), &["login"]), KEY).exits(0);
     // Connections wait in its queue.
     let listener = UnixListener::bind(world.path("silent")).unwrap();
@@ -173,7 +173,7 @@ fn a_bus_that_never_speaks_is_given_up_in_a_few_seconds() {
 
 #[test]
 fn a_locked_keyring_asks_a_person_on_a_desktop_alone() {
-    let (world, keyring) = (world(), SecretService::start());
+    let (world, keyring) = (world(), KeyringServer::start());
     let command = |arguments: &[&str]| on_bus(&world, keyring.address(), arguments);
     login(&world, command(&["login"]), KEY).exits(0);
     keyring.vault().is_locked = true;
@@ -202,7 +202,7 @@ fn a_locked_keyring_asks_a_person_on_a_desktop_alone() {
 
 #[test]
 fn a_key_that_was_taken_out_of_the_keyring_is_said_to_be_gone() {
-    let (world, keyring) = (world(), SecretService::start());
+    let (world, keyring) = (world(), KeyringServer::start());
     login(&world, on_bus(&world, keyring.address(), &["login"]), KEY).exits(0);
     keyring.vault().items.clear();
     let ran = Ran::of(&mut on_bus(&world, keyring.address(), &["doctor"])).exits(3);
@@ -212,7 +212,7 @@ fn a_key_that_was_taken_out_of_the_keyring_is_said_to_be_gone() {
 
 #[test]
 fn the_bus_of_the_users_runtime_folder_needs_no_variable_of_its_own() {
-    let (world, keyring) = (world(), SecretService::start());
+    let (world, keyring) = (world(), KeyringServer::start());
     let mut command = on_bus(&world, "", &["login", "--store", "keyring"]);
     command.env("XDG_RUNTIME_DIR", keyring.folder());
     login(&world, command, KEY).exits(0);
@@ -221,7 +221,7 @@ fn the_bus_of_the_users_runtime_folder_needs_no_variable_of_its_own() {
 
 #[test]
 fn another_source_of_the_key_asks_no_keyring() {
-    let (world, keyring) = (world(), SecretService::start());
+    let (world, keyring) = (world(), KeyringServer::start());
     login(&world, on_bus(&world, keyring.address(), &["login"]), KEY).exits(0);
     let connections = keyring.vault().connections;
     let mut doctor = on_bus(&world, keyring.address(), &["doctor"]);

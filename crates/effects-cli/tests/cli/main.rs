@@ -20,13 +20,13 @@ mod journaled;
 mod json;
 #[cfg(all(feature = "keyring", target_os = "linux"))]
 mod keyring;
+#[cfg(all(feature = "keyring", target_os = "linux"))]
+mod keyring_server;
 #[cfg(unix)]
 mod outputs;
 mod pace;
 #[cfg(unix)]
 mod programs;
-#[cfg(all(feature = "keyring", target_os = "linux"))]
-mod secret_service;
 mod secrets;
 #[cfg(unix)]
 mod server;

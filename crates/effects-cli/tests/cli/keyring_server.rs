@@ -1,4 +1,4 @@
-//! [`SecretService`]: a keyring of Linux desktops for tests, with its own session bus: a socket that speaks D-Bus as
+//! [`KeyringServer`]: a keyring of Linux desktops for tests, with its own session bus: a socket that speaks D-Bus as
 //! far as the command needs it. `keyring.rs` starts it; no `dbus-daemon` is needed.
 
 use std::collections::HashMap;
@@ -13,9 +13,9 @@ use dbus::message::{Message, MessageType};
 use dbus::strings::ErrorName;
 
 /// A secret as it is sent: session, parameters, the secret itself, its type.
-type Sent = (Path<'static>, Vec<u8>, Vec<u8>, String);
+type SentSecret = (Path<'static>, Vec<u8>, Vec<u8>, String);
 
-pub(crate) struct SecretService {
+pub(crate) struct KeyringServer {
     address: String,
     folder: tempfile::TempDir,
     vault: Arc<Mutex<Vault>>,
@@ -43,7 +43,7 @@ pub(crate) struct VaultItem {
     pub(crate) secret: Vec<u8>,
 }
 
-impl SecretService {
+impl KeyringServer {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("bus");
@@ -178,7 +178,7 @@ fn answer(call: &Message, vault: &mut Vault) -> Vec<Message> {
             call.error(&name, c"the keyring is locked")
         }
         "CreateItem" => {
-            let (properties, sent, _) = call.read3::<PropMap, Sent, bool>().unwrap();
+            let (properties, sent, _) = call.read3::<PropMap, SentSecret, bool>().unwrap();
             let attributes = text_pairs(&properties["org.freedesktop.Secret.Item.Attributes"]);
             let path = format!("{COLLECTION}/{}", vault.items.len());
             vault.items.push(VaultItem { path: path.clone(), attributes, secret: sent.2 });
@@ -191,7 +191,7 @@ fn answer(call: &Message, vault: &mut Vault) -> Vec<Message> {
         }
         "SetSecret" => {
             let index = item(vault);
-            vault.items[index].secret = call.read1::<Sent>().unwrap().2;
+            vault.items[index].secret = call.read1::<SentSecret>().unwrap().2;
             done
         }
         "Delete" => {
