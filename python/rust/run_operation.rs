@@ -12,7 +12,7 @@ use effects_client::Ledger;
 use effects_core::journal::AsyncJournal;
 use effects_core::{Effect, EffectRequest, Error, ErrorKind, Event, Origin, TaskId, Template};
 use effects_jobs::OpenRow;
-use effects_reqwest::{Client, RunTicket, TaskHandle, Waiter};
+use effects_reqwest::{Client, PollControl, RunTicket, TaskHandle, Waiter};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -171,9 +171,9 @@ pub(crate) trait Taker: Send + Sync + 'static {
         false
     }
 
-    /// An event; whether to look again, or only once [`Client::look_on`] says so.
-    fn hear(&self, _event: Event, _run: RunTicket) -> bool {
-        true
+    /// An event; how the run goes on.
+    fn hear(&self, _event: Event, _run: RunTicket) -> PollControl {
+        PollControl::Continue
     }
 
     /// The end, which the budget and the journal know.
@@ -254,7 +254,7 @@ impl<T: Taker> Waiter for Runner<T> {
         self.taker.reads()
     }
 
-    fn hear(&self, event: Event, run: RunTicket) -> bool {
+    fn hear(&self, event: Event, run: RunTicket) -> PollControl {
         self.taker.hear(event, run)
     }
 

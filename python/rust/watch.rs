@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use effects_core::{Effect, Error, Event};
-use effects_reqwest::{Client, RunTicket};
+use effects_reqwest::{Client, PollControl, RunTicket};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
@@ -229,18 +229,18 @@ impl Taker for EventsTaker {
         true
     }
 
-    fn hear(&self, event: Event, run: RunTicket) -> bool {
+    fn hear(&self, event: Event, run: RunTicket) -> PollControl {
         let mut state = self.0.state();
         if state.draining > 0 {
-            return true;
+            return PollControl::Continue;
         }
         if let Some((_, mut address)) = state.readers.pop_front() {
             address.deliver(Ok(OperationValue::Event(Some(Box::new(event)))));
-            return true;
+            return PollControl::Continue;
         }
         state.events.push_back(event);
         state.held = Some(run);
-        false
+        PollControl::Pause
     }
 
     fn end(&self, result: Result<Effect, Error>) {

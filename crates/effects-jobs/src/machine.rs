@@ -428,6 +428,14 @@ impl<K> JobMachine<K> {
         }
     }
 
+    /// Stops watching a job's run: what of it has not left does not leave, a submission in flight is awaited.
+    pub fn detach(&mut self, id: JobId, now: Time) {
+        self.now = self.now.max(now);
+        if let Some(run) = self.slot(id).and_then(|slot| slot.run) {
+            self.batch.detach_run(run, self.now);
+        }
+    }
+
     /// Stops watching the runs of jobs of which this holds: what of them has not left does not leave, a
     /// submission in flight is awaited.
     pub fn detach_those(&mut self, now: Time, which: impl Fn(&K) -> bool) {

@@ -74,5 +74,5 @@ pub use effects_jobs::{
 pub use exchange::ReqwestExchange;
 pub use jobs::JobResults;
 pub use task_handle::TaskHandle;
-pub use waiter::{RunTicket, Waiter};
+pub use waiter::{PollControl, RunTicket, Waiter};
 pub use watch::Watch;

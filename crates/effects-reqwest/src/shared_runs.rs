@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use effects_core::batch::{RunId, Widths};
 use effects_core::{Effect, Error, ErrorKind, Event};
-use effects_jobs::{JobEnd, JobId, JobOutcome, Work};
+use effects_jobs::{JobEnd, JobOutcome, Work};
 use tokio::runtime::{self, Handle};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::client_core::ClientCore;
 use crate::driver::{Arrival, Crowd, Driver, DriverJob, Driving};
 use crate::http_client::MOST_AT_ONCE;
-use crate::waiter::{RunTicket, WaitedFor, Waiter};
+use crate::waiter::{PollControl, RunTicket, WaitedFor, Waiter};
 
 /// The runs of a client that one driver drives, in the runtime in which the first of them began. Dropping
 /// it lets them go on to their ends.
@@ -67,7 +67,7 @@ impl SharedRuns {
     /// Resumes the polling of a run that was paused because its waiter read no events.
     pub(crate) fn look_on(&self, run: RunTicket) {
         // A driver that is gone looks at nothing.
-        let _ = self.words.send(Arrival::Word(RunsMessage::LookOn(run.0)));
+        let _ = self.words.send(Arrival::Word(RunsMessage::LookOn(run)));
     }
 
     /// Stops the runs whose waiters have left.
@@ -93,7 +93,7 @@ impl Drop for SharedRuns {
 /// What the driver is told.
 enum RunsMessage {
     Begin(Box<(Work, WaitedFor)>),
-    LookOn(JobId),
+    LookOn(RunTicket),
     Left,
     NoMore,
 }
@@ -129,11 +129,9 @@ impl Crowd for Newcomers {
                     DriverJob::Job(_) => false,
                 });
             }
-            RunsMessage::LookOn(job) => {
+            RunsMessage::LookOn(run) => {
                 let now = driving.now();
-                // A job that is over may have left its place to another.
-                if matches!(driving.machine.known_of(job), Some(DriverJob::Run(run)) if run.waiter.reads())
-                {
+                if let Some(job) = driving.machine.job(run.0) {
                     driving.machine.look_alone(job, false, now);
                 }
             }
@@ -149,10 +147,14 @@ impl Crowd for Newcomers {
     fn hear_event(&mut self, run: RunId, event: Event, driving: &mut Driving) {
         let now = driving.now();
         let machine = &mut driving.machine;
-        if let (Some(DriverJob::Run(waited)), Some(job)) = (machine.known(run), machine.job(run))
-            && !waited.waiter.hear(event, RunTicket(job))
-        {
-            machine.look_alone(job, true, now);
+        let (Some(DriverJob::Run(waited)), Some(job)) = (machine.known(run), machine.job(run))
+        else {
+            return;
+        };
+        match waited.waiter.hear(event, RunTicket(run)) {
+            PollControl::Continue => {}
+            PollControl::Pause => machine.look_alone(job, true, now),
+            PollControl::Stop => machine.detach(job, now),
         }
     }
 

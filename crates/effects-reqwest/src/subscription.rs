@@ -12,7 +12,7 @@ use effects_jobs::Work;
 use tracing::Span;
 
 use crate::shared_runs::SharedRuns;
-use crate::waiter::{RunTicket, WaitedFor, Waiter};
+use crate::waiter::{PollControl, RunTicket, WaitedFor, Waiter};
 
 /// A run among a client's [`SharedRuns`], and its caller's end of it.
 #[derive(Debug)]
@@ -29,16 +29,16 @@ pub(crate) enum Next {
 }
 
 impl Subscription {
-    /// Begins a run. Without a `reader`, its events pass.
+    /// Begins a run, and takes of its events what this says.
     pub(crate) fn begin(
         runs: Arc<SharedRuns>,
         work: Work,
         journal: Arc<dyn AsyncJournal>,
         span: Span,
-        reader: bool,
+        interest: Interest,
     ) -> Self {
         let state = Arc::<SubscriptionState>::default();
-        state.lock().reader = reader;
+        state.lock().interest = interest;
         let waiter = Arc::new(Teller(Arc::clone(&state)));
         runs.begin(work, WaitedFor::new(waiter, journal, Some(span)));
         Self { runs, state }
@@ -70,21 +70,31 @@ impl Subscription {
         self.state.lock().task.clone()
     }
 
-    /// Lets the run end where it stands: a submission in flight is awaited, nothing else is.
-    pub(crate) fn detach(&self) {
+}
+
+/// Lets the run end where it stands: a submission in flight is awaited, nothing else is.
+impl Drop for Subscription {
+    fn drop(&mut self) {
         let mut state = self.state.lock();
+        if state.is_over {
+            return;
+        }
         (state.has_left, state.held) = (true, None);
         drop(state);
         self.runs.look_who_left();
     }
 }
 
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        if !self.state.lock().is_over {
-            self.detach();
-        }
-    }
+/// Which events of a run its caller takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Interest {
+    /// None: the end alone.
+    #[default]
+    End,
+    /// Each, and the run is one event ahead of it at most.
+    EachEvent,
+    /// Those until the task's id is known; the run ends there and does not look at its task.
+    Submission,
 }
 
 /// What the caller and the driver share of a run.
@@ -93,7 +103,7 @@ struct SubscriptionState(Mutex<SubscriptionShared>);
 
 #[derive(Debug, Default)]
 struct SubscriptionShared {
-    reader: bool,
+    interest: Interest,
     events: VecDeque<Event>,
     /// The run does not look, until the events are taken.
     held: Option<RunTicket>,
@@ -136,25 +146,32 @@ impl Waiter for Teller {
     }
 
     fn reads(&self) -> bool {
-        self.0.lock().reader
+        self.0.lock().interest == Interest::EachEvent
     }
 
-    fn hear(&self, event: Event, run: RunTicket) -> bool {
+    fn hear(&self, event: Event, run: RunTicket) -> PollControl {
         let mut shared = self.0.lock();
-        if let Event::Submitted { task_id } = &event {
+        let is_submitted = if let Event::Submitted { task_id } = &event {
             shared.task = Some(task_id.clone());
+            true
+        } else {
+            false
+        };
+        if shared.interest == Interest::End || shared.has_left {
+            return PollControl::Continue;
         }
-        if !shared.reader || shared.has_left {
-            return true;
-        }
-        // One who waits for it takes it at once; else the run is one event ahead already.
-        let is_awaited = shared.waker.is_some();
+        // A caller that waits for it takes it at once; else the run is one event ahead already.
+        let control = match shared.interest {
+            Interest::Submission if is_submitted => PollControl::Stop,
+            Interest::EachEvent if shared.waker.is_none() => PollControl::Pause,
+            _ => PollControl::Continue,
+        };
         shared.events.push_back(event);
-        if !is_awaited {
+        if control == PollControl::Pause {
             shared.held = Some(run);
         }
         wake(shared);
-        is_awaited
+        control
     }
 
     fn tell(self: Arc<Self>, result: Result<Effect, Error>) {

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use effects_client::telemetry;
+use effects_core::batch::RunId;
 use effects_core::journal::AsyncJournal;
 use effects_core::{Effect, Error, Event};
-use effects_jobs::JobId;
 use tracing::Span;
 
 /// What waits for a run that has no future of its own; see [`Client::begin`](crate::Client::begin).
@@ -21,19 +21,29 @@ pub trait Waiter: Send + Sync {
         false
     }
 
-    /// An event of the run, told on the thread that drives: it must not block. Whether to look at the task
-    /// again; if not, [`Client::look_on`](crate::Client::look_on) says when to.
-    fn hear(&self, _event: Event, _run: RunTicket) -> bool {
-        true
+    /// An event of the run, told on the thread that drives: it must not block. Returns how the run goes on.
+    fn hear(&self, _event: Event, _run: RunTicket) -> PollControl {
+        PollControl::Continue
     }
 
     /// The run's end, told once, on the thread that drives: it must not block.
     fn tell(self: Arc<Self>, result: Result<Effect, Error>);
 }
 
+/// How a run goes on after an event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PollControl {
+    /// It looks at its task as its pace says.
+    Continue,
+    /// It does not look before [`Client::look_on`](crate::Client::look_on) says so, or its wait ends.
+    Pause,
+    /// It ends here: it has what it was for, and does not look any more.
+    Stop,
+}
+
 /// Names a run to [`Client::look_on`](crate::Client::look_on).
 #[derive(Clone, Copy, Debug)]
-pub struct RunTicket(pub(crate) JobId);
+pub struct RunTicket(pub(crate) RunId);
 
 /// A run that a caller waits for.
 pub(crate) struct WaitedFor {

@@ -10,7 +10,7 @@ use effects_jobs::Work;
 use tracing::Span;
 
 use crate::runs::Runs;
-use crate::subscription::{Next, Subscription};
+use crate::subscription::{Interest, Next, Subscription};
 
 /// A run: its events one by one, then its end. Nothing happens before it is asked for the next event or
 /// for its end; from then on the client's driver drives it.
@@ -66,7 +66,7 @@ impl Watch {
 
     /// The next event; `None` once the run is over.
     pub async fn next(&mut self) -> Option<Event> {
-        self.begin(true);
+        self.begin(Interest::EachEvent);
         let Stage::Under(subscription) = &self.stage else { return None };
         match subscription.next().await {
             Next::Event(event) => {
@@ -88,7 +88,7 @@ impl Watch {
     ///
     /// Every outcome but a completed task, and a journal that cannot be written.
     pub async fn finish(mut self) -> Result<Effect, Error> {
-        self.begin(false);
+        self.begin(Interest::End);
         while self.next().await.is_some() {}
         match std::mem::replace(&mut self.stage, Stage::Over(None)) {
             Stage::Over(Some(end)) => end,
@@ -96,7 +96,7 @@ impl Watch {
         }
     }
 
-    /// Waits until the task's id is known, and stops watching. With the id come the time when it was known
+    /// Waits until the task's id is known; the run ends there. With the id come the time when it was known
     /// and what the run came to, which is the task's end where the answer to the submission had it.
     ///
     /// # Errors
@@ -106,15 +106,15 @@ impl Watch {
         mut self,
         mut on_event: impl FnMut(Event),
     ) -> Result<(TaskId, Time, Result<Effect, Error>), Error> {
-        while self.task.is_none()
-            && let Some(event) = self.next().await
-        {
+        self.begin(Interest::Submission);
+        let mut known = None;
+        while let Some(event) = self.next().await {
+            if matches!(event, Event::Submitted { .. }) {
+                known = Some(self.runs.core().now());
+            }
             on_event(event);
         }
-        let known = self.runs.core().now();
-        if let Stage::Under(subscription) = &self.stage {
-            subscription.detach();
-        }
+        let known = known.unwrap_or_else(|| self.runs.core().now());
         let task = self.task.clone();
         match self.finish().await {
             // The journal did not take the id: the caller must not take it for recorded.
@@ -128,14 +128,14 @@ impl Watch {
     }
 
     /// Begins the run, if it has not begun.
-    fn begin(&mut self, reader: bool) {
+    fn begin(&mut self, interest: Interest) {
         if !matches!(self.stage, Stage::Before(_)) {
             return;
         }
         if let Stage::Before(work) = std::mem::replace(&mut self.stage, Stage::Over(None)) {
             let (runs, journal) = (self.runs.here(), self.runs.core().journal());
             let span = self.span.clone();
-            self.stage = Stage::Under(Subscription::begin(runs, *work, journal, span, reader));
+            self.stage = Stage::Under(Subscription::begin(runs, *work, journal, span, interest));
         }
     }
 

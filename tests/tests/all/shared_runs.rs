@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use effects_core::journal::{AsyncJournal, Fact};
-use effects_core::{Cause, Effect, EffectRequest, Error, ErrorKind, Event, TaskId, Template};
+use effects_core::{
+    Cause, Effect, EffectRequest, Error, ErrorKind, Event, Pace, Policy, TaskId, Template,
+};
 use effects_emulator::{Emulator, Latency, Pictures};
 use effects_reqwest::{Client, Waiter};
 use effects_tests::{Notes, setup_at};
@@ -191,5 +193,23 @@ async fn a_run_looks_one_event_ahead_of_its_reader() {
             |id: &str| emulator.requests().iter().filter(|seen| seen.path.ends_with(id)).count();
         assert_eq!(mine(emulator.tasks()[0].id.as_str()), read + 1);
         assert!(looks(&emulator) > before);
+    }
+}
+
+/// What `submit` returns is the task's id: whether the task has ended is for a later call to find out. A look
+/// of its own would go unread, and might be the one that shows the end.
+#[tokio::test]
+async fn a_submission_by_itself_never_looks_at_its_task() {
+    let hour = Latency::fixed(Duration::from_secs(3600));
+    let emulator = Emulator::builder().pictures(Pictures::Stub).latency(hour).start().unwrap();
+    let client = client(&emulator);
+    let hasty = Policy { pace: Pace::fixed(Duration::ZERO), ..client.policy().clone() };
+    let client = client.with_policy(hasty);
+    for number in 1..=20 {
+        let task = client.submit(request(number)).await.unwrap();
+        assert_eq!(client.runs_under_way(), 0);
+        // A look that left before this one was there before it.
+        task.status().await.unwrap();
+        assert_eq!(looks(&emulator), number);
     }
 }
