@@ -203,7 +203,7 @@ impl JournalStore for Store {
     }
 
     fn forgotten_costs(&self) -> Result<Vec<(String, Decimal)>, JournalError> {
-        self.counter.ask(Needs::Reading, queries::forgotten_costs)
+        self.writer.ask(Needs::Reading, queries::forgotten_costs)
     }
 
     fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {

@@ -69,7 +69,6 @@ impl Subscription {
     pub(crate) fn task(&self) -> Option<TaskId> {
         self.state.lock().task.clone()
     }
-
 }
 
 /// Lets the run end where it stands: a submission in flight is awaited, nothing else is.
