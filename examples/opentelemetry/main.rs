@@ -64,7 +64,8 @@ impl ExchangeObserver for HttpSpans {
         let mut template = "{path}".to_owned();
         if let Some(task) = &request.task_id {
             attributes.push(KeyValue::new("effects.task_id", task.to_string()));
-            template = "/model/v1/generation/task/{task_id}".to_owned();
+            let looks = "/model/v1/generation/task/{task_id}";
+            template = if request.is_download { "{picture}" } else { looks }.to_owned();
         } else if request.is_submission() {
             template = "/model/v1/generation".to_owned();
         }

@@ -73,6 +73,7 @@ impl Single {
 
     async fn ready_in_time(self) -> Result<ReadySubmission, Error> {
         let loaded = self.order.load_aside().await?;
+        self.client.refuse_key(&loaded.work(), &[])?;
         let mut stakes = Stakes::default();
         if let Some(purse) = &self.purse {
             let rows = self.slot.clone().map(|slot| TaskRows::new(slot, self.origin.clone()));

@@ -4,7 +4,7 @@
 use effects_client::{Job, PhotoSource};
 use effects_core::model::{Checked, Draft};
 use effects_core::{EffectRequest, Error, ErrorKind, ExtraParams, Origin, Template};
-use effects_jobs::{Photo, RowDraft, RowPhoto};
+use effects_jobs::{Photo, RowDraft, RowPhoto, Work};
 use effects_reqwest::Client;
 use pyo3::prelude::*;
 
@@ -110,6 +110,11 @@ impl Loaded {
             (None, None) => return Err(unread()),
         };
         Ok(self.checked.with_reference(reference))
+    }
+
+    /// The work that it is.
+    pub fn work(&self) -> Work {
+        Work::Upload(self.checked.clone())
     }
 
     /// Its row of a journal, still to be named.

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import PHOTO, ROOT, URL
 
-from spark_effects import AsyncClient, Client, Emulator, InvalidRequest, TransportError
+from spark_effects import AsyncClient, Client, Emulator, InvalidRequest, Job, TransportError
 
 # What every client of this library replays in its tests.
 SHARED = ROOT / "tests" / "cassettes" / "one-run.json"
@@ -47,8 +49,9 @@ def test_what_was_not_recorded_is_an_error_that_shows_the_difference(awaits):
 
     with pytest.raises(TransportError) as raised:
         run()
-    for words in ("never left this machine", "width is 1024, and 512 in the cassette", "one-run.json"):
+    for words in ("no such exchange", "width is 1024, and 512 in the cassette", "one-run.json", "nothing is owed"):
         assert words in str(raised.value)
+    assert (raised.value.kind, raised.value.resume_line) == ("not_recorded", None)
 
 
 @pytest.mark.parametrize("awaits", [False, True])
@@ -123,3 +126,82 @@ def test_what_is_no_cassette_is_refused(tmp_path):
         Client(api_key="key-of-the-tests", cassette=tmp_path / "nowhere" / "run.json")
     with pytest.raises(TypeError, match=r"^cassette is 5: give a path"):
         Client(cassette=5)
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_a_recording_that_ends_before_the_run_ends_it_at_once(tmp_path, awaits):
+    cassette, journal = tmp_path / "run.json", tmp_path / "journal.db"
+    with Emulator(pictures="stub") as emulator:
+        emulator.client(poll=0.01, cassette=cassette).submit("glass_ball", URL)
+    client = (AsyncClient if awaits else Client)(cassette=cassette, journal=journal)
+
+    def done(method, *arguments):
+        async def main():
+            return await method(*arguments)
+
+        return asyncio.run(main()) if awaits else method(*arguments)
+
+    begun = time.monotonic()
+    with pytest.raises(TransportError) as raised:
+        done(client.run, "glass_ball", URL)
+    task = raised.value.task_id
+    for failed in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+        assert (failed.kind, failed.resume_line, failed.task_id) == ("not_recorded", None, task)
+        assert "nothing was sent and nothing is owed" in str(failed)
+        assert "resume with" not in str(failed)
+    with pytest.raises(TransportError, match="ends here"):
+        done(client.task(task).status)
+    with pytest.raises(TransportError, match="ends here"):
+        done(client.task(task).wait)
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_a_request_that_holds_the_key_is_neither_kept_nor_sent(tmp_path, awaits):
+    with Emulator(pictures="stub") as emulator:
+        make = emulator.async_client if awaits else emulator.client
+        client = make(cassette=tmp_path / "run.json", journal=tmp_path / "journal.db")
+        key = emulator.api_key
+
+        def done(method, *arguments, **options):
+            async def main():
+                return await method(*arguments, **options)
+
+            return asyncio.run(main()) if awaits else method(*arguments, **options)
+
+        async def many(jobs):
+            return await client.map(jobs).all()
+
+        for photo, extra, place in [
+            (URL, {"token": key}, 'parameter "token"'),
+            (PHOTO, {"deep": {"er": [f"is {key}"]}}, 'parameter "deep"'),
+            (f"https://example.com/{key}/cat.jpg", None, "the URL of the photo"),
+        ]:
+            for method in (client.run, client.submit):
+                with pytest.raises(InvalidRequest, match=f"{place} holds the API key") as raised:
+                    done(method, "glass_ball", photo, extra=extra)
+                assert key not in str(raised.value)
+            jobs = [Job("glass_ball", photo, extra=extra)]
+            (result,) = asyncio.run(many(jobs)) if awaits else client.map(jobs).all()
+            assert isinstance(result.error, InvalidRequest)
+            assert key not in str(result.error)
+        assert emulator.requests == []
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or key.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+def test_a_replay_leaves_the_journal_of_a_profile_alone(tmp_path, monkeypatch, awaits):
+    kept, named = tmp_path / "paid.db", tmp_path / "named.db"
+    (tmp_path / "profiles.toml").write_text(f'[studio]\njournal = "{kept}"\n')
+    monkeypatch.setenv("EFFECTS_CONFIG_DIR", str(tmp_path))
+
+    def run(**options):
+        made = (AsyncClient if awaits else Client).from_profile("studio", cassette=SHARED, **options)
+        effect = made.run("glass_ball", PHOTO, width=512, height=512)
+        return (asyncio.run(effect) if awaits else effect).bytes()
+
+    assert run() == picture()
+    assert not kept.exists()
+    assert run(journal=named) == picture()
+    assert named.exists()

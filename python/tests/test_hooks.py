@@ -55,7 +55,9 @@ def test_each_exchange_and_event_of_a_run_is_told_before_its_result(emulator, aw
     client = make(poll=0.02, headers={"X-Team": "hunter2"}, **heard.hooks())
     effect = done(client, "run", "glass_ball", PHOTO)
 
-    seen = [one for one in emulator.requests if one.endpoint != "file"]
+    # Downloads, too.
+    seen = emulator.requests
+    assert seen[-1].endpoint == "file"
     assert [(one.method, one.url) for one in heard.requests] == [
         (one.method, emulator.base_url + one.path) for one in seen
     ]

@@ -59,10 +59,11 @@ def test_a_run_has_a_span_with_one_for_each_exchange(emulator, spans, awaits):
         "spark_effects.cost": 0.03,
     }
     exchanges = [span for span in spans() if span.parent and span.parent.span_id == run.context.span_id]
-    create, *looks = exchanges
+    create, *looks, download = exchanges
     assert create.name == "POST /model/v1/generation"
     assert {look.name for look in looks} == {"GET /model/v1/generation/task/{task_id}"}
-    assert len(exchanges) == len([one for one in emulator.requests if one.endpoint in ("create", "task")])
+    assert (download.name, download.attributes["http.response.status_code"]) == ("GET {picture}", 200)
+    assert len(exchanges) == len(emulator.requests)
     port = int(emulator.base_url.rpartition(":")[2])
     assert looks[-1].attributes == {
         "http.request.method": "GET",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use effects_client::{
     BuildClient, KEY_COMMAND_VARIABLE, KEY_VARIABLES, MissingKeyAdvice, PaceFile, PaceFileError,
-    ProfileKey, replay_base,
+    ProfileKey,
 };
 use effects_core::pace::{Curve, Learned, Pacer};
 use effects_core::{Error, ErrorKind, Origin, Policy};
@@ -96,16 +96,15 @@ impl<C: BuildClient> Gateway<C> {
         if let Some(cassette) = &global.cassette {
             builder = builder.cassette(cassette);
         }
+        let client = builder.policy(policy).build()?;
         if let Some(cassette) = global.cassette().filter(|_| !global.quiet) {
-            let is_replay = replay_base(&cassette)?.is_some();
             let path = cassette.display();
-            say(&if is_replay {
-                format!("replaying {path}: nothing is sent and nothing is paid")
+            say(&if place.is_replay() {
+                format!("replaying {path}: {REPLAYING}")
             } else {
                 format!("recording to {path}")
             });
         }
-        let client = builder.policy(policy).build()?;
         Ok(Self { client, origin, _pace: pace, _emulator: emulator })
     }
 
@@ -207,6 +206,10 @@ pub(crate) fn key_source(global: &Global) -> String {
         _ => format!("from {}", variable().unwrap_or_default()),
     }
 }
+
+/// What a command says that replays.
+const REPLAYING: &str =
+    "nothing is sent and nothing is paid, and no journal knows of it but one of --journal";
 
 /// Why an emulator does not start. An address that is taken is the caller's to change.
 pub(crate) fn cannot_start(error: &StartError) -> Failure {

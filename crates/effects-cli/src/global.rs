@@ -74,8 +74,8 @@ pub(crate) struct Global {
     /// Record all exchanges in this file where it is not there, else replay it; else EFFECTS_CASSETTE
     ///
     /// A recording holds no key; pictures are files beside it. A replay sends nothing, needs no key, waits
-    /// for nothing, and is kept apart from the service in the journal. A request that the recording has not
-    /// is an error that shows the difference.
+    /// for nothing, and is in no journal but one of --journal. A request that the recording has not is an
+    /// error that shows the difference.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) cassette: Option<PathBuf>,
 

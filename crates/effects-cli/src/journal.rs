@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use effects_client::{Ledger, make_private_dir, record_picture, state_dir};
+use effects_client::{Ledger, is_replay, make_private_dir, record_picture, state_dir};
 use effects_core::journal::{Journal, JournalError, RowNumber};
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId, Time};
 use effects_jobs::{Filter, Found, JournalStore, OpenRow, Record, RowDraft, Standing, Which};
@@ -26,7 +26,8 @@ pub(crate) struct JournalChoice {
     /// The journal: a file, or postgres://… for many machines; else journal.db in the state folder
     ///
     /// The state folder is EFFECTS_STATE_DIR, else $XDG_STATE_HOME/effects, else
-    /// ~/.local/state/effects. With --emulator nothing is journaled unless this is given. A URL is read as
+    /// ~/.local/state/effects. With --emulator and in a replay (--cassette) nothing is journaled unless this
+    /// is given. A URL is read as
     /// psql reads it, with PGPASSWORD and ~/.pgpass, and shown without its password.
     #[arg(long, value_name = "FILE|URL")]
     journal: Option<PathBuf>,
@@ -40,6 +41,9 @@ impl JournalChoice {
         place: &GatewayPlace,
         plan: bool,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        if self.is_without(place) {
+            return Ok(None);
+        }
         if let Some(url) = self.url() {
             return if plan { found(url) } else { Ok(Some(connected(url)?)) };
         }
@@ -48,6 +52,15 @@ impl JournalChoice {
             return Ok(None);
         }
         Ok(Some(Arc::new(self.open(&path)?)))
+    }
+
+    /// Whether nothing is journaled at a gateway: at one inside the command unless a journal is named, and
+    /// at a replay unless the command names one, since a profile's is that of its paid tasks.
+    fn is_without(&self, place: &GatewayPlace) -> bool {
+        match place {
+            GatewayPlace::Inside => self.named().is_none(),
+            GatewayPlace::At(_) => place.is_replay() && self.journal.is_none(),
+        }
     }
 
     /// The journal that the option names, else the profile.
@@ -113,10 +126,10 @@ impl JournalChoice {
     /// Where the journal of a batch is, as a whole path or a URL without its password; nowhere if it
     /// needs none.
     pub(crate) fn path_for_batch(&self, place: &GatewayPlace) -> Result<Option<PathBuf>, Failure> {
-        match self.named() {
-            None if matches!(place, GatewayPlace::Inside) => Ok(None),
-            _ => self.whole_path().map(Some),
+        if self.is_without(place) {
+            return Ok(None);
         }
+        self.whole_path().map(Some)
     }
 
     /// Where the journal is, as a whole path or a URL without its password.
@@ -133,14 +146,14 @@ impl JournalChoice {
         &self,
         place: &GatewayPlace,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        if self.is_without(place) {
+            return Ok(None);
+        }
         if let Some(url) = self.url() {
             return Ok(Some(connected(url)?));
         }
         if let Some(path) = self.named() {
             return Ok(Some(Arc::new(self.open(path)?)));
-        }
-        if matches!(place, GatewayPlace::Inside) {
-            return Ok(None);
         }
         match default_path().and_then(|path| self.open(&path)) {
             Ok(store) => Ok(Some(Arc::new(store))),
@@ -149,6 +162,11 @@ impl JournalChoice {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the option names one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.journal.is_some()
     }
 
     /// The journal that is there, to be read and gone on with; none if nothing was journaled yet.
@@ -248,6 +266,9 @@ fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
 /// The journal of the task that `wait` waits for, if the usual one knows it: what it came to belongs
 /// there. Waiting needs no journal, so a faulty one is a warning.
 pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<JournaledRow> {
+    if is_replay(origin) {
+        return None;
+    }
     let followed = JournalChoice::default().seen().and_then(|(_, store)| {
         let Some(store) = store else { return Ok(None) };
         let ledger = Ledger::new(store);

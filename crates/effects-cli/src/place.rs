@@ -1,7 +1,7 @@
 //! [`GatewayPlace`]: where the gateway is that a command talks to: inside this command or at a URL. Commands
 //! make it from the global options, and open their `Gateway` and journal for it.
 
-use effects_client::{base_url_of_the_environment, replay_base};
+use effects_client::{base_url_of_the_environment, is_replay, replay_base};
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, TaskId};
 use effects_jobs::Uploads;
 
@@ -35,10 +35,17 @@ impl GatewayPlace {
             .map_err(|error| Error::new(ErrorKind::Misconfigured, error.to_string()))
     }
 
-    /// The command line that resumes a task there; none where the task does not outlive the command.
+    /// Whether a cassette is replayed in its place.
+    pub(crate) fn is_replay(&self) -> bool {
+        matches!(self, Self::At(base) if is_replay(base.origin()))
+    }
+
+    /// The command line that resumes a task there; none where the task does not outlive the command, or is
+    /// one of a replay.
     pub(crate) fn resume_line(&self, task: &TaskId) -> Option<String> {
         match self {
             Self::Inside => None,
+            Self::At(_) if self.is_replay() => None,
             Self::At(base) => Some(base.resume_line(task)),
         }
     }

@@ -10,7 +10,7 @@ use effects_core::model::{Checked, Draft};
 use effects_core::{
     EffectRequest, Error, ExtraParams, Origin, ServiceCode, Size, Template, Violation, count_of,
 };
-use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads};
+use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads, Work};
 use effects_ureq::Client;
 use serde_json::Value;
 
@@ -167,7 +167,9 @@ impl ReadyRequest {
         self,
         desk: &AttendingThread,
         client: &Client,
+        tag: Option<&str>,
     ) -> Result<EffectRequest, Error> {
+        client.refuse_key(&Work::Upload(self.checked.clone()), &[("--tag", tag)])?;
         let reference = match (&self.checked.reference, &self.photo) {
             (Some(reference), _) => reference.clone(),
             (None, Some(photo)) => {

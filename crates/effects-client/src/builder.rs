@@ -22,6 +22,7 @@ use crate::cassette::{
     Cassette, CassettePath, NO_KEY, Player, Recorded, cassette_of_the_environment, replay_gateway,
 };
 use crate::client_cert::ClientCert;
+use crate::key_in_request::refuse_key;
 use crate::program::run_key_program;
 use crate::telemetry;
 use crate::transport::{FromExchange, Transport};
@@ -64,6 +65,17 @@ impl Settings {
             let gateway = self.endpoint.base().origin();
             self.unreachable_photos.warn_of(request.reference(), gateway);
         }
+    }
+
+    /// Refuses work that repeats the API key, in a parameter, in its photo's URL, or in one of the `words` that
+    /// are kept with it, each with its name. Each submission is asked by itself; a caller who uploads a photo
+    /// or keeps a row first asks before.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`], with the place and without the key.
+    pub fn refuse_key(&self, work: &Work, words: &[(&str, Option<&str>)]) -> Result<(), Error> {
+        refuse_key(&self.endpoint, work, words)
     }
 
     /// Tells an event of a run, inside its task's span.

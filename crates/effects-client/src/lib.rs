@@ -22,6 +22,7 @@ mod environment_proxies;
 mod file_id;
 pub mod file_names;
 mod jobs;
+mod key_in_request;
 mod keyring_error;
 mod landing;
 mod ledger;
@@ -49,7 +50,9 @@ pub use builder::{
     BuildClient, CaBundle, ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, KEY_VARIABLES,
     MissingKeyAdvice, Proxy, Settings, base_url_of_the_environment,
 };
-pub use cassette::{CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, replay_base};
+pub use cassette::{
+    CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, is_replay, replay_base,
+};
 pub use client_cert::ClientCert;
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use environment_proxies::{EnvironmentProxies, UnreadableProxy};
@@ -63,7 +66,7 @@ pub use keyring_error::KeyringError;
 pub use landing::{AtomicFile, Sink, read_opened_photo, read_photo, write_file};
 pub use ledger::Ledger;
 pub use pace_file::{PaceFile, PaceFileError};
-pub use picture_fetch::{ArrivedPicture, PictureFetch, answer_of};
+pub use picture_fetch::{ArrivedPicture, ObservedDownload, PictureFetch, answer_of};
 pub use profile::{Profile, ProfileKey};
 pub use program::{PresignedUrls, run_key_program, run_presigner, run_uploader};
 pub use queue::{Queue, draw};

@@ -1,11 +1,14 @@
 //! [`PictureFetch`]: one download of a picture over an [`Exchange`](effects_core::gateway::Exchange) that
 //! the caller brought: the request, the redirects that are handed back, and what arrived. The
-//! `transfer.rs` of both clients use it; over their own HTTP stack they stream a picture instead.
+//! `transfer.rs` of both clients use it; over their own HTTP stack they stream a picture instead, and tell
+//! the observer of exchanges by an [`ObservedDownload`] either way.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use effects_core::gateway::{Answer, FetchOptions};
+use effects_core::Picture;
+use effects_core::gateway::{Answer, Endpoint, FetchOptions, ObserveEnd};
 use effects_core::wire::Trouble;
 use effects_jobs::Download;
 use http::header::{ACCEPT, HeaderValue, LOCATION, USER_AGENT};
@@ -82,6 +85,7 @@ impl PictureFetch {
             }
             Answer::NotSent(reason) => Err(Trouble::NotSent { reason }),
             Answer::Untrusted(reason) => Err(Trouble::Untrusted { reason }),
+            Answer::NotRecorded(reason) => Err(Trouble::NotRecorded { reason }),
             Answer::Lost(reason) => Err(Trouble::Lost { reason }),
         }
     }
@@ -99,11 +103,55 @@ impl PictureFetch {
     }
 }
 
+/// One attempt at a download, of which the client's observer is told, if it has one.
+pub struct ObservedDownload<'a> {
+    endpoint: &'a Endpoint,
+    observe: Option<ObserveEnd>,
+    head: Option<(StatusCode, HeaderMap)>,
+}
+
+impl fmt::Debug for ObservedDownload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObservedDownload({})", if self.observe.is_some() { "…" } else { "none" })
+    }
+}
+
+impl<'a> ObservedDownload<'a> {
+    /// It begins.
+    pub fn begin(endpoint: &'a Endpoint, picture: &Picture) -> Self {
+        let observe = endpoint.begins_download(&picture.url, &picture.task_id);
+        Self { endpoint, observe, head: None }
+    }
+
+    /// Its answer has begun.
+    pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        if self.observe.is_some() {
+            self.head = Some((status, headers.clone()));
+        }
+    }
+
+    /// It has ended; one that this machine gave up is dropped instead.
+    pub fn ended(self, end: Result<(), &Trouble>) {
+        let Some(observe) = self.observe else { return };
+        let body = Bytes::new();
+        let answer = match (self.head, end) {
+            (Some((status, headers)), Err(Trouble::Lost { reason })) => {
+                Answer::BrokenOff { status, headers, body, reason: reason.clone() }
+            }
+            (Some((status, headers)), _) => Answer::Answered { status, headers, body },
+            (None, Err(trouble)) => answer_of(trouble.clone()),
+            (None, Ok(())) => return,
+        };
+        observe(&self.endpoint.result(answer));
+    }
+}
+
 /// The answer of a stack whose download came to this trouble.
 pub fn answer_of(trouble: Trouble) -> Answer {
     match trouble {
         Trouble::NotSent { reason } => Answer::NotSent(reason),
         Trouble::Untrusted { reason } => Answer::Untrusted(reason),
+        Trouble::NotRecorded { reason } => Answer::NotRecorded(reason),
         trouble => Answer::Lost(trouble.to_string()),
     }
 }

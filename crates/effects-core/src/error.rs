@@ -99,8 +99,8 @@ impl Error {
     /// The same error, with the line that resumes the task where it has one.
     #[must_use]
     pub fn with_resume_line(mut self, line: impl FnOnce(&TaskId) -> String) -> Self {
-        // A verdict leaves nothing to wait for.
-        if !matches!(self.0.cause, Cause::Failed(_)) {
+        // A verdict leaves nothing to wait for, and neither does the end of a recording.
+        if !matches!(self.0.cause, Cause::Failed(_)) && self.kind() != ErrorKind::NotRecorded {
             self.0.resume = self.task_id().map(line);
         }
         self

@@ -35,6 +35,8 @@ pub enum ErrorKind {
     RateLimited,
     /// The service could not be reached, or broke down.
     Transport,
+    /// A recording is replayed and has no such request, or ends before it; nothing was sent.
+    NotRecorded,
     /// The caller's deadline was over before anything was submitted.
     DeadlineExceeded,
     /// The answer of the service cannot be read.
@@ -75,7 +77,7 @@ pub struct ErrorRow {
 impl ErrorKind {
     /// Every kind, with its name in JSON, its Python class and its exit code: the one place where
     /// they are written down.
-    pub const TABLE: [ErrorRow; 24] = [
+    pub const TABLE: [ErrorRow; 25] = [
         row(Self::InvalidRequest, "invalid_request", "InvalidRequest", 2),
         row(Self::Misconfigured, "misconfigured", "InvalidRequest", 2),
         row(Self::UnusablePhoto, "unusable_photo", "InvalidRequest", 2),
@@ -89,6 +91,7 @@ impl ErrorKind {
         row(Self::BudgetExceeded, "budget_exceeded", "BudgetExceeded", 6),
         row(Self::RateLimited, "rate_limited", "RateLimited", 9),
         row(Self::Transport, "transport", "TransportError", 7),
+        row(Self::NotRecorded, "not_recorded", "TransportError", 7),
         row(Self::DeadlineExceeded, "deadline_exceeded", "DeadlineExceeded", 7),
         row(Self::UnreadableAnswer, "unreadable_answer", "UnreadableAnswer", 7),
         row(Self::Upload, "upload", "TransportError", 7),

@@ -85,7 +85,9 @@ impl Retries {
 fn can_pass(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::NotSent { .. } | Trouble::Lost { .. } => true,
-        Trouble::Untrusted { .. } | Trouble::Unreadable { .. } => false,
+        Trouble::Untrusted { .. } | Trouble::NotRecorded { .. } | Trouble::Unreadable { .. } => {
+            false
+        }
         Trouble::Rejected(rejection) => {
             matches!(rejection.status, 408 | 500..=599)
                 || kind_of(trouble) == ErrorKind::RateLimited

@@ -1,9 +1,12 @@
-//! Signed URLs, which are permissions: [`signature_parameter`] recognises one by its query, [`shown`] leaves
-//! out what must not be kept or printed, and [`redacted`] keeps a URL's form alone, for records of exchanges.
-//! `effects-jobs` keeps the URLs of rows and pictures as [`shown`] gives them, and identifies no row by a
-//! signed one.
+//! Signed URLs, which are permissions: [`signature_parameter`] recognises one by its query, and [`shown`]
+//! leaves out what must not be kept or printed. [`redacted`] keeps a URL's form and no permission, for
+//! records of exchanges, and [`redacted_in`] does so with the URLs in a text: the core with everything that
+//! it keeps of an answer beside the result, and cassettes. `effects-jobs` keeps the URLs of rows and
+//! pictures as [`shown`] gives them, and identifies no row by a signed one.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
+
+use std::borrow::Cow;
 
 /// The parameter by which a URL looks signed, as it is written there.
 ///
@@ -51,13 +54,14 @@ pub fn shown(url: &str) -> String {
 }
 
 /// A URL without user name, password and fragment, and with `redacted` in place of every value in its query
-/// that is a permission or may be. Its parameters stay, so that what is redacted twice is what it was.
+/// that is a permission or may be: all but numbers and the values of parameters that say how a picture is
+/// shown. Its parameters stay, so that what is redacted twice is what it was.
 ///
 /// ```
 /// use effects_core::signed_url::redacted;
 ///
-/// let url = "https://me:pw@store.example/a.png?size=512&X-Amz-Signature=0a1b2c#top";
-/// let clean = "https://store.example/a.png?size=512&X-Amz-Signature=redacted";
+/// let url = "https://me:pw@store.example/a.png?size=512&X-Amz-Signature=0a1b2c&pw=no#top";
+/// let clean = "https://store.example/a.png?size=512&X-Amz-Signature=redacted&pw=redacted";
 /// assert_eq!(redacted(url), clean);
 /// assert_eq!(redacted(clean), clean);
 /// ```
@@ -87,13 +91,67 @@ pub fn redacted(url: &str) -> String {
     clean
 }
 
+/// A text with each URL in it [`redacted`], also where JSON or HTML has escaped it.
+///
+/// ```
+/// use effects_core::signed_url::redacted_in;
+///
+/// let text = r#"{"from":"https:\/\/store.example\/a.png?v=3\u0026sig=0a1b2c"}"#;
+/// let clean = r#"{"from":"https://store.example/a.png?v=3&sig=redacted"}"#;
+/// assert_eq!(redacted_in(text), clean);
+/// assert_eq!(redacted_in("no URL: http is a protocol"), "no URL: http is a protocol");
+/// ```
+pub fn redacted_in<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    let text = text.into();
+    if !text.contains("http") {
+        return text;
+    }
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), &*text);
+    while let Some(at) = rest.find("http") {
+        let (before, found) = rest.split_at(at);
+        clean.push_str(before);
+        let is_url = SCHEMES.iter().any(|scheme| found.starts_with(scheme));
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`');
+        let end = if is_url { found.find(is_end).unwrap_or(found.len()) } else { "http".len() };
+        let (url, after) = found.split_at(end);
+        clean.push_str(&if is_url { redacted_token(url) } else { Cow::Borrowed(url) });
+        rest = after;
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
+}
+
+/// A URL as it stands in a text. One that JSON has escaped is written without escapes where it changes.
+fn redacted_token(token: &str) -> Cow<'_, str> {
+    if !token.contains('\\') {
+        return Cow::Owned(redacted(token));
+    }
+    let read = token.replace("\\/", "/").replace("\\u0026", "&").replace("\\u003d", "=");
+    // A quote that ends the string of JSON within a string.
+    let read = read.trim_end_matches('\\');
+    let clean = redacted(read);
+    if clean == read {
+        Cow::Borrowed(token)
+    } else {
+        Cow::Owned(clean + &token[token.trim_end_matches('\\').len()..])
+    }
+}
+
 /// Whether a parameter is a part of a permission, or may be.
 fn is_secret(name: &str, value: &str) -> bool {
     let plain = plain(name);
-    value.len() > LONG
+    let is_harmless = is_number(value) || HARMLESS.contains(&plain.as_str());
+    !(is_harmless || value.is_empty() || value == "redacted")
+        || value.len() > LONG
         || PREFIXES.iter().any(|prefix| plain.starts_with(prefix))
         || SIGNED.contains(&plain.as_str())
         || SECRET.contains(&plain.as_str())
+}
+
+/// A number, or two as of a size: too little to be a permission.
+fn is_number(value: &str) -> bool {
+    value.len() <= MOST_OF_A_NUMBER
+        && value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'x'))
 }
 
 /// Whether a URL, kept as it was [`shown`], is all there and can be followed.
@@ -151,8 +209,36 @@ const SIGNED: [&str; 20] = [
 ];
 
 /// Parameters that are permissions, though they may stay the same.
-const SECRET: [&str; 8] =
-    ["key", "apikey", "api_key", "api-key", "auth", "authkey", "password", "secret"];
+const SECRET: [&str; 18] = [
+    "key",
+    "apikey",
+    "api_key",
+    "api-key",
+    "auth",
+    "authkey",
+    "code",
+    "credential",
+    "otp",
+    "pass",
+    "passphrase",
+    "passwd",
+    "password",
+    "pin",
+    "pw",
+    "pwd",
+    "secret",
+    "session",
+];
+
+/// Parameters that say how a picture is shown, and what may be read of it.
+const HARMLESS: [&str; 14] = [
+    "crop", "dpr", "fit", "fm", "format", "h", "height", "lang", "q", "quality", "size", "v", "w",
+    "width",
+];
+
+/// How the URLs in a text begin; JSON may escape their slashes.
+const SCHEMES: [&str; 4] = ["http://", "https://", "http:\\/\\/", "https:\\/\\/"];
+const MOST_OF_A_NUMBER: usize = 12;
 
 /// The longest value of a parameter that is taken to say something harmless.
 const LONG: usize = 24;

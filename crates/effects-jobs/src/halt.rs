@@ -17,7 +17,7 @@ pub fn ends_all(error: &Error) -> bool {
     if rejection.is_some_and(|it| matches!(it.status, 401 | 403) && !it.is_json) {
         return false;
     }
-    if let Some(Trouble::Untrusted { .. }) = error.trouble() {
+    if let Some(Trouble::Untrusted { .. } | Trouble::NotRecorded { .. }) = error.trouble() {
         return true;
     }
     matches!(

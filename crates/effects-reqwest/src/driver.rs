@@ -123,6 +123,9 @@ impl Driving {
         if run.span.is_none() {
             run.span = watched(telemetry::task_span(work.template(), work.task_id()));
         }
+        if let Err(error) = self.core.shared().settings.refuse_key(&work, &[]) {
+            return Err((run, error));
+        }
         self.core.shared().settings.warn_of(&work);
         let now = self.now();
         let reads = run.waiter.reads();

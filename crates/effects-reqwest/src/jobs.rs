@@ -47,7 +47,7 @@ impl RunJobs for Client {
         I: Iterator<Item = Job> + Send + 'static,
     {
         let origin = self.base_url().origin();
-        let context = Arc::new(JobContext::new(&options, origin)?);
+        let context = Arc::new(JobContext::new(&options, &self.core().shared().settings.endpoint)?);
         let (tell, results) = unbounded_channel();
         let (wish, wishes) = mpsc::channel();
         let (queue, handle) = (Queue::default(), context.handle().clone());

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{
-    ArrivedPicture, AtomicFile, JobContext, PictureFetch, Sink, TrackedJob, fresh_seed,
-    run_presigner, run_uploader, telemetry,
+    ArrivedPicture, AtomicFile, JobContext, ObservedDownload, PictureFetch, Sink, TrackedJob,
+    fresh_seed, run_presigner, run_uploader, telemetry,
 };
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{AsyncExchange, CallResult};
@@ -280,12 +280,29 @@ enum Hitch {
     Target(Error),
 }
 
-/// Fetches the picture once. Says what came of it, and how its body ended.
+/// Fetches the picture once, and tells the observer. Says what came of it, and how its body ended.
 async fn attempt(
     core: &ClientCore,
     download: &Download,
     picture: &Picture,
     target: &mut Target,
+) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+    let mut observed = ObservedDownload::begin(core.shared().gateway.endpoint(), picture);
+    let fetched = fetch_once(core, download, picture, target, &mut observed).await;
+    match &fetched {
+        Ok((_, end)) => observed.ended(end.as_ref().copied()),
+        Err(Hitch::Trouble(trouble)) => observed.ended(Err(trouble)),
+        Err(Hitch::Target(_)) => {}
+    }
+    fetched
+}
+
+async fn fetch_once(
+    core: &ClientCore,
+    download: &Download,
+    picture: &Picture,
+    target: &mut Target,
+    observed: &mut ObservedDownload<'_>,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     target.restart().await.map_err(Hitch::Target)?;
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
@@ -293,11 +310,14 @@ async fn attempt(
         HttpStack::Own(reqwest) => reqwest.http(),
         stack @ HttpStack::Given(..) => {
             let arrived = fetch_whole(stack, &picture.url, quiet, whole).await;
-            return take_whole(download, arrived.map_err(Hitch::Trouble)?, target).await;
+            let arrived = arrived.map_err(Hitch::Trouble)?;
+            observed.answered(arrived.status, &arrived.headers);
+            return take_whole(download, arrived, target).await;
         }
     };
     let mut fetch = http.open(&picture.url, quiet, whole).await.map_err(Hitch::Trouble)?;
     let response = &fetch.response;
+    observed.answered(response.status(), response.headers());
     let mut receiver = download
         .receive(response.status(), response.version(), response.headers())
         .map_err(Hitch::Trouble)?;

@@ -139,6 +139,9 @@ impl fmt::Display for TranscriptNote {
             Self::Arrived { call, answer: Answer::NotSent(reason) | Answer::Untrusted(reason) } => {
                 write!(f, "answer  {call}: never left: {reason}")
             }
+            Self::Arrived { call, answer: Answer::NotRecorded(reason) } => {
+                write!(f, "answer  {call}: not recorded: {reason}")
+            }
             Self::Arrived { call, answer: Answer::Lost(reason) } => {
                 write!(f, "answer  {call}: lost: {reason}")
             }

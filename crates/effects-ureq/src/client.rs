@@ -13,7 +13,7 @@ use effects_core::pace::Pacer;
 use effects_core::{
     Deadline, Effect, EffectRequest, Error, Event, Picture, Policy, Reference, TaskId,
 };
-use effects_jobs::Photo;
+use effects_jobs::{Photo, Work};
 
 use crate::client_core::ClientCore;
 use crate::task_handle::TaskHandle;
@@ -99,6 +99,23 @@ impl Client {
     /// The gateway it talks to.
     pub fn base_url(&self) -> &effects_core::BaseUrl {
         self.0.base_url()
+    }
+
+    /// Refuses work that repeats the API key, as each submission does by itself: in a parameter, in its
+    /// photo's URL, or in one of the `words` that are kept with it, each with its name. To be asked before a
+    /// photo is uploaded or a row is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`](effects_core::ErrorKind::InvalidRequest), with the place and without the
+    /// key.
+    pub fn refuse_key(&self, work: &Work, words: &[(&str, Option<&str>)]) -> Result<(), Error> {
+        self.0.shared().settings.refuse_key(work, words)
+    }
+
+    /// Whether a text repeats the API key.
+    pub fn repeats_key(&self, text: &str) -> bool {
+        self.0.shared().settings.endpoint.repeats_key(text)
     }
 
     /// How its runs behave.

@@ -51,7 +51,7 @@ impl RunJobs for Client {
     where
         I: Iterator<Item = Job> + Send + 'static,
     {
-        let context = Arc::new(JobContext::new(&options, self.base_url().origin())?);
+        let context = Arc::new(JobContext::new(&options, &self.core().shared().settings.endpoint)?);
         let (tell, ends) = channel();
         let handle = context.handle().clone();
         let core = self.core().with_policy(Arc::new(self.policy().among_many())).anchored();

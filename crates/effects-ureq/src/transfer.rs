@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{
-    ArrivedPicture, PictureFetch, Sink, StoppableClock, Stopper, fresh_seed, run_presigner,
-    run_uploader, telemetry,
+    ArrivedPicture, ObservedDownload, PictureFetch, Sink, StoppableClock, Stopper, fresh_seed,
+    run_presigner, run_uploader, telemetry,
 };
 use effects_core::driver::Clock;
 use effects_core::gateway::{CallResult, Exchange};
@@ -151,12 +151,29 @@ enum Hitch {
     Sink(Error),
 }
 
-/// Fetches the picture once. Says what came of it, and how its body ended.
+/// Fetches the picture once, and tells the observer. Says what came of it, and how its body ended.
 fn attempt(
     core: &ClientCore,
     download: &Download,
     picture: &Picture,
     sink: &mut dyn Sink,
+) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+    let mut observed = ObservedDownload::begin(core.shared().gateway.endpoint(), picture);
+    let fetched = fetch_once(core, download, picture, sink, &mut observed);
+    match &fetched {
+        Ok((_, end)) => observed.ended(end.as_ref().copied()),
+        Err(Hitch::Trouble(trouble)) => observed.ended(Err(trouble)),
+        Err(Hitch::Sink(_)) => {}
+    }
+    fetched
+}
+
+fn fetch_once(
+    core: &ClientCore,
+    download: &Download,
+    picture: &Picture,
+    sink: &mut dyn Sink,
+    observed: &mut ObservedDownload<'_>,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     sink.restart().map_err(Hitch::Sink)?;
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
@@ -164,11 +181,13 @@ fn attempt(
         HttpStack::Own(ureq) => ureq.http(),
         stack @ HttpStack::Given(..) => {
             let arrived = fetch_whole(stack, &picture.url, quiet, whole).map_err(Hitch::Trouble)?;
+            observed.answered(arrived.status, &arrived.headers);
             return take_whole(download, arrived, sink);
         }
     };
     let response = http.open(&picture.url, quiet, whole).map_err(Hitch::Trouble)?;
     let (parts, body) = response.into_parts();
+    observed.answered(parts.status, &parts.headers);
     let mut receiver =
         download.receive(parts.status, parts.version, &parts.headers).map_err(Hitch::Trouble)?;
     let mut full = None;

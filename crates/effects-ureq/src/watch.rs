@@ -67,6 +67,7 @@ impl Stage {
     /// The run, begun if it was not.
     fn run(&mut self, core: &ClientCore, now: Time) -> Result<&mut Run, Error> {
         if let Self::Before(work) = self {
+            core.shared().settings.refuse_key(work, &[])?;
             core.shared().settings.warn_of(work);
             *self = Self::Begun(Box::new(begin_run(
                 work.clone(),

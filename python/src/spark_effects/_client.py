@@ -18,6 +18,8 @@ __all__ = ["AsyncClient", "Client"]
 # The emulators that run in this process. They have nothing else to do than to answer.
 emulators = weakref.WeakSet()
 _EMULATOR_INTERVAL = 0.1
+# Where a replay is, in place of any gateway.
+_REPLAY = "http://replay.localhost"
 
 
 class _ProfileKey(tuple):
@@ -126,7 +128,8 @@ class _ClientBase:
 
     @classmethod
     def from_profile(cls, name=None, **options):
-        """A client with the settings of a profile: gateway, key, uploads, proxy, certificates and journal.
+        """A client with the settings of a profile: gateway, key, uploads, proxy, certificates and journal (but no
+        journal where a cassette is replayed).
 
         Profiles are tables of ``profiles.toml``, which the `effects` command reads, too; `effects login`
         stores a key for one, in the system's keyring or in a file. A profile's key goes to the profile's own
@@ -152,7 +155,11 @@ class _ClientBase:
                 rule = f"the key of profile {name} is for its own gateway: give api_key= as well"
                 raise refused("base_url", options["base_url"], rule)
             settings["api_key"] = _ProfileKey((name,))
-        return cls(**{**settings, **options})
+        client = cls(**{**settings, **options})
+        if "journal" in options or client.base_url.rstrip("/") != _REPLAY:
+            return client
+        # A replay pays for nothing, and the profile's journal is that of its paid tasks.
+        return cls(**{**settings, "journal": None, **options})
 
     def _is_emulator_here(self):
         address = self.base_url.rstrip("/")
@@ -281,7 +288,7 @@ class Client(_ClientBase):
         headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
             the client sets itself are refused, ``Authorization`` above all. Their values are not shown.
         user_agent: what the client calls itself to the gateway.
-        on_request: a function that is called with an `ExchangeRequest` for each request to the gateway. The
+        on_request: a function that is called with an `ExchangeRequest` for each request and each download. The
             three hooks watch and change nothing. They are plain functions, called in order, one by one, in a
             thread that waits for a result of this package, or in the event loop, soon after what they tell of
             and before its result is given, unless several threads wait. What a hook raises is logged by the

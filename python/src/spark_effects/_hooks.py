@@ -9,13 +9,13 @@ __all__ = ["ExchangeRequest", "ExchangeResponse", "hooks_of", "tell"]
 
 
 class ExchangeRequest(_Record):
-    """A request to the gateway, as a hook is told of it: nothing of it is secret.
+    """A request to the gateway, or for a picture, as a hook is told of it: nothing of it is secret.
 
     Attributes:
         number: names the exchange within this process.
         method: ``"POST"`` or ``"GET"``.
         url: where it goes, without a query.
-        task_id: the task that it looks at; ``None`` for a submission and an upload.
+        task_id: the task that it looks at, or whose picture it fetches; ``None`` for a submission and an upload.
         body_length: the length of its body, in bytes.
     """
 
@@ -32,7 +32,7 @@ class ExchangeRequest(_Record):
     @property
     def headers(self):
         """The headers by their names in small letters; the values of the key's and of the caller's own are
-        ``"[redacted]"``.
+        ``"[redacted]"``. Of a download there are none.
         """
         return dict(self._headers)
 
@@ -46,7 +46,7 @@ class ExchangeRequest(_Record):
 
 
 class ExchangeResponse(_Record):
-    """What became of a request to the gateway, as a hook is told of it, without the key.
+    """What became of a request, as a hook is told of it, without the key.
 
     Attributes:
         request: the `ExchangeRequest`.

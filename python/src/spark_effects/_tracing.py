@@ -86,7 +86,13 @@ def exchange(context, request, response, begin, end):
     _, method, url, headers, task_id, _ = request
     status, request_id, _, _, error, _ = response
     parts = urlsplit(url)
-    template = parts.path if task_id is None else f"{parts.path.rpartition('/')[0]}/{{task_id}}"
+    if task_id is None:
+        template = parts.path
+    elif "/generation/task/" in parts.path:
+        template = f"{parts.path.rpartition('/')[0]}/{{task_id}}"
+    else:
+        # A download: the path is another each time.
+        template = "{picture}"
     attributes = {
         "http.request.method": method,
         "url.full": url,

@@ -104,7 +104,7 @@ impl ExchangeCase {
         let answer = client.exchange(settings, &call).map_err(|error| error.to_string())?;
         let said = match &answer {
             Answer::NotSent(_) => Expected::NotSent,
-            Answer::Untrusted(_) => Expected::Untrusted,
+            Answer::Untrusted(_) | Answer::NotRecorded(_) => Expected::Untrusted,
             Answer::Lost(_) | Answer::BrokenOff { .. } => Expected::Lost,
             Answer::Answered { status, .. } => Expected::Answered(status.as_u16()),
         };

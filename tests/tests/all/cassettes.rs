@@ -224,10 +224,10 @@ fn a_request_that_was_not_recorded_is_an_error_that_shows_the_difference() {
         )
         .unwrap();
         let error = other.run(request(Template::MyWorld, SIGNED)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+        assert_eq!(error.kind(), ErrorKind::NotRecorded, "{error}");
         let text = error.to_string();
         for words in
-            ["never left this machine", "template_id is \"my_world\"", "\"glass_ball\"", "run"]
+            ["no such exchange", "template_id is \"my_world\"", "\"glass_ball\"", "is owed"]
         {
             assert!(text.contains(words), "{text}");
         }
@@ -299,7 +299,7 @@ fn what_was_waited_for_is_not_waited_for_again() {
 }
 
 #[test]
-fn a_wait_that_was_not_recorded_to_its_end_says_so() {
+fn a_wait_that_was_not_recorded_to_its_end_ends_at_once_and_says_so() {
     let (_folder, cassette) = folder();
     let emulator = emulator();
     let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
@@ -308,13 +308,14 @@ fn a_wait_that_was_not_recorded_to_its_end_says_so() {
     assert!(!blocking.task(task).status().unwrap().status.unwrap().is_final());
     drop(blocking);
     for kind in KINDS {
-        let client = Client::new(kind, &|builder| {
-            let wait = Duration::from_millis(300);
-            on_both!(builder, builder => builder.cassette(&cassette).wait_timeout(wait))
-        });
-        let error = client.unwrap().run(request(Template::GlassBall, SIGNED)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::WaitTimeout, "{error}");
+        let begun = Instant::now();
+        let client = Client::replaying(kind, &cassette).unwrap();
+        let error = client.run(request(Template::GlassBall, SIGNED)).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::NotRecorded, 7), "{error}");
         assert!(error.to_string().contains("more often than it was recorded"), "{error}");
+        assert!(error.to_string().contains("nothing is owed"), "{error}");
+        assert!(error.task_id().is_some() && error.resume_line().is_none(), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 }
 
@@ -331,6 +332,121 @@ fn a_picture_that_is_not_beside_the_cassette_is_told_by_its_hash() {
         assert_eq!(error.kind(), ErrorKind::Download, "{error}");
         assert!(error.to_string().contains("only the hash"), "{error}");
     }
+}
+
+#[test]
+fn uploads_and_downloads_that_were_not_recorded_are_told_like_any_request() {
+    let (_folder, cassette) = folder();
+    let emulator = emulator();
+    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
+    client.run(request(Template::GlassBall, SIGNED)).unwrap();
+    drop(client);
+    for kind in KINDS {
+        let client = Client::replaying(kind, &cassette).unwrap();
+        let error = client.upload(&Photo::new(picture(), "photo.png").unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotRecorded, "{error}");
+        let effect = client.run(request(Template::GlassBall, SIGNED)).unwrap();
+        let error = client.fetch(&effect).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotRecorded, "{error}");
+        for words in ["not in the recording", "nothing is owed"] {
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        assert!(error.resume_line().is_none(), "{error}");
+    }
+}
+
+#[test]
+fn jobs_of_a_replay_end_with_the_first_request_that_was_not_recorded() {
+    let (_folder, cassette) = folder();
+    let emulator = emulator();
+    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
+    client.run(request(Template::GlassBall, SIGNED)).unwrap();
+    drop(client);
+    for kind in KINDS {
+        let begun = Instant::now();
+        let jobs = (0..50).map(|_| effects_ureq::Job::url(Template::MyWorld, SIGNED).unwrap());
+        let (results, halted_by): (Vec<_>, _) = match Client::replaying(kind, &cassette).unwrap() {
+            Client::Blocking(client) => {
+                let results = client.jobs().in_flight(1).run(jobs).unwrap();
+                let handle = results.handle();
+                (results.collect(), handle.halted_by())
+            }
+            Client::Async(client, runtime) => runtime.block_on(async {
+                let results = client.jobs().in_flight(1).run(jobs).unwrap();
+                let handle = results.handle();
+                (results.collect().await, handle.halted_by())
+            }),
+        };
+        let halted_by = halted_by.unwrap();
+        assert_eq!(halted_by.kind(), ErrorKind::NotRecorded, "{halted_by}");
+        assert!(results.iter().all(|result: &effects_ureq::JobResult| !result.is_completed()));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_cassette_that_another_process_begins_to_record_is_refused_as_such() {
+    for kind in KINDS {
+        let (_folder, cassette) = folder();
+        let emulator = emulator();
+        let client = Client::recording(kind, &emulator, &cassette).unwrap();
+        let other = fs::File::create(&cassette).unwrap();
+        other.lock().unwrap();
+        let error = client.run(request(Template::GlassBall, SIGNED)).unwrap_err();
+        assert!(error.to_string().contains("another process records it just now"), "{error}");
+        drop(client);
+        // So is a client that comes while it is there.
+        let error = Client::replaying(kind, &cassette).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+        assert!(error.to_string().contains("another process records it just now"), "{error}");
+        assert!(emulator.requests().is_empty(), "nothing was sent");
+    }
+}
+
+#[test]
+fn a_cassette_of_an_earlier_version_that_kept_more_of_a_url_is_replayed() {
+    let (_folder, cassette) = folder();
+    let emulator = emulator();
+    let photo = "https://photos.example.com/cat.jpg?size=512&pw=hunter2";
+    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
+    let task = client.run(request(Template::GlassBall, photo)).unwrap().task_id;
+    drop(client);
+    let text = fs::read_to_string(&cassette).unwrap();
+    assert!(text.contains("size=512&pw=redacted") && !text.contains("hunter2"), "{text}");
+    fs::write(&cassette, text.replace("pw=redacted", "pw=hunter2")).unwrap();
+    for kind in KINDS {
+        let client = Client::replaying(kind, &cassette).unwrap();
+        assert_eq!(client.run(request(Template::GlassBall, photo)).unwrap().task_id, task);
+    }
+}
+
+#[test]
+fn a_request_that_holds_the_key_is_refused_by_both_clients_and_their_jobs() {
+    let emulator = emulator();
+    let with_key = || {
+        let request = request(Template::GlassBall, "https://example.com/cat.jpg");
+        request.with_param("token", format!("is {KEY}")).unwrap()
+    };
+    for kind in KINDS {
+        let client =
+            Client::new(kind, &|builder| on_both!(builder, builder => at(builder, &emulator)));
+        let client = client.unwrap();
+        let alone = client.run(with_key()).unwrap_err();
+        let jobs = [effects_ureq::Job::from(with_key())];
+        let results: Vec<effects_ureq::JobResult> = match &client {
+            Client::Blocking(client) => client.jobs().run(jobs).unwrap().collect(),
+            Client::Async(client, runtime) => {
+                runtime.block_on(async { client.jobs().run(jobs).unwrap().collect().await })
+            }
+        };
+        let among_many = results.into_iter().next().unwrap().into_result().unwrap_err();
+        for error in [alone, among_many] {
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+            assert!(error.to_string().contains("parameter \"token\" holds the API key"), "{error}");
+            assert!(!error.to_string().contains(KEY), "{error}");
+        }
+    }
+    assert!(emulator.requests().is_empty());
 }
 
 #[test]

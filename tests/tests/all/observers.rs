@@ -27,7 +27,11 @@ impl Told {
 impl ExchangeObserver for Told {
     fn begins(&self, request: RequestExcerpt) -> Option<ObserveEnd> {
         let told = self.clone();
-        let what = if request.is_submission() { "submission" } else { "look" };
+        let what = match () {
+            () if request.is_download => "download",
+            () if request.is_submission() => "submission",
+            () => "look",
+        };
         Some(Box::new(move |result| {
             let status = result.response().map(|response| response.status);
             told.line(format!("{what} {} {status:?}", request.method));
@@ -40,6 +44,7 @@ fn world() -> ScenarioWorld {
     let throttled = Response::json(r#"{"message":"slow down"}"#).status(429);
     world.creates([throttled, world.accepted()]);
     world.looks([world.running(), world.completed()]);
+    world.downloads([Response::new(404)]);
     world
 }
 
@@ -56,14 +61,17 @@ fn request() -> EffectRequest {
     EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
 }
 
-/// The lines of one run whose first submission is throttled.
+/// The lines of one run whose first submission is throttled, and whose picture is there at the second try.
 fn check(told: &Told) {
     let lines = told.lines();
     assert_eq!(lines[0], "submission POST Some(429)", "{lines:?}");
     assert!(lines[1].starts_with("submitting again in"), "{lines:?}");
     assert_eq!(lines[2], "submission POST Some(200)", "{lines:?}");
     assert_eq!(lines[3], format!("task {TASK} submitted"), "{lines:?}");
-    assert_eq!(lines.last().unwrap(), "look GET Some(200)", "{lines:?}");
+    let last = &lines[lines.len() - 3..];
+    let downloads = ["download GET Some(404)", "downloading", "download GET Some(200)"];
+    assert_eq!(lines[lines.len() - 4], "look GET Some(200)", "{lines:?}");
+    assert!(last.iter().zip(downloads).all(|(line, like)| line.contains(like)), "{lines:?}");
     assert!(
         lines.iter().any(|line| line.starts_with(&format!("task {TASK} in_progress"))),
         "{lines:?}"
@@ -73,14 +81,18 @@ fn check(told: &Told) {
 #[test]
 fn the_blocking_client_tells_observers_of_exchanges_and_events() {
     let (world, told) = (world(), Told::default());
-    client::<effects_ureq::Client>(&world, &told).run(request()).unwrap();
+    let client = client::<effects_ureq::Client>(&world, &told);
+    let effect = client.run(request()).unwrap();
+    client.fetch(&effect.pictures[0]).unwrap();
     check(&told);
 }
 
 #[tokio::test]
 async fn the_async_client_tells_observers_of_exchanges_and_events() {
     let (world, told) = (world(), Told::default());
-    client::<effects_reqwest::Client>(&world, &told).run(request()).await.unwrap();
+    let client = client::<effects_reqwest::Client>(&world, &told);
+    let effect = client.run(request()).await.unwrap();
+    client.fetch(&effect.pictures[0]).await.unwrap();
     check(&told);
 }
 

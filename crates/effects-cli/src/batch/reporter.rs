@@ -223,6 +223,7 @@ impl<'a> Reporter<'a> {
             }
             left -= 1;
             let untold = session.untold(told.index);
+            told = session.without_key(told);
             // Photos are not read any more: what they were when an earlier run read them will do.
             let before = || earlier.get(&Asked::of(&told)).copied();
             told.identity = untold.map(|untold| untold.identity).or(identity).or_else(before);
@@ -300,7 +301,7 @@ impl<'a> Reporter<'a> {
                 scope: options.scope.as_deref(),
                 budget: options.budget,
                 paid: self.paid.unwrap_or(tally.cost),
-                has_journal: self.store.is_some(),
+                has_journal: self.batch.journal.is_some(),
             };
             let page = reports.finish_page(&summary, &self.learnt);
             files.report = sure(tally, &mut trouble, page);
@@ -315,7 +316,8 @@ impl<'a> Reporter<'a> {
         let object = BatchObject::of(tally, rows, &files, trouble.as_deref());
         output.note(&object.words());
         let unfinished = object.running + object.not_downloaded + object.not_submitted;
-        if unfinished > 0 && !self.is_interrupted && self.store.is_some() {
+        let goes_on = self.batch.journal.is_some() && !is_recording_over(tally);
+        if unfinished > 0 && !self.is_interrupted && goes_on {
             let line = line_to_run_again();
             output.note(&format!("the same line goes on, and pays for nothing twice: {line}"));
         }
@@ -373,6 +375,11 @@ struct Files {
     hooks: HookCounts,
 }
 
+/// Whether a recording ended before the batch that replayed it, so that the same line comes to the same end.
+fn is_recording_over(tally: &BatchSummary) -> bool {
+    tally.kinds.contains_key(ErrorKind::NotRecorded.name())
+}
+
 /// Whether there is none of them.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_none(count: &u64) -> bool {
@@ -407,7 +414,7 @@ impl<'a> BatchObject<'a> {
             report: files.report.as_deref(),
             hooks_failed: files.hooks.failed,
             undelivered: files.hooks.undelivered,
-            resume: (exit_code != 0).then(line_to_run_again),
+            resume: (exit_code != 0 && !is_recording_over(tally)).then(line_to_run_again),
             error,
         }
     }

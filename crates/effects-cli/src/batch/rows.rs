@@ -114,6 +114,22 @@ impl RowLabel {
         }
     }
 
+    /// The same with `[key]` where it repeats the API key: such a row is refused, and told of all the same.
+    pub(crate) fn without_key(self, repeats_key: impl Fn(&str) -> bool) -> Self {
+        let clean = |text: Option<String>| {
+            text.map(|text| if repeats_key(&text) { "[key]".to_owned() } else { text })
+        };
+        let params = self.params.iter().filter(|(name, _)| !repeats_key(name));
+        let params = params.fold(ExtraParams::default(), |all, (name, value)| {
+            let is_key = repeats_key(&value.to_string());
+            let value = if is_key { "[key]".into() } else { value.clone() };
+            // The name was one before.
+            all.clone().with(name, value).unwrap_or(all)
+        });
+        let (key, image, tag) = (clean(self.key), clean(self.image), clean(self.tag));
+        Self { key, image, tag, params, ..self }
+    }
+
     /// What a person finds the row by: its line, else its number in the journal.
     pub(crate) fn place(&self, row: Option<RowNumber>) -> String {
         match (self.line, row) {

@@ -19,6 +19,7 @@ use super::rows::RowLabel;
 
 /// What the threads of a batch share.
 pub(crate) struct Session {
+    client: Client,
     /// Over the journal, where there is one.
     pub(crate) ledger: Option<Ledger>,
     /// What a picture costs at most, as the user says.
@@ -102,11 +103,12 @@ pub(crate) struct Beginner<'a> {
 
 impl Session {
     pub(crate) fn new(
+        client: Client,
         ledger: Option<Ledger>,
         price: Option<Decimal>,
         tell: Sender<BatchWake>,
     ) -> Self {
-        Self { ledger, price, state: Mutex::default(), throttled: AtomicU64::new(0), tell }
+        Self { client, ledger, price, state: Mutex::default(), throttled: AtomicU64::new(0), tell }
     }
 
     /// Starts everything: rows are begun by `source`, on a thread of its own.
@@ -153,6 +155,11 @@ impl Session {
             self.lock().unsent.insert(report.told.index);
         }
         self.tell(BatchWake::Report(Box::new(report)));
+    }
+
+    /// A row's label as it may be told and kept.
+    pub(crate) fn without_key(&self, told: RowLabel) -> RowLabel {
+        told.without_key(|text| self.client.repeats_key(text))
     }
 
     /// How many answers put something off: a submission, or a look at a task.
@@ -246,6 +253,7 @@ impl Session {
 impl Beginner<'_> {
     /// Begins a row. Whether it goes on: nothing more is begun where it does not.
     pub(crate) fn begin(&self, told: RowLabel, number: Option<RowNumber>, job: Job) -> bool {
+        let told = self.session.without_key(told);
         let mut state = self.session.lock();
         let index = state.jobs;
         state.jobs += 1;
@@ -289,6 +297,7 @@ impl Beginner<'_> {
 
     /// Tells what became of a row that is not begun.
     pub(crate) fn tell_of(&self, report: RowReport) {
+        let report = RowReport { told: self.session.without_key(report.told), ..report };
         self.session.tell_of(report);
     }
 }

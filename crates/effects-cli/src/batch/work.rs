@@ -141,7 +141,8 @@ impl Batch<'_> {
                 jobs = jobs.price(price);
             }
         }
-        let session = Arc::new(Session::new(ledger, self.options.price, tell));
+        let session =
+            Arc::new(Session::new(gateway.client.clone(), ledger, self.options.price, tell));
         let started = session.start(jobs, source)?;
         let most_wait = gateway.client.policy().request_timeout;
         let hear = |news: RowNews<'_>| {
@@ -158,7 +159,7 @@ impl Batch<'_> {
         let attended = attend(&started, most_wait, &woken, live, rows, tally, hear);
         let Attended { mut tally, interrupted, left_submitting, mut trouble } = attended;
         if interrupted {
-            books.say_how_it_was_left(left_submitting, session.ledger.is_some());
+            books.say_how_it_was_left(left_submitting, self.journal.is_some());
         }
         books.is_interrupted = interrupted;
         let rows = rows.now();

@@ -100,7 +100,12 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     for row in &rows {
         folders.note_order(*row, WallClock::new().now())?;
     }
-    let session = Session::new(Some(ledger.reordering()), arguments.budget.price, tell);
+    let session = Session::new(
+        gateway.client.clone(),
+        Some(ledger.reordering()),
+        arguments.budget.price,
+        tell,
+    );
     let session = Arc::new(session);
     let files = SaveFiles {
         overwrite: arguments.overwrite,

@@ -40,6 +40,15 @@ pub(crate) struct Arguments {
 pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let place = GatewayPlace::of(global)?;
     let origin = place.origin()?;
+    let replayed = global.cassette().filter(|_| place.is_replay());
+    if let Some(cassette) = replayed.filter(|_| !arguments.journal.is_given()) {
+        output.urge(&format!(
+            "replaying {}: it looks at no real task, and a replay leaves none to go on with; leave the \
+             cassette out (--cassette, EFFECTS_CASSETTE) to go on with the tasks of the journal",
+            cassette.display()
+        ));
+        return Ok(CommandEnd::Well);
+    }
     let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(CommandEnd::Well) };
     let mut rows = 0;
     each(&*store, unfinished(&origin), |_| {
@@ -58,7 +67,8 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
     let rows_store = Arc::clone(&store);
-    let session = Session::new(Some(Ledger::new(Arc::clone(&store))), None, tell);
+    let session =
+        Session::new(gateway.client.clone(), Some(Ledger::new(Arc::clone(&store))), None, tell);
     let session = Arc::new(session);
     let jobs = gateway.client.jobs().in_flight(IN_FLIGHT).save(Save::Files(SaveFiles::default()));
     let started = session.start(jobs, move |beginner| {

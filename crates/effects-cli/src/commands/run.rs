@@ -150,7 +150,7 @@ fn work(
     tag: Option<String>,
 ) -> Result<RunObject, Failure> {
     let draft = ready.row(gateway.origin(), tag.clone(), saving.target());
-    let request: EffectRequest = ready.upload(desk, &gateway.client)?;
+    let request: EffectRequest = ready.upload(desk, &gateway.client, tag.as_deref())?;
     let kept = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
     let client = desk.client(&gateway.client, kept.as_ref().map(JournaledRow::journal));
     let template = request.template().clone();

@@ -73,7 +73,7 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         let policy = Policy { first_answer_timeout, ..policy };
         let gateway = Gateway::open(&work_global, &place, policy)?;
         let draft = ready.row(gateway.origin(), work_global.tag.clone(), None);
-        let request = ready.upload(desk, &gateway.client)?;
+        let request = ready.upload(desk, &gateway.client, work_global.tag.as_deref())?;
         let kept = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
         let client = desk.client(&gateway.client, kept.as_ref().map(JournaledRow::journal));
         let template = request.template().clone();

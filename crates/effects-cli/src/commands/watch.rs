@@ -2,10 +2,12 @@
 //! pictures. It reads the arguments, opens gateway and journal, and calls `Batch::watch`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use effects_core::{Error, ErrorKind};
+use effects_jobs::{JournalStore, MemoryStore};
 
 use super::batch::RowArguments;
 use crate::batch::{Batch, Manifest};
@@ -61,7 +63,12 @@ pub(crate) fn watch(global: &Global, arguments: &Arguments, output: &Output) -> 
     place.uploads(global.uploads.as_ref())?;
     let gateway = Gateway::open(global, &place, rows.policy(global))?;
     let common = rows.common(global, &place, &manifest, out, gateway.origin())?;
-    let Some(store) = rows.journal.for_batch(&place, false)? else {
+    let store = match rows.journal.for_batch(&place, false)? {
+        // A replay pays for nothing, so that nothing has to be known later.
+        None if place.is_replay() => Some(Arc::new(MemoryStore::new()) as Arc<dyn JournalStore>),
+        store => store,
+    };
+    let Some(store) = store else {
         let why = "a folder is watched with a journal, which keeps a photo from being ordered twice: with \
                    --emulator, name one with --journal";
         return Err(Error::new(ErrorKind::Misconfigured, why).into());

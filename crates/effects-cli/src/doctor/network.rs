@@ -43,7 +43,9 @@ pub(crate) fn ask(probe: &Probe, key_source: &str) -> Result<Vec<Check>, Failure
     let result = gateway.call(&Call::look(task.clone(), limit, Time::from_millis(0)));
     let read = Task::read(&task, base, &result);
     let mut checks = match (result.answer(), read) {
-        (Answer::NotSent(_) | Answer::Untrusted(_), Err(error)) => vec![unreachable(&error)],
+        (Answer::NotSent(_) | Answer::Untrusted(_) | Answer::NotRecorded(_), Err(error)) => {
+            vec![unreachable(&error)]
+        }
         (Answer::Lost(_) | Answer::BrokenOff { .. }, Err(error)) => vec![unanswered(&error)],
         (_, Ok(_)) => vec![reached(200), key_taken()],
         (_, Err(error)) => answered(&error, key_source),

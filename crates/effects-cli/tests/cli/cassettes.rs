@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use effects_emulator::{ClockKind, Emulator, Latency, Pictures};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{KEY, Ran, World};
 
@@ -58,9 +58,19 @@ fn a_run_is_recorded_and_replayed_without_key_and_network() {
         );
         fs::remove_file(world.path("again.png")).unwrap();
     }
-    // The journal keeps a replay apart from the gateway where it was paid.
-    let ran = Ran::of(&mut world.bare(&["tasks", "--json"])).exits(0);
-    assert!(ran.stdout.contains("http://replay.localhost"), "{}", ran.stdout);
+    // The journal knows what was paid, and of no replay but one that a journal is named for.
+    let named = world.path("named.db");
+    let named = named.to_str().unwrap();
+    let line = ["run", "glass_ball", photo, "-o", "again.png", "--journal", named];
+    replays(&world, &cassette, true, &line).exits(0);
+    let rows = |more: &[&str]| {
+        let ran = Ran::of(&mut world.bare(&[&["tasks", "--json"], more].concat())).exits(0);
+        (ran.stdout.lines().count(), ran.stdout.contains("http://replay.localhost"))
+    };
+    assert_eq!(rows(&[]), (1, false));
+    assert_eq!(rows(&["--journal", named]), (1, true));
+    let cost = Ran::of(&mut world.bare(&["cost"])).exits(0);
+    assert!(!cost.stdout.contains("0.06"), "{}", cost.stdout);
 }
 
 #[test]
@@ -95,10 +105,10 @@ fn what_was_not_recorded_is_an_error_that_shows_the_difference() {
     fs::write(world.path("chelsea.png"), crate::world::PHOTO).unwrap();
     let line = ["run", "glass_ball", "chelsea.png", "--width", "1024", "--height", "512"];
     let ran = replays(&world, &shared(), true, &line).exits(7);
-    for words in ["never left this machine", "width is 1024", "512 in the cassette", "one-run.json"]
-    {
+    for words in ["no such exchange", "width is 1024", "512 in the cassette", "one-run.json"] {
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
     }
+    ends_a_replay(&ran);
     fs::write(world.path("broken.json"), "{").unwrap();
     let ran = replays(&world, &world.path("broken.json"), true, &line).exits(2);
     assert!(ran.stderr.contains("no whole cassette"), "{}", ran.stderr);
@@ -174,4 +184,161 @@ fn a_cassette_that_another_process_records_or_that_is_no_file_is_refused() {
         let doctor = replays(&world, &cassette, by_option, &["doctor"]).exits(2);
         assert!(doctor.stderr.contains("leave --cassette and EFFECTS_CASSETTE out"), "{doctor:?}");
     }
+}
+
+/// Whether a command says that the recording ended it, in few lines, and without what cannot help.
+fn ends_a_replay(ran: &Ran) {
+    assert!(ran.stderr.contains("nothing was sent and nothing is owed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("leave the cassette out"), "{}", ran.stderr);
+    for wrong in ["network", "proxy", "resume with", "the same line goes on", "again in 0"] {
+        assert!(!ran.stderr.contains(wrong), "{wrong:?}: {}", ran.stderr);
+    }
+    assert!(ran.stderr.lines().count() < 8, "{}", ran.stderr);
+}
+
+/// A recording of this line at an emulator, cut off after its first submission.
+fn cut_off(world: &World, cassette: &Path, line: &[&str]) {
+    let emulator = emulator();
+    let mut command = world.bare(line);
+    command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+    Ran::of(command.arg("--cassette").arg(cassette)).exits(0);
+    let mut tape: Value = serde_json::from_slice(&fs::read(cassette).unwrap()).unwrap();
+    let exchanges = tape["exchanges"].as_array_mut().unwrap();
+    let is_create = |exchange: &Value| {
+        exchange["request"]["target"].as_str().is_some_and(|it| it.ends_with("/generation"))
+    };
+    let create = exchanges.iter().position(is_create).unwrap();
+    exchanges.truncate(create + 1);
+    fs::write(cassette, tape.to_string()).unwrap();
+}
+
+#[test]
+fn a_recording_that_ends_before_the_run_ends_it_at_once() {
+    let world = World::new();
+    let (photo, cassette) = (world.photo(), world.path("run.json"));
+    let line = ["run", "glass_ball", photo, "-o", "out.png"];
+    cut_off(&world, &cassette, &line);
+    let begun = Instant::now();
+    let ran = replays(&world, &cassette, true, &line).exits(7);
+    assert!(ran.stderr.contains("ends here: GET "), "{}", ran.stderr);
+    ends_a_replay(&ran);
+    let ran = replays(&world, &cassette, false, &[&line[..], &["--json"]].concat()).exits(7);
+    let error: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&error["kind"], &error["resume"]), (&json!("not_recorded"), &Value::Null));
+    let task = error["task_id"].as_str().unwrap();
+    ends_a_replay(&replays(&world, &cassette, true, &["wait", task]).exits(7));
+    ends_a_replay(&replays(&world, &cassette, true, &["status", task]).exits(7));
+    // With a journal of its own, the replayed task is unfinished there.
+    let named = ["--journal", "named.db"];
+    let submit = ["submit", "glass_ball", photo, named[0], named[1]];
+    let submitted = replays(&world, &cassette, true, &submit).exits(0);
+    assert!(!submitted.stderr.contains("wait for it with"), "{}", submitted.stderr);
+    let resumed = replays(&world, &cassette, true, &["resume", named[0], named[1]]).exits(7);
+    ends_a_replay(&resumed);
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_recording_that_ends_early_ends_a_batch_and_a_watch_of_it() {
+    let world = World::new();
+    fs::create_dir(world.path("in")).unwrap();
+    for name in ["a.png", "b.png", "c.png"] {
+        let mut photo = crate::world::PHOTO.to_vec();
+        photo.extend_from_slice(name.as_bytes());
+        fs::write(world.path("in").join(name), photo).unwrap();
+    }
+    let cassette = world.path("batch.json");
+    let batch = ["batch", "in", "--template", "glass_ball", "--out", "first", "--in-flight", "1"];
+    cut_off(&world, &cassette, &batch);
+    let begun = Instant::now();
+    let replay = ["batch", "in", "--template", "glass_ball", "--out", "again", "--json"];
+    let ran = replays(&world, &cassette, true, &replay).exits(7);
+    ends_a_replay(&ran);
+    let summary: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&summary["completed"], &summary["resume"]), (&json!(0), &Value::Null));
+    let watch = ["watch", "in", "--template", "glass_ball", "--out", "seen", "--settle", "0"];
+    let budget = ["--budget", "1", "--price", "0.05"];
+    let ran = replays(&world, &cassette, false, &[&watch[..], &budget].concat()).exits(7);
+    ends_a_replay(&ran);
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    let rows = Ran::of(&mut world.bare(&["tasks", "--json"])).exits(0).stdout;
+    assert!(!rows.contains("replay.localhost"), "{rows}");
+    // Of the real tasks nothing is lost: the line without the cassette finds all of them.
+    assert_eq!(rows.lines().count(), 3, "{rows}");
+}
+
+#[test]
+fn a_watch_that_is_killed_while_it_records_goes_on_without_its_cassette() {
+    let world = World::new();
+    fs::create_dir(world.path("in")).unwrap();
+    fs::write(world.path("in/a.png"), crate::world::PHOTO).unwrap();
+    let emulator = Emulator::builder().pictures(Pictures::Stub).api_key(KEY);
+    let emulator = emulator.latency(Latency::fixed(Duration::from_secs(60)));
+    let emulator = emulator.clock(ClockKind::Virtual).start().unwrap();
+    let cassette = world.path("watch.json");
+    let watch = ["watch", "in", "--template", "glass_ball", "--out", "out", "--settle", "0"];
+    let watch = [&watch[..], &["--budget", "1", "--price", "0.05", "--poll", "0.02"]].concat();
+    let at_emulator = |arguments: &[&str]| {
+        let mut command = world.bare(arguments);
+        command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+        command
+    };
+    let mut watching = at_emulator(&watch).arg("--cassette").arg(&cassette).spawn().unwrap();
+    let unfinished = || {
+        let ran = Ran::of(&mut at_emulator(&["tasks", "--unfinished", "--json"])).exits(0);
+        ran.stdout.lines().filter(|line| line.contains("created")).count()
+    };
+    until("the task is in the journal", || unfinished() == 1);
+    // The one that records says so to the next one, in each command.
+    for line in [&watch[..], &["resume"], &["run", "glass_ball", "https://example.com/a.jpg"]] {
+        let second = replays(&world, &cassette, true, line).exits(2);
+        let words = "another process records it just now";
+        assert!(second.stderr.contains(words), "{line:?}: {}", second.stderr);
+        assert!(!second.stderr.contains("replaying"), "{line:?}: {}", second.stderr);
+    }
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    // A replay looks at no real task, and says so.
+    let ran = replays(&world, &cassette, false, &["resume"]).exits(0);
+    assert!(ran.stderr.contains("it looks at no real task"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("leave the cassette out"), "{}", ran.stderr);
+    assert_eq!(unfinished(), 1);
+    emulator.advance(Duration::from_secs(3600)).unwrap();
+    Ran::of(&mut at_emulator(&["resume", "--poll", "0.02"])).exits(0);
+    assert_eq!(unfinished(), 0);
+}
+
+/// Asks until it is so; a minute at most.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_watch_that_records_names_a_line_without_its_cassette() {
+    let world = World::new();
+    fs::create_dir(world.path("in")).unwrap();
+    fs::write(world.path("in/a.png"), crate::world::PHOTO).unwrap();
+    let emulator = Emulator::builder().pictures(Pictures::Stub).api_key(KEY);
+    let emulator = emulator.latency(Latency::fixed(Duration::from_secs(60)));
+    let emulator = emulator.clock(ClockKind::Virtual).start().unwrap();
+    let watch = ["watch", "in", "--template", "glass_ball", "--out", "out", "--budget", "1"];
+    let line = [&watch[..], &["--settle", "0", "--price", "0.05", "--poll", "0.02"]].concat();
+    let mut command = world.bare(&[&line[..], &["--cassette", "watch.json"]].concat());
+    command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+    let watching = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    until("the task is submitted", || {
+        emulator.requests().iter().any(|seen| seen.path.ends_with("/generation"))
+    });
+    let interrupt = format!("kill -INT {}", watching.id());
+    let sent = std::process::Command::new("sh").args(["-c", &interrupt]).status().unwrap();
+    assert!(sent.success());
+    let output = watching.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let told = format!("nothing is paid twice: effects {}\n", line.join(" "));
+    assert!(stderr.contains(&told), "{stderr}");
 }

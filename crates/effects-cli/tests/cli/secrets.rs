@@ -1,8 +1,10 @@
 //! The key goes to the gateway and nowhere else.
 
 use std::fs;
+use std::path::Path;
 
 use effects_testkit::http::{Response, ScriptedServer};
+use serde_json::json;
 
 use crate::world::{CREATE, IMAGE, KEY, Ran, World, failed};
 
@@ -140,4 +142,112 @@ fn the_host_of_a_picture_never_gets_it() {
     let seen = other.requests();
     assert_eq!(seen.len(), 1);
     assert!(seen[0].headers.iter().all(|(_, value)| !value.contains(KEY)));
+}
+
+/// Whether no file below a folder holds the key.
+fn holds_no_key(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            holds_no_key(&path);
+        } else {
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+            assert!(!text.contains(KEY), "{} holds the key", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_request_that_holds_the_key_is_refused_before_anything_is_kept_or_sent() {
+    let world = World::with_service();
+    let photo = world.photo();
+    let (token, part) = (format!("token={KEY}"), format!(r#"auth={{"a":["x {KEY}"]}}"#));
+    let url = format!("https://example.com/{KEY}/cat.jpg");
+    let tag = format!("job {KEY}");
+    for (line, place) in [
+        (&["glass_ball", IMAGE, "--param", token.as_str()][..], "parameter \"token\""),
+        (&["glass_ball", photo, "--param", part.as_str()], "parameter \"auth\""),
+        (&["glass_ball", url.as_str()], "the URL of the photo"),
+        (&["glass_ball", IMAGE, "--tag", tag.as_str()], "--tag"),
+    ] {
+        for command in ["run", "submit"] {
+            let line = [&[command], line, &["--cassette", "run.json"]].concat();
+            let ran = world.run(&line).exits(2);
+            let told = format!("{place} holds the API key");
+            assert!(ran.stderr.contains(&told), "{line:?}: {}", ran.stderr);
+            assert!(!ran.stderr.contains(KEY) && !ran.stdout.contains(KEY), "{ran:?}");
+        }
+    }
+    let rows = format!(
+        "{}\n{}\n{}\n",
+        json!({"template": "glass_ball", "image": IMAGE, "params": {"token": KEY}}),
+        json!({"template": "glass_ball", "image": url}),
+        json!({"template": "glass_ball", "image": "cat.png", "param:note": format!("is {KEY}")}),
+    );
+    let manifest = tempfile::tempdir().unwrap();
+    let (rows_file, photo_file) =
+        (manifest.path().join("rows.jsonl"), manifest.path().join("cat.png"));
+    fs::write(&rows_file, rows).unwrap();
+    fs::copy(world.path(photo), photo_file).unwrap();
+    let line = ["batch", rows_file.to_str().unwrap(), "--out", "out", "--report-csv", "all.csv"];
+    let ran = world.run(&[&line[..], &["--cassette", "run.json", "--json"]].concat()).exits(2);
+    for text in [&ran.stdout, &ran.stderr] {
+        assert!(!text.contains(KEY), "{text}");
+    }
+    assert_eq!(ran.stderr.matches("holds the API key").count(), 3, "{}", ran.stderr);
+    holds_no_key(world.folder.path());
+    holds_no_key(world.state.path());
+    assert_eq!(world.server.requests().len(), 0, "nothing was sent, no photo either");
+}
+
+#[test]
+fn permissions_in_urls_that_an_answer_repeats_are_kept_nowhere() {
+    let world = World::new();
+    let secrets = ["hunter2", "0a1b2c", "t0k3n"];
+    let signed = "https://store.example/cat.jpg?size=512&X-Amz-Signature=0a1b2c&pw=hunter2";
+    let escaped = signed.replace('/', r"\/").replace('&', r"\u0026");
+    for (status, body) in [
+        (400, json!({"error": {"code": "3009001", "message": format!("no photo at {signed}, see it")}}).to_string()),
+        (400, format!(r#"{{"error":{{"message":"bad"}},"asked":"{escaped}"}}"#)),
+        (422, format!("<html>cannot read {signed} or https://h.example/?token=t0k3n</html>")),
+        (500, format!(r#"{{"detail":"{escaped}"}}"#)),
+        (200, format!("gone: {signed}")),
+    ] {
+        world.server.on("POST", CREATE, [Response::new(status).body(body.clone())]);
+        let ran = loud(&world, &["run", "glass_ball", IMAGE, "--json"]);
+        assert!(ran.code != Some(0), "{ran:?}");
+        for secret in secrets {
+            let error = ran.stdout.contains(secret);
+            assert!(!error, "{body}: {}", ran.stdout);
+        }
+        assert!(ran.stdout.contains("redacted"), "{body}: {}", ran.stdout);
+    }
+    for entry in fs::read_dir(world.state.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        for secret in secrets {
+            assert!(!text.contains(secret), "{} holds {secret}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_a_replay_says_and_keeps_of_a_url_has_no_permission() {
+    let world = World::new();
+    world.accepts();
+    let of = |password: &str| format!("https://example.com/cat.jpg?size=512&pw={password}&id=7");
+    let line = ["submit", "glass_ball"];
+    let first = of("hunter2");
+    world.run(&[&line[..], &[&first, "--cassette", "run.json"]].concat()).exits(0);
+    let other = of("hunter3").replace("512", "640");
+    let kept = ["--cassette", "run.json", "--journal", "named.db"];
+    let ran = world.run(&[&line[..], &[&other], &kept].concat()).exits(7);
+    assert!(ran.stderr.contains("size=640&pw=redacted&id=7"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("hunter"), "{}", ran.stderr);
+    for file in ["run.json", "named.db", "named.db-wal"] {
+        let bytes = fs::read(world.path(file)).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&bytes).contains("hunter"), "{file}");
+    }
+    // Another password of the same photo is the same request.
+    world.run(&[&line[..], &[&of("hunter4"), "--cassette", "run.json"]].concat()).exits(0);
 }

@@ -1,5 +1,5 @@
-//! [`difference`]: in words, how a request differs from those that a cassette still has. `Player` says it
-//! where it has no answer.
+//! [`difference`]: in words, how a request differs from those that a cassette still has, or that it ends
+//! here. `Player` says it where it has no answer.
 
 use serde_json::Value;
 
@@ -11,25 +11,33 @@ pub(super) fn difference<'a>(
     left: impl Iterator<Item = &'a TapedRequest>,
     was_replayed: bool,
 ) -> String {
-    let shown = |request: &TapedRequest| format!("{} {}", request.method, request.target);
-    let asked_for = format!("{} was asked for", shown(asked));
-    if was_replayed {
-        return format!("{asked_for} more often than it was recorded");
-    }
     let mut left: Vec<&TapedRequest> = left.collect();
+    let ends = match was_replayed {
+        true => Some("more often than it was recorded"),
+        false => left.is_empty().then_some("after everything that was recorded"),
+    };
+    let asked_for = format!("{} was asked for", shown(asked));
+    if let Some(ends) = ends {
+        return format!(
+            "ends here: {asked_for} {ends} (a task that was under way when it was recorded goes on without \
+             the cassette)"
+        );
+    }
+    let no_such = format!("has no such exchange: {asked_for}");
     let same = |request: &&&TapedRequest| shown(request) == shown(asked);
     if let Some(near) = left.iter().find(same) {
-        return format!("{asked_for} with another body: {}", body_difference(asked, near));
-    }
-    if left.is_empty() {
-        return format!("{asked_for}, and every exchange of it has been replayed");
+        return format!("{no_such} with another body: {}", body_difference(asked, near));
     }
     left.sort_by_key(|request| (request.method != asked.method, shown(request)));
     left.dedup_by_key(|request| shown(request));
     let more = left.len().saturating_sub(MOST_SHOWN);
     let names: Vec<String> = left.iter().take(MOST_SHOWN).map(|request| shown(request)).collect();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{asked_for}, and it has {}{more}", names.join(", "))
+    format!("{no_such}, and it has {}{more}", names.join(", "))
+}
+
+fn shown(request: &TapedRequest) -> String {
+    format!("{} {}", request.method, request.target)
 }
 
 fn body_difference(asked: &TapedRequest, taped: &TapedRequest) -> String {

@@ -18,7 +18,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use effects_core::{BaseUrl, Error, ErrorKind};
+use effects_core::{BaseUrl, Error, ErrorKind, Origin};
 
 use format::Tape;
 pub use player::Player;
@@ -69,11 +69,7 @@ impl Cassette {
             return Ok(Self::Replay(player.clone()));
         }
         if path.exists() {
-            let is_recorded_here =
-                open.recordings.get(&path).is_some_and(|it| it.strong_count() > 0);
-            if !is_recorded_here && is_locked(&path) {
-                return Err(unusable(&path, "another process records it just now"));
-            }
+            open.check_lock(&path)?;
             let player = Player::open(&path)?;
             if is_shared {
                 open.players.insert(path, player.clone());
@@ -111,6 +107,18 @@ struct OpenCassettes {
     players: HashMap<PathBuf, Player>,
 }
 
+impl OpenCassettes {
+    /// Refuses a cassette that another process records.
+    fn check_lock(&self, path: &Path) -> Result<(), Error> {
+        let is_recorded_here =
+            self.recordings.get(path).is_some_and(|recording| recording.strong_count() > 0);
+        if !is_recorded_here && is_locked(path) {
+            return Err(unusable(path, RECORDED_ELSEWHERE));
+        }
+        Ok(())
+    }
+}
+
 fn open_cassettes() -> &'static Mutex<OpenCassettes> {
     static OPEN: OnceLock<Mutex<OpenCassettes>> = OnceLock::new();
     OPEN.get_or_init(Mutex::default)
@@ -127,13 +135,21 @@ pub fn cassette_of_the_environment() -> Option<PathBuf> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Misconfigured`] where the cassette cannot be read.
+/// [`ErrorKind::Misconfigured`] where the cassette cannot be read, or is being recorded by another process.
 pub fn replay_base(path: &Path) -> Result<Option<BaseUrl>, Error> {
     if !path.exists() {
         return Ok(None);
     }
+    if let Ok(path) = absolute(path) {
+        open_cassettes().lock().unwrap_or_else(PoisonError::into_inner).check_lock(&path)?;
+    }
     Tape::read(path)?;
     Ok(Some(replay_gateway()))
+}
+
+/// Whether this is the gateway of replays, where nothing is paid.
+pub fn is_replay(origin: &Origin) -> bool {
+    replay_gateway().origin() == origin
 }
 
 pub(crate) fn replay_gateway() -> BaseUrl {
@@ -154,6 +170,8 @@ fn unusable(path: &Path, why: &str) -> Error {
 
 /// The environment variable that may name a cassette.
 pub const CASSETTE_VARIABLE: &str = "EFFECTS_CASSETTE";
+/// Why a cassette is neither replayed nor recorded.
+const RECORDED_ELSEWHERE: &str = "another process records it just now";
 const REPLAY_BASE: &str = "http://replay.localhost";
 /// What stands for the key where a replay is given none.
 pub(crate) const NO_KEY: &str = "no-key-in-a-replay";

@@ -49,8 +49,12 @@ impl Player {
     ///
     /// [`ErrorKind::Misconfigured`](effects_core::ErrorKind::Misconfigured) where it is none.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let tape = Tape::read(path)?;
+        let mut tape = Tape::read(path)?;
         let mut state = ReplayState::default();
+        for exchange in &mut tape.exchanges {
+            let request = exchange.request.clone();
+            exchange.request = state.redactor.recorded_again(request);
+        }
         for (index, exchange) in tape.exchanges.iter().enumerate() {
             state.next.entry(exchange.request.identity()).or_default().push_back(index);
         }
@@ -81,9 +85,8 @@ impl Player {
                     state.next.values().flatten().map(|&index| &tape.exchanges[index].request);
                 let replayed = state.last.contains_key(&identity);
                 let why = difference(&asked, left, replayed);
-                Answer::Untrusted(format!(
-                    "the cassette {} is replayed, and has no such exchange: {why}; to record anew, \
-                     remove the file",
+                Answer::NotRecorded(format!(
+                    "the cassette {} is replayed, and {why}",
                     path.display()
                 ))
             }

@@ -20,7 +20,7 @@ use super::format::{
     END, FORMAT, Tape, TapedAnswer, TapedBody, TapedExchange, TapedRequest, VERSION, target,
 };
 use super::redact::{Redactor, hash};
-use super::unusable;
+use super::{RECORDED_ELSEWHERE, is_locked, unusable};
 use crate::landing::write_file;
 use crate::telemetry;
 
@@ -88,9 +88,15 @@ impl Recording {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.file.is_none() {
             let file = TapeFile::create(&self.path, &self.base).map_err(|error| {
-                let other = "another process has recorded it meanwhile";
-                let is_there = error.kind() == io::ErrorKind::AlreadyExists;
-                refused(if is_there { other.to_owned() } else { error.to_string() })
+                refused(match error.kind() {
+                    io::ErrorKind::AlreadyExists if is_locked(&self.path) => {
+                        RECORDED_ELSEWHERE.to_owned()
+                    }
+                    io::ErrorKind::AlreadyExists => {
+                        "another process has recorded it meanwhile".to_owned()
+                    }
+                    _ => error.to_string(),
+                })
             })?;
             state.file = Some(file);
         }
@@ -136,7 +142,10 @@ impl Recording {
                 (status, headers, body, reason(why))
             }
             Answer::NotSent(why) => return Ok(TapedAnswer { not_sent: reason(why), ..none }),
-            Answer::Untrusted(why) => return Ok(TapedAnswer { untrusted: reason(why), ..none }),
+            // A stack of the caller's that replays sent nothing either.
+            Answer::Untrusted(why) | Answer::NotRecorded(why) => {
+                return Ok(TapedAnswer { untrusted: reason(why), ..none });
+            }
             Answer::Lost(why) => return Ok(TapedAnswer { lost: reason(why), ..none }),
         };
         let body = match redactor.answer_body(body) {

@@ -3,18 +3,16 @@
 //!
 //! What is redacted twice is what it was, so both see the same requests.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use effects_core::ApiKey;
-use effects_core::signed_url::redacted;
+use effects_core::signed_url::redacted_in;
 use effects_core::wire::ResponseExcerpt;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::format::TapedBody;
+use super::format::{TapedBody, TapedRequest};
 
 /// The keys that requests carried.
 #[derive(Default)]
@@ -35,7 +33,7 @@ impl Redactor {
     /// A text without keys, and without permissions in the URLs that it holds.
     pub(super) fn text(&self, text: &str) -> String {
         let keyless = self.keys.iter().fold(text.to_owned(), |text, key| key.redact(text).into());
-        urls_redacted(&keyless)
+        redacted_in(keyless).into_owned()
     }
 
     /// Of an answer's headers, those that a client reads.
@@ -58,6 +56,19 @@ impl Redactor {
         Some(self.readable(body, true).unwrap_or_else(|| hash(body)))
     }
 
+    /// A request of a cassette as it would be recorded now: an earlier version may have kept more.
+    pub(super) fn recorded_again(&self, request: TapedRequest) -> TapedRequest {
+        let TapedRequest { method, target, body } = request;
+        let target = self.text(&target);
+        let again = |body: TapedBody| match body.text() {
+            Some(text) => {
+                self.request_body(&Bytes::copy_from_slice(text.as_bytes())).unwrap_or(body)
+            }
+            None => body,
+        };
+        TapedRequest { method, target, body: body.map(again) }
+    }
+
     /// What is kept of a body that came; `None` of one that is no text, whose bytes a file has to keep.
     pub(super) fn answer_body(&self, body: &Bytes) -> Option<TapedBody> {
         self.readable(body, false)
@@ -75,8 +86,10 @@ impl Redactor {
         let keyless =
             self.keys.iter().fold(text.to_owned(), |text, key| key.redact_json(&text).into());
         let clean = strings_mapped(&keyless, |string| match string.strip_prefix("data:") {
-            Some(photo) if is_sent => format!("data:sha256={}", sha256(photo.as_bytes())),
-            _ => urls_redacted(string),
+            Some(photo) if is_sent && !photo.starts_with(HASHED) => {
+                format!("data:{HASHED}{}", sha256(photo.as_bytes()))
+            }
+            _ => redacted_in(string).into_owned(),
         });
         // A string for a string leaves JSON as it was.
         let json = RawValue::from_string(clean).ok();
@@ -98,23 +111,6 @@ pub(super) fn hash(body: &[u8]) -> TapedBody {
 /// The SHA-256 of some bytes, in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A text with the permissions taken out of its URLs.
-fn urls_redacted(text: &str) -> String {
-    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(at) = rest.find("http") {
-        let (before, found) = rest.split_at(at);
-        clean.push_str(before);
-        let is_url = ["http://", "https://"].iter().any(|scheme| found.starts_with(scheme));
-        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`');
-        let end = if is_url { found.find(is_end).unwrap_or(found.len()) } else { "http".len() };
-        let (url, after) = found.split_at(end);
-        clean.push_str(&if is_url { Cow::Owned(redacted(url)) } else { Cow::Borrowed(url) });
-        rest = after;
-    }
-    clean.push_str(rest);
-    clean
 }
 
 /// JSON whose strings are what this makes of them, and which is otherwise letter for letter as it was.
@@ -150,6 +146,9 @@ fn string_length(text: &str) -> usize {
 /// them.
 const KEPT_HEADERS: [HeaderName; 3] =
     [http::header::LOCATION, http::header::RETRY_AFTER, http::header::TRANSFER_ENCODING];
+
+/// What stands before the hash of a photo that a request carried.
+const HASHED: &str = "sha256=";
 
 /// The longest text that stands in a cassette itself.
 const MOST_TEXT: usize = 32 * 1024 * 1024;

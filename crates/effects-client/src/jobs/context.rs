@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use effects_core::batch::Outage;
+use effects_core::gateway::Endpoint;
 use effects_core::journal::{AsyncJournal, JournalError, RowEnd};
 use effects_core::{BaseUrl, Error, ErrorKind, Event, Origin, Picture, TaskId};
 use effects_jobs::{
@@ -24,7 +25,9 @@ use super::options::{JobOptions, PhotoCheck, Save, SaveFiles};
 use super::placement;
 use super::result::JobResult;
 use super::tracked::TrackedJob;
+use crate::cassette::is_replay;
 use crate::file_names;
+use crate::key_in_request::refuse_key;
 use crate::landing::read_photo;
 use crate::ledger::Ledger;
 use crate::saved_picture::{is_picture, record_picture};
@@ -33,6 +36,7 @@ use crate::unreachable_photos::UnreachablePhotos;
 
 /// What jobs share of this machine.
 pub struct JobContext {
+    endpoint: Endpoint,
     origin: Origin,
     /// Over the journal, where there is one.
     ledger: Option<Ledger>,
@@ -69,8 +73,9 @@ impl JobContext {
     ///
     /// [`ErrorKind::Misconfigured`] for options that contradict each other, [`ErrorKind::Journal`] when
     /// the budget cannot be opened.
-    pub fn new(options: &JobOptions, origin: &Origin) -> Result<Self, Error> {
+    pub fn new(options: &JobOptions, endpoint: &Endpoint) -> Result<Self, Error> {
         options.check()?;
+        let origin = endpoint.base().origin();
         let retry_failed = options.limits(origin).retry_failed;
         let journal = options.store.as_ref().map(|store| Ledger::new(Arc::clone(store)));
         let journal = options.ledger.clone().or(journal);
@@ -91,6 +96,7 @@ impl JobContext {
             None => (None, None),
         };
         Ok(Self {
+            endpoint: endpoint.clone(),
             origin: origin.clone(),
             ledger,
             memory,
@@ -136,7 +142,10 @@ impl JobContext {
             warnings: Vec::new(),
             wrong: None,
         };
-        if let Err(wrong) = self.identify(&mut tracked, &mut counted) {
+        let words = [("key", tracked.job.key.as_deref()), ("tag", tracked.job.tag.as_deref())];
+        let refused = refuse_key(&self.endpoint, &tracked.job.work(), &words);
+        let refused = refused.map_err(PrepareError::Refused);
+        if let Err(wrong) = refused.and_then(|()| self.identify(&mut tracked, &mut counted)) {
             tracked.wrong = Some(wrong);
         }
         tracked
@@ -513,8 +522,11 @@ impl JobContext {
         }
     }
 
-    /// Warns of a task whose result is read no more and that no journal has.
+    /// Warns of a task whose result is read no more and that no journal has; of a replay there is none.
     pub fn tell_unread(&self, unread: &JobResult, gateway: &BaseUrl) {
+        if is_replay(&self.origin) {
+            return;
+        }
         if let (Some(task), None) = (unread.task_id(), unread.row) {
             let line = gateway.resume_line(task);
             telemetry::warn(&format!(

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use http::header::HeaderValue;
 use memchr::{memchr_iter, memchr3};
 
+use crate::signed_url::redacted_in;
+
 /// The key of an account. It prints as dots. Cloning it allocates nothing.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ApiKey(Arc<str>);
@@ -120,6 +122,12 @@ impl ApiKey {
         }
         clean.push_str(rest);
         Cow::Owned(clean)
+    }
+
+    /// The text without the key, and without permissions in the URLs that it holds: what is kept of an
+    /// answer beside the result.
+    pub(crate) fn clean<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+        redacted_in(self.redact(text))
     }
 
     /// JSON with `[key]` in place of every repetition of the key, and otherwise letter for letter as

@@ -145,6 +145,9 @@ pub enum Answer {
     /// The same, and nothing is tried again: the certificate of what answered there is not trusted here, or
     /// that of the client not there, or the stack itself sends no such request.
     Untrusted(String),
+    /// A recording is replayed in place of the gateway and has no answer to it, or none left: nothing was
+    /// sent, and nothing is tried again.
+    NotRecorded(String),
     /// It may have arrived: whatever went wrong after the first byte.
     Lost(String),
 }
@@ -161,6 +164,7 @@ impl fmt::Debug for Answer {
             }
             Self::NotSent(_) => f.write_str("NotSent"),
             Self::Untrusted(_) => f.write_str("Untrusted"),
+            Self::NotRecorded(_) => f.write_str("NotRecorded"),
             Self::Lost(_) => f.write_str("Lost"),
         }
     }
@@ -194,6 +198,7 @@ impl CallResult {
             Answer::BrokenOff { reason, .. } | Answer::Lost(reason) => Reply::Lost(reason),
             Answer::NotSent(reason) => Reply::NotSent(reason),
             Answer::Untrusted(reason) => Reply::Untrusted(reason),
+            Answer::NotRecorded(reason) => Reply::NotRecorded(reason),
         }
     }
 
@@ -223,6 +228,8 @@ pub(crate) enum Reply<'a> {
     NotSent(&'a str),
     /// See [`Answer::Untrusted`].
     Untrusted(&'a str),
+    /// See [`Answer::NotRecorded`].
+    NotRecorded(&'a str),
     /// See [`Answer::Lost`].
     Lost(&'a str),
 }
@@ -232,7 +239,7 @@ impl Reply<'_> {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer { headers, .. } => retry_after(headers),
-            Self::NotSent(_) | Self::Untrusted(_) | Self::Lost(_) => None,
+            _ => None,
         }
     }
 
@@ -240,7 +247,7 @@ impl Reply<'_> {
     pub(crate) fn date(&self) -> Option<Time> {
         match self {
             Self::Answer { headers, .. } => answered_at(headers),
-            Self::NotSent(_) | Self::Untrusted(_) | Self::Lost(_) => None,
+            _ => None,
         }
     }
 }

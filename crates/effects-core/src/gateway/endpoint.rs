@@ -64,6 +64,13 @@ impl Endpoint {
         observer.begins(RequestExcerpt::of(request, task))
     }
 
+    /// Tells the observer, if there is one, of a download that is about to begin; what is returned is called
+    /// with its end.
+    pub fn begins_download(&self, url: &str, task: &TaskId) -> Option<ObserveEnd> {
+        let observer = self.observer.as_ref().filter(|observer| observer.is_watching())?;
+        observer.begins(RequestExcerpt::of_download(url, task))
+    }
+
     /// The same, with another key where the gateway refuses the one in use (HTTP 401): `source` is asked once
     /// for each key that is refused, and the refused request sent once more. Clones share the key.
     ///
@@ -84,6 +91,11 @@ impl Endpoint {
 
     pub(crate) fn keys(&self) -> &KeyRing {
         &self.keys
+    }
+
+    /// Whether a text repeats the key in use, as [`ApiKey::find_in`] finds it.
+    pub fn repeats_key(&self, text: &str) -> bool {
+        self.keys.current_key().find_in(text.as_bytes()).is_some()
     }
 
     /// The gateway.
@@ -163,7 +175,7 @@ impl Endpoint {
 
     /// What became of a call that was sent with this key.
     pub(crate) fn result_for(&self, key: ApiKey, answer: Answer) -> CallResult {
-        let clean = |reason: String| key.redact(reason).into_owned();
+        let clean = |reason: String| key.clean(reason).into_owned();
         let answer = match answer {
             answered @ Answer::Answered { .. } => answered,
             Answer::BrokenOff { status, headers, body, reason } => {
@@ -171,6 +183,7 @@ impl Endpoint {
             }
             Answer::NotSent(reason) => Answer::NotSent(clean(reason)),
             Answer::Untrusted(reason) => Answer::Untrusted(clean(reason)),
+            Answer::NotRecorded(reason) => Answer::NotRecorded(clean(reason)),
             Answer::Lost(reason) => Answer::Lost(clean(reason)),
         };
         CallResult::new(answer, key)

@@ -10,8 +10,9 @@ use http::{Method, Request};
 use crate::gateway::call::CallResult;
 use crate::task_id::TaskId;
 
-/// Watches exchanges with the gateway: submissions, looks at tasks, uploads. It changes nothing of them,
-/// and downloads, which carry no key, are none of them.
+/// Watches exchanges with the gateway: submissions, looks at tasks, uploads. It changes nothing of them.
+/// Downloads, which carry no key and may come from elsewhere, it watches too
+/// ([`RequestExcerpt::is_download`]).
 ///
 /// It is called on the thread that makes the exchange and must not block.
 ///
@@ -66,6 +67,9 @@ pub struct RequestExcerpt {
     pub task_id: Option<TaskId>,
     /// The length of its body, in bytes.
     pub body_length: usize,
+    /// Whether it fetches a picture: the client's own headers are not among [`headers`](Self::headers) then,
+    /// and redirects that it follows are a part of it.
+    pub is_download: bool,
 }
 
 impl RequestExcerpt {
@@ -87,7 +91,16 @@ impl RequestExcerpt {
             headers: headers.collect(),
             task_id: task.cloned(),
             body_length: request.body().len(),
+            is_download: false,
         }
+    }
+
+    /// The excerpt of a download of a task's picture from this URL.
+    pub(crate) fn of_download(url: &str, task: &TaskId) -> Self {
+        let mut request = Request::new(Bytes::new());
+        // One that cannot be read leads nowhere, which the end of the download tells.
+        *request.uri_mut() = url.parse().unwrap_or_default();
+        Self { is_download: true, ..Self::of(&request, Some(task)) }
     }
 
     /// Whether it submits, which costs money.

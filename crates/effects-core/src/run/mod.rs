@@ -36,7 +36,7 @@ use admission::Admission;
 use entry::{Entry, EntryId, Fact};
 use event::Event;
 use outcome::Outcome;
-pub use outcome::{Broken, Detached, Failed, Refused, StillRunning, Unknown};
+pub use outcome::{Broken, Detached, Failed, NOTHING_OWED, Refused, StillRunning, Unknown};
 use policy::Policy;
 pub use saved::Saved;
 use submission::Submission;
@@ -430,7 +430,7 @@ impl AttemptEnd {
         match trouble {
             Trouble::NotSent { reason } => Self::NotSent { reason: reason.clone() },
             // It says nothing of what reaches the gateway.
-            Trouble::Untrusted { .. } => Self::NotTried,
+            Trouble::Untrusted { .. } | Trouble::NotRecorded { .. } => Self::NotTried,
             trouble if kind_of(trouble) == ErrorKind::RateLimited => Self::RefusedForNow,
             _ => Self::Answered,
         }

@@ -163,6 +163,7 @@ impl fmt::Display for Refused {
             }
             ErrorKind::RateLimited => f.write_str("the service throttles")?,
             ErrorKind::Transport => f.write_str("the service cannot be reached")?,
+            ErrorKind::NotRecorded => return write!(f, "{}; {NOTHING_OWED}", self.trouble),
             ErrorKind::BudgetExceeded => f.write_str("the budget does not allow it")?,
             ErrorKind::DeadlineExceeded => f.write_str("the deadline is over")?,
             ErrorKind::NoPicture => f.write_str("the batch pays for nothing more")?,
@@ -306,6 +307,10 @@ impl fmt::Display for StillRunning {
     }
 }
 
+/// What to know and to do where a recording that is replayed has no such exchange.
+pub const NOTHING_OWED: &str = "nothing was sent and nothing is owed: record again into another file, or \
+                                leave the cassette out";
+
 /// The run was told to stop watching.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Detached {
@@ -337,6 +342,9 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let task = &self.task_id;
         match self.kind {
+            ErrorKind::NotRecorded => {
+                return write!(f, "task {task}: {}; {NOTHING_OWED}", self.trouble);
+            }
             ErrorKind::KeyRefused => write!(f, "the key was refused while looking at task {task}")?,
             ErrorKind::Forbidden => write!(f, "the key may not look at task {task}")?,
             ErrorKind::OutOfCredit => {

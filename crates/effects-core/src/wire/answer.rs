@@ -29,6 +29,7 @@ use crate::wire::trouble::{Rejection, Trouble};
 /// | answer | means | because |
 /// |---|---|---|
 /// | never left this machine | later | nothing was sent |
+/// | not in the recording that is replayed | refused | nothing is ever sent |
 /// | carries a task's id, whatever its status, and if it broke off after it | created | the id is what was paid for |
 /// | lost, or broken off before an id | unknown | the request may have arrived |
 /// | 2xx with a code of [`REFUSED_INSIDE`] | refused | the code says what is wrong with the request, the key or the account |
@@ -108,6 +109,9 @@ impl SubmissionAnswer {
             Reply::NotSent(reason) => return Self::Later(ErrorKind::Transport, not_sent(reason)),
             Reply::Untrusted(reason) => {
                 return Self::Refused(ErrorKind::Transport, untrusted(reason));
+            }
+            Reply::NotRecorded(reason) => {
+                return Self::Refused(ErrorKind::NotRecorded, not_recorded(reason));
             }
             Reply::Lost(reason) => {
                 let id = result.broken_off().and_then(|(status, body)| repaired_id(status, body));
@@ -251,6 +255,7 @@ fn key_in_id(id: &TaskId, result: &CallResult) -> Option<String> {
 /// |---|---|
 /// | 2xx with a task | seen |
 /// | 401 or 403 with a JSON object: the gateway itself | the wait ends |
+/// | none in the recording that is replayed | the wait ends |
 /// | 404 | not found: the wait ends after three of them over a minute |
 /// | 408, 425, 429, 5xx; 2xx without a task; no answer | look again |
 /// | any other 3xx or 4xx; 401 or 403 without a JSON object | look again, and tell it once |
@@ -264,7 +269,7 @@ pub(crate) enum Look {
     Seen(Box<Task>),
     /// The service knows no such task.
     NotFound(Trouble),
-    /// The gateway bars the task to this key: looking again would not help.
+    /// The gateway bars the task to this key, or a recording ends here: looking again would not help.
     Barred(ErrorKind, Trouble),
     /// The look was refused, for a reason that is not the task's; the kind of the refusal, for
     /// a caller that looks only once. Looking again may help.
@@ -278,6 +283,9 @@ impl Look {
         let (status, headers, body) = match reply {
             Reply::NotSent(reason) => return Self::Again(not_sent(reason)),
             Reply::Untrusted(reason) => return Self::Again(untrusted(reason)),
+            Reply::NotRecorded(reason) => {
+                return Self::Barred(ErrorKind::NotRecorded, not_recorded(reason));
+            }
             Reply::Lost(reason) => return Self::Again(lost(reason)),
             Reply::Answer { status, headers, body } => (status, headers, body),
         };
@@ -348,6 +356,7 @@ impl CallResult {
             Reply::Answer { status, headers, body } => Err(rejected(status, headers, body)),
             Reply::NotSent(reason) => Err(not_sent(reason)),
             Reply::Untrusted(reason) => Err(untrusted(reason)),
+            Reply::NotRecorded(reason) => Err(not_recorded(reason)),
             Reply::Lost(reason) => Err(lost(reason)),
         }
     }
@@ -377,7 +386,7 @@ impl CallResult {
         };
         let url = match self.as_reply() {
             Reply::Answer { body, .. } => uploaded_url(body),
-            Reply::NotSent(_) | Reply::Untrusted(_) | Reply::Lost(_) => None,
+            _ => None,
         };
         match url {
             Some(url) if self.key().find_in(url.as_bytes()).is_none() => Ok(url),
@@ -395,6 +404,7 @@ pub(crate) fn kind_of(trouble: &Trouble) -> ErrorKind {
         Trouble::NotSent { .. } | Trouble::Untrusted { .. } | Trouble::Lost { .. } => {
             ErrorKind::Transport
         }
+        Trouble::NotRecorded { .. } => ErrorKind::NotRecorded,
         Trouble::Unreadable { .. } => ErrorKind::UnreadableAnswer,
         Trouble::Rejected(rejection) => match rejection.status {
             402 => ErrorKind::OutOfCredit,
@@ -414,6 +424,10 @@ pub(crate) fn not_sent(reason: &str) -> Trouble {
 
 fn untrusted(reason: &str) -> Trouble {
     Trouble::Untrusted { reason: reason.to_owned() }
+}
+
+fn not_recorded(reason: &str) -> Trouble {
+    Trouble::NotRecorded { reason: reason.to_owned() }
 }
 
 pub(crate) fn lost(reason: &str) -> Trouble {

@@ -266,7 +266,7 @@ fn cut_line(text: &str, key: Option<&ApiKey>, most: usize) -> String {
         line.extend(word.chars().filter(|c| !c.is_control()));
     }
     let mut line = match key {
-        Some(key) => key.redact(line).into_owned(),
+        Some(key) => key.clean(line).into_owned(),
         None => line,
     };
     if let Some((cut, _)) = line.char_indices().nth(most) {

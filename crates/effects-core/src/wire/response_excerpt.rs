@@ -13,7 +13,8 @@ use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::AnswerBody;
 use crate::wire::body::request_id_of;
 
-/// A part of an HTTP response, without the API key wherever the service repeats it.
+/// A part of an HTTP response, without the API key wherever the service repeats it, and without permissions
+/// in the URLs that it holds.
 ///
 /// ```
 /// use effects_core::gateway::{Answer, Call, Endpoint};
@@ -99,7 +100,7 @@ fn kept_headers(headers: &HeaderMap, key: &ApiKey) -> Vec<(String, String)> {
             let values: Vec<_> =
                 values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
             // Cut only once the key is out: the beginning of a key is too much of it.
-            let value = cut(key.redact(values.join(", ")), MOST_OF_A_HEADER);
+            let value = cut(key.clean(values.join(", ")), MOST_OF_A_HEADER);
             (name.as_str().to_owned(), value)
         })
         .collect();
@@ -110,7 +111,7 @@ fn kept_headers(headers: &HeaderMap, key: &ApiKey) -> Vec<(String, String)> {
 fn beginning(body: AnswerBody<'_>) -> String {
     // Enough that a key which the cut goes through is found, however each of its letters is escaped.
     let searched = &body.bytes[..body.bytes.len().min(MOST_SEARCHED)];
-    cut(body.key.redact(String::from_utf8_lossy(searched)), MOST_OF_A_BODY)
+    cut(body.key.clean(String::from_utf8_lossy(searched)), MOST_OF_A_BODY)
 }
 
 /// The text, or the beginning of it that is at most so many bytes long.

@@ -25,6 +25,11 @@ pub enum Trouble {
         /// Why, in the HTTP stack's words, and the way out.
         reason: String,
     },
+    /// Nothing was sent: a recording is replayed, and has no answer to it, or none left.
+    NotRecorded {
+        /// What was asked for, and how it differs from what was recorded.
+        reason: String,
+    },
     /// It may have arrived; no answer came.
     Lost {
         /// Why, in the HTTP stack's words.
@@ -50,7 +55,7 @@ impl Trouble {
         match self {
             Self::Rejected(rejection) => Some(rejection.status),
             Self::Unreadable { status, .. } => Some(*status),
-            Self::NotSent { .. } | Self::Untrusted { .. } | Self::Lost { .. } => None,
+            _ => None,
         }
     }
 
@@ -59,7 +64,7 @@ impl Trouble {
         match self {
             Self::Rejected(rejection) => rejection.response.as_deref(),
             Self::Unreadable { response, .. } => response.as_deref(),
-            Self::NotSent { .. } | Self::Untrusted { .. } | Self::Lost { .. } => None,
+            _ => None,
         }
     }
 
@@ -68,7 +73,7 @@ impl Trouble {
         match &mut self {
             Self::Rejected(rejection) => rejection.response = None,
             Self::Unreadable { response, .. } => *response = None,
-            Self::NotSent { .. } | Self::Untrusted { .. } | Self::Lost { .. } => {}
+            _ => {}
         }
         self
     }
@@ -88,6 +93,7 @@ impl fmt::Display for Trouble {
             Self::NotSent { reason } | Self::Untrusted { reason } => {
                 write!(f, "never left this machine: {reason}")
             }
+            Self::NotRecorded { reason } => f.write_str(reason),
             Self::Lost { reason } => write!(f, "no answer: {reason}"),
             Self::Rejected(rejection) => rejection.fmt(f),
             Self::Unreadable { status, excerpt, .. } if excerpt.is_empty() => {

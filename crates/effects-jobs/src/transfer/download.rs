@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 
+use effects_core::run::NOTHING_OWED;
 use effects_core::wire::Trouble;
 use effects_core::{
     Error, ErrorKind, Event, ImageFormat, Picture, Policy, Problem, Retries, Seed, Time, count_of,
@@ -273,6 +274,12 @@ impl Download {
     /// still be fetched by hand.
     pub fn error(&self, trouble: Trouble) -> Error {
         let Picture { url, task_id, .. } = &self.picture;
+        if matches!(trouble, Trouble::NotRecorded { .. }) {
+            let message =
+                format!("the picture of task {task_id} is not in the recording; {NOTHING_OWED}");
+            let (kind, task_id) = (ErrorKind::NotRecorded, Some(task_id.clone()));
+            return Problem { kind, message, task_id, trouble: Some(trouble) }.into();
+        }
         let expired = match trouble.status() {
             Some(401 | 403 | 404 | 410) => {
                 "; the link may have expired: a new look may give a new one"

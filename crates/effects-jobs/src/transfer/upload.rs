@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use effects_core::gateway::{CallResult, Endpoint, FreshConnection, check_url};
+use effects_core::run::NOTHING_OWED;
 use effects_core::wire::Trouble;
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, Problem, Reference};
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -180,6 +181,11 @@ pub fn read_storage_answer(result: &CallResult) -> Result<Reference, Trouble> {
 
 /// The error of an upload that failed for good, or that did not succeed before the deadline.
 pub fn upload_error(trouble: Trouble, is_too_late: bool) -> Error {
+    if matches!(trouble, Trouble::NotRecorded { .. }) {
+        let message = format!("the upload of the photo is not in the recording; {NOTHING_OWED}");
+        let kind = ErrorKind::NotRecorded;
+        return Problem { kind, message, task_id: None, trouble: Some(trouble) }.into();
+    }
     let (kind, message) = match trouble.status() {
         _ if is_too_late => {
             (ErrorKind::DeadlineExceeded, "the deadline is over, and the photo is not uploaded")

@@ -118,7 +118,10 @@ impl Webhook {
             Answer::Answered { status, .. } | Answer::BrokenOff { status, .. } => {
                 Err(format!("HTTP {}", status.as_u16()))
             }
-            Answer::NotSent(why) | Answer::Untrusted(why) | Answer::Lost(why) => Err(why),
+            Answer::NotSent(why)
+            | Answer::Untrusted(why)
+            | Answer::NotRecorded(why)
+            | Answer::Lost(why) => Err(why),
         }
     }
 

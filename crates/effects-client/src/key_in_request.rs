@@ -1,0 +1,49 @@
+//! [`refuse_key`]: refuses a submission that repeats the API key in a parameter, in its photo's URL or in a word
+//! of the caller's, before anything is kept or sent: a journal, a manifest and the service would have it.
+//! The clients ask it of each submission, and `JobContext` of each job.
+
+use effects_core::gateway::Endpoint;
+use effects_core::{Error, ErrorKind, Reference};
+use effects_jobs::Work;
+
+/// Refuses work that repeats the key of this endpoint; `words` are the caller's own that are kept with it,
+/// each with its name.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidRequest`], with the place and without the key.
+pub(crate) fn refuse_key(
+    endpoint: &Endpoint,
+    work: &Work,
+    words: &[(&str, Option<&str>)],
+) -> Result<(), Error> {
+    let (params, photo) = match work {
+        Work::Submit(request) => (request.params(), Some(request.reference())),
+        Work::Upload(checked) => (&checked.params, checked.reference.as_ref()),
+        Work::Watch { .. } | Work::Resume => return Ok(()),
+    };
+    for (name, value) in params.iter() {
+        if endpoint.repeats_key(name) {
+            return Err(refusal("the name of a parameter"));
+        }
+        if endpoint.repeats_key(&value.to_string()) {
+            return Err(refusal(&format!("parameter {name:?}")));
+        }
+    }
+    // A photo in the URL itself is long, and no text.
+    let photo = photo.map(Reference::as_str).filter(|url| !url.starts_with("data:"));
+    for (name, text) in [("the URL of the photo", photo)].iter().chain(words) {
+        if text.is_some_and(|text| endpoint.repeats_key(text)) {
+            return Err(refusal(name));
+        }
+    }
+    Ok(())
+}
+
+fn refusal(place: &str) -> Error {
+    let why = format!(
+        "{place} holds the API key, which a request carries in its Authorization header alone: it would be kept \
+         in journals and files, and be shown; leave it out; nothing was sent"
+    );
+    Error::new(ErrorKind::InvalidRequest, why)
+}
