@@ -286,11 +286,8 @@ pub fn doubtful(record: &Record) -> Error {
 
 /// What a row is that another run has in hand to the end of the wait.
 pub fn held(record: &Record) -> Error {
-    let holder = record.holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default();
-    let message = format!(
-        "row {} of the journal is still in other hands{holder}; the wait is over",
-        record.number
-    );
+    let (row, why) = (record.number, record.why_left());
+    let message = format!("row {row} of the journal: {why}; the wait is over");
     Error::new(ErrorKind::WaitTimeout, message)
 }
 

@@ -116,6 +116,24 @@ def test_the_command_shows_it_by_its_options_and_by_the_environment(gateway, tmp
     assert "do not go together" in wrong.stderr
 
 
+def test_doctor_looks_with_it(gateway, tmp_path):
+    def doctor(*options):
+        line = ["effects", "doctor", "--json", "--base-url", gateway, *options]
+        bare = {"EFFECTS_STATE_DIR": str(tmp_path), "EFFECTS_API_KEY": GIVEN["api_key"]}
+        path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        bare |= {"PATH": path, "EFFECTS_CA_BUNDLE": str(CERTIFICATES / "ca.pem")}
+        ran = subprocess.run(line, env=bare, capture_output=True, text=True, check=False, timeout=60)
+        return {check["name"]: check for check in json.loads(ran.stdout)["checks"]}
+
+    checks = doctor("--client-cert", str(CERTIFICATES / "client.pem"))
+    assert [checks[name]["status"] for name in ("certificates", "client cert", "gateway")] == ["ok"] * 3
+    assert "from EFFECTS_CA_BUNDLE" in checks["certificates"]["message"]
+    without = doctor()
+    assert without["client cert"]["message"] == "none is shown"
+    assert without["gateway"]["status"] == "fail"
+    assert "--client-cert" in without["gateway"]["message"]
+
+
 def test_a_profile_names_one(gateway, tmp_path, monkeypatch):
     monkeypatch.setenv("EFFECTS_CONFIG_DIR", str(tmp_path))
     profile = f"""

@@ -57,7 +57,7 @@ pub(crate) struct Global {
     )]
     pub(crate) base_url: Option<String>,
 
-    /// A PEM file of certificates to trust instead of the system's
+    /// A PEM file of certificates to trust instead of the system's; else EFFECTS_CA_BUNDLE
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_bundle: Option<PathBuf>,
 

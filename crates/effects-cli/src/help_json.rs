@@ -190,7 +190,7 @@ fn prints(command: &str, schemas: &Schemas) -> Vec<&'static str> {
 }
 
 /// The environment variables that the command reads.
-const VARIABLES: [(&str, &str); 19] = [
+const VARIABLES: [(&str, &str); 20] = [
     ("EFFECTS_API_KEY", "the API key, where no option gives one"),
     ("VTRIX_API_KEY", "the API key, where EFFECTS_API_KEY is not set either"),
     ("EFFECTS_API_KEY_COMMAND", "a program that prints the API key, where neither is set"),
@@ -198,6 +198,7 @@ const VARIABLES: [(&str, &str); 19] = [
     ("EFFECTS_CONFIG_DIR", "the folder of profiles.toml"),
     ("XDG_CONFIG_HOME", "where that folder is, as `effects`, unless EFFECTS_CONFIG_DIR says"),
     ("EFFECTS_BASE_URL", "the gateway, where --base-url is left out"),
+    ("EFFECTS_CA_BUNDLE", "the certificates to trust, where --ca-bundle is left out"),
     ("EFFECTS_CLIENT_CERT", "the certificate to show, where --client-cert is left out"),
     ("EFFECTS_CLIENT_KEY", "its private key, where that is in another file"),
     ("EFFECTS_CASSETTE", "the file to record to or to replay, where --cassette is left out"),

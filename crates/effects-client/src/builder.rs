@@ -225,6 +225,7 @@ impl<C: BuildClient> ClientBuilder<C> {
 
     /// A builder with the key of `EFFECTS_API_KEY` (else `VTRIX_API_KEY`, else what the program of
     /// `EFFECTS_API_KEY_COMMAND` prints), the gateway of `EFFECTS_BASE_URL`, the
+    /// [`ca_bundle`](Self::ca_bundle) of `EFFECTS_CA_BUNDLE`, the
     /// [`client_cert`](Self::client_cert) of `EFFECTS_CLIENT_CERT` and `EFFECTS_CLIENT_KEY`, and the
     /// [`cassette`](Self::cassette) of `EFFECTS_CASSETTE`, as far as they are set; an
     /// empty variable counts as unset. One that is not UTF-8 is an error of [`build`](Self::build), unless
@@ -234,10 +235,11 @@ impl<C: BuildClient> ClientBuilder<C> {
         let program = || Ok(variable(KEY_COMMAND_VARIABLE)?.map(KeyFrom::program));
         let api_key = key.map_or_else(program, |key| Ok(key?.map(KeyFrom::Text)));
         let cassette = cassette_of_the_environment().map(CassettePath::Environment);
+        let ca_bundle = path_variable(CA_BUNDLE_VARIABLE);
         let client_cert = path_variable(CLIENT_CERT_VARIABLE);
         let client_key = path_variable(CLIENT_KEY_VARIABLE).filter(|_| client_cert.is_some());
         let base_url = base_url_of_the_environment();
-        Self { api_key, base_url, cassette, client_cert, client_key, ..Self::new() }
+        Self { api_key, base_url, cassette, ca_bundle, client_cert, client_key, ..Self::new() }
     }
 
     /// The key.
@@ -723,10 +725,12 @@ pub const KEY_COMMAND_VARIABLE: &str = "EFFECTS_API_KEY_COMMAND";
 /// The longest wait for a task in a replay.
 const REPLAY_WAIT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The environment variable that may name the file of the certificates to trust.
+pub const CA_BUNDLE_VARIABLE: &str = "EFFECTS_CA_BUNDLE";
 /// The environment variable that may name the file of a client's certificate.
-const CLIENT_CERT_VARIABLE: &str = "EFFECTS_CLIENT_CERT";
+pub const CLIENT_CERT_VARIABLE: &str = "EFFECTS_CLIENT_CERT";
 /// The environment variable that may name the file of its private key.
-const CLIENT_KEY_VARIABLE: &str = "EFFECTS_CLIENT_KEY";
+pub const CLIENT_KEY_VARIABLE: &str = "EFFECTS_CLIENT_KEY";
 const BASE_URL_VARIABLE: &str = "EFFECTS_BASE_URL";
 
 #[cfg(test)]

@@ -47,8 +47,9 @@ mod verdict;
 
 pub use backlog::Backlog;
 pub use builder::{
-    BuildClient, CaBundle, ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, KEY_VARIABLES,
-    MissingKeyAdvice, Proxy, Settings, base_url_of_the_environment,
+    BuildClient, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, CaBundle,
+    ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, KEY_VARIABLES, MissingKeyAdvice, Proxy,
+    Settings, base_url_of_the_environment,
 };
 pub use cassette::{
     CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, is_replay, replay_base,

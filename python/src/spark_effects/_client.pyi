@@ -165,7 +165,8 @@ class Client(_ClientBase):
             `Task.status`, `Task.events` or `map`; also of a task that another process submitted with
             the same journal.
         proxy: a proxy's URL; ``""`` for none, whatever the environment says.
-        ca_bundle: a PEM file of certificates to trust instead of the system's.
+        ca_bundle: a PEM file of certificates to trust instead of the system's. When left out,
+            ``EFFECTS_CA_BUNDLE``.
         client_cert: a PEM file with the certificate to show to a gateway that asks for one, its chain and its
             private key; or ``(certificate, key)``, where the key has a file of its own. When left out,
             ``EFFECTS_CLIENT_CERT`` and ``EFFECTS_CLIENT_KEY``.

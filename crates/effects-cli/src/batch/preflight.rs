@@ -240,7 +240,10 @@ pub(crate) fn survey(
             *count.of(&mut survey.standings) -= 1;
         }
         let told = RowLabel { index: claim.index, line: Some(claim.line), ..RowLabel::default() };
-        let why = format!("its picture would replace the photo of line {photo}");
+        let why = format!(
+            "its picture would replace the photo of line {photo}: give the row an `out` of its own, or another \
+             --out"
+        );
         let problems = vec![InputProblem::row(Some("out"), why)];
         tell(RowReport::of_bad(Bad { told: told.into(), problems }));
     }

@@ -349,7 +349,9 @@ impl RowReport {
                 report.paths = paths;
             }
             None => {
-                let why = "its picture is paid for and not downloaded yet".to_owned();
+                let why =
+                    "its picture is paid for and not downloaded yet: the same line fetches it";
+                let why = why.to_owned();
                 report.error = Some(ReportedError::plain(ErrorKind::Download, why));
             }
         }

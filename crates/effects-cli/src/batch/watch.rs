@@ -228,7 +228,9 @@ impl ArrivedRows<'_> {
         let WatchedPhotos { manifest, common, store, .. } = self.photos;
         if let Some(row) = self.row_of_picture(&path)? {
             let path = path.display();
-            beginner.say(format!("{path} is left out: it is the picture of row {row}"));
+            beginner.say(format!(
+                "{path} is left out, and nothing is paid for it: it is the picture of row {row}"
+            ));
             return Ok(None);
         }
         if let Some(row) = self.row_of_copy(&path)? {
@@ -331,7 +333,10 @@ impl ArrivedRows<'_> {
             claims.photo(photo, line);
         }
         if claims.is_photo(&wanted.target) {
-            let why = format!("its picture {} would replace a photo", wanted.target.display());
+            let why = format!(
+                "its picture {} would replace a photo: give another folder with --out",
+                wanted.target.display()
+            );
             return Err(InputProblem::row(Some("out"), why));
         }
         // The rows before it are told by the checker.

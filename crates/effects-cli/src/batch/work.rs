@@ -343,7 +343,9 @@ pub(super) fn is_left_out(
     if common.skips_duplicates {
         beginner.tell_of(RowReport::new(told.clone(), RowStatus::Skipped));
     } else if !was_told {
-        let why = format!("it asks for what line {first} asks for, and is paid for as well");
+        let why = format!(
+            "it asks for what line {first} asks for, and is paid for as well: --skip-duplicates leaves it out"
+        );
         beginner.warn(told, &why);
     }
     common.skips_duplicates

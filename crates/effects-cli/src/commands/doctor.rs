@@ -124,8 +124,9 @@ fn set_up(
     match place {
         GatewayPlace::At(base) => {
             checks.push(Check::ok("base url", base.to_string()));
-            checks.push(machine::proxy(base));
-            checks.push(machine::certificates(base));
+            checks.push(machine::proxy(base, global));
+            checks.push(machine::certificates(base, global));
+            checks.push(machine::client_certificate(base, global));
         }
         GatewayPlace::Inside => checks.push(Check::ok("base url", "a gateway inside this command")),
     }

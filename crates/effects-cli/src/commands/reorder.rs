@@ -292,5 +292,5 @@ fn no_row(row: RowNumber) -> Failure {
 }
 
 fn unusable(message: String) -> Failure {
-    Error::new(ErrorKind::Misconfigured, message).into()
+    Error::new(ErrorKind::Misconfigured, format!("{message}; nothing was sent")).into()
 }

@@ -90,9 +90,14 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let rows = RowCount::Known(rows);
     let attended =
         batch::attend(&started, most_wait, &woken, &live, rows, BatchSummary::new(), hear);
-    if attended.interrupted {
+    let tally = &attended.tally;
+    let open = tally.count(RowStatus::Running) + tally.count(RowStatus::NotDownloaded);
+    if attended.interrupted || open > 0 {
+        let why = if attended.interrupted { "interrupted" } else { "not all is done" };
         let line = line_to_run_again();
-        output.urge(&format!("interrupted; the tasks go on; wait on with: {line}"));
+        output.urge(&format!(
+            "{why}; the tasks go on, and nothing is paid twice; wait on with: {line}"
+        ));
     }
     Ok(CommandEnd::Code(attended.tally.exit_code()))
 }

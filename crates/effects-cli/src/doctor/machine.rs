@@ -2,10 +2,14 @@
 //! machine, which need no network. `commands/doctor.rs` calls each and prints its [`Check`].
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use effects_client::{AtomicFile, EnvironmentProxies, UnreadableProxy, state_dir};
+use effects_client::{
+    AtomicFile, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, ClientCert,
+    EnvironmentProxies, Profile, UnreadableProxy, state_dir,
+};
 use effects_core::{BaseUrl, ErrorKind};
 use effects_jobs::{Filter, Uploads, Which};
 
@@ -14,9 +18,17 @@ use crate::global::Global;
 use crate::journal::{self, JournalChoice};
 use crate::place::GatewayPlace;
 
-/// By which proxy requests to the gateway go.
-pub(crate) fn proxy(base: &BaseUrl) -> Check {
+/// By which proxy requests to the gateway go: the profile's, else the environment's.
+pub(crate) fn proxy(base: &BaseUrl, global: &Global) -> Check {
     let name = "proxy";
+    let profile = global.settings.as_ref().map(|settings| &settings.profile);
+    if let Some((profile, proxy)) = profile.and_then(|it| Some((it, it.proxy.as_deref()?))) {
+        let name_of_profile = &profile.name;
+        return match without_user(proxy) {
+            "" => Check::ok(name, format!("none, says profile {name_of_profile}")),
+            shown => Check::ok(name, format!("{shown}, from profile {name_of_profile}")),
+        };
+    }
     match EnvironmentProxies::from_env().shown_for(base) {
         Ok(None) => Check::ok(name, "none for this gateway"),
         Ok(Some(proxy)) if proxy.starts_with("socks") => Check::fail(
@@ -34,25 +46,99 @@ pub(crate) fn proxy(base: &BaseUrl) -> Check {
     }
 }
 
+/// A proxy's URL without the user and password in it.
+fn without_user(proxy: &str) -> &str {
+    proxy.rsplit_once('@').map_or(proxy, |(_, host)| host)
+}
+
 /// Whose certificates are trusted. Whether the gateway's is, its answer shows.
-pub(crate) fn certificates(base: &BaseUrl) -> Check {
+pub(crate) fn certificates(base: &BaseUrl, global: &Global) -> Check {
     let name = "certificates";
-    if base.to_string().starts_with("http://") {
+    let bundle = SetFile::of(global, |it| &it.ca_bundle, "--ca-bundle", |it| &it.ca_bundle);
+    let bundle = bundle.or_else(|| SetFile::of_variable(CA_BUNDLE_VARIABLE));
+    if bundle.is_none() && is_http(base) {
         return Check::ok(name, "not needed: the gateway is http");
     }
-    let Some(file) = env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) else {
+    let Some(file) = bundle.or_else(|| SetFile::of_variable("SSL_CERT_FILE")) else {
         return Check::ok(name, "those that this system trusts");
     };
-    let shown = Path::new(&file).display();
-    let trouble = match fs::read(&file) {
+    let trouble = match fs::read(&file.path) {
         Ok(text) if contains(&text, b"-----BEGIN CERTIFICATE-----") => {
-            return Check::ok(name, format!("those of SSL_CERT_FILE, {shown}"));
+            return Check::ok(name, format!("those of {file}{}", not_used(base)));
         }
         Ok(_) => "holds no certificate in PEM form".to_owned(),
         Err(error) => format!("cannot be read: {error}"),
     };
-    let message = format!("SSL_CERT_FILE {shown} {trouble}");
-    Check::fail(name, ErrorKind::Misconfigured, message, "set it to a PEM file, or unset it")
+    let way_out = "name a PEM file that you may read, or leave it out";
+    Check::fail(name, ErrorKind::Misconfigured, format!("{file} {trouble}"), way_out)
+}
+
+/// Which certificate is shown to a gateway that asks for one.
+pub(crate) fn client_certificate(base: &BaseUrl, global: &Global) -> Check {
+    let name = "client cert";
+    let cert = SetFile::of(global, |it| &it.client_cert, "--client-cert", |it| &it.client_cert);
+    let key = SetFile::of(global, |it| &it.client_key, "--client-key", |it| &it.client_key);
+    let from_environment = cert.is_none();
+    let Some(cert) = cert.or_else(|| SetFile::of_variable(CLIENT_CERT_VARIABLE)) else {
+        return match key {
+            None => Check::ok(name, "none is shown"),
+            Some(key) => {
+                let message = format!("{key} is the key of no certificate");
+                Check::fail(name, ErrorKind::Misconfigured, message, "name the certificate, too")
+            }
+        };
+    };
+    let key =
+        key.or_else(|| SetFile::of_variable(CLIENT_KEY_VARIABLE).filter(|_| from_environment));
+    match ClientCert::read(&cert.path, key.as_ref().map(|key| &*key.path)) {
+        Ok(_) => {
+            let key = key.map(|key| format!(", with the key of {key}")).unwrap_or_default();
+            Check::ok(name, format!("that of {cert}{key}{}", not_used(base)))
+        }
+        Err(error) => Check::failed(name, &error.into()),
+    }
+}
+
+fn is_http(base: &BaseUrl) -> bool {
+    base.to_string().starts_with("http://")
+}
+
+fn not_used(base: &BaseUrl) -> &'static str {
+    if is_http(base) { "; not needed: the gateway is http" } else { "" }
+}
+
+/// A file that a setting names, shown as `FILE, from WHERE`.
+struct SetFile {
+    path: PathBuf,
+    source: String,
+}
+
+impl SetFile {
+    /// That of an option, else of the profile in use.
+    fn of(
+        global: &Global,
+        option: impl Fn(&Global) -> &Option<PathBuf>,
+        name: &str,
+        setting: impl Fn(&Profile) -> &Option<PathBuf>,
+    ) -> Option<Self> {
+        if let Some(path) = option(global) {
+            return Some(Self { path: path.clone(), source: name.to_owned() });
+        }
+        let profile = &global.settings.as_ref()?.profile;
+        let path = setting(profile).clone()?;
+        Some(Self { path, source: format!("profile {}", profile.name) })
+    }
+
+    fn of_variable(name: &str) -> Option<Self> {
+        let path = env::var_os(name).filter(|path| !path.is_empty())?;
+        Some(Self { path: path.into(), source: name.to_owned() })
+    }
+}
+
+impl fmt::Display for SetFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, from {}", self.path.display(), self.source)
+    }
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -27,13 +27,73 @@ fn status(ran: &Ran, name: &str) -> String {
     check(ran, name).0
 }
 
+const CHECKS: [&str; 8] = [
+    "base url",
+    "proxy",
+    "certificates",
+    "client cert",
+    "key",
+    "state folder",
+    "journal",
+    "uploads",
+];
+
+#[test]
+fn the_files_of_certificates_are_named_with_where_they_are_set_and_read() {
+    let world = World::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/certificates");
+    let file = |name: &str| format!("{folder}/{name}");
+    let (bundle, cert, key) = (file("ca.pem"), file("client.pem"), file("server.key"));
+    let url = format!("https://{}", unused_address());
+    let ran = doctor(&world, &url, KEY, &["--ca-bundle", &bundle, "--client-cert", &cert]).exits(7);
+    let said = |ran: &Ran, name: &str| {
+        let (status, message) = check(ran, name);
+        format!("{status} {message}")
+    };
+    assert_eq!(
+        said(&ran, "certificates").trim(),
+        format!("ok those of {bundle}, from --ca-bundle")
+    );
+    assert_eq!(said(&ran, "client cert").trim(), format!("ok that of {cert}, from --client-cert"));
+
+    let mut command = world.bare(&["doctor", "--json"]);
+    command.env("EFFECTS_BASE_URL", &url).env("EFFECTS_API_KEY", KEY);
+    command.env("EFFECTS_CA_BUNDLE", file("none.pem")).env("EFFECTS_CLIENT_CERT", &cert);
+    let ran = Ran::of(command.env("EFFECTS_CLIENT_KEY", &key)).exits(2);
+    let trust = said(&ran, "certificates");
+    assert!(
+        trust.starts_with("fail ")
+            && trust.contains("none.pem, from EFFECTS_CA_BUNDLE cannot be read"),
+        "{trust}"
+    );
+    let shown = said(&ran, "client cert");
+    assert!(shown.starts_with("fail ") && shown.contains("do not go together"), "{shown}");
+
+    // A profile's, too, and its proxy without the password.
+    let profile = format!(
+        "[studio]\nbase_url = \"{url}\"\napi_key_command = \"echo {KEY}\"\nca_bundle = \"{bundle}\"\n\
+         proxy = \"http://me:hunter2@127.0.0.1:9\"\n"
+    );
+    let settings = world.path("settings");
+    std::fs::create_dir(&settings).unwrap();
+    std::fs::write(settings.join("profiles.toml"), profile).unwrap();
+    let mut command = world.bare(&["doctor", "--json", "--profile", "studio"]);
+    let ran = Ran::of(command.env("EFFECTS_CONFIG_DIR", &settings)).exits(7);
+    assert!(
+        said(&ran, "certificates").contains(&format!("{bundle}, from profile studio")),
+        "{ran:?}"
+    );
+    assert_eq!(said(&ran, "proxy").trim(), "ok 127.0.0.1:9, from profile studio");
+    assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
+}
+
 #[test]
 fn at_a_gateway_that_works_everything_is_ok_and_nothing_is_made() {
     let (world, emulator) = (World::new(), Emulator::start().unwrap());
     let ran = doctor(&world, emulator.base_url(), emulator.api_key(), &[]).exits(0);
     let object = ran.object();
     assert_eq!((&object["schema"], &object["ok"]), (&json!("effects.doctor.v1"), &json!(true)));
-    for name in ["base url", "proxy", "certificates", "key", "state folder", "journal", "uploads"] {
+    for name in CHECKS {
         assert_eq!(status(&ran, name), "ok", "{name}: {ran:?}");
     }
     for name in ["gateway", "key accepted", "clock"] {

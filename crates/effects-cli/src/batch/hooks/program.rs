@@ -63,5 +63,8 @@ pub(super) fn run(program: &str, passed: &[String], row: &EndedRow) -> Result<()
         let _ = stdin.write_all(format!("{}\n", row.json).as_bytes());
     }
     let status = child.wait().map_err(|error| fail(&error))?;
-    if status.success() { Ok(()) } else { Err(fail(&format!("ended with {status}"))) }
+    if status.success() {
+        return Ok(());
+    }
+    Err(fail(&format!("ended with {status}; the row and what it cost stay as they were told")))
 }

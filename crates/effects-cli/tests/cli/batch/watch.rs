@@ -215,6 +215,7 @@ fn a_copy_of_a_picture_that_it_made_is_no_photo_and_batch_orders_it_all_the_same
     // Also by a run that finds it there.
     let watch = Watching::start(&site, &BUDGET);
     watch.says("it is a copy of the picture of row 1;");
+    watch.has(1, "completed");
     let said = watch.stderr();
     watch.ended_by("INT").exits(0);
     assert_eq!(site.emulator.counts().accepted, 1);
