@@ -72,10 +72,16 @@ class Keyring:
         return "(oayays)", (("/session", b"", self.secret, "text/plain"),)
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """One for all tests: libdbus reads the address of the session bus once in a process."""
+    return Keyring(tmp_path_factory.mktemp("bus"))
+
+
 @pytest.fixture
-def keyring(tmp_path, monkeypatch, emulator):
-    """One that has the key of the profile `studio`, stored by the command."""
-    service = Keyring(tmp_path)
+def keyring(service, tmp_path, monkeypatch, emulator):
+    """It has the key of the profile `studio`, stored by the command."""
+    service.secret, service.is_locked = None, False
     for name, value in {
         "DBUS_SESSION_BUS_ADDRESS": service.address,
         "EFFECTS_CONFIG_DIR": str(tmp_path),
