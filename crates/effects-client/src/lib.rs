@@ -23,6 +23,11 @@ mod file_id;
 pub mod file_names;
 mod jobs;
 mod key_in_request;
+#[cfg(all(
+    feature = "keyring",
+    any(target_os = "linux", target_os = "macos", target_os = "windows")
+))]
+mod keyring_calls;
 mod keyring_error;
 mod landing;
 mod ledger;
