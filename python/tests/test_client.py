@@ -278,6 +278,8 @@ def test_misspelt_options_are_told_with_what_was_meant(client, emulator):
         (lambda: client.submit("glass_ball", URL, heigth=512), "height"),
         (lambda: client.check("glass_ball", URL, wdth=512), "width"),
         (lambda: task.wait(wait_timout=3), "wait_timeout"),
+        (lambda: client.run("glass_ball", URL, wait=3), "wait_timeout"),
+        (lambda: client.run("glass_ball", URL, download=False), "fetch"),
         (lambda: task.events(polcy=None), "policy"),
         (lambda: Client(api_kye="k"), "api_key"),
         (lambda: Emulator(lattency=3), "latency"),

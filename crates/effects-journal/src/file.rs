@@ -49,6 +49,10 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
     }
     // A file's name is never read as a URI: it may hold anything.
     let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_URI;
+    if path.is_dir() {
+        let why = "it is a folder: name the file of a journal in it";
+        return Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, why).into());
+    }
     if path.try_exists()? {
         return Ok(Connection::open_with_flags(path, flags)?);
     }

@@ -37,6 +37,14 @@ fn a_task_id_of_four_kibibytes_is_there_at_the_next_opening() {
     assert_eq!((task.as_str(), task.as_str().len()), (id.as_str(), 4_096));
 }
 
+#[test]
+fn a_folder_is_no_journal_and_is_told_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = SqliteJournal::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("it is a folder: name the file of a journal in it"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made in it");
+}
+
 #[cfg(unix)]
 #[test]
 fn it_is_its_owners_alone_with_all_that_lies_beside_it() {

@@ -285,6 +285,8 @@ _MEANT = {
     "key": "api_key",
     "token": "api_key",
     "timeout": "wait_timeout",
+    "wait": "wait_timeout",
+    "download": "fetch",
     "photo": "image",
     "image_input1": "image",
 }

@@ -228,5 +228,11 @@ fn photos_of_other_formats_are_painted_on_this_machine_or_named() {
     assert!(ran.stderr.contains("warning: photo \"no_end.jpg\" does not end"), "{ran:?}");
     fs::write(world.path("phone.heic"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap();
     let ran = run("phone.heic").exits(4);
-    assert!(ran.stderr.contains("HEIC") && ran.stderr.contains("heif-convert"), "{ran:?}");
+    // The advice is whole, however long it is.
+    let advice = "heif-convert photo.heic photo.jpg`, or let the phone save JPEG (iPhone: Settings, Camera, Formats, \
+                  Most Compatible)";
+    assert!(ran.stderr.contains("HEIC") && ran.stderr.contains(advice), "{ran:?}");
+    let json = ["run", "glass_ball", "phone.heic", "--emulator", "--json"];
+    let error = Ran::of(&mut world.bare(&json)).exits(4).object();
+    assert!(error["message"].as_str().unwrap().contains(advice), "{error}");
 }

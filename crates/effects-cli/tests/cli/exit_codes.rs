@@ -132,8 +132,10 @@ fn a_wait_adds_no_more_than_its_last_look() {
     for last_look in ["0", "1s"] {
         let begun = std::time::Instant::now();
         let line = ["wait", "task-1", "--wait-timeout", "500ms", "--last-look", last_look];
-        ends(&world, &line, ErrorKind::Transport);
+        let ran = ends(&world, &line, ErrorKind::Transport);
         assert!(begun.elapsed() < std::time::Duration::from_secs(8), "{last_look}");
+        // Said of the exchange, and not of the HTTP library's setting.
+        assert!(!ran.stderr.contains("global"), "{ran:?}");
     }
 }
 

@@ -184,6 +184,10 @@ impl fmt::Display for Refused {
             ErrorKind::NoSuchEndpoint => ": check the base URL",
             ErrorKind::RateLimited => ": try again later",
             ErrorKind::Transport => ": check the network, the proxy and the base URL",
+            // A photo inside the request, or the limit of a proxy in between.
+            _ if self.trouble.status() == Some(413) => {
+                ": the request is too large: make the photo smaller, or give a URL of it"
+            }
             _ => "",
         })
     }

@@ -120,6 +120,10 @@ fn a_message_says_what_is_paid_and_what_to_do() {
             format!("{no_task}: check the base URL"),
         ),
         (submitted(Response::new(429)), format!("{no_task}: try again later")),
+        (
+            submitted(json(413, r#"{"message":"too large"}"#)),
+            format!("{no_task}: the request is too large: make the photo smaller"),
+        ),
         (looked(key), format!("{TASK} (HTTP 401")),
         (looked(json(401, "{}")), "; the task goes on, and is billed if it completes".to_owned()),
         (
