@@ -10,7 +10,7 @@ use effects_emulator::{
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::interruptible::aside;
+use crate::interruptible::off_thread;
 use crate::policy::span;
 
 /// An emulator, until it is stopped.
@@ -92,7 +92,7 @@ impl Gateway {
     #[new]
     fn new(py: Python<'_>, options: PlainOptions) -> PyResult<Self> {
         let builder = options.builder().map_err(PyValueError::new_err)?;
-        let started = aside(py, || builder.start())?;
+        let started = off_thread(py, || builder.start())?;
         let emulator = started.map_err(|error| match error {
             StartError::Option(_) | StartError::Faults(_) => {
                 PyValueError::new_err(error.to_string())
@@ -145,7 +145,7 @@ impl Gateway {
             span("seconds", seconds).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let emulator = self.emulator()?;
         // Paintings take their time.
-        aside(py, move || emulator.advance(by))?
+        off_thread(py, move || emulator.advance(by))?
             .map_err(|error| PyRuntimeError::new_err(error.to_string()))
     }
 
@@ -176,7 +176,7 @@ impl Gateway {
     /// Stops it; again is no error.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         let running = self.take();
-        aside(py, move || drop(running))
+        off_thread(py, move || drop(running))
     }
 }
 

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
 use crate::handle::{Handle, now, time};
-use crate::interruptible::aside;
+use crate::interruptible::off_thread;
 use crate::journal::{OpenJournal, TaskRows};
 use crate::many::{Funds, Given, Many, Plan};
 use crate::operation::Operation;
@@ -38,7 +38,7 @@ pub struct Engine {
     /// What belongs to this process: connections and drivers do not survive `fork()`.
     here: Mutex<Option<Here>>,
     /// What this client may spend in its life, and the process that counts.
-    purse: Mutex<Option<(u32, Arc<SharedBudget>)>>,
+    shared_budget: Mutex<Option<(u32, Arc<SharedBudget>)>>,
 }
 
 /// What an engine has in one process.
@@ -104,14 +104,14 @@ impl Engine {
     }
 
     /// The money of this process: a fork counts for itself.
-    fn purse(&self, _holds_the_lock: Python<'_>) -> Option<Arc<SharedBudget>> {
-        let mut held = self.purse.lock().unwrap_or_else(PoisonError::into_inner);
-        let (owner, purse) = held.as_ref()?;
+    fn shared_budget(&self, _holds_the_lock: Python<'_>) -> Option<Arc<SharedBudget>> {
+        let mut held = self.shared_budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let (owner, shared_budget) = held.as_ref()?;
         let process = std::process::id();
         if *owner == process {
-            return Some(Arc::clone(purse));
+            return Some(Arc::clone(shared_budget));
         }
-        let own = SharedBudget::of(purse.forked());
+        let own = SharedBudget::of(shared_budget.forked());
         // A parent's waiters are in a thread that is not here, and must not be told.
         std::mem::forget(held.replace((process, Arc::clone(&own))));
         Some(own)
@@ -123,8 +123,9 @@ impl Engine {
         let order = wish.check().map_err(|error| failure::exception(py, &error))?;
         let slot = self.slot(py);
         let origin = self.base.origin().clone();
-        let (note, purse) = (SubmissionNote::new(Arc::clone(&self.base)), self.purse(py));
-        Ok(Single { client, order, note, slot, origin, purse })
+        let (note, shared_budget) =
+            (SubmissionNote::new(Arc::clone(&self.base)), self.shared_budget(py));
+        Ok(Single { client, order, note, slot, origin, shared_budget })
     }
 
     /// Where the client's journal is, if it has one.
@@ -141,7 +142,12 @@ impl Engine {
     ) -> PyResult<Followed> {
         let client = self.client_with(py, policy)?;
         let rows = self.slot(py).map(|slot| TaskRows::new(slot, self.base.origin().clone()));
-        Ok(Followed { task: handle.at(&client), client, purse: self.purse(py), rows })
+        Ok(Followed {
+            task: handle.at(&client),
+            client,
+            shared_budget: self.shared_budget(py),
+            rows,
+        })
     }
 
     fn plan(
@@ -154,9 +160,9 @@ impl Engine {
         let slot = path.map(|path| journal::slot(py, &path));
         let price = plain.price.as_deref().map(money).transpose()?;
         let limit = plain.budget.as_deref().map(money).transpose()?;
-        let purse = self.purse(py);
+        let shared_budget = self.shared_budget(py);
         if let Some(scope) = &plain.scope {
-            let why = match (&slot, &purse) {
+            let why = match (&slot, &shared_budget) {
                 (None, _) => "is shared through a journal: give journal= as well",
                 (_, Some(_)) => {
                     "shares one budget with others, and the client has a budget of its own, which only \
@@ -168,12 +174,12 @@ impl Engine {
                 return Err(Error::new(ErrorKind::Misconfigured, format!("scope={scope:?} {why}")));
             }
         }
-        let funds = match purse {
+        let funds = match shared_budget {
             // The journal may know what one costs.
-            Some(purse) if slot.is_some() => Funds::Later(purse, limit, price),
-            Some(purse) => match Allotment::of(&purse, limit, price, None)? {
+            Some(shared_budget) if slot.is_some() => Funds::Later(shared_budget, limit, price),
+            Some(shared_budget) => match Allotment::of(&shared_budget, limit, price, None)? {
                 Some(lent) => Funds::Lent(lent),
-                None => Funds::Later(purse, limit, price),
+                None => Funds::Later(shared_budget, limit, price),
             },
             None => Funds::Own(limit, price),
         };
@@ -222,12 +228,14 @@ impl Engine {
             failure::exception(py, &error)
         })?;
         let base = Arc::new(base);
-        let purse = setup.purse().map_err(|error| failure::exception(py, &error))?;
+        let shared_budget =
+            setup.shared_budget().map_err(|error| failure::exception(py, &error))?;
         let here = Mutex::new(Some(Here::of(client)));
         // The environment may change; the gateway may not.
         let setup = Setup { base_url: Some(base_url), ..setup };
-        let purse = Mutex::new(purse.map(|purse| (std::process::id(), purse)));
-        Ok(Self { setup, base, here, purse })
+        let shared_budget =
+            Mutex::new(shared_budget.map(|shared_budget| (std::process::id(), shared_budget)));
+        Ok(Self { setup, base, here, shared_budget })
     }
 
     /// Where the gateway is.
@@ -237,7 +245,7 @@ impl Engine {
 
     /// What is left of its budget, for a copy of it elsewhere.
     fn money(&self, py: Python<'_>) -> Option<PlainMoney> {
-        self.purse(py).map(|purse| plain_money(&purse.apart()))
+        self.shared_budget(py).map(|shared_budget| plain_money(&shared_budget.apart()))
     }
 
     /// The line that resumes a task.
@@ -261,7 +269,7 @@ impl Engine {
         if let Some(image) = image
             && image.draft() == effects_core::model::DraftImage::Local
         {
-            if let Err(error) = aside(py, || image.photo())? {
+            if let Err(error) = off_thread(py, || image.photo())? {
                 problems.push(failure::object(py, &error)?);
             }
             let uploads = self.setup.uploads.as_deref().map_or(Ok(Default::default()), str::parse);
@@ -285,8 +293,8 @@ impl Engine {
     ) -> PyResult<Operation> {
         let single = self.single(py, wish, policy)?;
         let (note, template) = (Arc::clone(&single.note), Some(single.order.template().clone()));
-        let (client, errand) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
-        Ok(Operation::joining(Launch { errand, note, client }, template, fetch))
+        let (client, purpose) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
+        Ok(Operation::joining(Launch { purpose, note, client }, template, fetch))
     }
 
     /// Submits, and knows the task's id then.
@@ -353,7 +361,7 @@ impl Engine {
         policy: &NativePolicy,
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
-        let Followed { client, task, purse, rows } = self.followed(py, handle, policy)?;
+        let Followed { client, task, shared_budget, rows } = self.followed(py, handle, policy)?;
         let note = SubmissionNote::silent(Arc::clone(&self.base), task.id().clone());
         let limit = self.limit(py, timeout, ErrorKind::Transport, "the look at the task")?;
         let limit = limit.about(task.id());
@@ -361,8 +369,8 @@ impl Engine {
             let look = limit.hold(task.status()).await?;
             if let Some(outcome) = look.outcome(task.id(), Some(client.base_url())) {
                 let end = outcome.into_result();
-                if let Some(purse) = purse {
-                    purse.saw(task.id(), &end);
+                if let Some(shared_budget) = shared_budget {
+                    shared_budget.saw(task.id(), &end);
                 }
                 if let Some(rows) = rows {
                     rows.settle(task.id(), &end).await;
@@ -383,24 +391,24 @@ impl Engine {
         let followed = self.followed(py, handle, policy)?;
         let note = handle.note(&self.base);
         let template = handle.template.as_deref().and_then(|id| Template::unlisted(id).ok());
-        let (client, errand) = (followed.client.clone(), RunPurpose::Follow(Box::new(followed)));
-        Ok(Operation::joining(Launch { errand, note, client }, template, fetch))
+        let (client, purpose) = (followed.client.clone(), RunPurpose::Follow(Box::new(followed)));
+        Ok(Operation::joining(Launch { purpose, note, client }, template, fetch))
     }
 
     /// Follows a task event by event.
     fn events(&self, py: Python<'_>, handle: &Handle, policy: &NativePolicy) -> PyResult<Events> {
         let followed = self.followed(py, handle, policy)?;
         let (client, note) = (followed.client.clone(), handle.note(&self.base));
-        let errand = RunPurpose::Follow(Box::new(followed));
-        Ok(Events::new(Launch { errand, note, client }, handle.template.clone()))
+        let purpose = RunPurpose::Follow(Box::new(followed));
+        Ok(Events::new(Launch { purpose, note, client }, handle.template.clone()))
     }
 
     /// Submits and follows event by event, from the submission on.
     fn run_events(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Events> {
         let single = self.single(py, wish, policy)?;
         let (note, template) = (Arc::clone(&single.note), single.order.template().id().to_owned());
-        let (client, errand) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
-        Ok(Events::new(Launch { errand, note, client }, Some(template)))
+        let (client, purpose) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
+        Ok(Events::new(Launch { purpose, note, client }, Some(template)))
     }
 
     /// Lets go of its connections; what is under way keeps its own to its end.

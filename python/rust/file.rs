@@ -10,14 +10,14 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::interruptible::aside;
+use crate::interruptible::off_thread;
 
 /// Writes a file, which appears whole or not at all; a device or a pipe is written to, and a link stays
 /// one. Ctrl-C ends the waiting for a pipe without a reader.
 #[pyfunction]
 pub fn write_file(py: Python<'_>, path: PathBuf, data: PyBackedBytes) -> PyResult<()> {
     let target = path.clone();
-    aside(py, move || write(&target, &data))?.map_err(|error| os_error(py, error, &path))
+    off_thread(py, move || write(&target, &data))?.map_err(|error| os_error(py, error, &path))
 }
 
 /// The system's error as Python has it: its number, its words, and the path.

@@ -1,4 +1,4 @@
-//! [`aside`]: what blocks, done on a thread of its own, while the Python thread that called waits without the
+//! [`off_thread`]: what blocks, done on a thread of its own, while the Python thread that called waits without the
 //! interpreter's lock and answers signals; `Engine::check`, `write_file` and the emulator's `Gateway` call it.
 //! [`received`] is that waiting alone; `Operation::wait`, by which the blocking client waits, calls it.
 
@@ -12,16 +12,17 @@ use pyo3::prelude::*;
 use crate::runtime;
 
 /// Does it without the interpreter's lock. A signal ends the waiting and not the work.
-pub fn aside<T, F>(py: Python<'_>, work: F) -> PyResult<T>
+pub fn off_thread<T, F>(py: Python<'_>, work: F) -> PyResult<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
     let (tell, told) = sync_channel(1);
-    let started = thread::Builder::new().name("spark-effects-aside".to_owned()).spawn(move || {
-        // A caller that was interrupted has dropped the receiver.
-        let _ = tell.send(work());
-    });
+    let started =
+        thread::Builder::new().name("spark-effects-blocking".to_owned()).spawn(move || {
+            // A caller that was interrupted has dropped the receiver.
+            let _ = tell.send(work());
+        });
     started.map_err(|error| {
         PyRuntimeError::new_err(format!("the machine has no thread to give: {error}"))
     })?;

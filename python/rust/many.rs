@@ -215,17 +215,17 @@ async fn finish_all(
             Some(rows) => opened(rows).await?,
             None => (None, None),
         };
-        let (lent, budget) = funds.ready(&client, rows.as_ref(), known).await?;
-        Ok::<_, Error>((ledger, lent, budget))
+        let (allotted, budget) = funds.ready(&client, rows.as_ref(), known).await?;
+        Ok::<_, Error>((ledger, allotted, budget))
     };
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
-    let (ledger, mut lent, budget) = match select(begun, stop).await {
+    let (ledger, mut allotted, budget) = match select(begun, stop).await {
         Either::Left((Ok(begun), _)) => begun,
         Either::Left((Err(error), _)) => return results.send(RowEndValue::Wrong(error)),
         // Nothing was drawn: there is nothing to tell.
         Either::Right(_) => return,
     };
-    source.counts = lent.is_some();
+    source.counts = allotted.is_some();
     source.ledger.clone_from(&ledger);
     let limits = JobLimits {
         ahead: widths.submissions,
@@ -274,8 +274,8 @@ async fn finish_all(
         }
         let is_submitted = result.method == Some(Method::Submitted);
         let ended = ended(&result);
-        if let Some(lent) = &mut lent {
-            lent.settle(open.counted.as_deref().filter(|_| is_submitted), &ended);
+        if let Some(allotted) = &mut allotted {
+            allotted.settle(open.counted.as_deref().filter(|_| is_submitted), &ended);
         }
         let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
         let made = made(result, open.template, open.begun);
@@ -293,7 +293,7 @@ async fn finish_all(
         });
     }
     while settling.join_next().await.is_some() {}
-    drop(lent);
+    drop(allotted);
     if let (Some(limit), Some(of)) = (given.budget, jobs.context().budgeted().cloned()) {
         match paid(of).await {
             Ok(paid) if paid > limit => warnings::pass_on(format!(
@@ -368,18 +368,18 @@ impl Funds {
         rows: Option<&TaskRows>,
         known: Option<Decimal>,
     ) -> Result<(Option<Allotment>, Option<(Decimal, Option<Decimal>)>), Error> {
-        let lent = match self {
+        let allotted = match self {
             Self::Own(limit, price) => return Ok((None, limit.map(|limit| (limit, price)))),
-            Self::Lent(lent) => lent,
-            Self::Later(purse, most, price) => loop {
-                if let Some(lent) = Allotment::of(&purse, most, price, known)? {
-                    break lent;
+            Self::Lent(allotted) => allotted,
+            Self::Later(shared_budget, most, price) => loop {
+                if let Some(allotted) = Allotment::of(&shared_budget, most, price, known)? {
+                    break allotted;
                 }
-                purse.find_price(client, rows).await?;
+                shared_budget.find_price(client, rows).await?;
             },
         };
-        let budget = (lent.amount(), lent.price());
-        Ok((Some(lent), Some(budget)))
+        let budget = (allotted.amount(), allotted.price());
+        Ok((Some(allotted), Some(budget)))
     }
 }
 

@@ -53,7 +53,7 @@ impl Attempts {
 /// possibly spent until its task is known, and then the task owns the reservation.
 #[derive(Debug)]
 pub struct Reserved {
-    purse: Arc<SharedBudget>,
+    shared_budget: Arc<SharedBudget>,
     held: Mutex<Held>,
 }
 
@@ -72,13 +72,13 @@ impl Reserved {
     ///
     /// What [`SharedBudget::reserve`] has against it.
     pub(crate) async fn of(
-        purse: &Arc<SharedBudget>,
+        shared_budget: &Arc<SharedBudget>,
         client: &Client,
         rows: Option<&TaskRows>,
     ) -> Result<Arc<Self>, Error> {
-        purse.reserve(client, rows).await?;
+        shared_budget.reserve(client, rows).await?;
         let held = Held { attempts: Attempts::default(), under_way: 1 };
-        Ok(Arc::new(Self { purse: Arc::clone(purse), held: Mutex::new(held) }))
+        Ok(Arc::new(Self { shared_budget: Arc::clone(shared_budget), held: Mutex::new(held) }))
     }
 
     /// The journal of its run: what is written to it passes through here.
@@ -94,7 +94,7 @@ impl Reserved {
         match (task_of(result), result) {
             (Some(task), _) => {
                 self.entrust(task, None);
-                self.purse.saw(task, result);
+                self.shared_budget.saw(task, result);
             }
             (None, result) => self.end(is_unknown(result)),
         }
@@ -106,7 +106,7 @@ impl Reserved {
         let open = &held.attempts.open;
         let attempts = open.len() + usize::from(!open.contains(request_id));
         if attempts > held.under_way as usize {
-            self.purse.reserve_repeat()?;
+            self.shared_budget.reserve_repeat()?;
             held.under_way += 1;
         }
         Ok(())
@@ -121,7 +121,7 @@ impl Reserved {
             let was_over = held.under_way == 0;
             let leaving = std::mem::take(&mut held.under_way);
             let doubtful = count(held.attempts.open.len());
-            self.purse.change(|money| {
+            self.shared_budget.change(|money| {
                 money.under_way -= leaving;
                 if was_over {
                     money.doubtful -= count(found);
@@ -139,7 +139,7 @@ impl Reserved {
         if held.under_way > 0 {
             let leaving = std::mem::take(&mut held.under_way);
             let doubtful = count(held.attempts.open.len()).max(u32::from(is_unknown));
-            self.purse.change(|money| {
+            self.shared_budget.change(|money| {
                 money.under_way -= leaving;
                 money.doubtful += doubtful;
             });
@@ -256,26 +256,30 @@ impl AsyncJournal for AttemptsJournal {
 /// What many jobs hold together. Dropped, the rest is given back.
 #[derive(Debug)]
 pub struct Allotment {
-    purse: Arc<SharedBudget>,
+    shared_budget: Arc<SharedBudget>,
     amount: Decimal,
     /// What one costs at most by the caller's word: what the service does not say is counted as that.
     price: Option<Decimal>,
 }
 
 impl Allotment {
-    /// Sets what is left aside, `most` of it: see [`SharedBudget::lend`].
+    /// Sets what is left aside, `most` of it: see [`SharedBudget::allot`].
     ///
     /// # Errors
     ///
-    /// What [`SharedBudget::lend`] has against it.
+    /// What [`SharedBudget::allot`] has against it.
     pub(crate) fn of(
-        purse: &Arc<SharedBudget>,
+        shared_budget: &Arc<SharedBudget>,
         most: Option<Decimal>,
         price: Option<Decimal>,
         known: Option<Decimal>,
     ) -> Result<Option<Self>, Error> {
-        let lent = purse.lend(most, price, known)?;
-        Ok(lent.map(|(amount, price)| Self { purse: Arc::clone(purse), amount, price }))
+        let allotted = shared_budget.allot(most, price, known)?;
+        Ok(allotted.map(|(amount, price)| Self {
+            shared_budget: Arc::clone(shared_budget),
+            amount,
+            price,
+        }))
     }
 
     /// What is held.
@@ -294,7 +298,7 @@ impl Allotment {
         let task = task_of(result);
         let Some(counted) = counted else {
             if let Some(task) = task {
-                self.purse.saw(task, result);
+                self.shared_budget.saw(task, result);
             }
             return;
         };
@@ -306,7 +310,7 @@ impl Allotment {
             count(attempts.open.len()).max(u32::from(task.is_none() && is_unknown(result)));
         let unreadable = result.as_ref().is_ok_and(|effect| effect.usage.cost.is_none());
         let (mut amount, is_priced) = (self.amount, self.price.is_some());
-        self.purse.change(|money| {
+        self.shared_budget.change(|money| {
             money.unreadable |= unreadable && !is_priced;
             let cost = cost(result, money.price);
             // Its own task holds nothing once its cost is known.
@@ -320,7 +324,7 @@ impl Allotment {
             }
             let part = open.saturating_mul(money.price.unwrap_or_default());
             let part = part.saturating_add(cost.unwrap_or_default()).min(amount);
-            money.lent -= part;
+            money.allotted -= part;
             amount -= part;
         });
         self.amount = amount;
@@ -330,8 +334,8 @@ impl Allotment {
 impl Drop for Allotment {
     fn drop(&mut self) {
         let amount = self.amount;
-        self.purse.change(|money| {
-            money.lent -= amount;
+        self.shared_budget.change(|money| {
+            money.allotted -= amount;
             money.check_limit();
         });
     }

@@ -32,7 +32,7 @@ pub(crate) struct Single {
     pub note: Arc<SubmissionNote>,
     pub slot: Option<Arc<OpenJournal>>,
     pub origin: Origin,
-    pub purse: Option<Arc<SharedBudget>>,
+    pub shared_budget: Option<Arc<SharedBudget>>,
 }
 
 /// A submission that may leave.
@@ -46,7 +46,7 @@ pub(crate) struct ReadySubmission {
 pub(crate) struct Followed {
     pub client: Client,
     pub task: TaskHandle,
-    pub purse: Option<Arc<SharedBudget>>,
+    pub shared_budget: Option<Arc<SharedBudget>>,
     pub rows: Option<TaskRows>,
 }
 
@@ -72,12 +72,12 @@ impl Single {
     }
 
     async fn ready_in_time(self) -> Result<ReadySubmission, Error> {
-        let loaded = self.order.load_aside().await?;
+        let loaded = self.order.load_off_thread().await?;
         self.client.refuse_key(&loaded.work(), &[])?;
         let mut stakes = Stakes::default();
-        if let Some(purse) = &self.purse {
+        if let Some(shared_budget) = &self.shared_budget {
             let rows = self.slot.clone().map(|slot| TaskRows::new(slot, self.origin.clone()));
-            stakes.reserved = Some(Reserved::of(purse, &self.client, rows.as_ref()).await?);
+            stakes.reserved = Some(Reserved::of(shared_budget, &self.client, rows.as_ref()).await?);
         }
         if let Some(slot) = self.slot {
             let ledger = slot.open().await?;
@@ -101,7 +101,7 @@ impl Single {
 
     /// Whether it is ready as it stands.
     fn is_plain(&self) -> bool {
-        self.order.is_remote() && self.purse.is_none() && self.slot.is_none()
+        self.order.is_remote() && self.shared_budget.is_none() && self.slot.is_none()
     }
 }
 
@@ -115,10 +115,10 @@ impl Stakes {
     /// Tells how the run ended.
     pub(crate) fn settle(self, end: &Result<Effect, Error>) -> Result<(), Error> {
         let Self { reserved, row, ledger: _open, followed } = self;
-        if let Some(Followed { task, purse, .. }) = &followed {
+        if let Some(Followed { task, shared_budget, .. }) = &followed {
             task.saw_end(end);
-            if let Some(purse) = purse {
-                purse.saw(task.id(), end);
+            if let Some(shared_budget) = shared_budget {
+                shared_budget.saw(task.id(), end);
             }
         }
         if let Some(reserved) = &reserved {
@@ -144,7 +144,7 @@ impl Stakes {
 
 /// A run about to join its client's others.
 pub(crate) struct Launch {
-    pub errand: RunPurpose,
+    pub purpose: RunPurpose,
     pub note: Arc<SubmissionNote>,
     pub client: Client,
 }
@@ -184,10 +184,10 @@ pub(crate) trait Taker: Send + Sync + 'static {
 impl Launch {
     /// Begins the run; its result goes to `taker`.
     pub fn begin(self, runtime: &Handle, taker: impl Taker) -> Joined {
-        let Self { errand, note, client } = self;
+        let Self { purpose, note, client } = self;
         let runner = move |stakes| Arc::new(Runner { note, stakes: Mutex::new(stakes), taker });
         let _inside = runtime.enter();
-        match errand {
+        match purpose {
             RunPurpose::Submit(single) if single.is_plain() => {
                 let journal = single.note.journal(None);
                 match single.order.into_request() {

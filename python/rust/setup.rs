@@ -99,7 +99,7 @@ impl Setup {
     }
 
     /// The money it may spend, if it has a budget.
-    pub fn purse(&self) -> Result<Option<Arc<SharedBudget>>, Error> {
+    pub fn shared_budget(&self) -> Result<Option<Arc<SharedBudget>>, Error> {
         let given = self.price.as_deref().map(money).transpose()?;
         let kept = self.money.as_ref().map(|plain| read_money(plain, given)).transpose()?;
         let limit = self.budget.as_deref().map(money).transpose()?;

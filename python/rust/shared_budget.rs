@@ -44,7 +44,7 @@ pub struct Money {
     /// Tasks whose end was not seen.
     pub tasks: BTreeSet<TaskId>,
     /// Set aside for many jobs.
-    pub lent: Decimal,
+    pub allotted: Decimal,
     /// How much of what is spent was told of, as more than the limit.
     pub over_told: Decimal,
     /// What to log, once the money is let go of.
@@ -93,7 +93,7 @@ impl Money {
             doubtful: 0,
             unreadable: false,
             tasks: BTreeSet::new(),
-            lent: Decimal::ZERO,
+            allotted: Decimal::ZERO,
             over_told: Decimal::ZERO,
             warnings: Vec::new(),
         }
@@ -101,7 +101,7 @@ impl Money {
 
     /// What may still be reserved.
     fn left(&self) -> Decimal {
-        let gone = self.spent.saturating_add(self.lent).saturating_add(self.reserved());
+        let gone = self.spent.saturating_add(self.allotted).saturating_add(self.reserved());
         self.limit.saturating_sub(gone)
     }
 
@@ -120,7 +120,7 @@ impl Money {
             return Err(OverBudget::PriceUnknown { open: open.into() });
         };
         if price > self.left() {
-            let reserved = self.reserved().saturating_add(self.lent);
+            let reserved = self.reserved().saturating_add(self.allotted);
             let (limit, paid) = (self.limit, self.spent);
             return Err(OverBudget::Exceeded { limit, paid, reserved, price });
         }
@@ -212,8 +212,8 @@ impl Money {
     /// spent there, and what is set aside for many jobs is theirs here.
     fn apart(&self) -> Self {
         Self {
-            spent: self.spent.saturating_add(self.lent),
-            lent: Decimal::ZERO,
+            spent: self.spent.saturating_add(self.allotted),
+            allotted: Decimal::ZERO,
             doubtful: self.doubtful + self.under_way,
             under_way: 0,
             ..self.clone()
@@ -249,7 +249,7 @@ impl SharedBudget {
     /// Sets everything that is left aside for many jobs ([`Allotment`](crate::reservation::Lent) holds it), or `most` of it; `price` is what one costs at
     /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has
     /// to tell it first: [`find_price`](Self::find_price), and try again.
-    pub fn lend(
+    pub fn allot(
         &self,
         most: Option<Decimal>,
         price: Option<Decimal>,
@@ -271,7 +271,7 @@ impl SharedBudget {
         // Too little for one more is nothing: the first job would find its price out by paying it.
         let is_enough = state.price.is_none_or(|price| price <= amount);
         let amount = if is_enough { amount } else { Decimal::ZERO };
-        state.lent += amount;
+        state.allotted += amount;
         drop(state);
         Ok(Some((amount, price)))
     }
@@ -288,7 +288,7 @@ impl SharedBudget {
         self.state().teller()
     }
 
-    /// Follows a task of this purse until its end was seen, here or by another run; what is seen here,
+    /// Follows a task of this budget until its end was seen, here or by another run; what is seen here,
     /// `rows` records.
     async fn find_out(
         &self,
@@ -321,7 +321,7 @@ impl SharedBudget {
         self.state().price
     }
 
-    /// A run ended. If its task is one of this purse and this is its end, it is settled.
+    /// A run ended. If its task is one of this budget and this is its end, it is settled.
     pub fn saw(&self, task: &TaskId, result: &Result<Effect, Error>) {
         let price = self.price();
         if let Some(cost) = cost(result, price) {

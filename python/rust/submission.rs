@@ -88,7 +88,7 @@ impl PhotoOrder {
     }
 
     /// Reads a local photo off the runtime.
-    pub async fn load_aside(self) -> Result<Loaded, Error> {
+    pub async fn load_off_thread(self) -> Result<Loaded, Error> {
         if self.photo.is_none() {
             return self.load();
         }

@@ -76,7 +76,7 @@ def test_a_failed_unbilled_task_gives_back_what_it_held(emulator, end):
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_task_is_settled_once_whoever_sees_its_end_and_however_often(emulator, end):
+def test_a_task_is_settled_once_whichever_call_sees_its_end_and_however_often(emulator, end):
     client = primed(emulator, TWO)
     task = client.submit("glass_ball", URL)
     for again in (end, *ENDS, end):

@@ -110,7 +110,7 @@ def test_of_forks_that_race_for_the_rows_of_a_journal_one_submits_each(emulator,
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_fork_in_the_middle_of_a_wait_disturbs_nobody(client, emulator):
+def test_a_fork_in_the_middle_of_a_wait_disturbs_no_process(client, emulator):
     emulator.script("create", {"kind": "take", "seconds": 0.5})
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(work, client)

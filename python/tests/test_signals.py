@@ -214,7 +214,7 @@ def test_a_journal_that_another_process_holds_is_left(emulator, held, call):
     assert emulator.requests == []
 
 
-def test_a_submission_nobody_waits_for_whose_answer_is_lost_is_told(emulator):
+def test_a_submission_that_no_caller_waits_for_and_whose_answer_is_lost_is_told(emulator):
     emulator.follow({"fault": [{"on": "create", "kind": "hang"}]})
     setup = "client = Client(base_url=sys.argv[1], api_key=sys.argv[2], request_timeout=1)"
     notes, errors = interrupted(emulator, f"client.submit('glass_ball', {URL!r})", setup)

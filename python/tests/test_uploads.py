@@ -125,7 +125,7 @@ def test_photos_are_drawn_no_further_ahead_than_may_be_submitted(emulator, tmp_p
     assert [result.ok for result in results] == [False, False]
 
 
-def test_a_job_that_comes_of_an_earlier_result_is_waited_for_by_nobody(emulator, client, photos):
+def test_no_job_waits_for_one_that_comes_of_an_earlier_result(emulator, client, photos):
     first = threading.Event()
 
     def jobs():

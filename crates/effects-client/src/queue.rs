@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_reads_so_nothing_is_wished_for() {
+    fn no_result_is_read_so_no_job_is_asked_for() {
         let mut queue = Queue::default();
         queue.make_room(1);
         while !queue.backlog().is_full() {

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn everybodys_keys_open_only_by_an_address_or_as_localhost() {
+    fn keys_of_all_open_only_by_an_address_or_as_localhost() {
         let keys = ApiKeys::new("secret".to_owned(), true);
         let sent_to = |host: &str, key: &str| {
             let mut headers = HeaderMap::new();

@@ -92,7 +92,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_dead_process_that_nobody_buried_is_gone() {
+    fn a_dead_process_that_was_not_reaped_is_gone() {
         let mut child =
             process::Command::new("cat").stdin(process::Stdio::piped()).spawn().unwrap();
         let this = Process::current();

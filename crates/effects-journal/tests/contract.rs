@@ -111,7 +111,7 @@ fn a_row_is_inserted_once_settled_once_and_found_again() {
 }
 
 #[test]
-fn whoever_comes_second_is_told_before_anything_is_sent() {
+fn the_second_run_is_told_before_anything_is_sent() {
     over_every_store(|store| {
         let (first, second) = (submit_to(store, &row("cat")), submit_to(store, &row("cat")));
         Journal::write(&*first, &intent(0)).unwrap();

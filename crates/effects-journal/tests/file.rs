@@ -323,7 +323,7 @@ fn what_was_not_written_is_tried_again_before_a_row_is_settled() {
 }
 
 #[test]
-fn what_nobody_waited_for_is_told_at_the_next_flush() {
+fn an_error_that_no_call_waited_for_is_told_at_the_next_flush() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let journal = SqliteJournal::open(&path).unwrap();

@@ -100,7 +100,7 @@ fn one_writer_alone_waits_for_each_of_its_records() {
 }
 
 #[test]
-fn a_future_that_nobody_waits_for_any_more_does_no_harm() {
+fn a_future_that_is_not_awaited_any_more_does_no_harm() {
     let journal = SqliteJournal::open(":memory:").unwrap();
     let open = submit(&journal, &row("cat"));
     let entry = intent(0);

@@ -110,7 +110,7 @@ fn an_id_that_comes_again_changes_nothing_and_one_whose_row_was_settled_gets_a_r
 }
 
 #[test]
-fn nobody_resolves_a_row_whose_id_is_there_to_be_read() {
+fn no_call_resolves_a_row_whose_id_is_there_to_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let watching = SqliteJournal::open(&path).unwrap();
@@ -147,7 +147,7 @@ fn a_journal_that_stays_open_takes_it_in_by_itself() {
 }
 
 #[test]
-fn what_it_cannot_place_stays_and_is_in_nobodys_way() {
+fn what_it_cannot_place_stays_and_is_in_no_row_s_way() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let journal = SqliteJournal::open(&path).unwrap();

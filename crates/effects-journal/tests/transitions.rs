@@ -54,7 +54,7 @@ fn a_row_goes_from_nothing_to_its_picture() {
 }
 
 #[test]
-fn whoever_comes_second_is_told_before_anything_is_sent() {
+fn the_second_run_is_told_before_anything_is_sent() {
     let (journal, cat) = (memory(), row("cat"));
     let (first, second) = (submit(&journal, &cat), submit(&journal, &cat));
     Journal::write(&*first, &intent(0)).unwrap();
@@ -81,7 +81,7 @@ fn the_same_entry_again_changes_nothing() {
 }
 
 #[test]
-fn a_released_row_is_its_owners_until_it_lets_go_and_then_anybodys() {
+fn a_released_row_is_its_owners_until_it_lets_go_and_then_any_run_s() {
     let (journal, cat) = (memory(), row("cat"));
     let open = submit(&journal, &cat);
     Journal::write(&*open, &intent(0)).unwrap();
@@ -174,7 +174,7 @@ fn a_task_whose_row_was_given_away_is_kept_in_a_row_of_its_own() {
 }
 
 #[test]
-fn a_dead_process_leaves_its_intents_doubtful_and_its_tasks_to_whoever_comes() {
+fn a_dead_process_leaves_its_intents_doubtful_and_its_tasks_to_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     // A process of this boot with our id, of which it is known that it started at another time.

@@ -66,7 +66,7 @@ fn watched_notes() -> (Notes, UnboundedReceiver<TaskId>) {
 }
 
 #[tokio::test]
-async fn each_run_ends_once_for_whoever_waits_for_it() {
+async fn each_run_ends_once_for_each_caller_that_waits_for_it() {
     let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
     let client = client(&emulator);
     let mut ends = Vec::new();
@@ -88,7 +88,7 @@ async fn each_run_ends_once_for_whoever_waits_for_it() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_is_told_what_was_known_and_the_others_go_on() {
+async fn a_caller_that_leaves_is_told_what_was_known_and_the_others_go_on() {
     let emulator = slow_emulator();
     let client = client(&emulator);
     let (notes, mut creations) = watched_notes();

@@ -172,7 +172,7 @@ fn leaving_is_possible_in_every_state() {
 }
 
 #[test]
-fn whoever_leaves_during_the_submission_still_learns_the_id() {
+fn a_caller_that_leaves_during_the_submission_still_learns_the_id() {
     let mut scene = Scene::submitting(policy());
     let call = scene.until_sent();
     assert!(scene.run.is_submitting());

@@ -196,7 +196,7 @@ fn a_refusal_that_lasts_ends_with_the_wait_and_a_task_that_was_made_goes_on() {
 }
 
 #[test]
-fn a_task_nobody_knows_is_forgiven_for_the_grace_period() {
+fn a_task_that_is_not_known_yet_is_forgiven_for_the_grace_period() {
     // The default is 15 s, and a minute of 404s after it.
     let mut scene = Scene::submitting(policy()).life(Life::of_polls(0).unknown_for(seconds(74)));
     assert!(scene.completes(), "{}", scene.world.transcript());
@@ -444,7 +444,7 @@ fn a_clock_that_runs_back_costs_nothing_but_patience() {
 }
 
 #[test]
-fn words_nobody_knows_keep_the_run_waiting_and_are_told_once() {
+fn unknown_words_keep_the_run_waiting_and_are_told_once() {
     let polishing = json(200, r#"{"id":"d758n65e878c73cmdg20","status":"POLISHING"}"#);
     let mut scene = attached(Life::of_polls(0)).polls(vec![polishing; 5]);
     assert!(scene.completes(), "{}", scene.world.transcript());

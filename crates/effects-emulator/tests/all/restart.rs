@@ -309,7 +309,7 @@ fn a_folder_that_others_may_look_into_is_closed_to_them() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_with_files_of_somebody_else_stays_open_and_the_emulator_warns() {
+fn a_folder_with_other_files_stays_open_and_the_emulator_warns() {
     let folder = TempDir::new().unwrap();
     let files = folder.path().join("files");
     std::fs::create_dir(&files).unwrap();

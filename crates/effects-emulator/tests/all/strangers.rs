@@ -44,7 +44,7 @@ fn with_limits(change: impl FnOnce(&mut Limits)) -> effects_emulator::EmulatorBu
 }
 
 #[test]
-fn keyless_requests_are_refused_by_their_heads_and_delay_nobody() {
+fn keyless_requests_are_refused_by_their_heads_and_delay_no_other() {
     let emulator = stub().start().unwrap();
     let paths = [CREATE, "/model/v1/queue/spark_img_effects", UPLOAD, "/_emulator/next"];
     let framings =
@@ -246,7 +246,7 @@ fn a_connection_ends_whose_client_does_not_ask_in_time_or_does_not_read_its_answ
 }
 
 #[test]
-fn an_emulator_stops_though_somebody_still_sends_what_was_refused() {
+fn an_emulator_stops_though_a_client_still_sends_what_was_refused() {
     let emulator = with_limits(|limits| limits.stop_time = PATIENCE).start().unwrap();
     let mut stream = connect(&emulator);
     write!(stream, "POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{").unwrap();

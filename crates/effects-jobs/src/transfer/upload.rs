@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_photo_goes_to_no_port_that_nobody_named() {
+    fn a_photo_goes_to_no_port_that_was_not_named() {
         let base = BaseUrl::parse("https://example.com", false).unwrap();
         let endpoint = Endpoint::new(base, effects_core::ApiKey::new("key-for-tests").unwrap());
         let photo = photo("cat.png").unwrap();

@@ -188,7 +188,7 @@ fn what_is_no_http_is_recorded_and_answered_like_the_rest() {
 }
 
 #[test]
-fn nobody_listens_at_an_unused_address() {
+fn no_server_listens_at_an_unused_address() {
     let error = TcpStream::connect(unused_address()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }

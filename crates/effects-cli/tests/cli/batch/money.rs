@@ -121,7 +121,7 @@ fn a_price_that_is_given_is_reserved_from_the_first_row_on() {
 }
 
 #[test]
-fn a_failed_row_is_paid_anew_only_where_it_may_help_and_somebody_says_so() {
+fn a_failed_row_is_paid_anew_only_where_it_may_help_and_an_option_says_so() {
     let plan = FaultPlan::none()
         .with(FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(1))
         .with(FaultRule::on(Endpoint::Create, Fault::fail("3009003")).first(1));

@@ -209,7 +209,7 @@ mod interrupted {
     }
 
     #[test]
-    fn open_tasks_of_earlier_runs_count_in_the_budget_before_anybody_knows_their_price() {
+    fn open_tasks_of_earlier_runs_count_in_the_budget_before_their_price_is_known() {
         let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 2.0 });
         let site = Site::with(FaultPlan::none().with(slow));
         site.rows("rows.csv", 10);

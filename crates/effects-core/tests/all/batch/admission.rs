@@ -58,7 +58,7 @@ fn a_look_just_made_counts_against_the_next() {
 }
 
 #[test]
-fn without_knowledge_whoever_was_not_looked_at_for_longest_goes_first() {
+fn without_knowledge_the_run_not_polled_for_longest_goes_first() {
     let mut world = World::new(0, scarce(1.0), Life::endless());
     for nth in 0..5 {
         world.attach(&format!("task-{nth}"), seconds(0), Life::endless());
@@ -117,7 +117,7 @@ fn last_looks_keep_to_the_rate_where_they_can() {
 }
 
 #[test]
-fn a_service_that_throttles_to_the_end_keeps_nobody_beyond_it() {
+fn a_service_that_throttles_to_the_end_keeps_no_run_beyond_it() {
     let widths = Widths { submissions: 3, tasks: 20, ..Widths::default() };
     let mut world = World::new(20, widths, Life::endless());
     world.service.on_submit(vec![Fate::from(Response::new(429).retry_after(60)); 99_999]);

@@ -50,7 +50,7 @@ fn with_faults_each_row_ends_once_and_pays_at_most_once() {
 }
 
 #[test]
-fn one_refusal_for_now_holds_everybody_back() {
+fn one_refusal_for_now_holds_all_runs_back() {
     let widths = Widths { submissions: 8, tasks: 50, ..Widths::default() };
     let mut world = World::new(50, widths, Life::lasting(Duration::from_secs(8)));
     world.service.on_submit([Response::new(429).retry_after(7)]);
@@ -98,7 +98,7 @@ fn detaching_awaits_what_is_in_flight_and_sends_nothing_more() {
 }
 
 #[test]
-fn a_handle_that_is_over_answers_for_nobody_else() {
+fn a_handle_that_is_over_answers_for_no_other_run() {
     let mut world = World::new(1, Widths::default(), Life::of_polls(0));
     world.batch.feed_no_more();
     let now = world.clock.time();
