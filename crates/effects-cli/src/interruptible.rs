@@ -1,4 +1,4 @@
-//! [`attend`]: does a command's work on a thread of its own while the calling thread prints and waits for
+//! [`interruptible`]: does a command's work on a thread of its own while the calling thread prints and waits for
 //! Ctrl-C. `run`, `submit`, `wait` and `status` work under it, with the [`AttendingThread`] as their way to print.
 //!
 //! All output happens on the attending thread, so that leaving at once leaves nothing half said.
@@ -91,7 +91,7 @@ pub(crate) enum FileGuard {
 }
 
 /// Does `work` and returns what came of it, or what an interruption left.
-pub(crate) fn attend<T: Send + 'static>(
+pub(crate) fn interruptible<T: Send + 'static>(
     output: &Output,
     place: &GatewayPlace,
     begins: SubmissionStanding,

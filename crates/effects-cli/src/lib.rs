@@ -6,7 +6,6 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
-mod attend;
 mod batch;
 mod commands;
 mod doctor;
@@ -17,6 +16,7 @@ mod global;
 mod help_json;
 mod image;
 mod input_file;
+mod interruptible;
 mod journal;
 mod live_line;
 mod logging;

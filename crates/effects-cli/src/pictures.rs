@@ -14,8 +14,8 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::attend::AttendingThread;
 use crate::input_file::InputFile;
+use crate::interruptible::AttendingThread;
 use crate::journal::JournaledRow;
 use crate::place::GatewayPlace;
 use crate::problem::InputProblem;

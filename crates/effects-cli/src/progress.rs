@@ -1,5 +1,5 @@
 //! [`ProgressDisplay`]: shows the events of one task on stderr: one live line on a terminal, single lines
-//! elsewhere. `attend` feeds it.
+//! elsewhere. `interruptible.rs` feeds it.
 
 use std::time::Duration;
 

@@ -14,10 +14,10 @@ use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads, Work};
 use effects_ureq::Client;
 use serde_json::Value;
 
-use crate::attend::AttendingThread;
 use crate::global::Global;
 use crate::image::InputImage;
 use crate::input_file::InputFile;
+use crate::interruptible::AttendingThread;
 use crate::place::GatewayPlace;
 use crate::problem::{self, InputProblem, Problems};
 use crate::values::{TemplateIdParser, param};

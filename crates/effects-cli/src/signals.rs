@@ -1,5 +1,5 @@
-//! [`listen`]: calls a function at each Ctrl-C, SIGTERM and SIGHUP, on a thread of its own. `attend`, the
-//! batch (`batch/work.rs`), `resume` and `reorder` listen so.
+//! [`listen`]: calls a function at each Ctrl-C, SIGTERM and SIGHUP, on a thread of its own. `interruptible`, the
+//! batch (`batch/run.rs`), `resume` and `reorder` listen so.
 
 use std::io;
 

@@ -1,5 +1,5 @@
 //! [`SubmissionTracker`]: how things stand with one command's submission (nothing left, in flight, a task made), so that
-//! an interruption loses no paid task. `attend` makes one for each `run`, `submit`, `wait` and `status`, and
+//! an interruption loses no paid task. `interruptible` makes one for each `run`, `submit`, `wait` and `status`, and
 //! asks it at Ctrl-C.
 //!
 //! It stands where a journal stands: a submission leaves only after its intent was written here, so

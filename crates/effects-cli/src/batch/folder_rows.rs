@@ -11,7 +11,7 @@ use effects_jobs::{Attempt, Identity, JournalStore, Record, RowName, Standing};
 
 use super::earlier_line::{EarlierLine, earlier_lines};
 use super::manifest_line::{EndingOfRow, LineEnding, append, with_task};
-use super::names::RESULTS;
+use super::output_paths::RESULTS;
 use super::placement;
 use super::report::{RowReport, RowStatus};
 

@@ -1,4 +1,4 @@
-//! [`attend`]: the one thread of a batch that prints, counts and waits for Ctrl-C, until all rows have
+//! [`interruptible`]: the one thread of a batch that prints, counts and waits for Ctrl-C, until all rows have
 //! ended. `Batch::run`, `resume` and `reorder` call it, with the [`Started`] session.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -29,7 +29,7 @@ pub(crate) enum RowNews<'a> {
 }
 
 /// What the attending thread came back with.
-pub(crate) struct Attended {
+pub(crate) struct InterruptibleEnd {
     pub(crate) tally: BatchSummary,
     /// A signal interrupted it.
     pub(crate) interrupted: bool,
@@ -62,7 +62,7 @@ impl RowCount<'_> {
 }
 
 /// Attends to a batch until it is over or left; `hear` is told what becomes of each row.
-pub(crate) fn attend(
+pub(crate) fn interruptible(
     Started { session, handle, .. }: &Started,
     most_wait: Duration,
     woken: &Receiver<BatchWake>,
@@ -70,7 +70,7 @@ pub(crate) fn attend(
     rows: RowCount<'_>,
     mut tally: BatchSummary,
     mut hear: impl FnMut(RowNews<'_>) -> Result<(), Failure>,
-) -> Attended {
+) -> InterruptibleEnd {
     let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
     let mut odd = 0_u64;
     let (mut outages, mut is_halt_told) = (OutageNews::default(), false);
@@ -178,7 +178,7 @@ pub(crate) fn attend(
     if interrupted && (!rows.grows() || tally.told() < rows.now()) {
         tally.note(ErrorKind::Detached.exit_code());
     }
-    Attended { tally, interrupted, left_submitting, trouble }
+    InterruptibleEnd { tally, interrupted, left_submitting, trouble }
 }
 
 /// Something ends the batch that is no row's: it is told once.

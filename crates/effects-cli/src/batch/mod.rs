@@ -4,27 +4,27 @@
 //!
 //! ```text
 //! manifest -> rows -> jobs (effects-ureq: open, upload, submit, follow, save) -> reports
-//!   survey    session                                                            attend
+//!   survey    session                                                       interruptible
 //! ```
 //!
 //! Each arrow is a bounded queue: a slow stage holds back those before it. Polling is never held back.
 
 mod asked;
-mod attend;
 mod budget;
 mod counted;
 mod durations;
 mod earlier_line;
 mod folder_rows;
 mod hooks;
+mod interruptible;
 mod known_photos;
 mod made_pictures;
 mod manifest;
 mod manifest_line;
-mod names;
 mod options;
 mod other_journal;
 mod other_scope;
+mod output_paths;
 mod paid_picture;
 mod placement;
 mod plan;
@@ -37,21 +37,21 @@ mod reporter;
 mod reports;
 mod results;
 mod rows;
+mod run;
 mod running_mark;
 mod session;
 mod sheet;
 mod summary;
 mod watch;
 mod watcher;
-mod work;
 
-pub(crate) use attend::{RowCount, RowNews, attend};
 pub(crate) use earlier_line::remembered_photos;
 pub(crate) use earlier_line::{EarlierLine, ManifestText, earlier_lines};
 pub(crate) use folder_rows::FolderRows;
+pub(crate) use interruptible::{RowCount, RowNews, interruptible};
 pub(crate) use manifest::Manifest;
-pub(crate) use names::{NameTemplate, RESULTS};
 pub(crate) use options::{Batch, BatchOptions, ManifestOptions};
+pub(crate) use output_paths::{NameTemplate, RESULTS};
 pub(crate) use paid_picture::PaidPicture;
 pub(crate) use progress_line::{PROGRESS_EVERY, ProgressLine};
 pub(crate) use report::{RowReport, RowStatus, kept_after_failed_order};

@@ -9,9 +9,9 @@ use effects_core::{Error, ErrorKind};
 use effects_jobs::{Identity, JournalStore, Occurrences, Standing};
 
 use super::earlier_line::{EarlierLine, earlier_lines};
-use super::names::RESULTS;
 use super::options::Batch;
 use super::other_journal::unreadable;
+use super::output_paths::RESULTS;
 use super::rows::{Checker, Wanted, looking_in};
 use crate::failure::Failure;
 use crate::journal;

@@ -17,7 +17,7 @@ use super::asked::{Asked, earlier_identities};
 use super::earlier_line::{EarlierLine, ManifestText, earlier_lines};
 use super::known_photos::KnownPhoto;
 use super::manifest_line::{EndingOfRow, LineEnding, append, lock, with_task};
-use super::names::RESULTS;
+use super::output_paths::RESULTS;
 use super::report::{How, RowReport, RowStatus};
 use super::reports::Reports;
 

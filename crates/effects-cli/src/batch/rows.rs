@@ -23,7 +23,7 @@ use effects_render::PaintError;
 
 use super::known_photos::{KnownPhoto, KnownPhotos};
 use super::manifest::{Cells, ManifestLine};
-use super::names::{self, NameFields, NameTemplate, RESULTS, SHEET};
+use super::output_paths::{self, NameFields, NameTemplate, RESULTS, SHEET};
 use crate::problem::{self, InputProblem};
 use crate::report_place::ReportPlace;
 use crate::request::whole_number;
@@ -362,7 +362,7 @@ impl<'a> Checker<'a> {
         }
         let given = cells.image.as_deref().unwrap_or_default();
         let name = match (&cells.out, &self.common.name) {
-            (Some(out), _) => Some(names::asked_for(out)),
+            (Some(out), _) => Some(output_paths::asked_for(out)),
             (None, Some(name)) => Some(name.name(&NameFields {
                 stem: file_names::stem(given),
                 template: told.template.as_deref().unwrap_or_default(),

@@ -1,5 +1,5 @@
 //! `Batch::run`: does a batch from its survey to the last line printed. `commands/batch.rs` calls it; the
-//! parts are in `preflight.rs`, `session.rs`, `attend.rs` and `reporter.rs`. `watch.rs` does a folder that is
+//! parts are in `preflight.rs`, `session.rs`, `interruptible.rs` and `reporter.rs`. `watch.rs` does a folder that is
 //! watched with [`PreparedBatch`] and `Batch::carry_out`.
 
 use std::collections::HashSet;
@@ -13,11 +13,11 @@ use effects_core::{Error, ErrorKind, Policy, count_of};
 use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
-use super::attend::{Attended, RowCount, RowNews, attend};
 use super::budget;
 use super::counted::CountedRows;
-use super::names::{RESULTS, SHEET};
+use super::interruptible::{InterruptibleEnd, RowCount, RowNews, interruptible};
 use super::options::Batch;
+use super::output_paths::{RESULTS, SHEET};
 use super::preflight::{Preflight, Question, duplicates_told, survey};
 use super::progress_line::ProgressLine;
 use super::report::{RowReport, RowStatus};
@@ -156,8 +156,8 @@ impl Batch<'_> {
                 RowNews::Submitted(_) | RowNews::None => Ok(()),
             }
         };
-        let attended = attend(&started, most_wait, &woken, live, rows, tally, hear);
-        let Attended { mut tally, interrupted, left_submitting, mut trouble } = attended;
+        let ended = interruptible(&started, most_wait, &woken, live, rows, tally, hear);
+        let InterruptibleEnd { mut tally, interrupted, left_submitting, mut trouble } = ended;
         if interrupted {
             books.say_how_it_was_left(left_submitting, self.journal.is_some());
         }

@@ -19,8 +19,8 @@ use effects_jobs::JournalStore;
 use serde::{Deserialize, Serialize};
 
 use super::asked::Asked;
-use super::names::RESULTS;
 use super::options::Batch;
+use super::output_paths::RESULTS;
 use super::rows::Checker;
 use crate::failure::Failure;
 use crate::journal;

@@ -1,4 +1,4 @@
-//! [`BatchSummary`]: the sum of the rows of a batch: counts, money, and the exit code of it all. `attend` adds
+//! [`BatchSummary`]: the sum of the rows of a batch: counts, money, and the exit code of it all. `interruptible` adds
 //! each `RowReport`; `Reporter` and `ProgressLine` print it.
 
 use std::collections::{BTreeMap, HashMap};

@@ -9,7 +9,6 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::attend::{AttendingThread, attend};
 use crate::doctor::live::{self, LiveOrder, LiveReport};
 use crate::doctor::network::{self, Probe};
 use crate::doctor::{self, Check, machine};
@@ -17,6 +16,7 @@ use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
+use crate::interruptible::{AttendingThread, interruptible};
 use crate::journal::JournalChoice;
 use crate::output::Output;
 use crate::place::GatewayPlace;
@@ -83,7 +83,7 @@ pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> 
     let place = GatewayPlace::of(global);
     let shown = place.clone().unwrap_or(GatewayPlace::Inside);
     let (global, work_place) = (global.clone(), shown.clone());
-    let object = attend(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
+    let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
         let mut checks = vec![];
         let probe = match &place {
             Ok(place) => set_up(&global, place, &mut checks),

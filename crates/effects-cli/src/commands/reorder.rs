@@ -147,14 +147,14 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     };
     let most_wait = gateway.client.policy().request_timeout;
     let count = RowCount::Known(count);
-    let attended =
-        batch::attend(&started, most_wait, &woken, &live, count, BatchSummary::new(), hear);
+    let ended =
+        batch::interruptible(&started, most_wait, &woken, &live, count, BatchSummary::new(), hear);
     // Also of rows that were not come to.
     let noted = rows.iter().try_for_each(|row| folders.note_standing(*row));
-    let tally = &attended.tally;
+    let tally = &ended.tally;
     let open = tally.count(RowStatus::Running) + tally.count(RowStatus::NotDownloaded);
-    if attended.interrupted || open > 0 {
-        let why = if attended.interrupted { "interrupted" } else { "not all is done" };
+    if ended.interrupted || open > 0 {
+        let why = if ended.interrupted { "interrupted" } else { "not all is done" };
         let line = resume::resume_line(global, &place, journal.as_deref());
         output.urge(&format!(
             "{why}; the tasks go on, and the same line again would buy once more; wait on with: {line}"
@@ -168,7 +168,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let running = tally.count(RowStatus::Running) + tally.count(RowStatus::Doubtful);
     output.note(&format!("{} USD spent{}", tally.spent, may_cost(running, price)));
     noted?;
-    Ok(CommandEnd::Code(attended.tally.exit_code()))
+    Ok(CommandEnd::Code(ended.tally.exit_code()))
 }
 
 impl Arguments {

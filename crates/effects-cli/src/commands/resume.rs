@@ -88,18 +88,18 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     };
     let most_wait = gateway.client.policy().request_timeout;
     let rows = RowCount::Known(rows);
-    let attended =
-        batch::attend(&started, most_wait, &woken, &live, rows, BatchSummary::new(), hear);
-    let tally = &attended.tally;
+    let ended =
+        batch::interruptible(&started, most_wait, &woken, &live, rows, BatchSummary::new(), hear);
+    let tally = &ended.tally;
     let open = tally.count(RowStatus::Running) + tally.count(RowStatus::NotDownloaded);
-    if attended.interrupted || open > 0 {
-        let why = if attended.interrupted { "interrupted" } else { "not all is done" };
+    if ended.interrupted || open > 0 {
+        let why = if ended.interrupted { "interrupted" } else { "not all is done" };
         let line = line_to_run_again();
         output.urge(&format!(
             "{why}; the tasks go on, and nothing is paid twice; wait on with: {line}"
         ));
     }
-    Ok(CommandEnd::Code(attended.tally.exit_code()))
+    Ok(CommandEnd::Code(ended.tally.exit_code()))
 }
 
 /// The line that goes on with the unfinished tasks of a journal at this gateway.

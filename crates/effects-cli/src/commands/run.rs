@@ -1,5 +1,5 @@
 //! `effects run` ([`run`]): submits a request, waits for its task and saves its picture. It works under
-//! `attend`, and journals its row as a `JournaledRow`; `effects wait` shares [`Saving`], the options of where
+//! `interruptible`, and journals its row as a `JournaledRow`; `effects wait` shares [`Saving`], the options of where
 //! pictures go.
 
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use effects_client::file_names::Names;
 use effects_core::{EffectRequest, Policy, TaskId};
 use effects_jobs::JournalStore;
 
-use crate::attend::{AttendingThread, attend};
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::input_file::InputFile;
+use crate::interruptible::{AttendingThread, interruptible};
 use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
@@ -114,7 +114,7 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
     let place = request::place_of(global, &mut problems);
     // Without a place there is nothing to resume, and nothing is sent.
     let shown = place.clone().unwrap_or(GatewayPlace::Inside);
-    let object = attend(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
+    let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
         let input = request.input();
         problems.extend(saving.probe().and_then(|path| pictures::unwritable(&path, &input)));
         let checked = request.check(place.as_ref(), work_global.uploads.as_ref(), problems);

@@ -7,11 +7,11 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::attend::attend;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
+use crate::interruptible::interruptible;
 use crate::output::Output;
 use crate::pictures::PictureObject;
 use crate::place::GatewayPlace;
@@ -62,7 +62,7 @@ pub(crate) fn status(global: &Global, arguments: &Arguments, output: &Output) ->
     let gateway = Gateway::open(global, &place, gateway::policy(global))?;
     let task_id = arguments.task_id.clone();
     let begins = SubmissionStanding::Made(task_id.clone());
-    let task = attend(output, &place, begins, move |_| {
+    let task = interruptible(output, &place, begins, move |_| {
         gateway.client.task(task_id).status().map_err(Failure::from)
     })?;
     let object = StatusObject::from(task);

@@ -1,5 +1,5 @@
 //! `effects submit` ([`submit`]): submits a request and prints the task's id, without waiting for its
-//! end. It works under `attend`, and journals its row as a `JournaledRow`.
+//! end. It works under `interruptible`, and journals its row as a `JournaledRow`.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use effects_core::{Event, Policy, TaskId, Template};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::attend::attend;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
+use crate::interruptible::interruptible;
 use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
 use crate::place::GatewayPlace;
@@ -60,7 +60,7 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
     let (work_global, mut problems) = (global.clone(), Vec::new());
     let place = request::place_of(global, &mut problems);
     let shown = place.clone().unwrap_or(GatewayPlace::Inside);
-    let object = attend(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
+    let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
         let uploads = work_global.uploads.as_ref();
         let checked = arguments.request.check(place.as_ref(), uploads, problems);
         let (ready, place) = match (checked, place) {

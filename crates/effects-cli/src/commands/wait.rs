@@ -1,17 +1,17 @@
 //! `effects wait` ([`wait`]): follows a task submitted before to its end, and saves its picture. It works
-//! under `attend`, and records the end in the task's row if the journal has one.
+//! under `interruptible`, and records the end in the task's row if the journal has one.
 
 use clap::Args;
 use effects_client::file_names::Names;
 use effects_core::TaskId;
 
-use crate::attend::{AttendingThread, attend};
 use crate::commands::run::Saving;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::input_file::InputFile;
+use crate::interruptible::{AttendingThread, interruptible};
 use crate::journal::{self, JournaledRow};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
@@ -51,7 +51,7 @@ pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> Co
         return Err(Failure::Invalid(problems));
     }
     let (begins, work_place) = (SubmissionStanding::Made(task_id.clone()), place.clone());
-    let object = attend(output, &place, begins, move |desk| {
+    let object = interruptible(output, &place, begins, move |desk| {
         work(desk, &gateway, &work_place, task_id, &saving, kept.as_ref(), &input)
     })?;
     output.note(&object.summary(&place));

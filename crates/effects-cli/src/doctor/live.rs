@@ -20,9 +20,9 @@ use utoipa::ToSchema;
 
 use super::facts::{AnswerRecorder, MadeTask, ServiceFact};
 use super::network::Probe;
-use crate::attend::AttendingThread;
 use crate::failure::Failure;
 use crate::image::InputImage;
+use crate::interruptible::AttendingThread;
 use crate::journal;
 use crate::order_budget::{highest_cost, price_unknown};
 
