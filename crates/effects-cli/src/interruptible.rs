@@ -104,6 +104,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
         wake: wake.clone(),
         landing: Arc::default(),
     };
+    // Before the work begins: a Ctrl-C in its first moment is answered, too.
     let signal = wake.clone();
     signals::listen(move || drop(signal.send(FlightWake::Signal))).map_err(Failure::system)?;
 
@@ -130,6 +131,8 @@ pub(crate) fn interruptible<T: Send + 'static>(
             },
             Ok(FlightWake::Answered) => {}
             Ok(FlightWake::Signal) => match flight.interrupt() {
+                // Only an answer names the task that is being paid for, so this one is waited
+                // for; a second Ctrl-C leaves.
                 SubmissionStanding::InFlight(_) if !waiting => {
                     waiting = true;
                     progress.urge(&waiting_for_an_answer());
@@ -141,6 +144,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
     progress.clear();
     match left {
         Some(standing) => {
+            // Waits for the file that is being written, and lets none begin.
             *landing.lock().unwrap_or_else(PoisonError::into_inner) = FileGuard::Closed;
             Err(Failure::interrupted(standing, place))
         }

@@ -40,7 +40,7 @@ pub fn read_opened_photo(opened: io::Result<File>, path: &Path) -> Result<Photo,
     Photo::new(bytes.into(), &file_names::shown(path))
 }
 
-/// Writes a file as a [`AtomicFile`] does, with the system's own error where that fails.
+/// Writes a file as an [`AtomicFile`] does, with the system's own error where that fails.
 ///
 /// # Errors
 ///
@@ -146,7 +146,7 @@ impl Sink for AtomicFile {
     }
 }
 
-/// Where the bytes of a [`AtomicFile`] are until they are all there.
+/// Where the bytes of an [`AtomicFile`] are until they are all there.
 #[derive(Debug)]
 enum PendingBytes {
     /// In a file beside the place.
@@ -223,15 +223,20 @@ impl Temporary {
         let Some(name) = place.file_name() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no file"));
         };
+        // Hidden, and with an ending of its own: programs that watch a folder for pictures leave
+        // it alone.
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
         hidden.push(format!(".{}.part", random_name()?));
+        // In the same folder: a rename works within one file system alone.
         let path = place.with_file_name(hidden);
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         Ok(Self { file, path, place, moved: false })
     }
 
     fn finish(mut self) -> io::Result<()> {
+        // Renamed before it is on the disk, a crash could leave an empty file in place of the old
+        // one.
         self.file.sync_all()?;
         fs::rename(&self.path, &self.place)?;
         self.moved = true;
@@ -278,6 +283,7 @@ fn place_of(target: &Path) -> io::Result<LandingPlace> {
     for _ in 0..MOST_LINKS {
         let Ok(leads_to) = fs::read_link(&path) else { return Ok(LandingPlace::File(path)) };
         let folder = path.parent().unwrap_or(Path::new(""));
+        // `/proc/self/fd/1` reads as a link to a path, which may be gone or another file by now.
         if fs::canonicalize(folder).is_ok_and(|folder| folder.starts_with("/proc")) {
             return Ok(LandingPlace::Other);
         }

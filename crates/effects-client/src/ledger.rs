@@ -117,6 +117,8 @@ impl Ledger {
     ///
     /// Those of [`JournalStore::take`].
     pub fn resume(&self, row: RowNumber) -> Result<Found, JournalError> {
+        // Without the budgets and orders of this ledger: what is only followed costs nothing, and
+        // is not bought anew.
         Self::new(Arc::clone(&self.store)).found(self.store.take(row)?)
     }
 
@@ -138,6 +140,7 @@ impl Ledger {
     ///
     /// Those of [`JournalStore::open`].
     pub fn begin(&self, draft: RowDraft) -> Result<OpenRow, JournalError> {
+        // A row of its own for each call: a single run given twice is meant twice.
         let chance = random_bytes().map_err(|error| JournalError::Unwritable(error.to_string()))?;
         let row = draft.unique(chance);
         match self.store.open(&row)? {
@@ -178,6 +181,8 @@ impl Ledger {
                 Found::Submit(self.charged(journal, Some(record)))
             }
             Opened::Finished(record, journal) => {
+                // Counted over the row's life and not for this run, so that a line run again and
+                // again does not pay again and again.
                 if record.standing.may_be_renewed() && record.renewals < self.retry_failed {
                     let journal = self.store.renew(record.number)?;
                     return Ok(Found::Submit(self.charged(journal, Some(record))));

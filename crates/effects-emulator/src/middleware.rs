@@ -62,6 +62,7 @@ pub(crate) async fn layer(
 ) -> Response {
     let context = &context;
     let EndpointContext { state, endpoint } = context;
+    // Kept before the request is taken apart, so that every answer, refusals too, can name it.
     let asked = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
     let (bearer, is_foreign) = bearer(context, &parts.headers);
@@ -76,6 +77,8 @@ pub(crate) async fn layer(
         let limits = &state.options.limits;
         let expects = parts.headers.contains_key(EXPECT);
         let read = body::read(&state.bodies, limits, *endpoint, expects, body);
+        // Boxed, as other futures here that few requests need: each would make every request's
+        // future as large as itself.
         let read = Box::pin(read).await;
         let is_unread = read.is_err();
         (read, is_unread)
@@ -93,6 +96,7 @@ pub(crate) async fn layer(
         entry
     });
     let (response, fault) = match read {
+        // First of all: a page of another site must not learn even whether a key would do.
         _ if is_foreign => (ApiRefusal::foreign().into_response(), None),
         _ if is_refused => (ApiRefusal::unauthorized().into_response(), None),
         Ok(load) => exchange(context, &bearer, entry.as_ref(), parts, load, next).await,
@@ -113,6 +117,7 @@ pub(crate) async fn layer(
     }
     if let Some(entry) = &entry {
         match response.extensions().get::<Cut>() {
+            // The client sees no answer, so the record shows none.
             Some(_) => entry.unanswered(),
             None => entry.answered(&response, &body.unwrap_or_default()),
         }
@@ -153,6 +158,7 @@ async fn exchange(
     next: Next,
 ) -> (Response, Option<Fault>) {
     let EndpointContext { state, endpoint } = context;
+    // Before faults are drawn: a request that is throttled takes none of a script's.
     if let Some(refusal) = rate_limited(context, &parts.headers) {
         return (refusal.into_response(), None);
     }

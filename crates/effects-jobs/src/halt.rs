@@ -17,6 +17,7 @@ pub fn ends_all(error: &Error) -> bool {
     if rejection.is_some_and(|it| matches!(it.status, 401 | 403) && !it.is_json) {
         return false;
     }
+    // The next job meets the same certificate, and the same recording.
     if let Some(Trouble::Untrusted { .. } | Trouble::NotRecorded { .. }) = error.trouble() {
         return true;
     }
@@ -42,11 +43,13 @@ impl Refusals {
     /// Takes note of how a job ended.
     pub(crate) fn note(&mut self, priced_by: Option<(Template, Size)>, error: &Error) {
         let kind = match error.cause() {
+            // Tasks are billed and show no picture, whatever their template and size.
             Cause::Refused(Refused { kind: ErrorKind::NoPicture, .. }) => None,
             // Nothing comes back of a budget that is used up.
             _ if error.kind() == ErrorKind::BudgetExceeded && priced_by.is_some() => priced_by,
             _ => return,
         };
+        // The first of a kind is enough: a batch may have a million rows of it.
         if self.0.iter().all(|(known, _)| *known != kind) {
             self.0.push((kind, error.clone()));
         }

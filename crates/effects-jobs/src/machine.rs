@@ -106,6 +106,8 @@ impl<K> JobMachine<K> {
     pub fn new(policy: Arc<Policy>, limits: impl Into<JobLimits>, now: Time) -> Self {
         let limits = limits.into();
         Self {
+            // A process that has a row watches it for its own wait at most; after that it has let
+            // go of it or is stuck.
             patience: policy.wait_timeout.max(OPEN_AGAIN_AFTER).min(policy.ends_by(now).since(now)),
             batch: Batch::new(policy, limits.widths, now),
             limits,
@@ -151,6 +153,7 @@ impl<K> JobMachine<K> {
             renewals: 0,
             waiting_since: None,
         };
+        // It has come, so the same number of jobs would be asked for again by mistake.
         self.asked_for = self.asked_for.saturating_sub(1);
         let id = self.insert(known, Some(Box::new(plan)));
         self.prepare(id);
@@ -194,6 +197,8 @@ impl<K> JobMachine<K> {
     /// What to do next. Safe at any moment, any number of times.
     pub fn step(&mut self, now: Time) -> JobStep<K> {
         self.now = self.now.max(now);
+        // All of them at once: opening a row is cheap, and a timer for each would be more to
+        // keep.
         if !self.waiting.is_empty() && self.now >= self.open_again_at {
             self.to_open.extend(self.waiting.drain(..));
         }
@@ -233,6 +238,8 @@ impl<K> JobMachine<K> {
             Ok(Some(Found::Submit(row))) => {
                 self.submit(id, Some(row));
             }
+            // Following a task costs nothing, so neither a budget nor an earlier refusal is in
+            // its way.
             Ok(Some(Found::Watch(row))) => {
                 if let Some(plan) = self.plan(id) {
                     plan.earlier_cost = earlier_cost(&row);
@@ -296,8 +303,12 @@ impl<K> JobMachine<K> {
         let Some(plan) = self.plan(id) else { return };
         let seed = match seed {
             Ok(seed) => seed,
+            // Two runs of one seed would send the same idempotency key, so without randomness
+            // nothing leaves.
             Err(error) => return self.end(id, JobOutcome::NotReady(error)),
         };
+        // The row was opened after the work was made, and may have got a task since: that one is
+        // followed, and none is paid for beside it.
         let watched = plan.row.as_ref().and_then(|row| {
             let record = row.record()?;
             let task = record.standing.task().filter(|_| plan.method == Some(Method::Resumed))?;
@@ -332,6 +343,8 @@ impl<K> JobMachine<K> {
             Ok(admission) => return self.batch.admission(self.now, run, entry.id, &admission),
             Err(error) => error,
         };
+        // What the journal did not take must not be sent: after a crash no process would know of
+        // the task.
         self.batch.give_up(run);
         let Some(id) = self.take_run(run) else { return };
         if matches!(error, JournalError::Taken { .. }) && self.plan(id).is_some_and(|it| it.opens) {
@@ -364,6 +377,8 @@ impl<K> JobMachine<K> {
             self.halt_by(Error::new(ErrorKind::Journal, error.to_string()));
         }
         match outcome.into_result() {
+            // The end is on record before the download begins: a crash in it pays for nothing
+            // twice.
             Ok(effect) if fetches => self.to_fetch.push_back((id, Box::new(effect))),
             Ok(effect) => self.end(id, JobOutcome::Completed(Box::new(effect))),
             Err(error) => self.run_failed(id, error),
@@ -536,12 +551,15 @@ impl<K> JobMachine<K> {
     }
 
     fn next_of_jobs(&mut self) -> Option<JobStep<K>> {
+        // Ends before all else: each frees a place, and its caller may be waiting for it.
         if let Some((known, end)) = self.over.pop_front() {
             return Some(JobStep::Done(known, end));
         }
         if let Some((id, error)) = self.renewing.pop_front() {
             return Some(JobStep::Renewing(id, error));
         }
+        // A run that the batch has no room for would hold a photo's URL that ages, so it waits
+        // here.
         if self.room > 0
             && let Some(id) = self.ready.pop_front()
         {
@@ -576,11 +594,14 @@ impl<K> JobMachine<K> {
 
     /// How many more jobs there is room for.
     fn wanted(&self) -> u32 {
+        // What waits for its download is paid for: where the disk or the network is slow, no more
+        // is bought than it keeps up with.
         if self.no_more || self.is_halted || self.to_fetch.len() > self.limits.unfetched as usize {
             return 0;
         }
         let waiting = self.to_open.len() + self.to_upload.len() + self.ready.len();
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(self.preparing);
+        // Some are made ready ahead, so that no free place waits for an upload.
         self.room.saturating_add(self.limits.ahead).saturating_sub(waiting)
     }
 
@@ -710,6 +731,8 @@ impl<K> JobMachine<K> {
 
     fn take_run(&mut self, run: RunId) -> Option<JobId> {
         let place = self.runs.get_mut(run.place())?;
+        // A place is used again: a late answer to an earlier run must not take the job of this
+        // one.
         let (_, id) = place.take_if(|(known, _)| *known == run)?;
         self.slot(id)?.run = None;
         Some(id)
@@ -717,6 +740,7 @@ impl<K> JobMachine<K> {
 
     fn run_ended(&mut self, run: RunId, outcome: Outcome) -> Option<JobStep<K>> {
         let id = self.take_run(run)?;
+        // It would refuse every submission that is still to come.
         if !self.limits.keeps_going && self.outage().is_some_and(|outage| outage.is_final) {
             self.halt(None);
         }
@@ -726,6 +750,7 @@ impl<K> JobMachine<K> {
     }
 
     fn run_failed(&mut self, id: JobId, error: Error) {
+        // First what lets the job go on: a caller is told of one end.
         if self.may_renew(id, &error) {
             return self.renew(id, error);
         }
@@ -759,6 +784,8 @@ impl<K> JobMachine<K> {
             return false;
         }
         let code = failed.error.as_ref().and_then(|error| error.code.as_ref());
+        // Each try is paid for, so only where the service's table says that another may do
+        // better.
         code.is_some_and(ServiceCode::may_pass)
             && self.plan(id).is_some_and(|plan| plan.work.submits() && plan.renewals < most)
     }

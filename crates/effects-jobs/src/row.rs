@@ -65,6 +65,7 @@ impl OpenRow {
     ///
     /// Those of [`RowJournal::settle`].
     pub fn settle(&self, result: &Result<Effect, Error>) -> Result<(), JournalError> {
+        // The end of a run that sent nothing would replace that of the run which has the row.
         if self.journal.is_taken() {
             return Ok(());
         }

@@ -27,6 +27,7 @@ pub(crate) fn write(
     budgets: &[Budget],
     entry: &Entry,
 ) -> Result<EntryResult, Fail> {
+    // The run has its machine's clock; leases and budgets go by the store's.
     let at = tx.translate(entry.at);
     match &entry.fact {
         Fact::Intent { request_id, idempotency_key, .. } => {
@@ -55,6 +56,7 @@ pub(crate) fn withdraw(
         return Ok(());
     }
     let mut open = line.attempts()?;
+    // Earlier attempts of unknown outcome stay: only this one certainly did not leave.
     open.retain(|attempt| attempt.request_id != request_id);
     if open.is_empty() {
         return unmake(tx, &line, "its intent could not be confirmed, so nothing was sent");
@@ -98,6 +100,7 @@ pub(crate) fn land(
     path: &Path,
     content: Option<SavedContent>,
 ) -> Result<(), Fail> {
+    // The URL stays as it was seen: landing a picture does not make its link known.
     let sql = "INSERT INTO pictures (task, place, url, path, size, modified, digest)
         SELECT task, ?2, '', ?3, ?4, ?5, ?6 FROM rows WHERE identity = ?1 AND task IS NOT NULL
         ON CONFLICT (task, place) DO UPDATE SET path = excluded.path, size = excluded.size,
@@ -123,6 +126,7 @@ pub(crate) fn take_over(
     let Some(line) = RowLine::find(tx, identity)? else {
         return Ok(false);
     };
+    // An intent is not taken over: what became of it is known to its owner alone, or to none.
     if line.state != RowStage::Created || tx.holder(line.owner)?.is_some() {
         return Ok(false);
     }
@@ -181,6 +185,7 @@ pub(crate) fn resolve(
         unmake(tx, &line, "a person found that nothing was billed")?;
         return line.free(tx);
     };
+    // A task in two rows would be booked twice.
     refuse_known_task(tx, &row.origin, task)?;
     let submitted = line.attempts()?.last().map_or(tx.now, |attempt| attempt.at);
     line.give_task(tx, task, submitted, &[])?;
@@ -204,6 +209,7 @@ pub(crate) fn import(
     earlier: Decimal,
 ) -> Result<bool, Fail> {
     let is_known = RowLine::find(tx, &row.identity)?.is_some();
+    // Nothing was made of a released row, and what this journal knows itself is newer.
     if matches!(standing, Standing::Released { .. }) || is_known && !replace(tx, row)? {
         return Ok(false);
     }
@@ -242,6 +248,7 @@ pub(crate) fn import_order(
     paid: &TaskId,
     order: &Standing,
 ) -> Result<bool, Fail> {
+    // Only over the very task that is paid for: a row that went another way since is left alone.
     let Some((line, known)) = RowLine::find_with(tx, row, paid)? else { return Ok(false) };
     let is_paid = known.is_some_and(|known| line.task == Some(known.number));
     if line.state != RowStage::Completed || !is_paid {
@@ -298,6 +305,7 @@ fn import_earlier(
     if cost.is_zero() {
         return Ok(());
     }
+    // No task has such an id, and the same import again finds it.
     let id = Identity::of_task(&row.origin, task).to_string();
     let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?2, ?3, ?3, ?4)";
     tx.later(sql, values![line.number, id, at.as_millis(), cost.to_string()])?;
@@ -349,10 +357,13 @@ fn intend(
         return Ok(Err(JournalError::Taken { row: RowNumber(line.number) }));
     }
     let mut open = line.as_ref().map_or(Ok(Vec::new()), RowLine::attempts)?;
+    // Said again after an answer of the database was lost, it is the same attempt.
     if open.iter().all(|known| known.request_id != attempt.request_id) {
         open.push(attempt);
     }
     let tasks = open.len() as u64;
+    // In the transaction that writes the intent: two processes at once cannot both have the last
+    // of a budget.
     let price = match budget::ask(tx, &claim.row, budgets, tasks, line.as_ref())? {
         Ok(price) => price,
         Err(refused) => return Ok(Ok(refused)),
@@ -389,9 +400,11 @@ fn create(
     at: Time,
 ) -> Result<EntryResult, Fail> {
     let Some((line, known)) = RowLine::find_with(tx, &claim.row.identity, task)? else {
+        // The intent never reached this journal, and the task exists all the same.
         insert(tx, &claim.row, "intent", &[], Some(claim.number))?;
         return create(tx, owner, claim, task, request_id, at);
     };
+    // Said before: a database that lost its answer is asked again.
     if known.is_some() {
         return Ok(Ok(Admission::Admitted));
     }
@@ -423,6 +436,7 @@ fn create(
 /// The id of a task that could not be written when it came; whether it has a row now. The row of its
 /// run may be in another journal.
 pub(crate) fn take_in(tx: &Transaction<'_>, spilled: &Spilled) -> Result<bool, Fail> {
+    // One spill file may serve several journals.
     let Some(record) = rows::find(tx, &RowName::Identity(spilled.identity))? else {
         return Ok(false);
     };
@@ -463,6 +477,7 @@ fn stray(tx: &Transaction<'_>, claim: &RowHold, task: &TaskId, at: Time) -> Resu
     let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
         WHERE number = ?1";
     tx.later(sql, values![line.number, claim.row.identity.as_bytes()])?;
+    // It was bought within the same budgets, so they pay for it.
     budget::share_scopes(tx, &claim.row.identity, &row.identity)?;
     note_reservation(tx, line.number)?;
     Ok(line.number)
@@ -515,6 +530,7 @@ fn conclude(
     if let Some((_, None)) = found {
         // Its id never reached the journal, and this does.
         let written = create(tx, tx.me.id, claim, task, None, tx.now)?;
+        // Given away meanwhile: its verdict is booked with the row that has it now.
         found = if written.is_ok() { find()? } else { None };
     }
     let Some((line, Some(KnownTask { number, cost: before }))) = found else { return Ok(None) };

@@ -52,12 +52,15 @@ impl Submitter {
     }
 
     pub(crate) async fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+        // Noted outside the future: a time limit drops that, and with it what it knows.
         let (mut is_sending, cut_short) = (false, CutShort::default());
+        // One limit over connecting, sending and reading, as the machine counts it.
         let deadline = Instant::now() + limit;
         let answered = self.answered(request, deadline, &cut_short, &mut is_sending);
         let failure = match tokio::time::timeout_at(deadline, answered).await {
             Ok(Ok(answer)) => return answer,
             Ok(Err(failure)) => failure,
+            // In doubt it has left: only what certainly did not is told as unsent.
             Err(_) if is_sending => ExchangeFailure::AfterSending(TIMED_OUT.into()),
             Err(_) => ExchangeFailure::BeforeSending(TIMED_OUT.into()),
         };
@@ -89,6 +92,7 @@ impl Submitter {
         let sent = if is_http2 {
             let executor = TokioExecutor::new();
             let (mut sender, driver) = http2::handshake(executor, io).await.map_err(before)?;
+            // hyper's connection makes progress only as a task of its own.
             tokio::spawn(driver);
             sender.ready().await.map_err(before)?;
             *is_sending = true;
@@ -143,6 +147,7 @@ fn addressed(
     }
     let host = host(request.uri())?;
     request.headers_mut().entry(HOST).or_insert(host);
+    // A proxy that forwards reads the whole URL, and no tunnel carried its credentials before.
     if let Some(authorization) = connection.forwarder() {
         let authorization = authorization.cloned();
         let headers = request.headers_mut();
@@ -157,6 +162,7 @@ fn addressed(
 /// Host and port, unless the port is the scheme's own.
 fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
     let host = uri.host().ok_or("the URL has no host")?;
+    // As browsers and curl send it: without the port that the scheme has anyway.
     let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
     Ok(match uri.port_u16().filter(|port| *port != default) {
         Some(port) => HeaderValue::try_from(format!("{host}:{port}"))?,
@@ -170,6 +176,7 @@ async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
     let (mut head, body) = response.into_parts();
     let mut body = pin!(Limited::new(body, MOST_ANSWER_BYTES));
     let mut bytes = BytesMut::new();
+    // Read by hand, since collecting the body would drop what came before an error.
     let broken_off = loop {
         match tokio::time::timeout_at(deadline, body.frame()).await {
             Err(_) => break Some(TIMED_OUT.to_owned()),
@@ -197,6 +204,7 @@ fn plain(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, BoxError> {
     }
     let mut plain = Vec::new();
     let most = MOST_ANSWER_BYTES as u64;
+    // A few kilobytes of gzip unpack to gigabytes: one byte more than the most is enough to know.
     MultiGzDecoder::new(&*body).take(most + 1).read_to_end(&mut plain)?;
     if plain.len() > MOST_ANSWER_BYTES {
         return Err(format!("an answer longer than {MOST_ANSWER_BYTES} bytes").into());

@@ -78,6 +78,7 @@ impl ProxyRoute {
         let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
         let is_bypassed = |host: &str| environment.are_bypassed_by(host, port);
+        // A proxy elsewhere cannot reach this machine's loopback, and would get the key.
         if is_here(uri) || uri.host().is_some_and(is_bypassed) {
             return Self::Direct;
         }
@@ -116,6 +117,7 @@ impl HttpClient {
             by_route(&|config| {
                 config
                     .timeout_global(Some(timeout))
+                    // A redirect may lead to another host, and the key must not go there.
                     .max_redirects(0)
                     .max_redirects_will_error(false)
                     .max_idle_age(POLL_IDLE)
@@ -126,6 +128,7 @@ impl HttpClient {
         Ok(Self {
             submit: keyed(0),
             poll: keyed(IDLE_CONNECTIONS),
+            // Downloads carry no key, and storage often redirects them.
             transfer: by_route(&|config| config.max_redirects(5)),
             gateway: gateway.and_then(|uri| {
                 let route = ProxyRoute::of(&uri, &environment);
@@ -142,6 +145,7 @@ impl HttpClient {
         if let Some(options) = request.extensions().get::<FetchOptions>() {
             return self.fetch(&request.uri().to_string(), *options, timeout);
         }
+        // A connection that was kept may be closed under a submission, which is then in doubt.
         let is_fresh = request.extensions().get::<FreshConnection>().is_some();
         let agents = if is_fresh { &self.submit } else { &self.poll };
         let url = request.uri().clone();
@@ -152,6 +156,7 @@ impl HttpClient {
             let (status, headers, mut bytes) = (parts.status, parts.headers, Vec::new());
             let mut body = body.into_with_config().limit(MOST_ANSWER_BYTES).reader();
             match body.read_to_end(&mut bytes) {
+                // What arrived of a body that broke off is kept: a task's id may be in it.
                 Ok(_) => Answer::Answered { status, headers, body: bytes.into() },
                 Err(error) => {
                     let (body, reason) = (bytes.into(), error.to_string());
@@ -200,11 +205,13 @@ impl HttpClient {
         whole: Duration,
     ) -> Result<Response<Body>, Trouble> {
         let Ok(uri) = url.parse::<Uri>() else {
+            // An odd link fails its own picture; the task is done and paid for.
             return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
         };
         let quiet = Some(quiet);
         let request = self.transfer.by(self.route(&uri)).get(uri).config();
         let request = request
+            // A large picture on a slow line may take long; silence may not.
             .timeout_recv_response(quiet)
             .timeout_per_read(quiet)
             .timeout_global(Some(whole))
@@ -286,6 +293,7 @@ fn proxy(proxy: &Proxy, named: Option<&str>) -> Result<Option<ureq::Proxy>, Erro
         Proxy::Direct => Ok(None),
         Proxy::Url(url) => {
             // The URL may hold a password.
+            // The error is made of the reason alone.
             let unusable = |reason: &dyn std::fmt::Display| {
                 let message = format!("the proxy's URL is unusable: {reason}");
                 Error::new(ErrorKind::Misconfigured, message)

@@ -54,6 +54,7 @@ impl RunJobs for Client {
         let context = Arc::new(JobContext::new(&options, &self.core().shared().settings.endpoint)?);
         let (tell, ends) = channel();
         let handle = context.handle().clone();
+        // Anchored: the deadline of many jobs begins here, and not with each of their calls.
         let core = self.core().with_policy(Arc::new(self.policy().among_many())).anchored();
         let driver = JobsDriver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
         let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
@@ -189,6 +190,8 @@ impl JobsDriver {
             self.take_arrivals();
             let now = self.now();
             if self.handle.is_stopped() && !std::mem::replace(&mut self.is_stopped, true) {
+                // Submissions that are out are still waited for: their answers name what is being
+                // paid for.
                 self.machine.no_more_jobs();
                 self.machine.stop(now);
             } else if self.handle.is_halted() && !self.machine.is_halted() {
@@ -201,11 +204,14 @@ impl JobsDriver {
                 // The thread that draws ends only after the last job.
                 let _ = wish.send(wished);
             }
+            // The machine starts a call's time when it hands it out, and the call must not spend
+            // it in a queue.
             if self.exchanges.are_busy() {
                 self.wait(LONGEST_SLEEP);
                 continue;
             }
             let step = self.machine.step(now);
+            // Other threads ask how the jobs stand, and must not wait for the machine.
             self.handle.publish(&self.machine);
             if let Some(outage) = self.outages.of(self.machine.outage()) {
                 self.context.tell_outage(outage);
@@ -266,6 +272,7 @@ impl JobsDriver {
         let template = self.machine.work(id).and_then(Work::template);
         let span = telemetry::task_span(template, task.as_ref());
         if let Some(job) = self.machine.known_of_mut(id) {
+            // A hundred thousand jobs may wait, mostly with no subscriber to tell of them.
             job.span = (!span.is_disabled()).then(|| Box::new(span));
         }
         self.machine.begin(id, fresh_seed(), now);
@@ -282,6 +289,7 @@ impl JobsDriver {
     fn end(&self, job: Box<TrackedJob>, mut end: JobEnd) {
         end.outcome = end.outcome.map_error(|error| self.core.with_resume_line(error));
         self.queue.backlog().told();
+        // The reader is gone, and what the job cost must not be lost with it.
         if let Err(unread) = self.tell.send((job, end)) {
             let (job, end) = unread.0;
             let result = self.context.result(*job, end);
@@ -371,6 +379,7 @@ impl Workers {
 
     fn give(&mut self, task: WorkerTask) {
         self.out += 1;
+        // A batch of one row needs no pool of sixty-four threads.
         if self.out > self.threads && self.threads < self.most {
             self.threads += 1;
             let (hands, queue) = (self.hands.clone(), Arc::clone(&self.queue));
@@ -420,6 +429,7 @@ impl Hands {
             }
             WorkerTask::Upload(id, mut job) => {
                 let uploaded = self.context.photo(&mut job).and_then(|photo| {
+                    // After a halt no submission follows the upload.
                     let is_wanted = || !self.context.handle().is_halted();
                     transfer::upload(&self.core, &photo, &is_wanted).map_err(PrepareError::Failed)
                 });
@@ -441,6 +451,7 @@ impl Hands {
     ) -> Result<(), FetchError> {
         let mut fetched = Ok(());
         for (index, picture) in effect.pictures.iter().enumerate() {
+            // A run that was interrupted may have saved some of them.
             if self.context.has_picture(job, row, &effect.task_id, index) {
                 continue;
             }

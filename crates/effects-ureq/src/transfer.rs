@@ -47,6 +47,8 @@ fn upload_once(
         telemetry::warn(&warning);
     }
     let reference = match uploads {
+        // Not remembered: the whole photo is in it, and making it anew costs less than keeping
+        // it.
         Uploads::DataUrl => return Ok(photo.data_url()),
         Uploads::By(uploader) => uploader.upload(photo)?,
         Uploads::Command(program) => run_uploader(&program, photo, core.time_left())?,
@@ -89,6 +91,8 @@ fn repeat<T>(
     read: impl Fn(&CallResult) -> Result<T, Trouble>,
 ) -> Result<T, Error> {
     let shared = core.shared();
+    // Nothing stops this sleep, so that it is asked between short ones whether the upload is
+    // still wanted.
     let clock = StoppableClock::new(shared.clock.clone(), Stopper::default());
     let mut retries =
         Retries::new(core.policy(), fresh_seed()?, clock.now()).if_answered(clock.now());
@@ -103,6 +107,8 @@ fn repeat<T>(
             Err(trouble) => trouble,
         };
         let Some(until) = retries.next(&trouble, clock.now()) else {
+            // The deadline is named only where time ran out, and not for what is refused for
+            // good.
             return Err(upload_error(trouble, retries.is_over(clock.now())));
         };
         while clock.now() < until {
@@ -175,6 +181,7 @@ fn fetch_once(
     sink: &mut dyn Sink,
     observed: &mut ObservedDownload<'_>,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+    // What an attempt before has left is not the beginning of this one's picture.
     sink.restart().map_err(Hitch::Sink)?;
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
     let http = match core.shared().gateway.stack() {
@@ -195,6 +202,8 @@ fn fetch_once(
         receiver.chunk(chunk)?;
         sink.write(chunk).map_err(|error| {
             let reason = error.to_string();
+            // The reader of the body knows only trouble on the way; a full disk is told apart
+            // below, since no repeat mends it.
             full = Some(error);
             Trouble::Lost { reason }
         })
@@ -229,6 +238,7 @@ fn take_whole(
     let ArrivedPicture { status, headers, body, end } = arrived;
     let receiver = download.receive(status, Version::HTTP_11, &headers);
     let mut receiver = receiver.map_err(Hitch::Trouble)?;
+    // Nothing of it is written: it is no picture that is kept.
     if let Err(too_long) = receiver.chunk(&body) {
         return Ok((receiver, Err(too_long)));
     }

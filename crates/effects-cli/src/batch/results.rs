@@ -175,13 +175,17 @@ impl Results {
         store: Option<&dyn JournalStore>,
         reports: &mut Reports,
     ) -> Result<PathBuf, Error> {
+        // `resume` and `reorder` append to the file too, and a line of theirs must not fall
+        // between reading and replacing it.
         let _lock = lock(&self.target);
+        // The lines of earlier runs come after it in the scratch file.
         let own_end = self.end;
         self.merge()?;
         let target = self.target.clone();
         let fail = |error: io::Error| unwritable(&target, &error);
         self.scratch.flush().map_err(fail)?;
         let mut file = self.scratch.get_ref().try_clone().map_err(fail)?;
+        // Whole or not at all: until then the file of before tells of what is paid for.
         let mut landing = AtomicFile::begin(&target)?;
         let (mut line, mut unread) = (Vec::new(), None);
         for noted in self.rows.iter().flatten() {
@@ -198,6 +202,7 @@ impl Results {
                 None => noted.record(store),
             };
             let record = record.unwrap_or_else(|error| {
+                // The file is still written: it may be all that tells of the tasks.
                 unread.get_or_insert(error);
                 None
             });
@@ -363,6 +368,7 @@ pub(crate) fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let old = entry.metadata().and_then(|found| found.modified()).ok().and_then(age);
+        // Younger ones may be another process's downloads.
         if is_under_way(&entry.file_name().to_string_lossy()) && old.is_some_and(|age| age > STALE)
         {
             // Another process swept it, or it stays: it does no harm.

@@ -90,6 +90,8 @@ impl JobContext {
         };
         let (ledger, memory) = match journal {
             Some(ledger) => (Some(budgeted(ledger.retrying_failed(retry_failed))?), None),
+            // A budget without a journal is counted in memory: it holds for this process and no
+            // longer.
             None if options.budget.is_some() => {
                 (None, Some(budgeted(Ledger::new(Arc::new(MemoryStore::new())))?))
             }
@@ -128,6 +130,8 @@ impl JobContext {
             self.unreachable_photos.warn_of(photo, &self.origin);
         }
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under one lock with the count of equal jobs: the order of the jobs decides which of
+        // them is which row.
         let index = counted.jobs;
         counted.jobs += 1;
         let mut tracked = TrackedJob {
@@ -215,6 +219,8 @@ impl JobContext {
     fn claim(&self, files: &SaveFiles, tracked: &mut TrackedJob) -> Result<(), PrepareError> {
         let (index, line) = (tracked.index, tracked.index as u64 + 1);
         let claim = Claim { index, line };
+        // Claimed in order, before anything is paid for: of two jobs with one file, the later is
+        // refused.
         let mut claims = files.claims();
         if let Some(photo) = tracked.job.photo_path() {
             claims.photo(photo, line);
@@ -246,6 +252,7 @@ impl JobContext {
         let has_row = tracked.job.row.is_some() && self.ledger.is_some();
         let counts = self.memory.is_some() && work.submits();
         let is_placed = matches!(self.save, Save::Files(_)) && work.submits();
+        // A job that is wrong is opened, too: that is where its error is told.
         let opens =
             has_row || counts || is_placed || tracked.wrong.is_some() || work == Work::Resume;
         (work, opens)
@@ -323,6 +330,8 @@ impl JobContext {
 
     fn open_row(&self, ledger: &Ledger, row: &Row) -> Result<Found, JournalError> {
         let found = ledger.open(row)?;
+        // A row of an earlier run counts in this budget with what it has paid; a new one joins
+        // with its intent.
         if self.registers && !matches!(&found, Found::Submit(open) if open.record().is_none()) {
             for budget in ledger.budgets() {
                 ledger.store().add_to_scope(budget.scope, &[row.identity])?;
@@ -338,6 +347,7 @@ impl JobContext {
             return Ok(Found::Settled(open));
         }
         let (Save::Files(files), Some(ledger)) = (&self.save, &self.ledger) else {
+            // Nothing is to be saved, and the record has all that a poll would show.
             let is_enough =
                 matches!(self.save, Save::Nothing) && record.standing.effect().is_some();
             return Ok(if is_enough { Found::Settled(open) } else { Found::Watch(open) });
@@ -359,6 +369,7 @@ impl JobContext {
         let (Some(files), Some(target)) = (self.files(), &job.target) else { return Ok(found) };
         // A picture of its own, of a task before, stays beside the new one.
         let is_own = self.has_own_picture(job, target).map_err(PrepareError::Journal)?;
+        // Before it is paid for: a picture without a place would have to be fetched by hand.
         let Err(error) = placement::check(files, target, is_own) else { return Ok(found) };
         match self.begun_by_another(job).map_err(PrepareError::Journal)? {
             // Another process was faster, and what is in the way is its picture of this job.
@@ -370,6 +381,7 @@ impl JobContext {
     /// Whether a file was last saved as a picture of the job's own row.
     fn has_own_picture(&self, job: &TrackedJob, file: &Path) -> Result<bool, JournalError> {
         let (Some(ledger), Some(row)) = (&self.ledger, &job.job.row) else { return Ok(false) };
+        // Any other file is the caller's own, whatever the journal says of its path.
         if !is_picture(file) {
             return Ok(false);
         }
@@ -382,6 +394,7 @@ impl JobContext {
         let (Some(ledger), Some(row)) = (&self.ledger, &job.job.row) else { return Ok(None) };
         let known = ledger.store().look(&RowName::Identity(row.identity))?;
         Ok(known.filter(|record| {
+            // Of these, nothing can lie in the way.
             !matches!(record.standing, Standing::Released { .. } | Standing::Failed { .. })
         }))
     }
@@ -403,6 +416,8 @@ impl JobContext {
         }
         let digest = Sha256::digest(photo.bytes()).into();
         let is_of = |row: &Row| row.likeness == Row::likeness_of_content(digest);
+        // Its row is the photo's content: another photo in it would be found as paid for by a
+        // later run.
         let is_changed = job.job.row.as_ref().is_some_and(|row| !is_of(row));
         if is_changed {
             let why = format!(
@@ -418,6 +433,7 @@ impl JobContext {
                 let why = format!("photo {}: {why}; nothing was sent", job.job.image());
                 PrepareError::Refused(Error::new(ErrorKind::UnusablePhoto, why))
             })?;
+            // One photo through thirty templates is decoded once.
             checked().insert(digest);
         }
         Ok(photo)
@@ -433,6 +449,7 @@ impl JobContext {
     ) -> bool {
         let (Some(files), Some(ledger)) = (self.files(), &self.ledger) else { return false };
         let Some(record) = row.and_then(OpenRow::record) else { return false };
+        // The record is of the task before, whose pictures are others.
         if record.standing.task() != Some(task) {
             return false;
         }
@@ -510,6 +527,7 @@ impl JobContext {
     pub fn tell_cost(&self, index: usize, method: Option<Method>, end: &RowEnd) {
         let (RowEnd::Completed { cost, .. } | RowEnd::Failed { cost, .. }) = end else { return };
         if let (Some(method), Some(cost)) = (method, *cost) {
+            // A caller who listens says it in its own way.
             if self.on_notice.is_none()
                 && let Some(price) = self.price.filter(|price| cost > *price)
             {

@@ -162,6 +162,7 @@ impl CircuitBreaker {
             None => Permission::Granted,
             Some(outage) if outage.is_final => Permission::Never(outage.clone()),
             Some(_) if now < self.until => Permission::Later(self.until),
+            // Until the probe is answered nothing else leaves: each more may be billed and lost.
             Some(_) if posting > 0 => Permission::Later(Time::MAX),
             Some(_) => {
                 self.probing = true;
@@ -181,12 +182,15 @@ impl CircuitBreaker {
         if self.outage.as_ref().is_some_and(|outage| outage.is_final) {
             return;
         }
+        // Zero would hold back the first submission, which nothing speaks against.
         let most = policy.unknown_in_a_row.max(1);
         match end {
+            // One answer for good, also a refusal, shows that the gateway works.
             AttemptEnd::Answered => *self = Self::new(now),
             AttemptEnd::NotTried => {}
             AttemptEnd::Unknown => self.note_unknown(most, now),
             AttemptEnd::RefusedForNow => {
+                // A refusal for now is an answer: what went before it is over.
                 (self.unknown, self.not_sent) = (0, 0);
                 self.pause(OutageFailure::Throttled, policy.wait_timeout, now);
             }
@@ -206,6 +210,7 @@ impl CircuitBreaker {
         self.unknown = self.unknown.saturating_add(1);
         let failed_probe = std::mem::take(&mut self.probing) && self.unknown > most;
         if failed_probe || self.unknown >= most {
+            // The pause begins once; attempts that were out with the last one do not lengthen it.
             if self.unknown == most {
                 self.until = now + PAUSE;
             }

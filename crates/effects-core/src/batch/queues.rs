@@ -40,6 +40,7 @@ impl Batch {
         let ticket = self.slots.ticket(index);
         if !self.slots.slot(index).active {
             // Its wait has not begun.
+            // It has no wait that could end, so it needs no timer.
             self.timers.clear(index);
             self.queues.fresh.push_back(ticket);
             return None;
@@ -88,6 +89,7 @@ impl Batch {
             return self.step_run(index);
         }
         // What a leader sees may come too late for it.
+        // It has its own last look, whatever the run that it follows does.
         self.set_leader(index, None);
         let ticket = self.slots.ticket(index);
         self.timers.set(index, latest);
@@ -106,6 +108,7 @@ impl Batch {
                 None => match self.breaker.pass(self.posting, self.now) {
                     Permission::Later(_) => return None,
                     Permission::Never(outage) => return self.refuse_all(&outage),
+                    // Repeats before first submissions: their time is running.
                     Permission::Granted => match next(&mut self.queues.retries, &self.slots) {
                         Some(again) => again,
                         None => match self.admit()? {
@@ -153,6 +156,7 @@ impl Batch {
                     return None;
                 }
             };
+            // They cannot wait, and there is one for each run.
             let last = next(&mut self.queues.last_looks, &self.slots);
             let index = last.or_else(|| self.likeliest(left))?;
             self.throttle.spend_poll();
@@ -176,6 +180,7 @@ impl Batch {
 
     /// The first submission of a run that has room; or its end, where nothing more is paid for.
     fn admit(&mut self) -> Option<Result<u32, BatchStep>> {
+        // A task under way is money under way; the width bounds how much of it an error can cost.
         if self.active >= self.width_of_tasks() {
             return None;
         }

@@ -34,6 +34,7 @@ impl Throttle {
     /// The service refused for now.
     pub(super) fn refused(&mut self, pause: Duration, now: Time) {
         self.until = self.until.max(now + pause);
+        // Fifty refusals of one moment are one message, and must not halve the rate fifty times.
         if now.since(self.halved) >= HALVING_EVERY {
             self.share = (self.share(now) / 2.0).max(LEAST);
             self.since = now;
@@ -59,6 +60,7 @@ impl Throttle {
     /// How many polls may leave now, one after the other; and, if none, when to ask again.
     pub(super) fn polls(&mut self, polls_per_second: f64, now: Time) -> Result<f64, Time> {
         let rate = (polls_per_second * self.share(now)).max(LEAST);
+        // Polls that were not used are not saved up: after a pause they would leave in one burst.
         let most = (rate * BURST.as_secs_f64()).max(1.0);
         self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * rate).min(most);
         self.filled = now;

@@ -73,6 +73,8 @@ enum SubmitPhase {
 
 impl Submitting {
     pub(super) fn new(submission: Submission, core: &mut Core) -> Self {
+        // Programs that seed their runs alike would send equal keys for unlike requests: the body
+        // and the time keep them apart.
         let salt = hash(submission.body.iter().copied().chain(core.now.as_millis().to_le_bytes()));
         let idempotency_key = core.dice.uuid(salt);
         Self {
@@ -93,6 +95,8 @@ impl Submitting {
     pub(super) fn saved(&self) -> Self {
         let mut saved = self.clone();
         if saved.is_unaffordable() {
+            // The budget may have room by the time it is restored, and the wait for it is not
+            // saved.
             saved.phase = SubmitPhase::Intend;
         }
         saved
@@ -101,6 +105,7 @@ impl Submitting {
     /// The state it is restored in: what became of a submission in flight is unknown.
     pub(super) fn restored(self: Box<Self>, core: &mut Core) -> State {
         match self.doubt_of_flight(lost("the process ended before an answer came")) {
+            // It may have left: made again, it could be a second paid task.
             Some(unknown) => {
                 core.lost_calls.extend(self.call_out());
                 State::unknown(unknown, Some(self.submission.label))
@@ -143,6 +148,8 @@ impl Submitting {
 
     pub(super) fn want(&self, now: Time, core: &Core) -> Want {
         match &self.phase {
+            // No step submits after the deadline; the one that is wanted here gives the
+            // submission up.
             SubmitPhase::Intend if now >= core.submits_until() => Want::Step,
             SubmitPhase::Intend => Want::Submit,
             SubmitPhase::Ready { .. } => Want::Step,
@@ -194,6 +201,8 @@ impl Submitting {
     pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
         match self.phase {
             SubmitPhase::Ready { .. } if core.detaching => {
+                // The intent is on record, and nothing of it left: said so, no later run takes it
+                // for doubtful.
                 self.release("stopped before it left".to_owned(), core);
                 (self.left(), None)
             }
@@ -213,6 +222,8 @@ impl Submitting {
                 (State::Submitting(self), Some(Step::Send(call)))
             }
             SubmitPhase::Out { .. } => {
+                // The driver's own limit should come first; this is for one that has none, or
+                // slept.
                 let reason = "no answer within the request timeout";
                 let answer = SubmissionAnswer::Unknown(lost(reason));
                 (self.answered(answer, Reply::Lost(reason), core), None)
@@ -236,6 +247,7 @@ impl Submitting {
             SubmitPhase::Holding { ref trouble, throttled, .. }
                 if core.now >= self.deadline(core) =>
             {
+                // What is told is the last refusal: the end of the wait explains nothing.
                 let trouble = (**trouble).clone();
                 let kind = if throttled { ErrorKind::RateLimited } else { kind_of(&trouble) };
                 (self.refused(kind, trouble), None)
@@ -272,6 +284,8 @@ impl Submitting {
                 self.refused_as(Refused { over_budget: Some(why.clone()), ..refused })
             }
             Admission::Wait { .. } => {
+                // What others have reserved may turn out cheaper, or come back where their tasks
+                // fail.
                 self.ask_budget_again(core.now + BUDGET_PAUSE, core);
                 State::Submitting(self)
             }
@@ -285,6 +299,7 @@ impl Submitting {
     /// Asks the budget again then. The run's own wait does not begin before its first attempt.
     pub(super) fn ask_budget_again(&mut self, at: Time, core: &mut Core) {
         self.phase = SubmitPhase::Unaffordable { until: at };
+        // A row that waits an hour for its budget still has its whole wait for the picture.
         if self.attempts == 0 {
             core.started = Some(at);
         }
@@ -297,6 +312,8 @@ impl Submitting {
 
     fn intend(&mut self, core: &mut Core) {
         let idempotency_key = self.idempotency_key.to_string();
+        // A name of its own for each attempt, by which the service's support tells them apart;
+        // the key is the same for all, so that a service that knows such keys makes one task.
         let request_id = core.dice.uuid(hash(idempotency_key.bytes()));
         core.record(Fact::Intent {
             request: self.submission.clone(),
@@ -349,6 +366,8 @@ impl Submitting {
             }
             SubmissionAnswer::Later(kind, trouble) => {
                 self.release(trouble.to_string(), core);
+                // Nothing is billed for a refusal, and a caller who wants one attempt is told of
+                // it all the same.
                 if repeat == Repeat::Never {
                     return self.refused(kind, trouble);
                 }
@@ -356,6 +375,7 @@ impl Submitting {
                 State::Submitting(self)
             }
             SubmissionAnswer::Unknown(trouble) => {
+                // A late answer to an attempt that was booked as lost already.
                 let Some(unknown) = self.doubt_of_flight(trouble.clone()) else {
                     return State::Submitting(self);
                 };
@@ -378,6 +398,7 @@ impl Submitting {
     }
 
     fn hold(&mut self, throttled: bool, trouble: Trouble, core: &mut Core) {
+        // A gateway that answers at all is waited for longer than an address where none does.
         self.answered |= trouble.status().is_some();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         let after = core.retry_delay(self.attempts.saturating_sub(1), asked);

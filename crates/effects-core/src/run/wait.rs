@@ -156,6 +156,8 @@ impl Waiting {
     /// A task just submitted.
     pub(super) fn created(task: &Task, label: Option<Label>, core: &Core) -> Self {
         let mut created = Self::attached(task.id.clone(), label, core);
+        // The answer that named the task is a sight of it, so a later 404 does not mean that
+        // there is none.
         (created.seen, created.submitted_known) = (true, true);
         created
     }
@@ -179,6 +181,7 @@ impl Waiting {
 
     /// What the pace learns from this task if the run stops looking now.
     pub(super) fn observation(&self) -> Option<Observation> {
+        // An age that is not known teaches the pace nothing.
         let running = self.running.filter(|_| self.submitted_known)?;
         Some(Observation::Running { age: running.since(self.submitted) })
     }
@@ -195,6 +198,7 @@ impl Waiting {
             WaitPhase::Out { limit, .. } if now < limit => Want::Sleep(limit),
             WaitPhase::Out { .. } => Want::Step,
             WaitPhase::Due { .. } if is_over(now, core) => Want::Step,
+            // The task may have ended since the last look, and the picture is paid for.
             WaitPhase::Due { .. } if now >= deadline => Want::LastPoll,
             WaitPhase::Due { at, .. } if now < at => Want::Sleep(at.min(deadline)),
             WaitPhase::Due { .. } => Want::Poll,
@@ -250,11 +254,15 @@ impl Waiting {
                 self.broken(ErrorKind::Transport, trouble)
             }
             Look::Again(trouble) => self.again(trouble, true, core),
+            // The page of a proxy in between comes with each look: it is told once, and the task
+            // goes on.
             Look::Refused(_, trouble) => {
                 let first = trouble.status().is_none_or(|status| !self.refused.contains(&status));
                 self.refused.extend(trouble.status().filter(|_| first));
                 self.again(trouble, first, core)
             }
+            // A new task may not have reached the place that is asked, and a replica may not know
+            // it yet.
             Look::NotFound(trouble) => {
                 if core.now >= self.grace_until && self.is_gone(core.now) {
                     return self.broken(ErrorKind::TaskNotFound, trouble);
@@ -274,6 +282,7 @@ impl Waiting {
         self.date(&task, reply, core.now);
         let mut state = self.seen(&task, None, reply, core);
         if let (State::Waiting(waiting), WaitPhase::Out { .. }) = (&mut state, before) {
+            // The look that is out is still answered, and may know more.
             waiting.phase = before;
         }
         state
@@ -291,6 +300,8 @@ impl Waiting {
     /// Takes the time of the submission from the service if the run does not know it. Clocks differ
     /// between machines, so the age counts by the service's own as far as it shows that.
     fn date(&mut self, task: &Task, reply: Reply<'_>, now: Time) {
+        // A task that was submitted elsewhere: without its age the pace would begin at the
+        // beginning.
         if let Some(created) = task.created_at.filter(|_| !self.submitted_known) {
             let age = reply.date().unwrap_or(now).since(created);
             (self.submitted, self.submitted_known) = (now - age, true);
@@ -318,6 +329,7 @@ impl Waiting {
         let age = core.now.since(self.submitted);
         self.seen = true;
         self.status.clone_from(&task.status);
+        // A look without progress does not take back what an earlier one said.
         self.progress = task.progress.or(self.progress);
         self.failures = 0;
         self.trouble = None;
@@ -325,6 +337,7 @@ impl Waiting {
         let curve = core.curve(self.label.as_ref());
         if let WaitPhase::Out { sent, .. } = self.phase {
             self.looks = self.looks.saturating_add(1);
+            // The time that the look left: when it was answered, the task may have been over.
             self.running = Some(sent);
             if let Some(done) = task.progress {
                 self.reports = [self.reports[1], Some(SavedProgress::new(age, done))];
@@ -340,6 +353,7 @@ impl Waiting {
         if self.is_last() {
             return self.over(None, core);
         }
+        // The one at the end of the wait has no successor, so the pace is asked after it.
         let (wait, why) = self.next_look(age, asked, curve.as_deref(), core);
         self.phase = WaitPhase::Due { at: core.now + wait, why };
         State::Waiting(self)
@@ -360,6 +374,8 @@ impl Waiting {
         let moment = PaceMoment { looks: self.looks, age, reports, curve };
         let pace = core.policy.pace.next(&moment, &mut core.dice);
         match asked.map(|asked| asked.min(core.policy.retry_after_most)) {
+            // A service that asks for a longer pause is heard, up to the policy's most: a wrong
+            // header must not use the wait up.
             Some(asked) if asked > pace => (asked, WaitReason::Throttle),
             _ => (pace, WaitReason::Pace),
         }

@@ -129,6 +129,7 @@ pub fn reservation_price(
     known: KnownPrices,
 ) -> Option<Decimal> {
     match given {
+        // A price list may be older than the bills.
         Some(given) => Some(scope.highest_seen.map_or(given, |seen| seen.max(given))),
         None => known.same.or(known.any),
     }
@@ -154,6 +155,7 @@ pub fn reservation_price(
 /// # Ok::<(), rust_decimal::Error>(())
 /// ```
 pub fn admit(budget: &Budget, scope: &ScopeState, known: KnownPrices, tasks: u64) -> Admission {
+    // It may have cost anything, and there is no price to count it at.
     if let (Some(row), None) = (scope.unreadable, budget.price) {
         return Admission::OverBudget(OverBudget::CostUnreadable { row });
     }
@@ -166,6 +168,8 @@ pub fn admit(budget: &Budget, scope: &ScopeState, known: KnownPrices, tasks: u64
     let needed = price.checked_mul(Decimal::from(tasks));
     let needed = needed.and_then(|price| price.checked_add(reserved)?.checked_add(scope.paid));
     let fits = needed.is_some_and(|needed| needed <= budget.limit);
+    // A price that is only learnt may be wrong: each cost that is seen lets two more tasks leave,
+    // so that an error shows while it is small.
     let is_believed = budget.price.is_some_and(|given| known.same.is_none_or(|same| given >= same));
     let has_turn = is_believed || scope.live <= 2 * scope.costs_seen;
     match scope.first_live {
@@ -181,6 +185,7 @@ pub fn admit(budget: &Budget, scope: &ScopeState, known: KnownPrices, tasks: u64
 
 /// While no cost is known, one task runs alone until its cost is seen.
 fn admit_first(budget: &Budget, scope: &ScopeState, tasks: u64) -> Admission {
+    // A second one at once could cost as much again, before the first has told what one costs.
     if let Some(row) = scope.first_live {
         return Admission::Wait { row };
     }

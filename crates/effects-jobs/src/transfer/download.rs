@@ -119,6 +119,8 @@ impl Download {
         {
             self.next = DownloadStep::Fetch;
         }
+        // A fetch without time would be reported as lost, and the deadline as the network's
+        // fault.
         if self.next == DownloadStep::Fetch && now >= self.end {
             let reason = "the deadline is over".to_owned();
             self.next = DownloadStep::Failed(self.error(Trouble::NotSent { reason }));
@@ -143,6 +145,7 @@ impl Download {
         }
         let length =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        // Before its body is read, which may be meant to fill the memory.
         if length.is_some_and(|length| length > Self::MOST_BYTES) {
             return Err(too_long(length.unwrap_or_default()));
         }
@@ -152,6 +155,8 @@ impl Download {
         let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         Ok(Receiver {
             image_type: kind.len() >= 6 && kind[..6].eq_ignore_ascii_case(b"image/"),
+            // The length of a compressed body is not the picture's, and the service may have
+            // meant either.
             packed: length.filter(|_| headers.contains_key(CONTENT_ENCODING)),
             framed,
             received: 0,
@@ -172,6 +177,8 @@ impl Download {
                 (format!("does not end as a {format} must"), receiver.is_whole(format))
             }
             Some(format) => (format!("has the format {format}, whose end tells nothing"), false),
+            // A format that is newer than this library is kept: it is paid for, and other
+            // programs may read it.
             None if receiver.is_called_image() => ("has a format not known here".to_owned(), false),
             None => {
                 let beginning = String::from_utf8_lossy(&receiver.start).escape_debug().to_string();
@@ -192,6 +199,8 @@ impl Download {
                 }
                 self.next = DownloadStep::Done(format);
             }
+            // Two witnesses against a format that tells nothing: the length and the end of the
+            // exchange.
             Ok(()) if is_size(received) => {
                 self.warn(&format!(
                     "{lacks}; it has the {} that the service said and is kept",
@@ -209,6 +218,8 @@ impl Download {
                 let reason = format!("the connection ended after {received}; it {lacks}");
                 self.failed(now, Trouble::Lost { reason });
             }
+            // The picture arrived, and the connection broke after it; only another attempt shows
+            // whether more was to come.
             Err(trouble @ Trouble::Lost { .. }) if is_whole => {
                 self.unfinished(now, format, received, trouble);
             }
@@ -228,6 +239,7 @@ impl Download {
         self.longest = self.longest.max(received);
         let passing = Trouble::Lost { reason: String::new() };
         match self.retries.next(&passing, now) {
+            // One shorter than an earlier one is not the best that the service has.
             Some(until) if self.unfinished < MOST_ODD || received < self.longest => {
                 self.repeat(now, until, trouble);
             }
@@ -243,6 +255,8 @@ impl Download {
     /// A fetch went wrong.
     pub fn failed(&mut self, now: Time, trouble: Trouble) {
         let stranger = matches!(trouble, Trouble::Unreadable { .. });
+        // Counted apart from lost answers: a page in the picture's place is fast, and would be
+        // asked for all through the wait.
         self.strangers += u32::from(stranger);
         // A result may take a moment to reach where it is fetched from; and a proxy's page in its
         // place may pass too, but not for long.

@@ -85,6 +85,7 @@ impl Uploads {
     /// [`ErrorKind::Misconfigured`], with the four choices, where it means nothing.
     pub fn chosen_for(&self, origin: &Origin) -> Result<Self, Error> {
         match self {
+            // There the storage is known to work, and the photo does not leave the machine.
             Self::Unset if origin.is_loopback() => Ok(Self::Gateway(None)),
             Self::Unset => Err(Error::new(ErrorKind::Misconfigured, CHOICES)),
             chosen => Ok(chosen.clone()),
@@ -131,6 +132,7 @@ pub fn storage_request(
     let body = multipart(photo);
     let mut request = endpoint.authorised(Method::POST, STORAGE, body);
     if let Some(url) = url {
+        // The key goes there, so the rules are those of the gateway's URL.
         BaseUrl::parse(url, allow_http)
             .map_err(|error| Error::new(ErrorKind::Misconfigured, format!("uploads: {error}")))?;
         *request.uri_mut() = url.parse::<Uri>().map_err(|error| {
