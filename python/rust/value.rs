@@ -105,7 +105,7 @@ impl OperationValue {
                 None => Ok(py.None().into_bound(py)),
                 Some(event) => {
                     let json = serde_json::to_string(&event).unwrap_or_default();
-                    (json, event.to_string()).into_pyobject(py).map(Bound::into_any)
+                    (json, event.to_string(), seen(&event)).into_pyobject(py).map(Bound::into_any)
                 }
             },
             Self::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
@@ -165,6 +165,18 @@ fn look<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple>> {
         task.raw.as_str(),
     )
         .into_pyobject(py)
+}
+
+/// What an event says of where its task is: the status and the progress.
+fn seen(event: &Event) -> Option<(&str, Option<f64>)> {
+    match event {
+        Event::Submitted { .. } => Some(("queued", None)),
+        Event::Running { status, progress, .. } => {
+            let status = status.as_ref().map_or("in_progress", effects_core::Status::as_str);
+            Some((status, *progress))
+        }
+        _ => None,
+    }
 }
 
 type PlainResponse<'a> = (u16, Option<&'a str>, &'a [(String, String)]);

@@ -32,6 +32,25 @@ class Mailroom:
                 future.set_exception(error)
 
 
+# The loop that was seen last, and its room: to find it in the dictionary takes longer than all else here.
+_none = (lambda: None, None)
+_latest = _none
+
+
+def _room(loop):
+    global _latest
+    room = _rooms.get(loop)
+    if room is None:
+        room = _rooms[loop] = Mailroom(loop)
+    _latest = (weakref.ref(loop, _forget), room)
+    return room
+
+
+def _forget(_):
+    global _latest
+    _latest = _none
+
+
 def started(operation):
     """Starts an operation for the running loop; returns the future its result arrives in."""
     try:
@@ -41,9 +60,9 @@ def started(operation):
             "AsyncClient needs a running asyncio event loop (uvloop, and anyio on asyncio, are fine); "
             "trio is not supported: use the blocking Client in a thread there"
         ) from None
-    room = _rooms.get(loop)
-    if room is None:
-        room = _rooms[loop] = Mailroom(loop)
+    latest, room = _latest
+    if latest() is not loop:
+        room = _room(loop)
     future = loop.create_future()
     operation.start(room.box, future)
     return future

@@ -6,7 +6,7 @@ return a task.
 from . import _native
 from ._effect import Effect, Event
 from ._plans import EventPlans, TaskPlans
-from ._wait import alive, awaited, awaiting, blocking, named, plain, waited
+from ._wait import alive, awaiting, blocking, left, named, plain, started, waited
 from .errors import TaskFailed
 
 __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
@@ -73,12 +73,10 @@ class _TaskBase:
     def _repr_html_(self):
         return self._repr_mimebundle_()["text/html"]
 
-    def _told(self, event):
-        self._event = event
-        if event.kind == "running":
-            self._last = (event.details.get("status") or "in_progress", event.progress)
-        elif event.kind == "submitted":
-            self._last = ("queued", None)
+    def _told(self, details, text, last):
+        self._event = event = Event(details, text)
+        if last is not None:
+            self._last = last
         return event
 
     def _events_over(self):
@@ -216,7 +214,7 @@ class Events:
         if facts is None:
             self._task._events_over()
             raise StopIteration
-        return self._task._told(Event(*facts))
+        return self._task._told(*facts)
 
     finish = blocking(EventPlans.finish)
 
@@ -241,11 +239,17 @@ class AsyncEvents:
         return _native.printable(f"<{type(self).__name__} of task {self._task.id}>")
 
     async def __anext__(self):
-        facts = await awaited(self._stream.next())
+        operation = self._stream.next()
+        future = started(operation)
+        try:
+            facts = await future
+        except BaseException:
+            left(operation, future)
+            raise
         if facts is None:
             self._task._events_over()
             raise StopAsyncIteration
-        return self._task._told(Event(*facts))
+        return self._task._told(*facts)
 
     finish = awaiting(EventPlans.finish)
 

@@ -34,7 +34,7 @@ class ToldRun(Told):
         """Goes to the end of the run; returns what an effect is made of."""
         try:
             while (facts := waited(self._next())) is not None:
-                self._tell(Event(*facts))
+                self._tell(*facts)
             return self._done(waited(self._stream.finish(self._fetch)))
         finally:
             self._close()
@@ -43,7 +43,7 @@ class ToldRun(Told):
         """The same, awaited; so is `on_event`, if it is a coroutine function."""
         try:
             while (facts := await awaited(self._next())) is not None:
-                coming = self._tell(Event(*facts))
+                coming = self._tell(*facts)
                 if hasattr(coming, "__await__"):
                     try:
                         await coming
@@ -54,7 +54,8 @@ class ToldRun(Told):
         finally:
             self._close()
 
-    def _tell(self, event):
+    def _tell(self, details, text, _last):
+        event = Event(details, text)
         if self._meter is not None:
             self._meter.tell(event)
         if self._on_event is None:
