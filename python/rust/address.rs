@@ -13,10 +13,18 @@ use crate::value::OperationValue;
 
 /// Where operations read values from, one each.
 pub(crate) trait Source: Send + Sync {
-    /// The next value goes to `address`, at once where it is there.
-    fn read(&self, runtime: &Handle, address: Address) -> ReaderId;
+    /// The next value: what is returned, or else it goes to `address` once it is there.
+    fn read(&self, runtime: &Handle, address: Address) -> ReadStart;
     /// This reader waits no more; a value that comes now is the next reader's.
     fn leave(&self, reader: ReaderId);
+}
+
+/// What a read begins with.
+pub(crate) enum ReadStart {
+    /// The value, which was there.
+    Value(Box<OperationValue>),
+    /// The reader waits for it.
+    Waits(ReaderId),
 }
 
 /// Names a reader within its source.

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use effects_core::Error;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::bell::Bell;
@@ -81,7 +82,7 @@ impl Mailbox {
         // Emptied before the box is: what arrives after that writes again.
         loop {
             match (&self.reader).read(&mut bytes) {
-                Ok(0) => break,
+                Ok(read) if read < bytes.len() => break,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => break,
@@ -94,24 +95,47 @@ impl Mailbox {
             self.shared.bell.ring();
             return Err(error);
         }
-        let mut letters = Vec::with_capacity(arrived.len());
-        for (future, result) in arrived {
-            let future = future.into_bound(py);
-            letters.push(match result.map(|value| value.into_python(py)) {
-                Ok(Ok(value)) => (future, Some(value), None),
-                Ok(Err(error)) => {
-                    (future, None, Some(error.into_value(py).into_bound(py).into_any()))
-                }
-                Err(error) => (future, None, Some(failure::object(py, &error)?)),
-            });
-        }
-        Ok(letters)
+        arrived.into_iter().map(|(future, result)| letter(py, future, result)).collect()
     }
 }
 
 type Letter<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
 
+/// A result as Python has it.
+fn letter(
+    py: Python<'_>,
+    future: Py<PyAny>,
+    result: Result<OperationValue, Error>,
+) -> PyResult<Letter<'_>> {
+    let future = future.into_bound(py);
+    Ok(match result.map(|value| value.into_python(py)) {
+        Ok(Ok(value)) => (future, Some(value), None),
+        Ok(Err(error)) => (future, None, Some(error.into_value(py).into_bound(py).into_any())),
+        Err(error) => (future, None, Some(failure::object(py, &error)?)),
+    })
+}
+
 impl Mailbox {
+    /// Gives a future its result on the loop's own thread, once warnings are logged.
+    pub fn hand_over(
+        &self,
+        py: Python<'_>,
+        future: Py<PyAny>,
+        result: Result<OperationValue, Error>,
+    ) -> PyResult<()> {
+        if let Err(error) = runtime::log_warnings(py) {
+            // The loop ends what runs in it, and takes the result then.
+            self.shared.put(future, result);
+            return Err(error);
+        }
+        let (future, value, error) = letter(py, future, result)?;
+        match error {
+            None => future.call_method1(intern!(py, "set_result"), (value,))?,
+            Some(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
+        };
+        Ok(())
+    }
+
     pub fn shared(&self) -> Arc<MailboxShared> {
         Arc::clone(&self.shared)
     }

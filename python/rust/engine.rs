@@ -13,19 +13,19 @@ use effects_reqwest::Client;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
-use crate::handle::{Handle, now, time};
+use crate::handle::{Handle, time};
 use crate::interruptible::off_thread;
 use crate::journal::{OpenJournal, TaskRows};
 use crate::many::{Funds, Given, Many, Plan};
 use crate::operation::Operation;
 use crate::policy::{NativePolicy, span};
 use crate::reservation::Allotment;
-use crate::run_operation::{Followed, Launch, ReadySubmission, RunPurpose, Single};
+use crate::run_operation::{Followed, Launch, RunPurpose, Single};
 use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::shared_budget::{GivenPrice, SharedBudget};
 use crate::submission::Wish;
 use crate::submission_tracker::SubmissionNote;
-use crate::value::{OperationValue, Submitted, fetch_picture, task_id};
+use crate::value::{OperationValue, fetch_picture, task_id};
 use crate::watch::Events;
 use crate::{failure, journal, runtime, warnings};
 
@@ -300,31 +300,9 @@ impl Engine {
     /// Submits, and knows the task's id then.
     fn submit(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Operation> {
         let single = self.single(py, wish, policy)?;
-        Ok(Operation::new(Some(Arc::clone(&single.note)), async move {
-            let template = single.order.template().id().to_owned();
-            let client = single.client.clone();
-            let ReadySubmission { request, journal, stakes } = single.ready().await?;
-            let result = client.with_journal(journal).submit(request).await;
-            // The handle would keep the row's journal open, and with that the letting go of the row under
-            // way: a wait that opens the journal anew would find the row in other hands.
-            let result = result.map(|handle| handle.through(&client));
-            // A task that is not over when it is made has told neither its cost nor its end: it is let
-            // go of.
-            let end = match &result {
-                Ok(handle) => handle.known_end().unwrap_or_else(|| {
-                    Err(Error::new(ErrorKind::WaitTimeout, "").about(handle.id()))
-                }),
-                Err(error) => Err(error.clone()),
-            };
-            let settled = stakes.settle(&end);
-            let handle = match result {
-                // A task that is paid for is worth more than the word that it is.
-                Ok(handle) => handle,
-                Err(error) => return settled.and(Err(error)),
-            };
-            let at = now();
-            Ok(OperationValue::Handle(Box::new(Submitted { handle, template, at })))
-        }))
+        let (note, template) = (Arc::clone(&single.note), single.order.template().clone());
+        let (client, errand) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
+        Ok(Operation::submitting(Launch { errand, note, client }, template))
     }
 
     /// Does many rows at once. `widths` are submissions and tasks in flight and polls a second;

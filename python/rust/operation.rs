@@ -10,10 +10,10 @@ use effects_core::{Error, Template};
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-use crate::address::{Address, ReaderId, Source, given_up};
+use crate::address::{Address, ReadStart, ReaderId, Source, given_up};
 use crate::completion_queue::Mailbox;
 use crate::interruptible::received;
-use crate::run_operation::{Caller, Joined, Launch};
+use crate::run_operation::{Caller, Joined, Launch, Submitter};
 use crate::submission_tracker::SubmissionNote;
 use crate::value::OperationValue;
 use crate::{failure, runtime, warnings};
@@ -24,6 +24,8 @@ enum OperationWork {
     Alone(Pin<Box<dyn Future<Output = Result<OperationValue, Error>> + Send>>),
     /// A run among others.
     Joining(Launch, Option<Template>, bool),
+    /// A submission among others, which ends with its task's id.
+    Submitting(Launch, Template),
     /// The next value of a source.
     Reading(Arc<dyn Source>),
     /// Nothing: what it comes to is known.
@@ -61,6 +63,11 @@ impl Operation {
         Self::made(Some(Arc::clone(&launch.note)), OperationWork::Joining(launch, template, fetch))
     }
 
+    /// A submission that joins the others of its client, and comes to its task by its id.
+    pub(crate) fn submitting(launch: Launch, template: Template) -> Self {
+        Self::made(Some(Arc::clone(&launch.note)), OperationWork::Submitting(launch, template))
+    }
+
     /// Reads the next value of a source.
     pub(crate) fn reading(note: Option<Arc<SubmissionNote>>, source: Arc<dyn Source>) -> Self {
         Self::made(note, OperationWork::Reading(source))
@@ -78,11 +85,15 @@ impl Operation {
         Self { state: Mutex::new(OperationState::Made(Box::new(work))), note }
     }
 
-    /// Starts the work; its result goes to `address`.
-    fn send_to(&self, py: Python<'_>, mut address: Address) -> PyResult<()> {
+    /// Starts the work. Returns the result where it is there already; else it goes to `address`.
+    fn send_to(
+        &self,
+        py: Python<'_>,
+        mut address: Address,
+    ) -> PyResult<Option<Result<OperationValue, Error>>> {
         let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
         warnings::ask_logger(py);
-        let mut state = self.state();
+        let (mut state, mut known) = (self.state(), None);
         *state = match std::mem::replace(&mut *state, OperationState::Over) {
             OperationState::Made(work) => match *work {
                 OperationWork::Alone(work) => {
@@ -95,14 +106,22 @@ impl Operation {
                     let caller = Caller::new(&launch, template, fetch, address);
                     OperationState::Joined(launch.begin(&runtime, caller))
                 }
+                OperationWork::Submitting(launch, template) => {
+                    let submitter = Submitter::new(&launch, template, address);
+                    OperationState::Joined(launch.begin(&runtime, submitter))
+                }
                 OperationWork::Known(result) => {
-                    address.deliver(result);
+                    address.forget();
+                    known = Some(result);
                     OperationState::Over
                 }
-                OperationWork::Reading(source) => {
-                    let reader = source.read(&runtime, address);
-                    OperationState::Reading(Box::new((source, reader)))
-                }
+                OperationWork::Reading(source) => match source.read(&runtime, address) {
+                    ReadStart::Value(value) => {
+                        known = Some(Ok(*value));
+                        OperationState::Over
+                    }
+                    ReadStart::Waits(reader) => OperationState::Reading(Box::new((source, reader))),
+                },
             },
             other => {
                 *state = other;
@@ -111,7 +130,7 @@ impl Operation {
                 return Err(pyo3::exceptions::PyRuntimeError::new_err(message));
             }
         };
-        Ok(())
+        Ok(known)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, OperationState> {
@@ -124,8 +143,10 @@ impl Operation {
     /// Does it, without the interpreter's lock, and answers signals on the way.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (tell, told) = channel();
-        self.send_to(py, Address::Thread(Some(tell)))?;
-        let (_, result) = received(py, told)?;
+        let result = match self.send_to(py, Address::Thread(Some(tell)))? {
+            Some(result) => Some(result),
+            None => received(py, told)?.1,
+        };
         // After a Ctrl-C, the caller tells of a task whose result is lost with it.
         runtime::log_warnings(py)?;
         match result.unwrap_or_else(|| Err(given_up())) {
@@ -134,9 +155,14 @@ impl Operation {
         }
     }
 
-    /// Does it for an event loop: the result arrives in its box, for this future.
+    /// Does it for an event loop: this future has the result at once where it is known, and else it arrives
+    /// in the loop's box.
     fn start(&self, py: Python<'_>, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
-        self.send_to(py, Address::Box(Some((mailbox.shared(), future))))
+        let address = Address::Box(Some((mailbox.shared(), future.clone_ref(py))));
+        match self.send_to(py, address)? {
+            Some(result) => mailbox.hand_over(py, future, result),
+            None => Ok(()),
+        }
     }
 
     /// Stops the watching, and logs the id of a task whose result is lost to its caller. A submission

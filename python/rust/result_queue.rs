@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use effects_core::Error;
 use tokio::runtime::Handle;
 
-use crate::address::{Address, ReaderId, Source};
+use crate::address::{Address, ReadStart, ReaderId, Source};
 use crate::many_shared::ManyShared;
 use crate::value::{OperationValue, RowEndValue};
 
@@ -135,13 +135,14 @@ impl ResultQueue {
 }
 
 impl Source for ResultQueue {
-    fn read(&self, _runtime: &Handle, address: Address) -> ReaderId {
+    /// Also what is there goes by the address: a reader of many results in a row leaves others their turns.
+    fn read(&self, _runtime: &Handle, address: Address) -> ReadStart {
         let mut state = self.state();
         state.last_reader += 1;
         let reader = ReaderId(state.last_reader);
         state.readers.push_back((reader, address));
         self.hand_over(&mut state);
-        reader
+        ReadStart::Waits(reader)
     }
 
     fn leave(&self, reader: ReaderId) {

@@ -5,12 +5,14 @@
 //! ten thousand futures. What has to come first (a photo to read
 //! and upload, a price to reserve, a row to open) is a short future of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use effects_client::Ledger;
 use effects_core::journal::AsyncJournal;
-use effects_core::{Effect, EffectRequest, Error, ErrorKind, Event, Origin, TaskId, Template};
+use effects_core::{
+    Effect, EffectRequest, Error, ErrorKind, Event, Origin, TaskId, Template, Time,
+};
 use effects_jobs::OpenRow;
 use effects_reqwest::{Client, PollControl, RunTicket, TaskHandle, Waiter};
 use tokio::runtime::Handle;
@@ -23,7 +25,7 @@ use crate::reservation::Reserved;
 use crate::shared_budget::SharedBudget;
 use crate::submission::PhotoOrder;
 use crate::submission_tracker::SubmissionNote;
-use crate::value::{MadeEffect, OperationValue};
+use crate::value::{MadeEffect, OperationValue, Submitted};
 
 /// One submission by itself, checked.
 pub(crate) struct Single {
@@ -132,13 +134,19 @@ impl Stakes {
 
     /// The result, once the budget and the journal know it.
     fn settled(self, result: Result<Effect, Error>) -> Result<Effect, Error> {
-        let settled = self.settle(&result);
-        if let (Err(error), Ok(effect)) = (&settled, &result) {
-            // An effect that was paid for is worth more than the word that it was.
-            journal::warn_unrecorded(&effect.task_id, error);
-            return result;
+        let Err(error) = self.settle(&result) else { return result };
+        let task = match &result {
+            Ok(effect) => Some(&effect.task_id),
+            Err(error) => error.task_id(),
+        };
+        match task {
+            // A task that was paid for is worth more than the word that it was.
+            Some(task) => {
+                journal::warn_unrecorded(task, &error);
+                result
+            }
+            None => Err(error),
         }
-        settled.and(result)
     }
 }
 
@@ -323,5 +331,59 @@ impl Taker for Caller {
             let made = MadeEffect::fetched(&client, effect, fetch, template, begun).await;
             address.deliver(made.map(OperationValue::Effect));
         });
+    }
+}
+
+/// A caller who waits for a task's id, with which the run ends.
+pub(crate) struct Submitter {
+    client: Client,
+    note: Arc<SubmissionNote>,
+    template: Template,
+    created: OnceLock<(TaskId, Time)>,
+    address: Mutex<Option<Address>>,
+}
+
+impl Submitter {
+    /// One who waits for this submission.
+    pub fn new(launch: &Launch, template: Template, address: Address) -> Self {
+        let (client, note) = (launch.client.clone(), Arc::clone(&launch.note));
+        let address = Mutex::new(Some(address));
+        Self { client, note, template, created: OnceLock::new(), address }
+    }
+
+    /// The task of a submission that came to this.
+    fn task(&self, result: Result<Effect, Error>) -> Result<OperationValue, Error> {
+        let created = self.created.get().cloned();
+        let (task, at) = match (created, &result) {
+            // The journal did not take the id: the caller must not take it for recorded.
+            (_, Err(error)) if error.kind() == ErrorKind::Journal => return Err(error.clone()),
+            (Some(created), _) => created,
+            (None, Ok(effect)) => (effect.task_id.clone(), now()),
+            (None, Err(error)) => return Err(error.clone()),
+        };
+        let template = self.template.id().to_owned();
+        let handle = self.client.task(task).of_template(self.template.clone()).submitted_at(at);
+        handle.saw_end(&result);
+        Ok(OperationValue::Handle(Box::new(Submitted { handle, template, at })))
+    }
+}
+
+impl Taker for Submitter {
+    fn has_left(&self) -> bool {
+        self.note.is_abandoned()
+    }
+
+    fn hear(&self, event: Event, _run: RunTicket) -> PollControl {
+        let Event::Submitted { task_id } = event else { return PollControl::Continue };
+        // A run tells of one task; of a second one it warns.
+        self.created.get_or_init(|| (task_id, now()));
+        PollControl::Stop
+    }
+
+    fn end(&self, result: Result<Effect, Error>) {
+        let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut address) = address {
+            address.deliver(self.task(result));
+        }
     }
 }

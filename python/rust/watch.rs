@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::address::{Address, ReaderId, Source, given_up};
+use crate::address::{Address, ReadStart, ReaderId, Source, given_up};
 use crate::operation::Operation;
 use crate::run_operation::{Joined, Launch, Taker};
 use crate::submission_tracker::SubmissionNote;
@@ -145,24 +145,23 @@ impl EventStream {
 }
 
 impl Source for EventStream {
-    fn read(&self, runtime: &Handle, mut address: Address) -> ReaderId {
+    fn read(&self, runtime: &Handle, mut address: Address) -> ReadStart {
         self.0.begin(runtime);
         let mut state = self.0.state();
-        state.last_reader += 1;
-        let reader = ReaderId(state.last_reader);
-        if let Some(event) = state.events.pop_front() {
-            if state.events.is_empty()
-                && let Some(run) = state.held.take()
-            {
-                self.0.client.look_on(run);
-            }
-            address.deliver(Ok(OperationValue::Event(Some(Box::new(event)))));
-        } else if state.end.is_some() {
-            address.deliver(Ok(OperationValue::Event(None)));
-        } else {
+        let event = state.events.pop_front();
+        if event.is_none() && state.end.is_none() {
+            state.last_reader += 1;
+            let reader = ReaderId(state.last_reader);
             state.readers.push_back((reader, address));
+            return ReadStart::Waits(reader);
         }
-        reader
+        if state.events.is_empty()
+            && let Some(run) = state.held.take()
+        {
+            self.0.client.look_on(run);
+        }
+        address.forget();
+        ReadStart::Value(Box::new(OperationValue::Event(event.map(Box::new))))
     }
 
     fn leave(&self, reader: ReaderId) {

@@ -35,6 +35,13 @@ impl TaskHandle {
         Self { submitted: Some(submitted), ..self }
     }
 
+    /// The same task, known to have this template: a [`Pace`](effects_core::Pace) goes by what it knows of
+    /// others of the template.
+    #[must_use]
+    pub fn of_template(self, template: Template) -> Self {
+        Self { template: Some(template), ..self }
+    }
+
     /// The same task, followed among other runs.
     pub(crate) fn with_runs(&self, runs: &Arc<Runs>) -> Self {
         Self { runs: Arc::clone(runs), ..self.clone() }

@@ -33,6 +33,13 @@ impl TaskHandle {
         Self { submitted: Some(submitted), ..self }
     }
 
+    /// The same task, known to have this template: a [`Pace`](effects_core::Pace) goes by what it knows of
+    /// others of the template.
+    #[must_use]
+    pub fn of_template(self, template: Template) -> Self {
+        Self { template: Some(template), ..self }
+    }
+
     /// The same task, followed with these parts of a client.
     pub(crate) fn with_core(&self, core: &ClientCore) -> Self {
         Self { core: core.clone(), ..self.clone() }
