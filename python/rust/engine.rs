@@ -301,8 +301,8 @@ impl Engine {
     fn submit(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Operation> {
         let single = self.single(py, wish, policy)?;
         let (note, template) = (Arc::clone(&single.note), single.order.template().clone());
-        let (client, errand) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
-        Ok(Operation::submitting(Launch { errand, note, client }, template))
+        let (client, purpose) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
+        Ok(Operation::submitting(Launch { purpose, note, client }, template))
     }
 
     /// Does many rows at once. `widths` are submissions and tasks in flight and polls a second;

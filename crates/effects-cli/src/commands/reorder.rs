@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
 pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let place = GatewayPlace::of(global)?;
     if arguments.image.is_some() && arguments.rows.len() > 1 {
-        return Err(unusable("--image is the photo of one row: give one".to_owned()));
+        return Err(unusable("--image is the photo of one row: give one"));
     }
     let store = arguments.journal.that_is_there(output)?;
     let Some(store) = store else { return Err(no_row(arguments.rows[0])) };
@@ -187,14 +187,14 @@ impl Arguments {
         let origin = place.origin()?;
         if record.row.origin != origin {
             let of = &record.row.origin;
-            return Err(unusable(format!(
+            return Err(unusable(&format!(
                 "row {row} is of {of}, not {origin}: give --base-url {of}"
             )));
         }
         if !record.standing.is_final() {
             let (standing, wanted) = (record.standing.name(), "one that is completed or failed");
             let wrong = JournalError::WrongStanding { row, standing, wanted };
-            return Err(unusable(format!("{wrong}: {}", journal::way_out(&record))));
+            return Err(unusable(&format!("{wrong}: {}", journal::way_out(&record))));
         }
         let (reference, photo) = self.photo(&record)?;
         if photo.is_some() {
@@ -218,7 +218,7 @@ impl Arguments {
         // A path may hold any bytes, and a URL may not.
         let image = file_names::shown(Path::new(given));
         let give = "give the photo with --image";
-        let refused = |why: String| unusable(format!("row {row}: {why}"));
+        let refused = |why: String| unusable(&format!("row {row}: {why}"));
         if !signed_url::is_whole(&image) {
             return Err(refused(format!("the journal does not keep {image} whole: {give}")));
         }
@@ -291,6 +291,6 @@ fn no_row(row: RowNumber) -> Failure {
     journal::failure(&JournalError::NoSuchRow(row))
 }
 
-fn unusable(message: String) -> Failure {
+fn unusable(message: &str) -> Failure {
     Error::new(ErrorKind::Misconfigured, format!("{message}; nothing was sent")).into()
 }
