@@ -295,7 +295,8 @@ def test_the_key_comes_from_the_environment(emulator, monkeypatch):
     with pytest.raises(spark_effects.AuthError, match="API key page") as raised:
         Client()
     # In the words of Python alone.
-    assert "api_key=" in str(raised.value) and "emulator.client()" in str(raised.value)
+    assert "api_key=" in str(raised.value)
+    assert "emulator.client()" in str(raised.value)
     assert "--" not in str(raised.value)
     monkeypatch.setenv("VTRIX_API_KEY", emulator.api_key)
     monkeypatch.setenv("EFFECTS_BASE_URL", emulator.base_url)

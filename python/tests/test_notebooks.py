@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, and keep nothing of the machine and person that ran them."""
+"""The notebooks run from the first cell to the last, and keep nothing of the person that ran them."""
 
 import json
 

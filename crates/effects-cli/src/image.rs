@@ -1,6 +1,5 @@
-//! [`InputImage`]: the IMAGE argument: a URL, or a photo that [`InputImage::read`] reads from a path or, for `-`,
-//! from stdin. `request.rs` and `effects sampler` read one; [`is_url`] tells URLs from paths for the batch,
-//! `effects reorder` and `InputFile` too.
+//! [`InputImage`]: the IMAGE argument: a URL, or a photo that [`InputImage::read`] reads from a path or, for
+//! `-`, from stdin. `request.rs` and `effects sampler` read one.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Read};

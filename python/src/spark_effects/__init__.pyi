@@ -1,3 +1,5 @@
+"""`Client` and `AsyncClient`: styled pictures out of photos, by the paid web API ``spark_img_effects``."""
+
 from . import errors as errors
 from ._client import AsyncClient as AsyncClient
 from ._client import Client as Client

@@ -1,5 +1,5 @@
 //! [`Reference`]: the checked URL of the input picture, which the service fetches. An
-//! [`EffectRequest`](super::EffectRequest) has one, and an upload returns one.
+//! [`EffectRequest`](crate::EffectRequest) has one, and an upload returns one.
 
 use std::borrow::Cow;
 use std::fmt;
