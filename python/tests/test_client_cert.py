@@ -19,14 +19,20 @@ GIVEN = {"api_key": "key-of-the-tests", "ca_bundle": CERTIFICATES / "ca.pem", "w
 
 
 class Completed(http.server.BaseHTTPRequestHandler):
-    """Every task is completed at once."""
+    """Every task is completed at once, and none is known later."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         picture = {"url": "https://example.com/ball.png"}
         task = {"id": "task-1", "status": "completed", "output": [{"content": [picture]}]}
-        body = json.dumps(task).encode()
-        self.send_response(200)
+        self.answer(200, task)
+
+    def do_GET(self):
+        self.answer(404, {"message": "there is no such task"})
+
+    def answer(self, status, value):
+        body = json.dumps(value).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

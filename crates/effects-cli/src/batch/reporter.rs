@@ -321,6 +321,13 @@ impl<'a> Reporter<'a> {
             let line = line_to_run_again();
             output.note(&format!("the same line goes on, and pays for nothing twice: {line}"));
         }
+        if tally.may_pass > 0 && self.store.is_some() {
+            let (rows, more) = (count_of(tally.may_pass, "row"), options.retry_failed + 1);
+            output.note(&format!(
+                "{rows} failed for a reason that may pass: the same line with --retry-failed {more} pays for a \
+                 new task of each"
+            ));
+        }
         if self.batch.prints() {
             let json = serde_json::to_string(&object);
             output
@@ -454,6 +461,10 @@ impl<'a> BatchObject<'a> {
         words.push_str(&format!("; {} USD spent", self.spent));
         if self.cost != self.spent {
             words.push_str(&format!(", {} USD for these rows in all", self.cost));
+        }
+        if self.running + self.doubtful > 0 {
+            let tasks = count_of(self.running + self.doubtful, "task");
+            words.push_str(&format!(", and {tasks} without an end may be billed"));
         }
         if self.unpriced > 0 {
             let pictures = count_of(self.unpriced, "picture");

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use effects_core::ServiceCode;
 use rust_decimal::Decimal;
 
 use super::report::{How, RowReport, RowStatus};
@@ -23,6 +24,8 @@ pub(crate) struct BatchSummary {
     kept: u64,
     /// Rows whose task is done and did not say in a way that can be read what it cost.
     pub(crate) unpriced: u64,
+    /// Rows whose task failed in a way in which a new one may do better.
+    pub(crate) may_pass: u64,
     /// What tasks of this run cost, in USD.
     pub(crate) spent: Decimal,
     /// What all tasks cost, those of earlier runs too, in USD.
@@ -51,6 +54,7 @@ impl BatchSummary {
             throttled: 0,
             kept: 0,
             unpriced: 0,
+            may_pass: 0,
             spent: Decimal::ZERO,
             cost: Decimal::ZERO,
             since: Instant::now(),
@@ -73,6 +77,8 @@ impl BatchSummary {
         }
         if let Some(error) = &report.error {
             *self.codes.entry(error.exit_code).or_default() += 1;
+            let may_pass = error.code.as_ref().is_some_and(ServiceCode::may_pass);
+            self.may_pass += u64::from(may_pass && report.status == RowStatus::Failed);
             *self.kinds.entry(error.kind).or_default() += 1;
             if let Some(code) = service_code(report) {
                 *self.service_codes.entry(code).or_default() += 1;

@@ -176,8 +176,10 @@ fn what_a_failed_task_cost_counts_while_its_row_is_submitted_anew() {
         .with(FaultRule::on(Endpoint::Create, Fault::lost()).first(1));
     let site = Site::billing(plan, each("0.50"));
     site.rows("rows.csv", 1);
-    site.batch("rows.csv", &["--json", "--retry-failed", "1"]).exits(8);
+    let ran = site.batch("rows.csv", &["--json", "--retry-failed", "1"]).exits(8);
     assert_eq!(site.emulator.counts().accepted, 2);
+    let said = "0.50 USD spent, and 1 task without an end may be billed";
+    assert!(ran.stderr.contains(said), "{ran:?}");
     // One task is paid for, and a second may be.
     let ran = site.rows("rows.csv", 4).batch("rows.csv", &["--json", "--budget", "1.50"]).exits(8);
     assert_eq!(site.emulator.counts().accepted, 3, "{ran:?}");

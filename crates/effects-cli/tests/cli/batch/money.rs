@@ -129,10 +129,13 @@ fn a_failed_row_is_paid_anew_only_where_it_may_help_and_an_option_says_so() {
     site.rows("rows.csv", 3);
     let ran = site.batch("rows.csv", &["--json", "--in-flight", "1"]).exits(4);
     assert_eq!(count(&told(&ran).0, "failed"), 2);
+    let way_out = "1 row failed for a reason that may pass: the same line with --retry-failed 1 pays for a new task";
+    assert!(ran.stderr.contains(way_out), "{ran:?}");
     let ran = site.batch("rows.csv", &["--json"]).exits(4);
     assert_eq!(site.emulator.counts().accepted, 3, "by itself nothing is paid anew: {ran:?}");
 
     let ran = site.batch("rows.csv", &["--json", "--retry-failed", "1"]).exits(4);
+    assert!(!ran.stderr.contains("may pass"), "{ran:?}");
     let (rows, _) = told(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "failed")), (2, 1));
     assert_eq!(site.emulator.counts().accepted, 4);
@@ -147,6 +150,7 @@ fn within_one_run_a_row_fails_and_is_tried_again_as_often_as_allowed() {
     site.rows("rows.csv", 1);
     let ran = site.batch("rows.csv", &["--json", "--retry-failed", "2"]).exits(4);
     assert_eq!((site.emulator.counts().accepted, count(&told(&ran).0, "failed")), (3, 1));
+    assert!(ran.stderr.contains("with --retry-failed 3"), "{ran:?}");
     site.batch("rows.csv", &["--retry-failed", "2"]).exits(4);
     assert_eq!(site.emulator.counts().accepted, 3, "earlier runs count");
     site.batch("rows.csv", &["--retry-failed", "5"]).exits(0);
