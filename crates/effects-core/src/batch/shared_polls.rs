@@ -1,7 +1,8 @@
 //! [`SharedPolls`]: deduplicates polling in a `Batch`: runs that follow one task share one poller, their
 //! leader.
 //!
-//! A follower is a complete run with its own wait. When the leader stops before the task has ended, since
+//! A follower is a complete run with its own wait. A run whose looks are told one by one looks for itself
+//! alone; the end that it or the leader sees is the other's as well, so that no task is looked at after it. When the leader stops before the task has ended, since
 //! its wait is over or it was cancelled, the next follower becomes the leader.
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub(super) struct SharedPolls {
     /// kept twice, nor hashed.
     leaders: HashMap<u64, RunId, BuildHasherDefault<Hashed>>,
     hashes: RandomState,
+    /// The runs that hear the end from a leader: its followers, and those that look for themselves alone.
     followers: HashMap<RunId, Vec<RunId>>,
     /// Whom a run follows, by its index; those that do say so in their slots.
     followed: HashMap<u32, RunId>,
@@ -37,26 +39,26 @@ impl SharedPolls {
 }
 
 impl Batch {
-    /// Lets a run follow the run that looks at its task already; else it leads. Whether it follows.
+    /// Lets a run follow the run that looks at its task already; else it leads. Whether it follows. One that
+    /// looks for itself alone does neither, but it is told the end, and tells it.
     pub(super) fn follow(&mut self, index: u32, task: &TaskId) -> bool {
-        if self.slots.is_alone(index) {
-            return false;
-        }
         let (id, key) = (self.slots.id(index), self.shared_polls.hashes.hash_one(task));
         let leader = self.shared_polls.leaders.get(&key).copied();
-        // Two ids may have one hash: the two then look each for itself.
         let leads = |leader: &RunId| {
-            let index = self.slots.find(*leader).filter(|leader| !self.slots.is_alone(*leader));
-            let run = index.and_then(|leader| self.slots.run(leader));
-            *leader != id && run.and_then(|run| run.task_id()) == Some(task)
+            *leader != id && self.is_at(*leader, task) && !self.slots.is_alone(leader.index)
         };
+        // Two ids may have one hash: the two then look each for itself.
         let leader = leader.filter(leads);
-        self.set_leader(index, leader);
-        match leader {
-            Some(leader) => self.shared_polls.followers.entry(leader).or_default().push(id),
-            None => drop(self.shared_polls.leaders.insert(key, id)),
+        let followed = leader.filter(|_| !self.slots.is_alone(index));
+        self.set_leader(index, followed);
+        let hears = match leader {
+            Some(leader) => Some((leader, id)),
+            None => self.shared_polls.leaders.insert(key, id).map(|alone| (id, alone)),
+        };
+        if let Some((leader, hearer)) = hears.filter(|(leader, hearer)| leader != hearer) {
+            self.shared_polls.followers.entry(leader).or_default().push(hearer);
         }
-        leader.is_some()
+        followed.is_some()
     }
 
     /// A run has left: those that followed it end as it did, or one of them leads. `waited` says
@@ -65,32 +67,45 @@ impl Batch {
         self.shared_polls.take_verdict(leader);
         let Some(task) = outcome.task_id() else { return };
         let key = self.shared_polls.hashes.hash_one(task);
-        if self.shared_polls.leaders.get(&key) == Some(&leader) {
-            self.shared_polls.leaders.remove(&key);
-        }
-        let followers = match self.shared_polls.followers.is_empty() {
-            true => None,
-            false => self.shared_polls.followers.remove(&leader),
-        };
-        let mut followers = followers.into_iter().flatten();
         // What ended one wait ends no other; what the service said of the task is said of all. A run
         // that breaks at the end of its wait only says that it never saw the task.
         let said = outcome.is_verdict() || (matches!(outcome, Outcome::Broken(_)) && !waited);
-        if !said && let Some(next) = followers.by_ref().find(|id| self.follows(*id, leader)) {
+        let mut hearers = match self.shared_polls.followers.is_empty() {
+            true => Vec::new(),
+            false => self.shared_polls.followers.remove(&leader).unwrap_or_default(),
+        };
+        match self.shared_polls.leaders.get(&key).copied() {
+            Some(leading) if leading == leader => drop(self.shared_polls.leaders.remove(&key)),
+            // It looked for itself alone.
+            Some(leading) if said => hearers.push(leading),
+            _ => {}
+        }
+        hearers.retain(|id| self.is_at(*id, task));
+        if said {
+            for id in hearers {
+                self.shared_polls.verdicts.insert(id, Box::new(outcome.clone()));
+                self.lead(id, None);
+            }
+        } else if let Some(place) = hearers.iter().position(|id| self.follows(*id, leader)) {
+            let next = hearers.remove(place);
             self.shared_polls.leaders.insert(key, next);
             self.lead(next, None);
             self.activate(next.index);
-            let rest: Vec<RunId> = followers.filter(|id| self.follows(*id, leader)).collect();
-            rest.iter().for_each(|id| self.lead(*id, Some(next)));
-            if !rest.is_empty() {
-                self.shared_polls.followers.insert(next, rest);
+            for id in &hearers {
+                if self.follows(*id, leader) {
+                    self.lead(*id, Some(next));
+                }
             }
-            return;
+            if !hearers.is_empty() {
+                self.shared_polls.followers.insert(next, hearers);
+            }
         }
-        for id in followers.filter(|id| self.follows(*id, leader)).collect::<Vec<_>>() {
-            self.shared_polls.verdicts.insert(id, Box::new(outcome.clone()));
-            self.lead(id, None);
-        }
+    }
+
+    /// Whether a run that is not over is about this task.
+    fn is_at(&self, id: RunId, task: &TaskId) -> bool {
+        let run = self.slots.find(id).and_then(|index| self.slots.run(index));
+        run.and_then(|run| run.task_id()) == Some(task)
     }
 
     fn follows(&self, id: RunId, leader: RunId) -> bool {

@@ -254,3 +254,33 @@ fn within_a_minute(test: impl FnOnce() + Send + 'static) {
         _ => watched.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
     }
 }
+
+/// One whose looks are told one by one, and one that looks for others: the end that one of them sees is both
+/// their end, whoever came first.
+#[test]
+fn a_task_whose_end_was_seen_is_not_looked_at_again() {
+    for alone in [0, 1, 2] {
+        for (running, looks) in [(3, 4), (4, 5)] {
+            let mut world = World::new(0, Widths::default(), Life::endless());
+            let start = world.now();
+            let task = world.service.add_task("shared", start, Life::of_polls(running));
+            let mut runs = Vec::new();
+            for number in 0..2 {
+                let seed = Seed::from(number);
+                let run = world.batch.attach(task.clone(), None, Some(start), seed, world.now());
+                if number == alone || alone == 2 {
+                    world.batch.look_alone(run, false, world.now());
+                }
+                runs.push(run);
+                // Its first look is answered, and the other's are between its own.
+                let looked = world.now() + Duration::from_millis(100);
+                world.until(looked);
+                world.clock.advance(Duration::from_millis(1_500));
+            }
+            world.batch.feed_no_more();
+            world.finish();
+            assert!(runs.iter().all(|run| completed(world.outcome(*run))));
+            assert_eq!(world.service.polls(), looks, "{alone}: {:?}", world.polls());
+        }
+    }
+}
