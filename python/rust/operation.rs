@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use crate::address::{Address, ReadStart, ReaderId, Source, given_up};
 use crate::completion_queue::Mailbox;
 use crate::interruptible::received;
-use crate::run_operation::{Caller, Joined, Launch, Submitter};
+use crate::run_operation::{Caller, Joined, Launch, SubmissionCaller};
 use crate::submission_tracker::SubmissionNote;
 use crate::value::OperationValue;
 use crate::{failure, runtime, warnings};
@@ -107,7 +107,7 @@ impl Operation {
                     OperationState::Joined(launch.begin(&runtime, caller))
                 }
                 OperationWork::Submitting(launch, template) => {
-                    let submitter = Submitter::new(&launch, template, address);
+                    let submitter = SubmissionCaller::new(&launch, template, address);
                     OperationState::Joined(launch.begin(&runtime, submitter))
                 }
                 OperationWork::Known(result) => {

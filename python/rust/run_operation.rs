@@ -335,7 +335,7 @@ impl Taker for Caller {
 }
 
 /// A caller who waits for a task's id, with which the run ends.
-pub(crate) struct Submitter {
+pub(crate) struct SubmissionCaller {
     client: Client,
     note: Arc<SubmissionNote>,
     template: Template,
@@ -343,7 +343,7 @@ pub(crate) struct Submitter {
     address: Mutex<Option<Address>>,
 }
 
-impl Submitter {
+impl SubmissionCaller {
     /// One who waits for this submission.
     pub fn new(launch: &Launch, template: Template, address: Address) -> Self {
         let (client, note) = (launch.client.clone(), Arc::clone(&launch.note));
@@ -368,7 +368,7 @@ impl Submitter {
     }
 }
 
-impl Taker for Submitter {
+impl Taker for SubmissionCaller {
     fn has_left(&self) -> bool {
         self.note.is_abandoned()
     }

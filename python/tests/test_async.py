@@ -40,6 +40,26 @@ def test_one_client_serves_one_loop_after_the_other(async_client):
         assert asyncio.run(async_client.run("glass_ball", URL)).bytes()
 
 
+def test_what_the_events_came_to_is_there_at_once_after_them(async_client, emulator):
+    emulator.script("create", {"kind": "take", "seconds": 0.1})
+
+    async def main():
+        task = await async_client.submit("glass_ball", URL)
+        events, standing = task.events(), []
+        async for event in events:
+            standing.append((task.to_dict()["status"], event.details["status"]))
+        turns = []
+        asyncio.get_running_loop().call_soon(turns.append, "the loop's")
+        effect = await events.finish(fetch=False)
+        assert turns == []
+        assert task.to_dict()["status"] == "completed"
+        assert standing
+        assert {known for known, _ in standing} == {said for _, said in standing} == {"in_progress"}
+        return effect.task_id == task.id
+
+    assert asyncio.run(main())
+
+
 def test_errors_are_the_same(async_client):
     with pytest.raises(spark_effects.InvalidRequest):
         asyncio.run(async_client.run("glas_ball", URL))

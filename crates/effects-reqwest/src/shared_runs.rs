@@ -168,7 +168,10 @@ impl Crowd for Newcomers {
                 Err(Error::new(ErrorKind::Misconfigured, "no run could be begun; nothing was sent"))
             }
         };
-        self.finish(Arc::clone(&run.waiter), result);
+        let waiter = Arc::clone(&run.waiter);
+        // Its journal is let go of before its caller knows of the end, and may open it anew.
+        drop(run);
+        self.finish(waiter, result);
     }
 }
 
