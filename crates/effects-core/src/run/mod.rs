@@ -119,7 +119,7 @@ impl Run {
         now: Time,
     ) -> Self {
         let core = Core::new(policy, seed, now);
-        let state = State::Waiting(Box::new(Waiting::attached(task, label, &core)));
+        let state = State::Waiting(Waiting::attached(task, label, &core));
         Self { core, state }
     }
 
@@ -158,7 +158,7 @@ impl Run {
     pub fn step(&mut self, now: Time) -> Step {
         self.core.tell_time(now);
         loop {
-            let known = self.core.pending().or_else(|| self.state.rest(&self.core));
+            let known = self.core.next_pending().or_else(|| self.state.rest(&self.core));
             if let Some(step) = known {
                 if let Step::Done(_) = step {
                     self.teach();
@@ -184,9 +184,7 @@ impl Run {
             State::Waiting(waiting) if waiting.awaits(call) => {
                 waiting.reply(result.as_reply(), &mut self.core)
             }
-            state if self.core.lost_calls.contains(&call) => {
-                state.late_reply(call, result, &mut self.core)
-            }
+            state if self.core.has_lost(call) => state.late_reply(call, result, &mut self.core),
             state => state,
         };
     }
@@ -250,14 +248,16 @@ impl Run {
     /// Hands an entry out again whose writing was interrupted, by a journal that failed or by the
     /// end of the future that waited for it. The drivers do so whenever they take up a run.
     pub fn record_again(&mut self) {
-        self.core.recording = false;
+        if let Some(pending) = &mut self.core.pending {
+            pending.recording = false;
+        }
     }
 
     /// Stops watching. A submission in flight is still awaited, so that its task's id is not lost;
     /// a task goes on, since the service cannot cancel one.
     pub fn detach(&mut self, now: Time) {
         self.core.tell_time(now);
-        self.core.detaching = true;
+        self.core.pending_mut().detaching = true;
     }
 
     /// The task, once there is one.
@@ -318,11 +318,13 @@ impl Run {
     /// What it would do if it were stepped now.
     pub(crate) fn want(&self, now: Time) -> Want {
         let core = &self.core;
-        if core.recording {
-            return Want::Sleep(Time::MAX);
-        }
-        if core.has_pending() || core.detaching {
-            return Want::Step;
+        if let Some(pending) = &core.pending {
+            if pending.recording {
+                return Want::Sleep(Time::MAX);
+            }
+            if core.has_pending() || pending.detaching {
+                return Want::Step;
+            }
         }
         match &self.state {
             State::Submitting(submitting) => submitting.want(now, core),
@@ -459,22 +461,30 @@ struct Core {
     dice: Dice,
     /// The latest time anybody said.
     now: Time,
-    /// When the run took its first step.
-    started: Option<Time>,
+    /// When the run took its first step; [`Time::MAX`] before that.
+    started: Time,
     /// How many were handed out; each is named by its number.
     calls: u32,
     entries: u32,
-    detaching: bool,
+    /// A run that waits has none: a batch holds a hundred thousand.
+    pending: Option<Box<Pending>>,
+    /// What knows how long tasks of its kind take, and else what was known of that.
+    pacer: Option<Pacer>,
+    curve: Option<Arc<Curve>>,
+}
+
+/// The pending journal entries, undelivered events and lost submissions of a run.
+#[derive(Clone, Debug, Default)]
+struct Pending {
     /// What is to be recorded before anything else, in order, and whether the first was handed out.
-    entries_to_record: VecDeque<Entry>,
+    entries: VecDeque<Entry>,
     recording: bool,
     /// What is to be told, in order.
     events: VecDeque<Event>,
     /// The submissions booked as lost.
     lost_calls: Vec<CallId>,
-    /// What knows how long tasks of its kind take, and else what was known of that.
-    pacer: Option<Pacer>,
-    curve: Option<Arc<Curve>>,
+    /// The caller has stopped watching.
+    detaching: bool,
 }
 
 impl Core {
@@ -483,14 +493,10 @@ impl Core {
             policy,
             dice: seed.dice(),
             now,
-            started: None,
+            started: Time::MAX,
             calls: 0,
             entries: 0,
-            detaching: false,
-            entries_to_record: VecDeque::new(),
-            recording: false,
-            events: VecDeque::new(),
-            lost_calls: Vec::new(),
+            pending: None,
             pacer: None,
             curve: None,
         }
@@ -508,49 +514,69 @@ impl Core {
         self.now = self.now.max(now);
     }
 
-    /// The wait begins now, if it has not.
+    /// When its wait began: now, if it has not.
+    fn began(&self) -> Time {
+        known(self.started).unwrap_or(self.now)
+    }
+
     fn begin(&mut self) {
-        self.started.get_or_insert(self.now);
+        self.started = self.began();
     }
 
     /// What comes before any state has its say: first the entry, then the events.
-    fn pending(&mut self) -> Option<Step> {
+    fn next_pending(&mut self) -> Option<Step> {
         self.begin();
-        if self.recording {
+        let pending = self.pending.as_mut()?;
+        if pending.recording {
             return Some(Step::Sleep { until: Time::MAX, why: SleepReason::Recording });
         }
-        if let Some(entry) = self.entries_to_record.front().cloned() {
-            self.recording = true;
+        if let Some(entry) = pending.entries.front().cloned() {
+            pending.recording = true;
             return Some(Step::Record(entry));
         }
-        pop(&mut self.events).map(Step::Notify)
+        let event = pending.events.pop_front();
+        self.pending.take_if(|pending| pending.is_empty());
+        event.map(Step::Notify)
     }
 
     /// Whether something is to be recorded or told before any state has its say.
     fn has_pending(&self) -> bool {
-        !self.entries_to_record.is_empty() || !self.events.is_empty()
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|pending| !pending.entries.is_empty() || !pending.events.is_empty())
+    }
+
+    fn pending_mut(&mut self) -> &mut Pending {
+        self.pending.get_or_insert_default()
+    }
+
+    /// Whether the caller has stopped watching.
+    fn is_detaching(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.detaching)
+    }
+
+    /// Whether this submission is booked as lost.
+    fn has_lost(&self, call: CallId) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.lost_calls.contains(&call))
     }
 
     /// When a run ends that has had no answer at all by then.
     fn unanswered_until(&self) -> Time {
-        let started = self.started.unwrap_or(self.now);
-        (started + self.policy.first_answer_timeout).min(self.deadline())
+        (self.began() + self.policy.first_answer_timeout).min(self.deadline())
     }
 
     /// When the wait ends. Every state asks after the first step, which starts the wait.
     fn deadline(&self) -> Time {
-        let started = self.started.unwrap_or(self.now);
-        (started + self.policy.wait_timeout).min(self.submits_until())
+        (self.began() + self.policy.wait_timeout).min(self.submits_until())
     }
 
     /// When nothing is submitted any more.
     fn submits_until(&self) -> Time {
-        self.policy.waits_until(self.started.unwrap_or(self.now))
+        self.policy.waits_until(self.began())
     }
 
     /// When all must be over, the last look and the downloads too.
     fn end(&self) -> Time {
-        self.policy.ends_by(self.started.unwrap_or(self.now))
+        self.policy.ends_by(self.began())
     }
 
     /// How long the last look may take.
@@ -565,42 +591,48 @@ impl Core {
 
     fn record(&mut self, fact: Fact) {
         self.entries += 1;
-        self.entries_to_record.push_back(Entry { id: EntryId(self.entries), at: self.now, fact });
+        let entry = Entry { id: EntryId(self.entries), at: self.now, fact };
+        self.pending_mut().entries.push_back(entry);
     }
 
     /// The entry that was handed out is answered; whether it was this one.
     fn recorded(&mut self, entry: EntryId) -> bool {
-        let first = self.entries_to_record.front();
-        let awaited = self.recording && first.is_some_and(|first| first.id == entry);
+        let Some(pending) = &mut self.pending else { return false };
+        let first = pending.entries.front();
+        let awaited = pending.recording && first.is_some_and(|first| first.id == entry);
         if awaited {
-            self.recording = false;
-            pop(&mut self.entries_to_record);
+            pending.recording = false;
+            pending.entries.pop_front();
+            self.pending.take_if(|pending| pending.is_empty());
         }
         awaited
     }
 
     fn tell(&mut self, event: Event) {
-        self.events.push_back(event);
+        self.pending_mut().events.push_back(event);
     }
 }
 
-/// Takes the first out. An empty queue keeps no memory: a hundred thousand runs wait with nothing in
-/// theirs.
-fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
-    let first = queue.pop_front();
-    if queue.is_empty() {
-        *queue = VecDeque::new();
-    }
-    first
+/// A time of which [`Time::MAX`] says that there is none.
+fn known(time: Time) -> Option<Time> {
+    Some(time).filter(|time| *time < Time::MAX)
 }
 
-/// Where the run is. Each state lies on the heap: a transition moves a pointer.
+impl Pending {
+    fn is_empty(&self) -> bool {
+        let silent = self.entries.is_empty() && self.events.is_empty();
+        silent && self.lost_calls.is_empty() && !self.detaching
+    }
+}
+
+/// Where the run is. The state that most runs of a batch are in lies beside what every state shares, the
+/// others on the heap.
 #[derive(Clone, Debug)]
 enum State {
     /// There is no task yet.
     Submitting(Box<Submitting>),
     /// There is a task.
-    Waiting(Box<Waiting>),
+    Waiting(Waiting),
     /// It is over.
     Done(Box<Done>),
     /// Only while a transition is under way.
@@ -670,14 +702,14 @@ impl State {
             return self;
         };
         // Its fate is known now: the same answer once more says nothing new.
-        core.lost_calls.retain(|lost| *lost != call);
+        core.pending_mut().lost_calls.retain(|lost| *lost != call);
         match self {
             Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
                 Self::created(&task, None, warning, done.label, result.as_reply(), core)
             }
             Self::Submitting(submitting) => {
                 // An attempt that is out goes on; whether it makes a second task remains to be seen.
-                core.lost_calls.extend(submitting.call_out());
+                core.pending_mut().lost_calls.extend(submitting.call_out());
                 let label = submitting.label().clone();
                 Self::created(&task, None, warning, Some(label), result.as_reply(), core)
             }
@@ -705,7 +737,7 @@ impl State {
         if let Some(message) = warning {
             core.tell(Event::Warning { message });
         }
-        Box::new(Waiting::created(task, label, core)).seen(task, reply.retry_after(), reply, core)
+        Waiting::created(task, label, core).seen(task, reply.retry_after(), reply, core)
     }
 }
 
@@ -713,10 +745,10 @@ impl State {
 mod tests {
     use super::*;
 
-    /// A batch holds a hundred thousand: of one that waits, nothing else is on the heap but its texts.
+    /// A batch holds a hundred thousand: of one that waits, nothing is on the heap but its texts.
     #[test]
     fn a_run_that_waits_is_small() {
-        let size = size_of::<Run>() + size_of::<Waiting>();
-        assert!(size <= 512, "{} + {}", size_of::<Run>(), size_of::<Waiting>());
+        let size = size_of::<Run>();
+        assert!(size <= 240, "{size}, of which {} {}", size_of::<Core>(), size_of::<Waiting>());
     }
 }

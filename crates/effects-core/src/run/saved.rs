@@ -1,7 +1,6 @@
 //! [`Saved`]: a [`Run`] as data, to be written as JSON and restored in another process. [`Run::save`]
 //! makes it and [`Run::restore`] reads it, for programs that drive runs by themselves.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::de::Error as _;
@@ -11,11 +10,15 @@ use super::entry::Entry;
 use super::outcome::Outcome;
 use super::policy::Policy;
 use super::submit::Submitting;
-use super::wait::Waiting;
-use super::{Core, Run, State};
+use super::wait::{Missing, PollProblems, SavedProgress, WaitPhase, Waiting};
+use super::{Core, Pending, Run, State, known};
 use crate::gateway::call::CallId;
+use crate::pace::Label;
 use crate::seed::Dice;
+use crate::task_id::TaskId;
 use crate::time::Time;
+use crate::wire::task::Status;
+use crate::wire::trouble::Trouble;
 
 /// A run as data: write it as JSON, read it back later, elsewhere.
 ///
@@ -58,16 +61,91 @@ pub struct Saved {
 #[serde(rename_all = "snake_case")]
 enum SavedState {
     Submitting(Box<Submitting>),
-    Waiting(Box<Waiting>),
+    Waiting(Box<SavedWaiting>),
     Done(Box<Outcome>),
+}
+
+/// A [`Waiting`] as version 1 writes it, with its names and their order.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+struct SavedWaiting {
+    task: TaskId,
+    template: Option<Label>,
+    submitted: Time,
+    submitted_here: bool,
+    grace_until: Time,
+    looks: u32,
+    failures: u32,
+    #[serde(default)]
+    running: Option<Time>,
+    status: Option<Status>,
+    progress: Option<f64>,
+    #[serde(default)]
+    reports: [Option<SavedProgress>; 2],
+    told: Option<Status>,
+    seen: bool,
+    trouble: Option<Trouble>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    missing: Option<Missing>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<u16>,
+    phase: WaitPhase,
+}
+
+impl From<Waiting> for SavedWaiting {
+    fn from(waiting: Waiting) -> Self {
+        let problems = waiting.problems.unwrap_or_default();
+        Self {
+            task: waiting.task,
+            template: waiting.label,
+            submitted: waiting.submitted,
+            submitted_here: waiting.submitted_known,
+            grace_until: waiting.grace_until,
+            looks: waiting.looks,
+            failures: problems.failures,
+            running: known(waiting.running),
+            status: waiting.status,
+            progress: waiting.progress,
+            reports: waiting.reports,
+            told: problems.told,
+            seen: waiting.seen,
+            trouble: problems.trouble,
+            missing: problems.missing,
+            refused: problems.refused,
+            phase: waiting.phase,
+        }
+    }
+}
+
+impl From<SavedWaiting> for Waiting {
+    fn from(saved: SavedWaiting) -> Self {
+        let SavedWaiting { failures, told, trouble, missing, refused, .. } = saved;
+        let problems = PollProblems { failures, told, trouble, missing, refused };
+        Self {
+            task: saved.task,
+            label: saved.template,
+            submitted: saved.submitted,
+            submitted_known: saved.submitted_here,
+            grace_until: saved.grace_until,
+            looks: saved.looks,
+            running: saved.running.unwrap_or(Time::MAX),
+            status: saved.status,
+            progress: saved.progress,
+            reports: saved.reports,
+            seen: saved.seen,
+            problems: (problems != PollProblems::default()).then(|| Box::new(problems)),
+            phase: saved.phase,
+        }
+    }
 }
 
 impl Saved {
     pub(super) fn of(run: &Run) -> Self {
         let core = &run.core;
+        let pending = core.pending.as_deref().cloned().unwrap_or_default();
+        let mut entries = pending.entries.into_iter();
         let state = match &run.state {
             State::Submitting(submitting) => SavedState::Submitting(Box::new(submitting.saved())),
-            State::Waiting(waiting) => SavedState::Waiting(waiting.clone()),
+            State::Waiting(waiting) => SavedState::Waiting(Box::new(waiting.clone().into())),
             State::Done(done) => SavedState::Done(Box::new(done.outcome.clone())),
             State::Taken => unreachable!("a transition returns a state"),
         };
@@ -75,38 +153,40 @@ impl Saved {
             version: VERSION,
             dice: core.dice,
             now: core.now,
-            started: core.started,
+            started: known(core.started),
             calls: core.calls,
             entries: core.entries,
-            record: core.entries_to_record.front().cloned().map(Box::new),
-            more_records: core.entries_to_record.iter().skip(1).cloned().collect(),
-            detaching: core.detaching,
-            doubts: core.lost_calls.clone(),
+            record: entries.next().map(Box::new),
+            more_records: entries.collect(),
+            detaching: pending.detaching,
+            doubts: pending.lost_calls,
             state,
         }
     }
 
     pub(super) fn into_run(self, policy: Arc<Policy>, now: Time) -> Run {
         let entries = self.record.map(|entry| *entry).into_iter().chain(self.more_records);
+        let pending = Pending {
+            entries: entries.collect(),
+            lost_calls: self.doubts,
+            detaching: self.detaching,
+            // The process that was writing the entry is gone: it is handed out again.
+            ..Pending::default()
+        };
         let mut core = Core {
             policy,
             dice: self.dice,
             now: self.now.max(now),
-            started: self.started,
+            started: self.started.unwrap_or(Time::MAX),
             calls: self.calls,
             entries: self.entries,
-            detaching: self.detaching,
-            entries_to_record: entries.collect(),
-            // The process that was writing the entry is gone: it is handed out again.
-            recording: false,
-            events: VecDeque::new(),
-            lost_calls: self.doubts,
+            pending: Some(Box::new(pending)).filter(|pending| !pending.is_empty()),
             pacer: None,
             curve: None,
         };
         let state = match self.state {
             SavedState::Submitting(submitting) => submitting.restored(&mut core),
-            SavedState::Waiting(waiting) => waiting.restored(core.now),
+            SavedState::Waiting(waiting) => Waiting::from(*waiting).restored(core.now),
             SavedState::Done(outcome) => State::done(*outcome),
         };
         Run { core, state }

@@ -107,7 +107,7 @@ impl Submitting {
         match self.doubt_of_flight(lost("the process ended before an answer came")) {
             // It may have left: made again, it could be a second paid task.
             Some(unknown) => {
-                core.lost_calls.extend(self.call_out());
+                core.pending_mut().lost_calls.extend(self.call_out());
                 State::unknown(unknown, Some(self.submission.label))
             }
             None => State::Submitting(self),
@@ -187,7 +187,7 @@ impl Submitting {
     pub(super) fn rest(&self, core: &Core) -> Option<Step> {
         let why = match self.phase {
             SubmitPhase::Out { .. } => SleepReason::InFlight,
-            _ if core.detaching => return None,
+            _ if core.is_detaching() => return None,
             SubmitPhase::Holding { throttled: true, .. } => SleepReason::Throttle,
             SubmitPhase::Unaffordable { .. } => SleepReason::Budget,
             _ => SleepReason::Retry,
@@ -200,7 +200,7 @@ impl Submitting {
 
     pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
         match self.phase {
-            SubmitPhase::Ready { .. } if core.detaching => {
+            SubmitPhase::Ready { .. } if core.is_detaching() => {
                 // The intent is on record, and nothing of it left: said so, no later run takes it
                 // for doubtful.
                 self.release("stopped before it left".to_owned(), core);
@@ -231,7 +231,7 @@ impl Submitting {
             SubmitPhase::Intend
             | SubmitPhase::Holding { .. }
             | SubmitPhase::Unaffordable { .. }
-                if core.detaching =>
+                if core.is_detaching() =>
             {
                 (self.left(), None)
             }
@@ -301,7 +301,7 @@ impl Submitting {
         self.phase = SubmitPhase::Unaffordable { until: at };
         // A row that waits an hour for its budget still has its whole wait for the picture.
         if self.attempts == 0 {
-            core.started = Some(at);
+            core.started = at;
         }
     }
 
@@ -379,8 +379,8 @@ impl Submitting {
                 let Some(unknown) = self.doubt_of_flight(trouble.clone()) else {
                     return State::Submitting(self);
                 };
-                core.lost_calls.extend(self.call_out());
-                if repeat != Repeat::Always || core.detaching || core.now >= core.deadline() {
+                core.pending_mut().lost_calls.extend(self.call_out());
+                if repeat != Repeat::Always || core.is_detaching() || core.now >= core.deadline() {
                     return State::unknown(unknown, Some(self.label().clone()));
                 }
                 self.doubt = Some(unknown);

@@ -18,7 +18,7 @@ use super::event::Event;
 use super::outcome::{Broken, Detached, Outcome, StillRunning};
 use super::policy::Policy;
 use super::verdict::verdict;
-use super::{Core, Done, SleepReason, State, Step, Want};
+use super::{Core, Done, SleepReason, State, Step, Want, known};
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallKind, Reply};
 use crate::pace::{Curve, Label, Observation, PaceMoment, Progress};
@@ -29,48 +29,48 @@ use crate::wire::body::TaskDetail;
 use crate::wire::task::{Status, Task};
 use crate::wire::trouble::Trouble;
 
-/// A task without a verdict. Its names and their order are those of version 1 of the saved format.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// A task without a verdict. A batch holds a hundred thousand, so what most have nothing of lies beside it.
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    task: TaskId,
-    #[serde(rename = "template")]
+    pub(super) task: TaskId,
     pub(super) label: Option<Label>,
     /// When the task was submitted, and whether that is known; until then, when it was attached.
-    submitted: Time,
-    #[serde(rename = "submitted_here")]
-    submitted_known: bool,
+    pub(super) submitted: Time,
+    pub(super) submitted_known: bool,
     /// Until when the service may not know the task yet.
-    grace_until: Time,
-    /// Looks that saw the task running, and looks that went wrong since the last of them.
-    looks: u32,
-    failures: u32,
-    /// When the latest look left that saw it running.
-    #[serde(default)]
-    running: Option<Time>,
+    pub(super) grace_until: Time,
+    /// Looks that saw the task running.
+    pub(super) looks: u32,
+    /// When the latest look left that saw it running; [`Time::MAX`] if none did.
+    pub(super) running: Time,
     /// What the task was last seen as.
-    status: Option<Status>,
-    progress: Option<f64>,
+    pub(super) status: Option<Status>,
+    pub(super) progress: Option<f64>,
     /// The last two reports of progress, the older one first.
-    #[serde(default)]
-    reports: [Option<SavedProgress>; 2],
-    /// The unknown status word that was told of.
-    told: Option<Status>,
+    pub(super) reports: [Option<SavedProgress>; 2],
     /// Whether the task was ever seen: the answer to the submission counts.
-    seen: bool,
-    /// What went wrong with the latest look. What is kept of its answer stays out: a hundred thousand
-    /// runs wait.
-    trouble: Option<Box<Trouble>>,
+    pub(super) seen: bool,
+    pub(super) problems: Option<Box<PollProblems>>,
+    pub(super) phase: WaitPhase,
+}
+
+/// What went wrong with the looks at a task, or was odd. What is kept of an answer stays out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct PollProblems {
+    /// Looks that went wrong since the last one that saw the task.
+    pub(super) failures: u32,
+    /// The unknown status word that was told of.
+    pub(super) told: Option<Status>,
+    /// What went wrong with the latest look.
+    pub(super) trouble: Option<Trouble>,
     /// The looks that did not find the task, since it was last seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    missing: Option<Missing>,
+    pub(super) missing: Option<Missing>,
     /// The statuses of refused looks that were told of.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    refused: Vec<u16>,
-    phase: WaitPhase,
+    pub(super) refused: Vec<u16>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-enum WaitPhase {
+pub(super) enum WaitPhase {
     /// A look is due at this time.
     Due { at: Time, why: WaitReason },
     /// A look is out; `last` says that it was made at the end of the wait.
@@ -85,7 +85,7 @@ enum WaitPhase {
 
 /// [`SleepReason`], as far as it can be saved.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-enum WaitReason {
+pub(super) enum WaitReason {
     Pace,
     Retry,
     Throttle,
@@ -103,7 +103,7 @@ impl From<WaitReason> for SleepReason {
 
 /// Looks that did not find the task.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-struct Missing {
+pub(super) struct Missing {
     /// When the first of them was answered.
     since: Time,
     looks: u32,
@@ -111,7 +111,7 @@ struct Missing {
 
 /// A [`Progress`], as it is saved.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-struct SavedProgress {
+pub(super) struct SavedProgress {
     age_millis: u32,
     done: f32,
 }
@@ -139,16 +139,12 @@ impl Waiting {
             submitted_known: false,
             grace_until: core.now + core.policy.not_found_grace,
             looks: 0,
-            failures: 0,
-            running: None,
+            running: Time::MAX,
             status: None,
             progress: None,
             reports: [None; 2],
-            told: None,
             seen: false,
-            trouble: None,
-            missing: None,
-            refused: Vec::new(),
+            problems: None,
             phase: WaitPhase::Due { at: core.now, why: WaitReason::Pace },
         }
     }
@@ -163,7 +159,7 @@ impl Waiting {
     }
 
     /// The state it is restored in: a look in flight is made again.
-    pub(super) fn restored(mut self: Box<Self>, now: Time) -> State {
+    pub(super) fn restored(mut self, now: Time) -> State {
         if let WaitPhase::Out { .. } = self.phase {
             self.phase = WaitPhase::Due { at: now, why: WaitReason::Pace };
         }
@@ -182,13 +178,13 @@ impl Waiting {
     /// What the pace learns from this task if the run stops looking now.
     pub(super) fn observation(&self) -> Option<Observation> {
         // An age that is not known teaches the pace nothing.
-        let running = self.running.filter(|_| self.submitted_known)?;
+        let running = known(self.running).filter(|_| self.submitted_known)?;
         Some(Observation::Running { age: running.since(self.submitted) })
     }
 
     /// The chance that the task has ended since it was last seen running.
     pub(super) fn chance(&self, now: Time, curve: &Curve) -> f64 {
-        let running = self.running.map_or(Duration::ZERO, |sent| sent.since(self.submitted));
+        let running = known(self.running).map_or(Duration::ZERO, |sent| sent.since(self.submitted));
         curve.chance(running, now.since(self.submitted))
     }
 
@@ -216,14 +212,14 @@ impl Waiting {
             WaitPhase::Due { why, .. } => why.into(),
         };
         match self.want(core.now, core) {
-            Want::Sleep(until) if !core.detaching => Some(Step::Sleep { until, why }),
+            Want::Sleep(until) if !core.is_detaching() => Some(Step::Sleep { until, why }),
             _ => None,
         }
     }
 
-    pub(super) fn step(mut self: Box<Self>, core: &mut Core) -> (State, Option<Step>) {
+    pub(super) fn step(mut self, core: &mut Core) -> (State, Option<Step>) {
         // A look can be dropped at any moment: it costs nothing and can be made again.
-        if core.detaching {
+        if core.is_detaching() {
             let task_id = Some(self.task.clone());
             return (self.done(Outcome::Detached(Detached { task_id })), None);
         }
@@ -232,7 +228,7 @@ impl Waiting {
                 (self.again(lost("no answer within the request timeout"), true, core), None)
             }
             WaitPhase::Due { .. } if is_over(core.now, core) => {
-                let trouble = self.trouble.take().map(|trouble| *trouble);
+                let trouble = self.problems.take().and_then(|problems| problems.trouble);
                 (self.over(trouble, core), None)
             }
             WaitPhase::Due { .. } => {
@@ -242,7 +238,7 @@ impl Waiting {
         }
     }
 
-    pub(super) fn reply(mut self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
+    pub(super) fn reply(mut self, reply: Reply<'_>, core: &mut Core) -> State {
         let asked = reply.retry_after();
         match Look::read(&self.task, reply, TaskDetail::State) {
             Look::Seen(task) => {
@@ -257,8 +253,9 @@ impl Waiting {
             // The page of a proxy in between comes with each look: it is told once, and the task
             // goes on.
             Look::Refused(_, trouble) => {
-                let first = trouble.status().is_none_or(|status| !self.refused.contains(&status));
-                self.refused.extend(trouble.status().filter(|_| first));
+                let refused = &mut self.problems.get_or_insert_default().refused;
+                let first = trouble.status().is_none_or(|status| !refused.contains(&status));
+                refused.extend(trouble.status().filter(|_| first));
                 self.again(trouble, first, core)
             }
             // A new task may not have reached the place that is asked, and a replica may not know
@@ -275,7 +272,7 @@ impl Waiting {
 
     /// A state of the task that came by itself: as a look that left and was answered now. One that is
     /// out goes on.
-    pub(super) fn observed(mut self: Box<Self>, reply: Reply<'_>, core: &mut Core) -> State {
+    pub(super) fn observed(mut self, reply: Reply<'_>, core: &mut Core) -> State {
         let Some(task) = read_pushed(&self.task, reply) else { return State::Waiting(self) };
         let before = self.phase;
         self.look(core);
@@ -291,7 +288,8 @@ impl Waiting {
     /// Counts one more look that did not find the task; whether they were enough, over a time long
     /// enough, to believe that there is none.
     fn is_gone(&mut self, now: Time) -> bool {
-        let missing = self.missing.get_or_insert(Missing { since: now, looks: 0 });
+        let problems = self.problems.get_or_insert_default();
+        let missing = problems.missing.get_or_insert(Missing { since: now, looks: 0 });
         missing.looks = missing.looks.saturating_add(1);
         missing.looks >= LOOKS_OF_A_MISSING_TASK
             && now.since(missing.since) >= SPAN_OF_A_MISSING_TASK
@@ -311,7 +309,7 @@ impl Waiting {
     /// The task was seen: the verdict, or when to look again, but not before the time the service
     /// `asked` for.
     pub(super) fn seen(
-        mut self: Box<Self>,
+        mut self,
         task: &Task,
         asked: Option<Duration>,
         reply: Reply<'_>,
@@ -320,25 +318,27 @@ impl Waiting {
         if let Some(outcome) = verdict(&self.task, task, core) {
             return self.ended(outcome.shown_by(reply), core.now);
         }
-        if let Some(word @ Status::Unknown(_)) = &task.status
-            && self.told.as_ref() != Some(word)
-        {
-            self.told = Some(word.clone());
-            core.tell(Event::UnknownStatus { task_id: self.task.clone(), word: word.clone() });
+        if let Some(problems) = &mut self.problems {
+            (problems.failures, problems.trouble, problems.missing) = (0, None, None);
+            self.problems.take_if(|problems| **problems == PollProblems::default());
+        }
+        if let Some(word @ Status::Unknown(_)) = &task.status {
+            let told = &mut self.problems.get_or_insert_default().told;
+            if told.as_ref() != Some(word) {
+                *told = Some(word.clone());
+                core.tell(Event::UnknownStatus { task_id: self.task.clone(), word: word.clone() });
+            }
         }
         let age = core.now.since(self.submitted);
         self.seen = true;
         self.status.clone_from(&task.status);
         // A look without progress does not take back what an earlier one said.
         self.progress = task.progress.or(self.progress);
-        self.failures = 0;
-        self.trouble = None;
-        self.missing = None;
         let curve = core.curve(self.label.as_ref());
         if let WaitPhase::Out { sent, .. } = self.phase {
             self.looks = self.looks.saturating_add(1);
             // The time that the look left: when it was answered, the task may have been over.
-            self.running = Some(sent);
+            self.running = sent;
             if let Some(done) = task.progress {
                 self.reports = [self.reports[1], Some(SavedProgress::new(age, done))];
             }
@@ -382,9 +382,9 @@ impl Waiting {
     }
 
     /// A look, or the answer to the submission, showed the end.
-    fn ended(self: Box<Self>, outcome: Outcome, now: Time) -> State {
+    fn ended(self, outcome: Outcome, now: Time) -> State {
         let first_ended = now.since(self.submitted);
-        let last_running = self.running.map(|sent| sent.since(self.submitted));
+        let last_running = known(self.running).map(|sent| sent.since(self.submitted));
         // The first look at a task that ran unwatched says next to nothing.
         let watched = self.seen && matches!(self.phase, WaitPhase::Out { .. });
         let observation = (watched && self.submitted_known)
@@ -393,12 +393,12 @@ impl Waiting {
     }
 
     /// The watch is over, the task is not as far as is known.
-    fn done(self: Box<Self>, outcome: Outcome) -> State {
+    fn done(self, outcome: Outcome) -> State {
         let observation = self.observation();
         self.done_with(outcome, observation)
     }
 
-    fn done_with(self: Box<Self>, outcome: Outcome, observation: Option<Observation>) -> State {
+    fn done_with(self, outcome: Outcome, observation: Option<Observation>) -> State {
         let label = self.label;
         State::Done(Box::new(Done { outcome, label, observation }))
     }
@@ -417,16 +417,17 @@ impl Waiting {
     }
 
     /// A look went wrong in a way that can pass; whether to tell it.
-    fn again(mut self: Box<Self>, trouble: Trouble, tell: bool, core: &mut Core) -> State {
+    fn again(mut self, trouble: Trouble, tell: bool, core: &mut Core) -> State {
         let last = self.is_last();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         if last {
             return self.over(Some(trouble), core);
         }
-        self.trouble = Some(Box::new(trouble.clone().without_response()));
-        let until = core.now + core.retry_delay(self.failures, asked);
+        let problems = self.problems.get_or_insert_default();
+        problems.trouble = Some(trouble.clone().without_response());
+        let until = core.now + core.retry_delay(problems.failures, asked);
         let after = until.min(core.deadline()).since(core.now);
-        self.failures = self.failures.saturating_add(1);
+        problems.failures = problems.failures.saturating_add(1);
         let throttled = kind_of(&trouble) == ErrorKind::RateLimited;
         let why = if throttled { WaitReason::Throttle } else { WaitReason::Retry };
         self.phase = WaitPhase::Due { at: core.now + after, why };
@@ -438,7 +439,7 @@ impl Waiting {
 
     /// The wait is over, with this trouble at the latest look. Of a task that was seen, or whose
     /// submission is on record, it can be said that it is still running.
-    fn over(self: Box<Self>, trouble: Option<Trouble>, core: &Core) -> State {
+    fn over(self, trouble: Option<Trouble>, core: &Core) -> State {
         let task_id = self.task.clone();
         let outcome = match trouble {
             Some(trouble) if !self.seen && !self.submitted_known => {
@@ -448,14 +449,14 @@ impl Waiting {
                 task_id,
                 status: self.status.clone(),
                 progress: self.progress,
-                waited: core.now.since(core.started.unwrap_or(core.now)),
+                waited: core.now.since(core.began()),
                 trouble,
             }),
         };
         self.done(outcome)
     }
 
-    fn broken(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
+    fn broken(self, kind: ErrorKind, trouble: Trouble) -> State {
         let task_id = self.task.clone();
         self.done(Outcome::Broken(Broken { task_id, kind, trouble }))
     }
