@@ -165,8 +165,8 @@ impl Run {
                 }
                 return step;
             }
-            let (state, step) = self.state.take().step(&mut self.core);
-            self.state = state;
+            let (next, step) = self.state.step(&mut self.core);
+            self.go_on(next);
             if let Some(step) = step {
                 return step;
             }
@@ -177,12 +177,15 @@ impl Run {
     /// submission booked as lost.
     pub fn reply(&mut self, now: Time, call: CallId, result: &CallResult) {
         self.core.tell_time(now);
+        if let State::Waiting(waiting) = &mut self.state
+            && waiting.awaits(call)
+        {
+            let end = waiting.reply(result.as_reply(), &mut self.core);
+            return self.go_on(end);
+        }
         self.state = match self.state.take() {
             State::Submitting(submitting) if submitting.awaits(call) => {
                 submitting.reply(result, &mut self.core)
-            }
-            State::Waiting(waiting) if waiting.awaits(call) => {
-                waiting.reply(result.as_reply(), &mut self.core)
             }
             state if self.core.has_lost(call) => state.late_reply(call, result, &mut self.core),
             state => state,
@@ -209,10 +212,17 @@ impl Run {
     /// ```
     pub fn observed(&mut self, now: Time, pushed: &CallResult) {
         self.core.tell_time(now);
-        self.state = match self.state.take() {
-            State::Waiting(waiting) => waiting.observed(pushed.as_reply(), &mut self.core),
-            state => state,
-        };
+        if let State::Waiting(waiting) = &mut self.state {
+            let end = waiting.observed(pushed.as_reply(), &mut self.core);
+            self.go_on(end);
+        }
+    }
+
+    /// Enters the next state, if there is one.
+    fn go_on(&mut self, next: Option<State>) {
+        if let Some(state) = next {
+            self.state = state;
+        }
     }
 
     /// Confirms that an entry is durable. An id that is not awaited is ignored.
@@ -676,15 +686,20 @@ impl State {
         }
     }
 
-    /// The next state, and the step to hand out, if there is one already. Only what does not rest
-    /// is asked.
-    fn step(self, core: &mut Core) -> (Self, Option<Step>) {
-        match self {
-            Self::Submitting(submitting) => submitting.step(core),
-            Self::Waiting(waiting) => waiting.step(core),
-            Self::Done(_) => (self, None),
+    /// The next state, if it is another, and the step to hand out, if there is one already. Only what
+    /// does not rest is asked.
+    fn step(&mut self, core: &mut Core) -> (Option<Self>, Option<Step>) {
+        if let Self::Waiting(waiting) = self {
+            return waiting.step(core);
+        }
+        match self.take() {
+            Self::Submitting(submitting) => {
+                let (state, step) = submitting.step(core);
+                (Some(state), step)
+            }
             // `take` and the assignment after it enclose every transition.
             Self::Taken => unreachable!("a transition returns a state"),
+            state => (Some(state), None),
         }
     }
 
@@ -737,7 +752,9 @@ impl State {
         if let Some(message) = warning {
             core.tell(Event::Warning { message });
         }
-        Waiting::created(task, label, core).seen(task, reply.retry_after(), reply, core)
+        let mut waiting = Waiting::created(task, label, core);
+        let end = waiting.seen(task, reply.retry_after(), reply, core);
+        end.unwrap_or(Self::Waiting(waiting))
     }
 }
 

@@ -217,11 +217,12 @@ impl Waiting {
         }
     }
 
-    pub(super) fn step(mut self, core: &mut Core) -> (State, Option<Step>) {
+    /// The next state, if its wait ends here, and the step to hand out, if there is one already.
+    pub(super) fn step(&mut self, core: &mut Core) -> (Option<State>, Option<Step>) {
         // A look can be dropped at any moment: it costs nothing and can be made again.
         if core.is_detaching() {
             let task_id = Some(self.task.clone());
-            return (self.done(Outcome::Detached(Detached { task_id })), None);
+            return (Some(self.done(Outcome::Detached(Detached { task_id }))), None);
         }
         match self.phase {
             WaitPhase::Out { .. } => {
@@ -229,16 +230,17 @@ impl Waiting {
             }
             WaitPhase::Due { .. } if is_over(core.now, core) => {
                 let trouble = self.problems.take().and_then(|problems| problems.trouble);
-                (self.over(trouble, core), None)
+                (Some(self.over(trouble, core)), None)
             }
             WaitPhase::Due { .. } => {
                 let call = self.look(core);
-                (State::Waiting(self), Some(Step::Send(call)))
+                (None, Some(Step::Send(call)))
             }
         }
     }
 
-    pub(super) fn reply(mut self, reply: Reply<'_>, core: &mut Core) -> State {
+    /// What a look brought: the next state, if its wait ends here.
+    pub(super) fn reply(&mut self, reply: Reply<'_>, core: &mut Core) -> Option<State> {
         let asked = reply.retry_after();
         match Look::read(&self.task, reply, TaskDetail::State) {
             Look::Seen(task) => {
@@ -247,7 +249,7 @@ impl Waiting {
             }
             // The task is not in danger: it is followed as soon as the setting is right.
             Look::Again(trouble @ Trouble::Untrusted { .. }) if !self.seen => {
-                self.broken(ErrorKind::Transport, trouble)
+                Some(self.broken(ErrorKind::Transport, trouble))
             }
             Look::Again(trouble) => self.again(trouble, true, core),
             // The page of a proxy in between comes with each look: it is told once, and the task
@@ -262,27 +264,27 @@ impl Waiting {
             // it yet.
             Look::NotFound(trouble) => {
                 if core.now >= self.grace_until && self.is_gone(core.now) {
-                    return self.broken(ErrorKind::TaskNotFound, trouble);
+                    return Some(self.broken(ErrorKind::TaskNotFound, trouble));
                 }
                 self.again(trouble, true, core)
             }
-            Look::Barred(kind, trouble) => self.broken(kind, trouble),
+            Look::Barred(kind, trouble) => Some(self.broken(kind, trouble)),
         }
     }
 
     /// A state of the task that came by itself: as a look that left and was answered now. One that is
     /// out goes on.
-    pub(super) fn observed(mut self, reply: Reply<'_>, core: &mut Core) -> State {
-        let Some(task) = read_pushed(&self.task, reply) else { return State::Waiting(self) };
+    pub(super) fn observed(&mut self, reply: Reply<'_>, core: &mut Core) -> Option<State> {
+        let task = read_pushed(&self.task, reply)?;
         let before = self.phase;
         self.look(core);
         self.date(&task, reply, core.now);
-        let mut state = self.seen(&task, None, reply, core);
-        if let (State::Waiting(waiting), WaitPhase::Out { .. }) = (&mut state, before) {
+        let end = self.seen(&task, None, reply, core);
+        if end.is_none() && matches!(before, WaitPhase::Out { .. }) {
             // The look that is out is still answered, and may know more.
-            waiting.phase = before;
+            self.phase = before;
         }
-        state
+        end
     }
 
     /// Counts one more look that did not find the task; whether they were enough, over a time long
@@ -309,14 +311,14 @@ impl Waiting {
     /// The task was seen: the verdict, or when to look again, but not before the time the service
     /// `asked` for.
     pub(super) fn seen(
-        mut self,
+        &mut self,
         task: &Task,
         asked: Option<Duration>,
         reply: Reply<'_>,
         core: &mut Core,
-    ) -> State {
+    ) -> Option<State> {
         if let Some(outcome) = verdict(&self.task, task, core) {
-            return self.ended(outcome.shown_by(reply), core.now);
+            return Some(self.ended(outcome.shown_by(reply), core.now));
         }
         if let Some(problems) = &mut self.problems {
             (problems.failures, problems.trouble, problems.missing) = (0, None, None);
@@ -351,12 +353,12 @@ impl Waiting {
             });
         }
         if self.is_last() {
-            return self.over(None, core);
+            return Some(self.over(None, core));
         }
         // The one at the end of the wait has no successor, so the pace is asked after it.
         let (wait, why) = self.next_look(age, asked, curve.as_deref(), core);
         self.phase = WaitPhase::Due { at: core.now + wait, why };
-        State::Waiting(self)
+        None
     }
 
     /// How long to wait for the next look, and why: what the service asks for wins over the pace.
@@ -382,7 +384,7 @@ impl Waiting {
     }
 
     /// A look, or the answer to the submission, showed the end.
-    fn ended(self, outcome: Outcome, now: Time) -> State {
+    fn ended(&mut self, outcome: Outcome, now: Time) -> State {
         let first_ended = now.since(self.submitted);
         let last_running = known(self.running).map(|sent| sent.since(self.submitted));
         // The first look at a task that ran unwatched says next to nothing.
@@ -393,13 +395,13 @@ impl Waiting {
     }
 
     /// The watch is over, the task is not as far as is known.
-    fn done(self, outcome: Outcome) -> State {
+    fn done(&mut self, outcome: Outcome) -> State {
         let observation = self.observation();
         self.done_with(outcome, observation)
     }
 
-    fn done_with(self, outcome: Outcome, observation: Option<Observation>) -> State {
-        let label = self.label;
+    fn done_with(&mut self, outcome: Outcome, observation: Option<Observation>) -> State {
+        let label = self.label.take();
         State::Done(Box::new(Done { outcome, label, observation }))
     }
 
@@ -417,11 +419,11 @@ impl Waiting {
     }
 
     /// A look went wrong in a way that can pass; whether to tell it.
-    fn again(mut self, trouble: Trouble, tell: bool, core: &mut Core) -> State {
+    fn again(&mut self, trouble: Trouble, tell: bool, core: &mut Core) -> Option<State> {
         let last = self.is_last();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         if last {
-            return self.over(Some(trouble), core);
+            return Some(self.over(Some(trouble), core));
         }
         let problems = self.problems.get_or_insert_default();
         problems.trouble = Some(trouble.clone().without_response());
@@ -434,12 +436,12 @@ impl Waiting {
         if tell {
             core.tell(Event::Retrying { task_id: Some(self.task.clone()), trouble, after });
         }
-        State::Waiting(self)
+        None
     }
 
     /// The wait is over, with this trouble at the latest look. Of a task that was seen, or whose
     /// submission is on record, it can be said that it is still running.
-    fn over(self, trouble: Option<Trouble>, core: &Core) -> State {
+    fn over(&mut self, trouble: Option<Trouble>, core: &Core) -> State {
         let task_id = self.task.clone();
         let outcome = match trouble {
             Some(trouble) if !self.seen && !self.submitted_known => {
@@ -456,7 +458,7 @@ impl Waiting {
         self.done(outcome)
     }
 
-    fn broken(self, kind: ErrorKind, trouble: Trouble) -> State {
+    fn broken(&mut self, kind: ErrorKind, trouble: Trouble) -> State {
         let task_id = self.task.clone();
         self.done(Outcome::Broken(Broken { task_id, kind, trouble }))
     }
