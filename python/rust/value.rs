@@ -163,6 +163,7 @@ fn look<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple>> {
         task.error.as_ref().map(service_error),
         task.metadata.as_ref().map(effects_core::wire::RawJson::as_str),
         task.raw.as_str(),
+        task.response.as_deref().map(response),
     )
         .into_pyobject(py)
 }

@@ -49,7 +49,12 @@ def test_what_was_not_recorded_is_an_error_that_shows_the_difference(awaits):
 
     with pytest.raises(TransportError) as raised:
         run()
-    for words in ("no such exchange", "width is 1024, and 512 in the cassette", "one-run.json", "nothing is owed"):
+    for words in (
+        "no such exchange",
+        "width is 1024, and 512 in the cassette",
+        "one-run.json",
+        "nothing is owed",
+    ):
         assert words in str(raised.value)
     assert (raised.value.kind, raised.value.resume_line) == ("not_recorded", None)
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 from conftest import URL
 
-from spark_effects import AsyncClient, Client, OutcomeUnknown, TaskFailed
+from spark_effects import AsyncClient, Client, OutcomeUnknown, TaskFailed, TaskNotFound
 
 KEY = "key-of-the-tests/1234"
 
@@ -149,3 +149,24 @@ def test_headers_of_one_call_go_with_all_of_many(client, emulator):
         assert set(sent) == {"studio"}
     with pytest.raises(ValueError, match="Authorization"):
         client.map([("glass_ball", URL)], headers={"Authorization": "Bearer mine"})
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_look_has_the_name_of_its_exchange_and_so_has_one_that_finds_nothing(odd, emulator, kind):
+    def looked(task):
+        async def main():
+            return await task.status()
+
+        return task.status() if kind is Client else asyncio.run(main())
+
+    seen = looked(kind(api_key=KEY, base_url=odd).task("task-1"))
+    assert (seen.status, seen.request_id) == ("completed", "look-[key]")
+    assert seen.headers["x-request-id"] == "look-[key]"
+    assert seen.to_dict()["response"]["status"] == 200
+    assert pickle.loads(pickle.dumps(seen)) == seen
+    client = emulator.client() if kind is Client else emulator.async_client()
+    with pytest.raises(TaskNotFound) as raised:
+        looked(client.task("nowhere"))
+    assert raised.value.status == 404
+    assert raised.value.request_id == raised.value.headers["x-request-id"]
+    assert raised.value.body

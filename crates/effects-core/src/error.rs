@@ -323,7 +323,7 @@ impl Task {
             Look::Seen(task) => {
                 let pictures = task.pictures.into_iter();
                 let pictures = pictures.filter_map(|picture| picture.at(Some(gateway))).collect();
-                return Ok(Self { pictures, ..*task });
+                return Ok(Self { pictures, response: result.response(), ..*task });
             }
             Look::NotFound(trouble) => (ErrorKind::TaskNotFound, trouble),
             Look::Barred(kind, trouble) | Look::Refused(kind, trouble) => (kind, trouble),

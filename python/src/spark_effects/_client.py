@@ -128,8 +128,9 @@ class _ClientBase:
 
     @classmethod
     def from_profile(cls, name=None, **options):
-        """A client with the settings of a profile: gateway, key, uploads, proxy, certificates and journal (but no
-        journal where a cassette is replayed).
+        """A client with the settings of a profile: gateway, key, uploads, proxy, certificates and journal.
+
+        Where a cassette is replayed, it has no journal.
 
         Profiles are tables of ``profiles.toml``, which the `effects` command reads, too; `effects login`
         stores a key for one, in the system's keyring or in a file. A profile's key goes to the profile's own
@@ -289,7 +290,7 @@ class Client(_ClientBase):
         headers: headers on each request to the gateway, as a dict: for a proxy in between, say. Those that
             the client sets itself are refused, ``Authorization`` above all. Their values are not shown.
         user_agent: what the client calls itself to the gateway.
-        on_request: a function that is called with an `ExchangeRequest` for each request and each download. The
+        on_request: a function that is called with an `ExchangeRequest` for each request and download. The
             three hooks watch and change nothing. They are plain functions, called in order, one by one, in a
             thread that waits for a result of this package, or in the event loop, soon after what they tell of
             and before its result is given, unless several threads wait. What a hook raises is logged by the

@@ -479,15 +479,8 @@ class Effect(_Record):
             "warning": self.warning and self.warning.to_dict(),
             "metadata": self.metadata,
             "elapsed": self.elapsed,
-            **self._exchange(),
+            **_exchange(self._response),
         }
-
-    def _exchange(self):
-        """The exchange that showed it, with the keys of ``--json``."""
-        if self._response is None:
-            return {}
-        response = {"status": self.status, "request_id": self.request_id, "headers": self.headers}
-        return {"request_id": self.request_id, "response": response}
 
     def __repr__(self):
         what = f" {self.template}" if self.template else ""
@@ -527,6 +520,15 @@ def _of_photo(picture, photo):
     return Picture(*picture._facts()[:-1], photo=photo)
 
 
+def _exchange(response):
+    """The exchange that showed an effect or a task, with the keys of ``--json``."""
+    if response is None:
+        return {}
+    status, request_id, headers = response
+    known = {"status": status, "request_id": request_id, "headers": dict(headers)}
+    return {"request_id": request_id, "response": known}
+
+
 class TaskStatus(_Record):
     """What one look at a task showed.
 
@@ -550,9 +552,12 @@ class TaskStatus(_Record):
         "error",
         "_metadata",
         "_raw",
+        "_response",
     )
 
-    def __init__(self, task_id, status, progress, created_at, pictures, usage, error, metadata, raw):
+    def __init__(
+        self, task_id, status, progress, created_at, pictures, usage, error, metadata, raw, response=None
+    ):
         _set(self, "task_id", task_id)
         _set(self, "status", status)
         _set(self, "progress", progress)
@@ -562,6 +567,18 @@ class TaskStatus(_Record):
         _set(self, "error", error and _made(ServiceError, error))
         _set(self, "_metadata", metadata)
         _set(self, "_raw", raw)
+        # The status, the name of the exchange and the headers.
+        _set(self, "_response", response and (*response[:2], tuple(map(tuple, response[2]))))
+
+    @property
+    def request_id(self):
+        """The service's name for the exchange that showed it, for its support; ``None`` if it gave none."""
+        return self._response and self._response[1]
+
+    @property
+    def headers(self):
+        """Of that answer, the headers by which it is found again, by their names in small letters."""
+        return dict(self._response[2]) if self._response else {}
 
     @property
     def created_at(self):
@@ -593,6 +610,7 @@ class TaskStatus(_Record):
             "usage": self.usage and self.usage.to_dict(),
             "error": self.error and self.error.to_dict(),
             "metadata": self.metadata,
+            **_exchange(self._response),
         }
 
     @property

@@ -248,7 +248,12 @@ class TaskStatus(_Record):
         error: Any,
         metadata: str | None,
         raw: str,
+        response: Any = None,
     ) -> None: ...
+    @property
+    def request_id(self) -> str | None: ...
+    @property
+    def headers(self) -> dict[str, str]: ...
     @property
     def created_at(self) -> datetime | None:
         """When the service made it, as an aware `datetime.datetime`."""

@@ -15,7 +15,8 @@ class ExchangeRequest(_Record):
         number: names the exchange within this process.
         method: ``"POST"`` or ``"GET"``.
         url: where it goes, without a query.
-        task_id: the task that it looks at, or whose picture it fetches; ``None`` for a submission and an upload.
+        task_id: the task that it looks at, or whose picture it fetches; ``None`` for a submission and an
+            upload.
         body_length: the length of its body, in bytes.
     """
 

@@ -15,6 +15,7 @@ use crate::interruptible::interruptible;
 use crate::output::Output;
 use crate::pictures::PictureObject;
 use crate::place::GatewayPlace;
+use crate::response_object::ResponseObject;
 use crate::submission_tracker::SubmissionStanding;
 
 #[derive(Args)]
@@ -55,6 +56,12 @@ pub(super) struct StatusObject {
     /// The whole answer, as the service wrote it.
     #[schema(value_type = serde_json::Value)]
     raw: RawJson,
+    /// The service's name for the exchange that showed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    /// What is kept of the answer that showed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<ResponseObject>,
 }
 
 pub(crate) fn status(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
@@ -72,9 +79,12 @@ pub(crate) fn status(global: &Global, arguments: &Arguments, output: &Output) ->
 
 impl From<Task> for StatusObject {
     fn from(task: Task) -> Self {
+        let request_id = task.request_id().map(str::to_owned);
         let usage = task.usage.unwrap_or_default();
         Self {
             schema: "effects.status.v1",
+            request_id,
+            response: task.response.as_deref().map(ResponseObject::from),
             task_id: task.id,
             r#final: task.status.as_ref().is_some_and(Status::is_final),
             status: task.status,

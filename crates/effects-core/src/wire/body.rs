@@ -144,6 +144,7 @@ impl<'a> Body<'a> {
                 .and(task.get("metadata"))
                 .map(|metadata| RawJson::of_answer(metadata.get(), self.key)),
             raw: RawJson::of_answer(self.raw, self.key),
+            response: None,
             id,
         })
     }

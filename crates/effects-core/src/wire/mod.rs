@@ -5,6 +5,7 @@
 //! [`Trouble`] is why one request made no task or showed none.
 
 pub(crate) mod answer;
+mod answer_excerpt;
 pub(crate) mod body;
 pub(crate) mod code;
 pub(crate) mod picture;

@@ -1,17 +1,10 @@
 //! [`ResponseExcerpt`]: what is kept of an HTTP response for a person and the service's support: its
 //! status, its name, some of its headers and, where it is no task, the beginning of its body. Errors and
-//! effects carry it; `wire/answer.rs` and `run/wait.rs` make it.
+//! effects carry it, and `answer_excerpt.rs` makes it of an answer.
 //!
 //! Headers are kept by a list of names: one that is not on it may set a cookie or hold a permission.
 
-use std::borrow::Cow;
-
-use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-
-use crate::gateway::api_key::ApiKey;
-use crate::gateway::call::AnswerBody;
-use crate::wire::body::request_id_of;
 
 /// A part of an HTTP response, without the API key wherever the service repeats it, and without permissions
 /// in the URLs that it holds.
@@ -54,31 +47,6 @@ pub struct ResponseExcerpt {
 }
 
 impl ResponseExcerpt {
-    /// The excerpt of a response that was read as a task.
-    pub(crate) fn without_body(
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: AnswerBody<'_>,
-    ) -> Box<Self> {
-        Box::new(Self {
-            status: status.as_u16(),
-            request_id: request_id_of(headers, body),
-            headers: kept_headers(headers, body.key),
-            body: None,
-        })
-    }
-
-    /// The excerpt of another response, with the beginning of its body.
-    pub(crate) fn with_body(
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: AnswerBody<'_>,
-    ) -> Box<Self> {
-        let mut excerpt = Self::without_body(status, headers, body);
-        excerpt.body = Some(beginning(body)).filter(|text| !text.is_empty());
-        excerpt
-    }
-
     /// Whether a header of this name, in small letters, is kept.
     pub fn keeps(name: &str) -> bool {
         KEPT.contains(&name) || KEPT_FAMILIES.iter().any(|family| name.starts_with(family))
@@ -89,36 +57,6 @@ impl ResponseExcerpt {
         let known = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         known.map(|(_, value)| value.as_str())
     }
-}
-
-fn kept_headers(headers: &HeaderMap, key: &ApiKey) -> Vec<(String, String)> {
-    let mut kept: Vec<(String, String)> = headers
-        .keys()
-        .filter(|name| ResponseExcerpt::keeps(name.as_str()))
-        .map(|name| {
-            let values = headers.get_all(name).iter();
-            let values: Vec<_> =
-                values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-            // Cut only once the key is out: the beginning of a key is too much of it.
-            let value = cut(key.clean(values.join(", ")), MOST_OF_A_HEADER);
-            (name.as_str().to_owned(), value)
-        })
-        .collect();
-    kept.sort_unstable();
-    kept
-}
-
-fn beginning(body: AnswerBody<'_>) -> String {
-    // Enough that a key which the cut goes through is found, however each of its letters is escaped.
-    let searched = &body.bytes[..body.bytes.len().min(MOST_SEARCHED)];
-    cut(body.key.clean(String::from_utf8_lossy(searched)), MOST_OF_A_BODY)
-}
-
-/// The text, or the beginning of it that is at most so many bytes long.
-fn cut(text: Cow<'_, str>, most: usize) -> String {
-    let mut text = text.into_owned();
-    text.truncate(text.floor_char_boundary(most));
-    text
 }
 
 /// The headers by which an answer is found again in a gateway's, a proxy's or a cloud's logs, and those
@@ -150,8 +88,3 @@ const KEPT: [&str; 21] = [
 /// What the names of other such headers begin with: Cloudflare's, Amazon's, and the limits of rate.
 const KEPT_FAMILIES: [&str; 6] =
     ["cf-", "ratelimit", "x-amz-request", "x-amzn-request", "x-rate-limit", "x-ratelimit"];
-
-/// Bytes.
-const MOST_OF_A_BODY: usize = 2_048;
-const MOST_OF_A_HEADER: usize = 512;
-const MOST_SEARCHED: usize = 32_768;

@@ -12,6 +12,7 @@ use crate::time::Time;
 use crate::wire::code::ServiceCode;
 use crate::wire::picture::Picture;
 use crate::wire::raw::RawJson;
+use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::usage::Usage;
 
 /// A task as the service showed it.
@@ -41,6 +42,9 @@ pub struct Task {
     pub metadata: Option<RawJson>,
     /// The whole answer, as the service wrote it.
     pub raw: RawJson,
+    /// The HTTP response that showed it to a single look, without its body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<ResponseExcerpt>>,
 }
 
 impl Task {
@@ -57,7 +61,13 @@ impl Task {
             error: None,
             metadata: None,
             raw: RawJson::empty(),
+            response: None,
         }
+    }
+
+    /// The service's name for the exchange that showed it, for the service's support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.response.as_ref()?.request_id.as_deref()
     }
 }
 
