@@ -251,9 +251,11 @@ class TaskStatus(_Record):
         response: Any = None,
     ) -> None: ...
     @property
-    def request_id(self) -> str | None: ...
+    def request_id(self) -> str | None:
+        """The service's name for the exchange that showed it, for its support; ``None`` if it gave none."""
     @property
-    def headers(self) -> dict[str, str]: ...
+    def headers(self) -> dict[str, str]:
+        """Of that answer, the headers by which it is found again, by their names in small letters."""
     @property
     def created_at(self) -> datetime | None:
         """When the service made it, as an aware `datetime.datetime`."""
