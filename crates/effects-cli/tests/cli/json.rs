@@ -142,6 +142,8 @@ fn status_looks_once_and_judges_nothing() {
     world.looks([failed("3009097"), world.completed()]);
     let object = world.run(&["status", "task-1", "--json"]).exits(0).object();
     assert_eq!(object["schema"], "effects.status.v1");
+    assert_eq!(object["response"]["status"], 200);
+    assert!(object["response"]["headers"].is_object());
     assert_eq!((&object["status"], &object["final"]), (&json!("failed"), &json!(true)));
     assert_eq!(object["error"], json!({"code": "3009097", "message": "no luck"}));
     assert_eq!(object["raw"]["error"]["error_message"], "no luck");
