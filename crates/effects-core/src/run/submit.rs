@@ -42,7 +42,7 @@ pub(super) struct Submitting {
     /// Attempts handed out so far.
     attempts: u32,
     /// The latest attempt of unknown fate.
-    pub(super) doubt: Option<Unknown>,
+    pub(super) doubt: Option<Box<Unknown>>,
     phase: SubmitPhase,
     /// Something was answered, if only that it is refused for now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -383,7 +383,7 @@ impl Submitting {
                 if repeat != Repeat::Always || core.is_detaching() || core.now >= core.deadline() {
                     return State::unknown(unknown, Some(self.label().clone()));
                 }
-                self.doubt = Some(unknown);
+                self.doubt = Some(Box::new(unknown));
                 self.hold(kind_of(&trouble) == ErrorKind::RateLimited, trouble, core);
                 State::Submitting(self)
             }
@@ -408,27 +408,27 @@ impl Submitting {
     }
 
     /// The end without a task; but as long as one attempt is in doubt, there may be one.
-    fn refused(self: Box<Self>, kind: ErrorKind, trouble: Trouble) -> State {
+    fn refused(self, kind: ErrorKind, trouble: Trouble) -> State {
         let refused = Refused::new(kind, trouble, self.attempts);
         self.refused_as(refused)
     }
 
-    fn refused_as(self: Box<Self>, refused: Refused) -> State {
+    fn refused_as(self, refused: Refused) -> State {
         match self.doubt {
-            Some(unknown) => State::unknown(unknown, Some(self.submission.label)),
+            Some(unknown) => State::unknown(*unknown, Some(self.submission.label)),
             None => State::done(Outcome::Refused(refused)),
         }
     }
 
     /// The end of a submission that did not leave before the deadline.
-    fn too_late(self: Box<Self>) -> State {
+    fn too_late(self) -> State {
         let trouble = Trouble::NotSent { reason: DEADLINE_OVER.to_owned() };
         self.refused(ErrorKind::DeadlineExceeded, trouble)
     }
 
-    fn left(self: Box<Self>) -> State {
+    fn left(self) -> State {
         match self.doubt {
-            Some(unknown) => State::unknown(unknown, Some(self.submission.label)),
+            Some(unknown) => State::unknown(*unknown, Some(self.submission.label)),
             None => State::detached(None),
         }
     }
