@@ -410,7 +410,7 @@ def test_a_picture_for_a_folder_that_is_not_there_names_the_folder(client, tmp_p
 def test_what_is_missing_for_a_key_is_said_for_python_too(monkeypatch):
     with pytest.raises(spark_effects.AuthError) as raised:
         Client()
-    for words in ("nothing was sent", "EFFECTS_API_KEY", "api_key", "`Emulator` in a program"):
+    for words in ("nothing was sent", "EFFECTS_API_KEY", "api_key", "`with Emulator() as emulator"):
         assert words in str(raised.value)
 
 
