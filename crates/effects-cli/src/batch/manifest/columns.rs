@@ -1,5 +1,6 @@
-//! [`Cells`]: the values of one row, by column; [`suggestion`] says which column another name probably
-//! means. The readers of CSV, JSON Lines and folders fill it, and `batch/rows.rs` checks it.
+//! [`Cells`]: the values of one row, by column. `csv.rs`, `json_lines.rs` and `folder.rs` fill it, and
+//! `batch/rows.rs` checks it. [`suggestion`], [`unknown`] and [`lookalike`] say which column a name that
+//! is none probably means, for `csv.rs`, `json_lines.rs` and `batch/preflight.rs`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
-//! [`read`]: reads a manifest as CSV: a header, quotes where they are needed, and what spreadsheets make
-//! of it (other separators, rows cut or filled with empty cells, rows of nothing else). `Manifest` calls
-//! it.
+//! [`read`]: reads the rows of a CSV manifest, also as spreadsheets write it: any of four separators,
+//! rows cut short or filled with empty cells, rows of nothing but separators. `Manifest::lines` calls
+//! it, and gets [`ManifestLines`].
 
 use std::io::{self, BufReader, Bytes, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};

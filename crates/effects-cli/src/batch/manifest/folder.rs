@@ -1,5 +1,6 @@
-//! [`read`]: reads a folder of photos as a manifest: its photos by name, on request with those of the
-//! folders in it; [`look`] says what is in the folder now. `Manifest` calls both.
+//! A folder of photos as a manifest, on request with the folders in it. [`read`] makes a row of each
+//! photo, in the order of their names, for `Manifest::lines`; [`look`] lists what is there now
+//! ([`FolderListing`]), for the watcher of `effects watch`; [`line_of`] makes the row of one photo.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;

@@ -1,4 +1,5 @@
-//! [`read`]: reads a manifest as JSON Lines, an object a line. `Manifest` calls it.
+//! [`read`]: reads the rows of a JSON Lines manifest. An object may also go over several lines.
+//! `Manifest::lines` calls it, and gets [`ManifestLines`].
 
 use std::collections::VecDeque;
 use std::io::BufRead;
@@ -96,7 +97,7 @@ impl<R: BufRead> JsonRows<R> {
         if let Some(object) = self.object_of_lines(text)? {
             return Ok(ManifestLine { number, cells: cells(&object, self.strict) });
         }
-        // One word for all its lines.
+        // One error for the whole object, not one for each of its lines.
         if text == "{" {
             self.over = true;
             self.ahead.clear();

@@ -1,7 +1,10 @@
-//! [`Manifest`]: the list of a batch's rows: a CSV file, a JSON Lines file, or a folder of photos.
-//! `effects batch` and `effects watch` read it row by row, and never hold it whole.
+//! [`Manifest`]: the list of a batch's rows. Its lines ([`ManifestLine`]) are read by `csv.rs` and
+//! `json_lines.rs` from a file, which `text.rs` decodes, or by `folder.rs` from a folder of photos;
+//! [`Cells`], the values of a line, is in `columns.rs`. `commands/batch.rs` and `commands/watch.rs` make
+//! one; `Checker` checks its lines.
 //!
-//! It is read twice: once to know what is wrong with it before anything is sent, and once for the work.
+//! It is read more than once: to know what is wrong with it before anything is sent, and for the work. A file
+//! is never held whole.
 
 mod columns;
 mod csv;
