@@ -1,6 +1,7 @@
-//! [`BatchHooks`]: what a batch does besides for each row that ends: it starts a program (`--on-done`, `program.rs`)
-//! and posts to a URL (`--post-to`, `posts.rs` and `webhook.rs`), on threads of their own. No hook holds a row back or ends the
-//! batch; what fails is told and counted. `Reporter` hands the rows on.
+//! [`BatchHooks`]: what is done for each row of a batch that ends, on threads of their own: a program is
+//! started (`--on-done`, `program.rs`), and the row is posted to a URL (`--post-to`, `posts.rs` and
+//! `webhook.rs`). One that fails is told and counted, and ends nothing. `Reporter` hands it the rows;
+//! [`HookOptions`] are the options.
 
 mod posts;
 mod program;

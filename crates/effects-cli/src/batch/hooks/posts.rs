@@ -1,6 +1,6 @@
-//! [`PostQueue`]: the rows that wait to be posted to the URL of `--post-to`, on threads of their own. A row
-//! that is not acknowledged goes back into the queue and is posted again as long as the batch goes on, and
-//! for a while after its end. `BatchHooks` has one.
+//! [`PostQueue`]: the rows that wait to be posted to the URL of `--post-to`, and the threads that post
+//! them with [`Webhook`]. A row that is not acknowledged is posted again as long as the batch goes on,
+//! and for a while after its end. `BatchHooks` has one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,6 @@
 //! [`Webhook`]: posts rows to the URL of `--post-to`, signed as Standard Webhooks
-//! (<https://www.standardwebhooks.com>), and keeps in `deliveries.jsonl` which were acknowledged. `PostQueue`
-//! has one.
+//! (<https://www.standardwebhooks.com>), and notes in `deliveries.jsonl` which were acknowledged.
+//! `BatchHooks` makes it, names rows with [`id_of`], and gives it to `PostQueue`, which posts.
 
 use std::collections::HashSet;
 use std::env;
