@@ -1,6 +1,7 @@
-//! [`Asked`]: what a row asks for, by which the batch knows it again where its photo is not read, or where an
-//! earlier run's line does not name it. `Results` merges lines by it; `preflight.rs`, `other_journal.rs` and
-//! `running_mark.rs` find rows by it in the folder's manifest.
+//! [`Asked`]: a hash of what a row asks for (key, template, image, size, parameters), by which a row is
+//! found in the folder's `manifest.jsonl` where its photo is not read, or where an earlier run's line
+//! has no identity. Used by `results.rs`, `preflight.rs`, `other_journal.rs`, `reporter.rs` and
+//! `running_mark.rs`.
 
 use std::collections::{HashMap, HashSet};
 use std::io;

@@ -1,5 +1,7 @@
-//! The budget of a batch (`--budget`): `Batch::ledger` makes its rows a scope of the store, which counts
-//! what they cost, and [`scope`] reads what they have paid. `Batch::run` uses them.
+//! The money of a batch. `Batch::ledger` makes the `Ledger` over the journal and, with `--budget`, a
+//! scope of the store that counts what the rows cost: for `Batch::run` and `Batch::watch`. [`scope`]
+//! reads what they have paid, for `Batch::carry_out`; `Batch::price` is the price that `Batch::plan`
+//! counts with.
 
 use std::sync::Arc;
 

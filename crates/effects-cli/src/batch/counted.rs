@@ -1,5 +1,6 @@
-//! [`CountedRows`]: makes the row of a journal of a wanted row, told from the equal rows before it by their count.
-//! `preflight.rs`, `Batch::run` and the others that go through a manifest have one each.
+//! [`CountedRows`]: makes of each checked row of a manifest ([`Wanted`]) its row of the journal, and
+//! tells equal rows from each other by counting them. `preflight.rs`, `run.rs`, `watch.rs`,
+//! `other_journal.rs` and `reporter.rs` each go through a manifest with one.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! [`Durations`]: how long the tasks of a batch took, beside what the pace had learnt of such tasks before.
-//! `PageReport` collects them, and its page draws them.
+//! [`Durations`]: how long the tasks of a batch took. [`Durations::histogram`] puts them beside what the
+//! pace had learnt of such tasks before the batch. `PageReport` collects them for the page of
+//! `--report`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,7 @@
-//! [`EarlierLine`]: a line that an earlier run left in the folder's `manifest.jsonl`, and what of it a
-//! journal can take in. [`earlier_lines`] reads the file for the batch and for `effects journal rebuild`.
+//! [`EarlierLine`]: a line that an earlier run left in the folder's `manifest.jsonl`; [`ImportableRow`]:
+//! what of it a journal can take in. [`earlier_lines`] reads the file for `results.rs`,
+//! `other_journal.rs`, `folder_rows.rs` and `effects journal rebuild`, among others;
+//! [`remembered_photos`] for `commands/batch.rs`.
 //!
 //! The batch looks for rows here that its journal does not know, [`Results`](super::results::Results)
 //! merges these lines with those of its own run, and `effects journal rebuild` makes a journal of

@@ -1,5 +1,6 @@
-//! [`FolderRows`]: puts what became of a row into the `manifest.jsonl` of the folder that the row belongs
-//! to, where another command than its batch went on with it. `reorder`, `resume` and `resolve` have one.
+//! [`FolderRows`]: writes how a row stands into the `manifest.jsonl` of the folder that the row belongs
+//! to, where another command than its batch went on with it. `effects reorder`, `effects resume` and
+//! `effects resolve` have one.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,5 +1,7 @@
-//! [`interruptible`]: the one thread of a batch that prints, counts and waits for Ctrl-C, until all rows have
-//! ended. `Batch::run`, `resume` and `reorder` call it, with the [`Started`] session.
+//! [`interruptible`]: the main thread's loop of a batch under way: it prints, counts, and waits for
+//! Ctrl-C, until the batch is over or left. `Batch::carry_out` (`effects batch` and `effects watch`),
+//! `resume` and `reorder` call it with their [`Started`] session, and are told of each row as
+//! [`RowNews`].
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
-//! [`KnownPhotos`]: the photos that earlier runs have read, as the folder's manifest remembers them.
-//! `CountedRows` asks it, so that a finished batch that is run again does not read them all
-//! again.
+//! [`KnownPhotos`]: the photos that earlier runs have read, as the folder's manifest remembers them;
+//! each is a [`KnownPhoto`]. `CountedRows` looks there first, so that a finished batch that is run again
+//! does not read all photos again; others it reads with [`KnownPhoto::read`].
 //!
 //! Only rows that are settled are served by it. What would be sent is read.
 

@@ -1,5 +1,5 @@
-//! [`MadePictures`]: the pictures that the rows of a folder came to, by their content, so that a copy of one
-//! among the photos is known. `Batch::watch` asks it before a photo is ordered.
+//! [`MadePictures`]: the pictures that the rows of a folder came to, by their content, so that a copy of
+//! one among the photos is known. `Batch::watch` asks it before a photo is ordered.
 
 use std::collections::HashMap;
 use std::fs;

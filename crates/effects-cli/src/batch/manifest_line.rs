@@ -1,5 +1,6 @@
-//! [`LineEnding`]: what a line of the folder's `manifest.jsonl` has beside the row's object, and [`append`],
-//! which puts a line at the end of the file. `Results` and `FolderRows` write their lines with them.
+//! Writes lines of the folder's `manifest.jsonl`, for `Results` and `FolderRows`: [`LineEnding`] is what
+//! a line has beside the row's object (with [`EndingOfRow`] where it may be paid for), [`append`] puts a
+//! line at the end of the file, and [`lock`] keeps other processes from the file meanwhile.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,6 +1,7 @@
-//! `effects batch` and its kin: [`Batch`] looks through a manifest, opens its rows in the journal, has photos
-//! uploaded, tasks submitted and followed and pictures saved, and writes a line for each. `commands/batch.rs`
-//! and `commands/watch.rs` make one; `resume` and `reorder` use its `Session`.
+//! `effects batch` and `effects watch`: a [`Batch`] (`options.rs`) checks rows, has photos uploaded,
+//! tasks submitted and followed and pictures saved. `commands/batch.rs` and `commands/watch.rs` make one
+//! and call its `run` (`run.rs`), `plan` (`plan.rs`) or `watch` (`watch.rs`). `effects resume` and
+//! `effects reorder` share [`Session`] (`session.rs`) and [`interruptible()`].
 //!
 //! ```text
 //! manifest -> rows -> jobs (effects-ureq: open, upload, submit, follow, save) -> reports

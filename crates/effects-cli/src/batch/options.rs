@@ -1,6 +1,6 @@
-//! [`BatchOptions`] and [`ManifestOptions`]: the options of `effects batch` on the command line; `effects watch`
-//! takes the former. [`Batch`]: the rows, folder, journal and options that one batch is made of;
-//! `commands/batch.rs` makes it and calls its `run` or `plan`, `commands/watch.rs` its `watch`.
+//! [`Batch`]: the rows, folder, journal and options of one batch; `commands/batch.rs` makes it and calls
+//! `run` or `plan`, and `commands/watch.rs` makes it and calls `watch`. [`BatchOptions`] are the options
+//! that both commands take, [`ManifestOptions`] those that only `effects batch` has.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `Batch::import_from_folder`: takes rows into the journal that the folder's own manifest has as paid
-//! for and the journal does not know, since another one was used for them. `Batch::run` and `Batch::plan`
-//! call it first, so that the tasks of such rows are followed and not paid for again; where it cannot,
-//! the batch stops.
+//! for with another journal, so that their tasks are followed and not paid for again. Where a row cannot
+//! be taken in, the batch stops. `Batch::take_folder` (for `run` and `watch`) and `Batch::plan` call it
+//! before anything is sent.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;

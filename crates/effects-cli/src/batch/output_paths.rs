@@ -1,5 +1,6 @@
-//! [`NameTemplate`]: `--name`, which makes the file names of pictures; [`asked_for`] checks a name that a
-//! row asks for. `rows.rs` uses both, so that no name leaves the output folder.
+//! [`NameTemplate`]: `--name`, which makes the file names of pictures; [`asked_for`] checks a name that
+//! a row asks for. `rows.rs` uses both, so that no name leaves the output folder. [`RESULTS`] and
+//! [`SHEET`] name the files that the batch itself writes there.
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
-//! [`PaidPicture`]: the picture that a completed row is paid for and keeps while a new order of the row is under
-//! way or in doubt. `RowReport` and `effects tasks` print it beside the order; `EarlierLine` reads it from a
-//! folder's manifest.
+//! [`PaidPicture`]: the picture that a completed row is paid for and keeps while a new order of the row
+//! is under way or in doubt. `RowReport` and `effects tasks` print it beside the order; `EarlierLine`
+//! reads it from a folder's manifest.
 
 use effects_core::{TaskId, Time};
 use effects_jobs::{PictureRecord, Record, Standing};

@@ -1,5 +1,5 @@
 //! [`all_there`]: the pictures of a completed row, if all of them are still where they were saved.
-//! `preflight.rs` and `reporter.rs` ask it of the journal's rows.
+//! `preflight.rs`, `reporter.rs` and `folder_rows.rs` ask it of a row that the journal has.
 
 use std::path::PathBuf;
 

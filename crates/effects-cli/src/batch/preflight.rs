@@ -1,6 +1,6 @@
-//! [`survey`]: reads a manifest before anything is sent, checks its rows and tells of the bad ones. For a
-//! plan, or where there is a budget, it also asks the journal how the rows stand ([`Standings`]).
-//! `Batch::plan` and `Batch::run` call it.
+//! [`survey`]: reads a manifest before anything is sent, checks its rows, reports the bad ones, and
+//! returns a [`Preflight`]. For a plan, or where there is a budget and a journal, it also asks the
+//! journal how the rows stand ([`Standings`]). `Batch::plan` and `Batch::run` call it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

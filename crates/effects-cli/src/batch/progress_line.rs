@@ -1,5 +1,6 @@
-//! [`ProgressLine`]: shows how far a batch is, on stderr: one live line on a terminal, single lines elsewhere.
-//! The batch, `resume` and `reorder` have one.
+//! [`ProgressLine`]: shows how far a batch is, on stderr: one live line on a terminal, single lines
+//! elsewhere. `Batch::run`, `Batch::watch`, `resume` and `reorder` each make one, and `interruptible`
+//! keeps it up to date.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

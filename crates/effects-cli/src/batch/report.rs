@@ -1,5 +1,7 @@
-//! [`RowReport`]: what became of a row: its [`RowStatus`], task, cost and files, or its error. `Session` makes
-//! one of each job's result; `Reporter` prints it and writes it into the folder's manifest.
+//! [`RowReport`]: what became of a row: its [`RowStatus`], task, cost and files, or its error. `Session`
+//! makes it of a job's result, `survey` of a bad row, `Reporter` and `FolderRows` of what the journal
+//! has. `Reporter`, `resume` and `reorder` print it; `Results` and `FolderRows` write it into a folder's
+//! manifest.
 
 use std::path::PathBuf;
 

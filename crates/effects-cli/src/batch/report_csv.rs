@@ -1,5 +1,6 @@
-//! [`CsvReport`]: `--report-csv`, what became of each row as a table for a spreadsheet. `Reporter` writes it
-//! at the end of a batch.
+//! [`CsvReport`]: the table of `--report-csv`, what became of each row, for a spreadsheet. `Reports` has
+//! it; it gets each row as `Results` writes the folder's manifest at the end of a batch. [`CSV`] names
+//! the option, for `options.rs` and `commands/batch.rs`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
-//! [`PageReport`]: the HTML page of `effects batch --report`: failures first, small pictures, costs and
-//! durations. `Reports` adds each row to it as it ends, and finishes it with the sums of the batch.
+//! [`PageReport`]: the HTML page of `--report`: failures first, small pictures, costs and durations.
+//! `Reports` has it; it gets each row as `Results` writes the folder's manifest at the end of a batch,
+//! and then the sums ([`PageSummary`]). [`PAGE`] names the option, for `options.rs` and
+//! `commands/batch.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

@@ -1,5 +1,6 @@
-//! [`Reporter`]: what a batch records of its rows as they end: it prints each [`RowReport`], and hands it on to
-//! the folder's manifest, `--report-csv` and the contact sheet. `Batch::run` has one.
+//! [`Reporter`]: prints each [`RowReport`] of a batch as its row ends, and hands it on to the folder's
+//! manifest ([`Results`]), the hooks and the contact sheet; at the end it writes the reports
+//! ([`Reports`]) and prints the sums ([`BatchObject`]). `Batch::run` and `Batch::watch` have one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

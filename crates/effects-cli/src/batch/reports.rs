@@ -1,5 +1,6 @@
-//! [`Reports`]: the files of `--report-csv` and `--report`. `Results` adds each row as it writes the folder's
-//! manifest, and `Reporter` puts them in their places.
+//! [`Reports`]: the files of `--report-csv` and `--report`. `Reporter` begins them at the end of a
+//! batch; `Results` adds each row as it writes the folder's manifest, and then `Reporter` puts the files
+//! in their places.
 
 use std::path::PathBuf;
 

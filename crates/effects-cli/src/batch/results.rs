@@ -1,6 +1,7 @@
 //! [`Results`]: writes `manifest.jsonl` in the folder of `--out`: lines as rows end, and at the end the
-//! whole file anew, a line for each row in the manifest's order and then those lines of earlier runs that
-//! stay. `Reporter` has one.
+//! whole file anew: the rows of this run in the manifest's order, then the lines of earlier runs that
+//! stay. `Reporter` has one. [`sweep`] removes what killed downloads left in the folder, for
+//! `Batch::take_folder`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};

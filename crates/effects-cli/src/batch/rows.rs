@@ -1,6 +1,7 @@
 //! [`Checker`]: checks the rows of a manifest, and finds everything that is wrong with each at once,
-//! without a network: a [`Wanted`] row or a [`Bad`] one. `preflight.rs` and `Batch::run` use it, and `counted.rs`
-//! makes a wanted row's row of the journal.
+//! without a network: a [`Wanted`] row or a [`Bad`] one. [`RowLabel`] is what is told of a row, and
+//! [`Common`] what all rows share. `preflight.rs`, `run.rs` and `watch.rs` check rows with it, among
+//! others in this folder.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,6 +1,7 @@
-//! `Batch::run`: does a batch from its survey to the last line printed. `commands/batch.rs` calls it; the
-//! parts are in `preflight.rs`, `session.rs`, `interruptible.rs` and `reporter.rs`. `watch.rs` does a folder that is
-//! watched with [`PreparedBatch`] and `Batch::carry_out`.
+//! `Batch::run`: does a batch from its survey to the last line printed; `commands/batch.rs` calls it.
+//! Its steps are in `preflight.rs`, `session.rs`, `interruptible.rs` and `reporter.rs`. `Batch::watch`
+//! shares two: `Batch::take_folder` (checks before anything is sent) and `Batch::carry_out` (does the
+//! rows of a [`PreparedBatch`]).
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! [`RunningMark`]: a file in the output folder that names a running batch's rows and journal;
-//! `Batch::run` writes it. [`JournalInUse::check`] refuses a batch, or a plan, of some of the same rows
-//! with another journal.
+//! `Batch::take_folder` writes it, for `effects batch` and `effects watch`. [`JournalInUse::check`]
+//! refuses a batch, or a plan, of some of the same rows with another journal.
 //!
 //! The folder's `manifest.jsonl` tells of rows that came to their ends. Of those on their way, and after a
 //! kill, only this mark tells a batch with another journal that they may be paid for and that its

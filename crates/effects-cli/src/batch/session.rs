@@ -1,5 +1,7 @@
-//! [`Session`]: a batch under way. It starts the jobs of its rows, remembers which were begun, and tells
-//! the attending thread what happens ([`BatchWake`]). `Batch::run`, `resume` and `reorder` start one.
+//! [`Session`]: a batch under way. It starts the jobs of its rows (each given to a [`Beginner`]),
+//! remembers which were begun, and sends the main thread what happens ([`BatchWake`]).
+//! `Batch::carry_out` starts one for `effects batch` and `effects watch`; `effects resume` and
+//! `effects reorder` start their own.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +38,7 @@ struct SessionState {
     jobs: usize,
     /// The rows of jobs that have no result yet, by the jobs' places.
     rows: HashMap<usize, BegunRow>,
-    /// Rows that were begun and nothing was told of, by their place among the rows.
+    /// Rows that were begun and whose result is not yet reported, by row index.
     untold: HashMap<usize, Untold>,
     /// Places among the rows of those that nothing was sent for.
     unsent: HashSet<usize>,
@@ -49,11 +51,11 @@ struct SessionState {
 struct BegunRow {
     told: RowLabel,
     number: Option<RowNumber>,
-    /// How its run, if it has one, goes on with it.
+    /// How the job gets its picture: kept, submitted or resumed. `None` until the job is begun.
     method: Option<Method>,
 }
 
-/// A row that was begun and nothing was told of.
+/// A row that was begun and whose result is not yet reported.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Untold {
     /// By what the journal knows it.
@@ -172,7 +174,7 @@ impl Session {
         self.lock().untold.remove(&index);
     }
 
-    /// A row that was begun and nothing was told of.
+    /// A row that was begun and whose result is not yet reported.
     pub(crate) fn untold(&self, index: usize) -> Option<Untold> {
         self.lock().untold.get(&index).copied()
     }
@@ -251,7 +253,7 @@ impl Session {
 }
 
 impl Beginner<'_> {
-    /// Begins a row. Whether it goes on: nothing more is begun where it does not.
+    /// Begins a row. `false` when the batch has stopped and takes no more rows.
     pub(crate) fn begin(&self, told: RowLabel, number: Option<RowNumber>, job: Job) -> bool {
         let told = self.session.without_key(told);
         let mut state = self.session.lock();

@@ -1,5 +1,5 @@
-//! [`put`]: writes the contact sheet of a pilot (`--pilot`): its pictures side by side, each a [`Pilot`].
-//! `Reporter` calls it at the end of a batch.
+//! [`put`]: writes the contact sheet of a pilot (`--pilot`): its pictures side by side, each a
+//! [`Pilot`]. `Reporter` collects the pictures, and calls it at the end of a batch.
 
 use std::fs;
 use std::path::{Path, PathBuf};

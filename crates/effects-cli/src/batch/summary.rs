@@ -1,5 +1,6 @@
-//! [`BatchSummary`]: the sum of the rows of a batch: counts, money, and the exit code of it all. `interruptible` adds
-//! each `RowReport`; `Reporter` and `ProgressLine` print it.
+//! [`BatchSummary`]: the sums of a batch: rows by status, money, and the exit code of it all.
+//! `interruptible`, `Batch::run` and `Reporter` add each `RowReport` to it; `Reporter` and
+//! `ProgressLine` print it, and `resume` and `reorder` exit with its code.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
