@@ -1,5 +1,6 @@
 //! `effects batch` ([`batch`]): pays for each row of a manifest once and saves its picture. It reads the
 //! arguments, opens gateway and journal, and calls `Batch::run`, or `Batch::plan` with `--plan`.
+//! `commands::main` calls it; `effects watch` shares [`RowArguments`].
 
 use std::fs;
 use std::path::{Path, PathBuf};

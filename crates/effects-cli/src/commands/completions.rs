@@ -1,5 +1,5 @@
 //! `effects completions` ([`completions`]): prints the script by which a shell completes this command's
-//! arguments.
+//! arguments. `commands::main` calls it.
 
 use clap::{Args, Command};
 use clap_complete::Shell;

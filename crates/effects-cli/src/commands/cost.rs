@@ -1,5 +1,6 @@
-//! `effects cost` ([`cost`]): prints what the tasks of the journal cost, by template, tag, day or scope, and
-//! with `--html` writes it as a page. It reads `JournalStore::spend`.
+//! `effects cost` ([`cost`]): prints what the tasks of the journal cost, by template, tag, day or scope,
+//! and with `--html` writes it as a page. It reads `JournalStore::spend`, and
+//! `JournalStore::forgotten_costs` for scopes. `commands::main` calls it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

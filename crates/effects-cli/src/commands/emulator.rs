@@ -1,5 +1,5 @@
 //! `effects emulator` ([`emulator`]): serves the local gateway of `effects-emulator` on this machine
-//! until it is stopped.
+//! until it is stopped, and prints its URL and key. `commands::main` calls it.
 
 use std::fs;
 use std::net::IpAddr;

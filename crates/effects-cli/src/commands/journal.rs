@@ -1,6 +1,6 @@
-//! `effects journal` ([`journal`]): `backup` copies the journal to a file, `rebuild` makes one from a
-//! folder's `manifest.jsonl`, `copy` takes a file's journal into a database, and `prune` forgets rows
-//! that ended long ago.
+//! `effects journal` ([`journal`]): `backup` copies the journal to a file, `rebuild` takes the rows of a
+//! folder's `manifest.jsonl` into one, `copy` copies a file's journal into a database, and `prune`
+//! forgets rows that ended long ago. `commands::main` calls it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

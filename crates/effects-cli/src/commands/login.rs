@@ -1,6 +1,6 @@
-//! `effects login`, `effects logout` and `effects profile list` ([`login`], [`logout`], [`profiles`]): the keys
-//! that are stored for a profile, and the profiles there are. A key is read from stdin or a prompt that shows
-//! nothing, and never printed.
+//! `effects login`, `effects logout` and `effects profile list` ([`login`], [`logout`], [`profiles`]):
+//! the keys that are stored for a profile, and the profiles there are. A key is read from stdin or a
+//! prompt that shows nothing, and never printed. `commands::main` calls them.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};

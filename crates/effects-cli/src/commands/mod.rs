@@ -1,5 +1,6 @@
-//! [`main`]: reads the command line and runs the command that it names; each command has a file
-//! here, with its arguments. `lib.rs` calls it.
+//! [`main`]: reads the command line ([`Cli`]) and runs the command that it names. Each command has a
+//! file of its name here, with its arguments; `logout` and `profile` are in `login.rs`. `lib.rs` calls
+//! it.
 
 pub(crate) mod batch;
 pub(crate) mod check;

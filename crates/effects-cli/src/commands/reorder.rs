@@ -1,5 +1,6 @@
-//! `effects reorder` ([`reorder`]): buys rows of the journal once more, on purpose. It starts them as the
-//! jobs of a batch `Session`.
+//! `effects reorder` ([`reorder`]): buys pictures of rows of the journal once more, on purpose. It
+//! starts the rows as jobs of a batch `Session`, within the limit of their `OrderBudget`, and notes in
+//! their folders (`FolderRows`) what became of them. `commands::main` calls it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! `effects resolve` ([`resolve`]): records what a person found out about a doubtful row: the task it
-//! made, or that it made none and nothing was billed. It calls `JournalStore::resolve`.
+//! `effects resolve` ([`resolve`]): records what a person found out about doubtful rows: the task that
+//! one made, or that it made none and nothing was billed. It calls `JournalStore::resolve`.
+//! `commands::main` calls it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,7 +103,7 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
     }
     let folders = FolderRows::new(&*store, Some(&arguments.journal.whole_path()?));
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
-    // One that cannot be resolved keeps no other from it.
+    // A row that cannot be resolved does not stop the others.
     let mut failures = Vec::new();
     for (row, found) in &rows {
         if let Err(failure) = resolve_one(&*store, &mut folders, *row, found, output) {
@@ -155,7 +156,8 @@ fn resolve_one(
         _ => failed(error),
     })?;
     let record = look()?;
-    // What was made of it is told by its folder, too; that nothing was, its next batch tells.
+    // A task that was found is noted in the row's batch folder, too; that none was made, the next batch
+    // notes there.
     if !matches!(record.standing, Standing::Released { .. })
         && let Err(error) = folders.note_standing(row)
     {

@@ -1,5 +1,6 @@
-//! `effects resume` ([`resume`]): waits for what the journal has unfinished, and downloads it; nothing is
-//! submitted. It starts the rows as the jobs of a batch `Session`.
+//! `effects resume` ([`resume`]): waits for what the journal has unfinished, and downloads it; nothing
+//! is submitted. It starts the rows as jobs of a batch `Session`. `commands::main` calls it;
+//! `effects reorder` shares [`hear`], which prints a row, and [`resume_line`].
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};

@@ -1,6 +1,6 @@
 //! `effects run` ([`run`]): submits a request, waits for its task and saves its picture. It works under
-//! `interruptible`, and journals its row as a `JournaledRow`; `effects wait` shares [`Saving`], the options of where
-//! pictures go.
+//! `interruptible`, and journals its row as a `JournaledRow`. `commands::main` calls it; `effects wait`
+//! shares [`Saving`], the options of where pictures go.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

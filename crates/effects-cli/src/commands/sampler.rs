@@ -1,5 +1,5 @@
-//! `effects sampler` ([`sampler`]): one photo through all thirty templates, painted on this machine by
-//! `effects_render::sampler`.
+//! `effects sampler` ([`sampler`]): one photo through all thirty templates on one sheet, painted on this
+//! machine by `effects_render::sampler`. `commands::main` calls it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! `effects status` ([`status`]): polls a task once and prints what the gateway says of it.
+//! `effects status` ([`status`]): looks at a task once and prints what the gateway says of it
+//! ([`StatusObject`]). It works under `interruptible`. `commands::main` calls it.
 
 use clap::Args;
 use effects_core::wire::RawJson;

@@ -1,5 +1,6 @@
 //! `effects submit` ([`submit`]): submits a request and prints the task's id, without waiting for its
-//! end. It works under `interruptible`, and journals its row as a `JournaledRow`.
+//! end. It works under `interruptible`, and journals its row as a `JournaledRow`. `commands::main` calls
+//! it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `effects tasks` ([`tasks`]): lists the rows of the journal, all or those that are unfinished or
-//! doubtful.
+//! `effects tasks` ([`tasks`]): lists the rows of the journal, each as a [`TaskObject`]: all, or those
+//! that are unfinished or doubtful. `commands::main` calls it.
 
 use std::path::PathBuf;
 

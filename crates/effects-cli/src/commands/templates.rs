@@ -1,5 +1,5 @@
 //! `effects templates` ([`templates`]): lists the thirty templates, or those that `Template::search`
-//! finds.
+//! finds. `commands::main` calls it.
 
 use clap::Args;
 use effects_core::{Group, Template};

@@ -1,5 +1,6 @@
-//! `effects wait` ([`wait`]): follows a task submitted before to its end, and saves its picture. It works
-//! under `interruptible`, and records the end in the task's row if the journal has one.
+//! `effects wait` ([`wait`]): follows a task submitted before to its end, and saves its picture. It
+//! works under `interruptible`, and records the end in the task's row if the usual journal has one.
+//! `commands::main` calls it.
 
 use clap::Args;
 use effects_client::file_names::Names;

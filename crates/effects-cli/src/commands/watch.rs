@@ -1,5 +1,6 @@
 //! `effects watch` ([`watch`]): orders the photos that come to a folder, each once, and saves their
 //! pictures. It reads the arguments, opens gateway and journal, and calls `Batch::watch`.
+//! `commands::main` calls it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
