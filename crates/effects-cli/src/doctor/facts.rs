@@ -1,6 +1,6 @@
-//! [`ServiceFact`]: a row of the table of what is known of the service, in `docs/reference/service.md`, and
-//! what one real task shows of it. [`AnswerRecorder`] keeps what the exchanges of that task say, without values
-//! that could be a secret. `live.rs` uses both.
+//! [`ServiceFact`]: a row of the table of what is known of the service, in `docs/reference/service.md`
+//! (here [`FACTS`]), and what one real task shows of it. [`AnswerRecorder`] keeps what the exchanges of
+//! that task say, without values that could be a secret. `doctor/live.rs` uses both.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

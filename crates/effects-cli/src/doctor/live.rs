@@ -1,5 +1,6 @@
-//! [`make`]: the one real task of `effects doctor --live`, within its budget and in the journal like any other,
-//! with a [`LiveReport`] of what its exchanges show. `commands/doctor.rs` calls it.
+//! [`make`]: the one real task of `effects doctor --live` ([`LiveOrder`]), within its budget and in the
+//! journal, if there is one. It returns a [`LiveReport`] of what the task's exchanges show.
+//! `commands/doctor.rs` calls it.
 
 use std::ffi::OsString;
 use std::sync::Arc;

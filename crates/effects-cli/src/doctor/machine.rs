@@ -1,5 +1,6 @@
-//! [`proxy`], [`certificates`], [`state`], [`journal`] and [`uploads`]: the checks of `effects doctor` on this
-//! machine, which need no network. `commands/doctor.rs` calls each and prints its [`Check`].
+//! The checks of `effects doctor` on this machine, which need no network: [`proxy`], [`certificates`],
+//! [`client_certificate`], [`state`], [`journal`] and [`uploads`]. `commands/doctor.rs` calls each and
+//! prints its [`Check`].
 
 use std::env;
 use std::fmt;

@@ -1,7 +1,7 @@
-//! What `effects doctor` finds out: a [`Check`] for each thing that a paid picture needs, from the settings to
-//! the gateway's answer. `machine.rs` looks at this machine, `network.rs` asks the gateway, and `live.rs` makes
-//! the one real task of `--live`, whose exchanges `facts.rs` compares with what is known of the service.
-//! `commands/doctor.rs` calls them.
+//! What `effects doctor` finds out: a [`Check`] for each thing that a paid picture needs. `machine.rs`
+//! checks this machine and its settings, `network.rs` asks the gateway, and `live.rs` makes the one real
+//! task of `--live`: `commands/doctor.rs` calls these. `facts.rs` compares that task with what is known
+//! of the service.
 
 pub(crate) mod facts;
 pub(crate) mod live;

@@ -1,6 +1,7 @@
-//! [`ask`]: the checks of `effects doctor` that ask the gateway, by one look at a task that does
-//! not exist: it costs nothing and shows whether the gateway is reached, takes the key, and has the
-//! same time. `commands/doctor.rs` calls it.
+//! [`ask`]: the checks of `effects doctor` that ask the gateway, by one look at a task that does not
+//! exist: it costs nothing and shows whether the gateway is reached, takes the key, and has the same
+//! time. `commands/doctor.rs` calls it with a [`Probe`], over which `doctor/live.rs` makes its task,
+//! too.
 
 use std::time::{Duration, SystemTime};
 
