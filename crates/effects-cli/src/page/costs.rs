@@ -1,5 +1,5 @@
-//! [`CostTable`]: what was paid, added up by one thing, as a page shows it. `effects cost` and the page of a
-//! batch make them.
+//! [`CostTable`]: what was paid, added up by template, tag, day or scope, as a page shows it; each sum
+//! is a [`CostGroup`]. `effects cost --html` and the page of a batch (`batch/report_page.rs`) make them.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
-//! [`Page`]: a report as one HTML file that needs no other. It carries its data as JSON and draws them by
-//! the script in `page.js`; nothing is fetched, and its policy allows no other script. `--report` and
-//! `effects cost --html` write one.
+//! [`Page`]: a report as one HTML file that needs no other. It carries its data as JSON and draws them
+//! by the script in `page.js`; nothing is fetched, and its policy allows no other script.
+//! `batch/report_page.rs` (`--report`) and `effects cost --html` write one; `costs.rs` has the
+//! [`CostTable`] of both.
 
 mod costs;
 
