@@ -1,5 +1,6 @@
-//! [`Cli`]: the command line as it is typed, the global options and one [`Command`]. `commands::main`
-//! reads it and calls the file of that command, which declares the command's own arguments.
+//! [`Cli`]: the command line as it is typed: the global options and one [`Command`]. `commands::main`
+//! reads it with [`Cli::read`] and runs the command; the command's file in `commands/` declares its own
+//! arguments.
 
 use std::ffi::OsString;
 

@@ -1,5 +1,5 @@
-//! [`CommandResult`]: what every command returns: how it ended ([`CommandEnd`]) or its `Failure`.
-//! `commands::main` makes the exit code of it.
+//! [`CommandResult`]: what every command in `commands/` returns: how it ended ([`CommandEnd`]) or its
+//! [`Failure`]. `commands::main` makes the exit code of it.
 
 use effects_core::ErrorKind;
 

@@ -1,5 +1,6 @@
-//! [`Failure`]: why a command failed, with what it prints and its exit code. Every command returns it,
-//! and `Output::failure` prints it; with `--json` as an [`ErrorObject`].
+//! [`Failure`]: why a command failed, with what it prints and its exit code. Each command that fails
+//! returns it; `commands::main` prints it by `Output::failure`, with `--json` as an [`ErrorObject`].
+//! [`EXIT_CODES`] says what each code means, for `help_json.rs`.
 
 use std::fmt;
 use std::io;

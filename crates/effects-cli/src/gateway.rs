@@ -1,5 +1,6 @@
-//! [`Gateway`]: the client of a command, and the local gateway where that runs inside it. Commands that
-//! talk to a gateway open one, from the global options and a [`GatewayPlace`].
+//! [`Gateway`]: the client of a command, and the local gateway where that runs inside it. `run`,
+//! `batch`, `wait` and the other commands that talk to a gateway open one, from the global options and a
+//! [`GatewayPlace`]. [`policy`] and [`key`] are what those options say of runs and of the key.
 
 use std::env;
 use std::fs;

@@ -1,5 +1,6 @@
-//! [`Global`]: the options that every command takes, such as `--json`, `--base-url` and `--poll`. `Cli`
-//! parses them, and `Output`, `GatewayPlace` and `Gateway` are made from them.
+//! [`Global`]: the options that may stand with every command, such as `--json`, `--base-url` and
+//! `--poll`. `Cli` parses them, `profile::apply` adds the profile in use ([`InUse`]), and `Output`,
+//! `GatewayPlace` and `Gateway` are made from them.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
-//! [`InputFile`]: the file of a command's input photo, found by any path or link to it. `run`,
-//! `sampler`, `wait` and `pictures.rs` check each output path against it, so that no picture overwrites
-//! the photo.
+//! [`InputFile`]: the file of a command's input photo, found by any path or link to it. `effects run`,
+//! `effects wait` and `effects sampler` make one, and `pictures.rs` checks each output path against it,
+//! so that no picture overwrites the photo.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
-//! [`interruptible`]: does a command's work on a thread of its own while the calling thread prints and waits for
-//! Ctrl-C. `run`, `submit`, `wait` and `status` work under it, with the [`AttendingThread`] as their way to print.
+//! [`interruptible`]: does a command's work on a thread of its own while the calling thread prints and
+//! waits for Ctrl-C. `run`, `submit`, `wait`, `status` and `doctor` work under it; the work prints and
+//! journals through the [`AttendingThread`]. (Batches have a loop of their own,
+//! `batch/interruptible.rs`.)
 //!
 //! All output happens on the attending thread, so that leaving at once leaves nothing half said.
 //! Leaving ends the process, and with it the work: a poll or a download under way can be made again.

@@ -1,5 +1,6 @@
-//! [`JournalChoice`]: the options that say which journal a command uses, and how it is opened. [`JournaledRow`]
-//! is the row of a single `run`, `submit` or `wait` in it.
+//! [`JournalChoice`]: the option `--journal` of the commands that keep or read a journal, and how it is
+//! opened. [`JournaledRow`]: the row of a single `run`, `submit` or `wait` in it. [`each`] goes through
+//! the rows of a journal, for `effects tasks` and `effects resume`, among others.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,8 @@ pub(crate) struct JournalChoice {
 
 impl JournalChoice {
     /// The journal of a batch, which cannot do without: without a record, the next run would pay for
-    /// everything again. Only a gateway inside the command needs none. To plan, nothing is made.
+    /// everything again. Only the gateway inside the command (`--emulator`) and a replay need none. With `plan`
+    /// no journal is created.
     pub(crate) fn for_batch(
         &self,
         place: &GatewayPlace,
@@ -238,7 +240,8 @@ fn prune_database(url: &str, _age: Duration) -> Result<u64, Failure> {
     connected(url).map(|_| 0)
 }
 
-/// Connects with the state folder for what a lost database does not take.
+/// The settings of a Postgres journal; the ids of tasks that a lost database does not take go into the
+/// state folder.
 #[cfg(feature = "postgres")]
 pub(crate) fn database() -> Result<effects_journal::PostgresBuilder, Failure> {
     let builder = effects_journal::PostgresStore::builder();
@@ -301,7 +304,7 @@ impl JournaledRow {
         Ok(Self { ledger, row })
     }
 
-    /// The file of its photo, as far as the journal's words lead to one from here.
+    /// The file of its photo, if the path in the journal leads to one from the current folder.
     pub(crate) fn input(&self) -> InputFile {
         InputFile::of(self.row.record().map(|record| OsStr::new(&record.row.image)))
     }

@@ -1,5 +1,6 @@
-//! [`LiveLine`]: the line on stderr that redraws itself while a command runs, on a terminal. `ProgressDisplay`
-//! and the batch's `ProgressLine` draw it; log lines are printed above it.
+//! [`LiveLine`]: the line on stderr that redraws itself while a command runs, on a terminal.
+//! `ProgressDisplay` and the batch's `ProgressLine` draw it; [`say_above`] prints the warnings of
+//! `logging.rs` above it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! [`start`]: prints on stderr what the libraries tell `tracing`: with `-v` as a log, without it their
-//! warnings alone. Keys never reach it. `commands::main` calls it.
+//! warnings alone, and nothing with `--quiet`. No key is in it. `commands::main` calls it.
 
 use std::env::VarError;
 use std::fmt::Debug;

@@ -1,6 +1,6 @@
-//! Which global options each command uses: [`parsed`] is the command line as it is read, where every command
-//! takes every global option and its help shows those it uses; [`offered`] has no others, and completions
-//! are made of it. `args.rs` and `commands/` use them.
+//! Which global options each command uses ([`uses`]). [`parsed`] is the command line as `args.rs` reads
+//! it: every command takes every global option, and its help shows those it uses. [`offered`] has no
+//! others: `commands::main` makes completions and manual pages of it.
 
 use clap::{Arg, Command};
 

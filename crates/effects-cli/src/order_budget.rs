@@ -1,5 +1,6 @@
-//! [`OrderBudget`]: the options `--budget`, `--scope` and `--price` of `effects reorder`, with the meaning they
-//! have for a batch. [`OrderBudget::ledger`] makes the ledger that keeps them, or says what is spent without.
+//! [`OrderBudget`]: the options `--budget`, `--scope` and `--price` of `effects reorder`, which mean
+//! what they do for a batch; [`OrderBudget::ledger`] makes the ledger that keeps them. [`highest_cost`]
+//! is what a picture cost at most so far, also for `batch/budget.rs` and `doctor/live.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

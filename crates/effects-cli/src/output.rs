@@ -1,5 +1,6 @@
 //! [`Output`]: prints the results of a command on stdout and everything else on stderr, for people or as
-//! JSON. Every command prints through it; a reader that is gone never makes it panic.
+//! JSON. Every command prints through it or through the functions here, such as [`say`] and [`script`].
+//! A reader that is gone never makes it panic.
 //!
 //! Everything that is printed passes through here, or through [`LiveLine`](crate::live_line::LiveLine).
 //! JSON is printed as it is; every line for a person is escaped by [`printable`], since services, files

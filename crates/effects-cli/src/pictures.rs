@@ -1,5 +1,6 @@
-//! [`save`]: downloads the pictures of a task into files; [`RunObject`] is what is printed of them. `run`
-//! and `wait` use both, and `status` prints a [`PictureObject`] of each.
+//! [`save`]: downloads the pictures of a task into files, and [`RunObject`] is what is printed of them:
+//! for `run` and `wait`. `status` prints a [`PictureObject`] of each, too. [`unwritable`] says why a
+//! file cannot be written, before anything is paid, for `run`, `wait` and `sampler`.
 
 use std::path::Path;
 

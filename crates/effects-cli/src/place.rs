@@ -1,5 +1,6 @@
-//! [`GatewayPlace`]: where the gateway is that a command talks to: inside this command or at a URL. Commands
-//! make it from the global options, and open their `Gateway` and journal for it.
+//! [`GatewayPlace`]: where the gateway is that a command talks to: inside this command or at a URL.
+//! `run`, `batch`, `wait` and the other commands that talk to one make it from the global options, and
+//! open their `Gateway` and journal for it.
 
 use effects_client::{base_url_of_the_environment, is_replay, replay_base};
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, TaskId};

@@ -1,5 +1,6 @@
-//! [`InputProblem`]: one thing that is wrong with a request or a row; [`Problems`]: all of them, found before
-//! anything is sent. `request.rs` and `batch/rows.rs` collect them, and `Failure::Invalid` prints them.
+//! [`InputProblem`]: one thing that is wrong with a request, a row or an option; [`Problems`]: all of
+//! them, found before anything is sent. `request.rs`, `batch/rows.rs` and `commands/batch.rs` collect
+//! them; `Failure::Invalid`, `effects check` and the `RowReport` of a bad row print them.
 
 use std::fmt;
 

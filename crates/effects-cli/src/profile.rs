@@ -1,5 +1,6 @@
 //! [`apply`]: puts the profile that is in use into the global options, where they leave something open.
-//! `commands::main` calls it for commands that talk to a gateway or read a journal.
+//! `commands::main` calls it for commands to which a profile matters (`Command::uses_profile`).
+//! [`journal`] is the profile's journal, for `journal.rs`; [`named`] is its name, for `effects login`.
 //!
 //! Each setting is that of the first that has it: an option; the profile of `--profile`; the environment; the
 //! profile of `EFFECTS_PROFILE`, else `default`. A profile's key goes to the profile's own gateway alone.

@@ -1,5 +1,5 @@
-//! [`ProgressDisplay`]: shows the events of one task on stderr: one live line on a terminal, single lines
-//! elsewhere. `interruptible.rs` feeds it.
+//! [`ProgressDisplay`]: shows the events of one task on stderr: one live line on a terminal, single
+//! lines elsewhere. `interruptible.rs` makes it and passes each event on to it.
 
 use std::time::Duration;
 

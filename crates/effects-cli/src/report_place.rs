@@ -1,5 +1,6 @@
-//! [`ReportPlace`]: the file that an option such as `--report` names for a report. A report replaces an
-//! earlier one of its kind and no other file. `effects batch` and `effects cost` write their reports there.
+//! [`ReportPlace`]: the file that an option such as `--report` names for a report of a [`ReportKind`]. A
+//! report replaces an earlier one of its kind and no other file. `commands/batch.rs` (for
+//! `effects batch` and `effects watch`) and `effects cost` check it, and the reports are written there.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,5 +1,6 @@
-//! [`RequestArguments`]: the arguments TEMPLATE, IMAGE and size, which its `check` tests all at once
-//! before anything is sent; [`ReadyRequest`] is what passed. `run`, `submit` and `check` take them.
+//! [`RequestArguments`]: the arguments TEMPLATE, IMAGE, size and parameters of `effects run`,
+//! `effects submit` and `effects check`. [`RequestArguments::check`] tests them all at once before
+//! anything is sent; [`ReadyRequest`] is what passed.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};

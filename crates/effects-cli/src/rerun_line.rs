@@ -1,7 +1,7 @@
-//! [`line_to_run_again`]: the command line as it was typed, without key, headers and password. `batch` and
-//! `resume` print it when they are interrupted or leave rows unfinished. [`without_recording`] does for a
-//! line that resumes a task what it does: a cassette that was begun would be replayed by the next line,
-//! which then finds nothing of the tasks that go on.
+//! The command line as it was typed, to be run again: [`remember`] takes it in `commands::main`, and
+//! [`line_to_run_again`] gives it without key, headers and password to `batch/reporter.rs` and
+//! `effects resume`. [`without_recording`] keeps a later line from replaying what this command recorded;
+//! [`quoted`] quotes a word.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! [`ResponseObject`]: what is kept of an HTTP response, as `--json` prints it with a result or an error.
-//! `RunObject`, `ErrorObject` and the rows of `batch` have one.
+//! [`ResponseObject`]: what is kept of an HTTP response, as `--json` prints it with a result or an
+//! error. `RunObject`, `StatusObject`, `ErrorObject` and the rows of a batch (`ReportedError`) have one.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! [`Objects`]: collects the schemas of the objects that `--json` prints, which are made of the types that are
-//! printed. `batch` and `commands` add theirs, and `help_json.rs` prints them.
+//! [`Objects`]: collects the schemas of the objects that `--json` prints, which are made of the types
+//! that are printed. `batch/mod.rs` and `commands/mod.rs` add theirs, and `help_json.rs` prints them.
 
 use std::collections::BTreeMap;
 

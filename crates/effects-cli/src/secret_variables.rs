@@ -1,6 +1,7 @@
-//! [`SECRET_VARIABLES`]: the environment variables of this command that hold secrets, which
-//! [`without_secrets`] keeps from a program that it starts. The hooks of a batch and `effects emulator --open`
-//! use it.
+//! [`SECRET_VARIABLES`]: the environment variables of this command that hold secrets.
+//! [`without_secrets`] keeps them from a program that it starts: that of `--on-done`
+//! (`batch/hooks/program.rs`) and the browser of `effects emulator --open`. `batch/hooks/webhook.rs`
+//! reads [`WEBHOOK_SECRET`].
 //!
 //! Programs that need a secret, or may, keep the whole environment, and are started by `effects-client`: that of
 //! `--api-key-command` prints the key, so nothing is kept from it that it is not trusted with anyway, and it may

@@ -1,5 +1,6 @@
-//! [`listen`]: calls a function at each Ctrl-C, SIGTERM and SIGHUP, on a thread of its own. `interruptible`, the
-//! batch (`batch/run.rs`), `resume` and `reorder` listen so.
+//! [`listen`]: calls a function at each Ctrl-C, SIGTERM and SIGHUP, on a thread of its own; where the
+//! system is no Unix, it does nothing. `interruptible.rs`, `batch/run.rs`, `effects resume` and
+//! `effects reorder` call it.
 
 use std::io;
 

@@ -1,5 +1,5 @@
-//! [`warn_once`]: warns that the user's state folder cannot be used. `journal.rs` and `gateway.rs` call
-//! it and go on without one.
+//! [`warn_once`]: warns, once, that something in the user's state folder cannot be used. `journal.rs`
+//! and `gateway.rs` call it and go on without the usual journal or the learnt durations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,6 +1,7 @@
-//! [`SubmissionTracker`]: how things stand with one command's submission (nothing left, in flight, a task made), so that
-//! an interruption loses no paid task. `interruptible` makes one for each `run`, `submit`, `wait` and `status`, and
-//! asks it at Ctrl-C.
+//! [`SubmissionTracker`]: how things stand with one command's submission ([`SubmissionStanding`]:
+//! nothing sent, in flight, a task made), so that an interruption loses no paid task. `interruptible.rs`
+//! makes one for each `run`, `submit`, `wait`, `status` and `doctor`, asks it at Ctrl-C, and puts it
+//! before the journal ([`FlightRecord`]).
 //!
 //! It stands where a journal stands: a submission leaves only after its intent was written here, so
 //! an interruption finds either that nothing left and nothing will, or an intent in flight, or

@@ -1,5 +1,6 @@
-//! [`WaitOptions`] and [`DeadlineOption`]: the options of how long a command may take. Commands that wait
-//! for a task, or that submit one, flatten them into their arguments and make their policy with them.
+//! The options of how long a command may take: [`WaitOptions`] of `effects run` and `effects wait`, and
+//! [`DeadlineOption`] (`--deadline`) of these and of `submit`, `batch` and `reorder`. Each command makes
+//! its policy with them.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! Parsers of option values: [`Poll`] for `--poll`, [`duration`] for time-outs, [`usd`] for amounts of
-//! money, [`TemplateIdParser`] for templates, and [`with_words`], which lets a shell complete the words that a value
-//! is usually one of. `Global`, the batch's `Options` and the commands name them to clap.
+//! Parsers of option values for clap, named by [`Global`](crate::global::Global), `BatchOptions` and the
+//! commands' arguments: [`Poll`], [`duration`] and [`time_limit`], [`usd`], [`order_name`], [`header`],
+//! [`param`] and [`TemplateIdParser`]. [`with_words`] lets a shell complete the words that a value
+//! usually is.
 
 use std::ffi::OsStr;
 use std::str::FromStr;
