@@ -78,8 +78,7 @@ impl Failure {
         Self::Unforeseen(error.to_string())
     }
 
-    /// The same failure, seen from where it happened: nothing resumes a task of a gateway that
-    /// ends with this command.
+    /// The same failure, without the line that resumes the task where the gateway ends with this command.
     pub(crate) fn at(self, place: &GatewayPlace) -> Self {
         match (self, place) {
             (Self::Error(error), GatewayPlace::Inside) => Self::Error(error.cause().clone().into()),

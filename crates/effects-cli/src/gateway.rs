@@ -115,8 +115,8 @@ impl<C: BuildClient> Gateway<C> {
     }
 }
 
-/// What is known of durations at a gateway elsewhere, kept in the user's state folder. What cannot
-/// be kept is said once and costs nothing but foresight.
+/// What is known of durations at a gateway elsewhere, kept in the user's state folder. Where
+/// they cannot be kept, a warning says so once, and later commands plan their polls without them.
 struct KeptPace {
     file: PaceFile,
     origin: Origin,

@@ -23,7 +23,7 @@ use crate::progress::ProgressDisplay;
 use crate::signals;
 use crate::submission_tracker::{FlightRecord, FlightWake, SubmissionStanding, SubmissionTracker};
 
-/// What the work has of the attending thread.
+/// How the work, on a thread of its own, prints and journals through the calling thread.
 #[derive(Clone)]
 pub(crate) struct AttendingThread {
     flight: Arc<SubmissionTracker>,
@@ -125,7 +125,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
         match woken.recv() {
             Ok(FlightWake::Event(event)) => progress.tell(&event),
             Ok(FlightWake::Note(text)) => progress.note(&text),
-            // Its bell rings even when it panics.
+            // `DoneOnDrop` sends it even when the work panics.
             Ok(FlightWake::Done) | Err(_) => break None,
             Ok(FlightWake::Answered) if waiting => match flight.interrupt() {
                 SubmissionStanding::InFlight(_) => {}
@@ -154,7 +154,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
     }
 }
 
-/// Rings when it is dropped, panic or not.
+/// Sends [`FlightWake::Done`] when it is dropped, also by a panic.
 struct DoneOnDrop(Sender<FlightWake>);
 
 impl Drop for DoneOnDrop {

@@ -73,7 +73,7 @@ impl LiveLine {
     }
 }
 
-/// The live line that is shown, for those who know of none.
+/// The live line that is shown, for [`say_above`].
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Says something on stderr, above the live line if one is shown.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::failure::{ErrorObject, Failure};
 use crate::global::Global;
 
-/// How this command speaks.
+/// Prints what a command has to say, as the global options ask.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     pub(crate) json: bool,

@@ -29,7 +29,7 @@ pub(crate) fn listen(_interrupted: impl Fn() + Send + 'static) -> io::Result<()>
     Ok(())
 }
 
-/// The system's own word on this process: a mask of the signals it ignores.
+/// Whether this process ignores SIGHUP, by the mask of ignored signals that the system keeps.
 #[cfg(target_os = "linux")]
 fn hang_up_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowEnd};
 use effects_core::{Event, TaskId};
 
-/// What the attending thread is told.
+/// What the thread that prints is told.
 pub(crate) enum FlightWake {
     /// Something to show.
     Event(Event),
@@ -57,7 +57,7 @@ pub(crate) struct Intent {
 }
 
 impl SubmissionTracker {
-    /// A command that begins so; it rings when an intent is answered.
+    /// The tracker of a command that begins with this standing; `wake` hears when an intent is answered.
     pub(crate) fn new(standing: SubmissionStanding, wake: Sender<FlightWake>) -> Self {
         Self { state: Mutex::new(FlightState { standing, interrupted: false }), wake }
     }
@@ -84,7 +84,7 @@ impl SubmissionTracker {
 /// The journal of one command that is on record elsewhere too.
 ///
 /// A submission is only said to be in flight once its intent is durable, and an answer is durable
-/// before anybody leaves for having heard of it.
+/// before the command may exit because of it.
 pub(crate) struct FlightRecord {
     pub(crate) flight: Arc<SubmissionTracker>,
     pub(crate) record: Arc<dyn Journal>,

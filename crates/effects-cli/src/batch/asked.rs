@@ -41,7 +41,7 @@ impl Asked {
     }
 }
 
-/// By what a journal knew the rows that a manifest tells of at this gateway, by what they ask for.
+/// The identities that a manifest has of rows at this gateway, by what the rows ask for.
 pub(super) fn earlier_identities(
     manifest: &Path,
     origin: &str,
@@ -62,8 +62,7 @@ pub(super) fn earlier_identities(
     Ok(identities)
 }
 
-/// By what a journal knew the rows, equal ones too, that ask for the same as one of these, says the
-/// manifest.
+/// The identities that a manifest has of all rows that ask for the same as one of these, equal ones too.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 //! [`CountedRows`]: makes of each checked row of a manifest ([`Wanted`]) its row of the journal, and
 //! tells equal rows from each other by counting them. `preflight.rs`, `run.rs`, `watch.rs`,
-//! `other_journal.rs` and `reporter.rs` each go through a manifest with one.
+//! `other_journal.rs` and `reporter.rs` have one each.
 
 use std::collections::HashMap;
 use std::path::Path;

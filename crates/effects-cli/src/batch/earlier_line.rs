@@ -86,7 +86,7 @@ impl EarlierLine {
         self.task_id.is_some() || self.status == RowStatus::Doubtful
     }
 
-    /// By what the journal knew the row.
+    /// The row's identity in the journal.
     pub(crate) fn identity(&self) -> Option<Identity> {
         Identity::from_digits(self.identity.as_deref()?)
     }

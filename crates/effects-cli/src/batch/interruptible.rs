@@ -18,7 +18,7 @@ use super::session::{BatchWake, Started};
 use super::summary::BatchSummary;
 use crate::failure::Failure;
 
-/// What the attending thread hears of a row.
+/// What the main thread's loop tells its caller.
 pub(crate) enum RowNews<'a> {
     /// What became of it.
     Ended(&'a RowReport),
@@ -26,18 +26,18 @@ pub(crate) enum RowNews<'a> {
     Submitted(RowNumber),
     /// The row at this place, for which nothing was sent, is begun anew.
     BegunAnew(usize),
-    /// Nothing new, told several times a second: the hearer may have something else to say.
+    /// Nothing of a row; sent several times a second, so that the caller can print what else it has.
     None,
 }
 
-/// What the attending thread came back with.
+/// What [`interruptible`] returns.
 pub(crate) struct InterruptibleEnd {
     pub(crate) tally: BatchSummary,
     /// A signal interrupted it.
     pub(crate) interrupted: bool,
     /// Submissions were on their way when it was left.
     pub(crate) left_submitting: bool,
-    /// What ended it that is no row's: a journal or an output that cannot be written.
+    /// An error that ended it and is not of one row: a journal or an output that cannot be written.
     pub(crate) trouble: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl RowCount<'_> {
     }
 }
 
-/// Attends to a batch until it is over or left; `hear` is told what becomes of each row.
+/// Runs the loop until the batch is over or left; calls `hear` with what becomes of each row.
 pub(crate) fn interruptible(
     Started { session, handle, .. }: &Started,
     most_wait: Duration,
@@ -183,7 +183,7 @@ pub(crate) fn interruptible(
     InterruptibleEnd { tally, interrupted, left_submitting, trouble }
 }
 
-/// Something ends the batch that is no row's: it is told once.
+/// An error ends the batch that is not of one row: only the first one is printed.
 fn fail(
     tally: &mut BatchSummary,
     trouble: &mut Option<String>,

@@ -1,5 +1,5 @@
 //! `Batch::plan`: `--plan`, which prints what a batch would do and cost ([`PlanObject`]), as far as that
-//! is known without a network. `commands/batch.rs` calls it.
+//! is known without asking the gateway. `commands/batch.rs` calls it.
 
 use std::time::Duration;
 

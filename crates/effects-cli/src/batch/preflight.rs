@@ -60,7 +60,7 @@ pub(crate) struct Standings {
     pub(crate) uncounted: Decimal,
     /// Rows that may be billed still, or never told their cost, and are no members of that scope.
     pub(crate) uncounted_open: u64,
-    /// By what the journal knows the rows.
+    /// The identities of the rows in the journal.
     pub(crate) identities: Vec<Identity>,
 }
 

@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::journal;
 use crate::rerun_line::line_to_run_again;
 
-/// What is known as the rows come to their ends.
+/// Prints and records the rows of a batch as they end.
 pub(super) struct Reporter<'a> {
     batch: &'a Batch<'a>,
     results: Results,
@@ -259,7 +259,7 @@ impl<'a> Reporter<'a> {
         whole
     }
 
-    /// The last word.
+    /// Ends the batch: writes the manifest and the reports, and prints the sums.
     pub(super) fn close(
         self,
         tally: &mut BatchSummary,

@@ -140,7 +140,7 @@ impl Results {
         line
     }
 
-    /// By what the journal knows the rows that something was noted of.
+    /// The identities of the rows that something was noted of.
     pub(crate) fn identities(&self) -> HashSet<Identity> {
         self.rows.iter().flatten().filter_map(|noted| noted.identity).collect()
     }
@@ -186,7 +186,7 @@ impl Results {
         let fail = |error: io::Error| unwritable(&target, &error);
         self.scratch.flush().map_err(fail)?;
         let mut file = self.scratch.get_ref().try_clone().map_err(fail)?;
-        // Whole or not at all: until then the file of before tells of what is paid for.
+        // It replaces the earlier file whole: until then that one tells what is paid for.
         let mut landing = AtomicFile::begin(&target)?;
         let (mut line, mut unread) = (Vec::new(), None);
         for noted in self.rows.iter().flatten() {
@@ -330,7 +330,7 @@ impl LastLine {
     }
 }
 
-/// Where the rows of this run are, by what a line may know them by.
+/// The places of this run's rows, by what a line of the file may name a row by.
 struct Places {
     identities: HashMap<Identity, usize>,
     asked: HashMap<Asked, usize>,

@@ -91,7 +91,7 @@ pub(crate) struct RowLabel {
     pub(crate) before: u32,
     /// The line of the first row that asks for the same, where no key tells it from that.
     pub(crate) duplicate_of: Option<u64>,
-    /// By what the journal knows it, once that is known.
+    /// Its identity in the journal, once that is known.
     pub(crate) identity: Option<Identity>,
     /// What its photo on this machine is, once it is read.
     pub(crate) photo: Option<KnownPhoto>,

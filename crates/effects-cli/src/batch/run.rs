@@ -48,7 +48,7 @@ pub(super) struct PreparedBatch<'a> {
 }
 
 impl Batch<'_> {
-    /// Does it.
+    /// Runs the batch.
     pub(crate) fn run(
         &self,
         store: Option<Arc<dyn JournalStore>>,
@@ -88,8 +88,9 @@ impl Batch<'_> {
         self.carry_out(prepared, source)
     }
 
-    /// Makes the output folder this batch's: nothing in it speaks against that, the journal knows what is
-    /// paid for there, and the mark tells of the batch as long as it is kept.
+    /// Takes the output folder for this batch. Refuses where another journal or order may have paid for the
+    /// rows, takes into the journal what it does not know of them, makes the folder, and marks it as in use
+    /// until the returned mark is dropped.
     pub(super) fn take_folder(
         &self,
         store: Option<&dyn JournalStore>,
@@ -278,7 +279,7 @@ impl Batch<'_> {
         self.output.json || !stdout_is_terminal()
     }
 
-    /// What begins the rows, on a thread of its own.
+    /// The function that begins the rows; the session runs it on a thread of its own.
     fn source(
         &self,
         store: Option<Arc<dyn JournalStore>>,

@@ -71,7 +71,7 @@ pub(crate) struct Started {
     pub(crate) context: Arc<JobContext>,
 }
 
-/// What the attending thread is told.
+/// What a session sends the main thread.
 pub(crate) enum BatchWake {
     /// What became of a row.
     Report(Box<RowReport>),
@@ -146,7 +146,7 @@ impl Session {
         Ok(started)
     }
 
-    /// Tells the attending thread.
+    /// Sends the main thread a message.
     pub(crate) fn tell(&self, wake: BatchWake) {
         // The receiver is gone only once the process is about to end.
         let _ = self.tell.send(wake);
@@ -225,7 +225,7 @@ impl Session {
             {
                 self.throttled.fetch_add(1, Ordering::Relaxed);
             }
-            // The attending thread looks at outages itself.
+            // The main thread asks for outages itself.
             JobNotice::Event { .. } | JobNotice::Outage { .. } => {}
             JobNotice::Kept { index, warning } => {
                 let Some(row) = of(index) else { return };

@@ -1,6 +1,6 @@
-//! The checks of `effects doctor` on this machine, which need no network: [`proxy`], [`certificates`],
-//! [`client_certificate`], [`state`], [`journal`] and [`uploads`]. `commands/doctor.rs` calls each and
-//! prints its [`Check`].
+//! The checks of `effects doctor` that do not ask the gateway: [`proxy`], [`certificates`],
+//! [`client_certificate`], [`state`] (the state folder), [`journal`] and [`uploads`].
+//! `commands/doctor.rs` calls each and prints its [`Check`].
 
 use std::env;
 use std::fmt;

@@ -10,7 +10,7 @@ use serde::Serialize;
 /// Costs of one gateway by template, tag, day or scope.
 #[derive(Debug, Serialize)]
 pub(crate) struct CostTable {
-    /// The word for what they are added up by.
+    /// What they are added up by: `template`, `tag`, `day` or `scope`.
     pub(crate) by: &'static str,
     pub(crate) origin: String,
     pub(crate) unit: CostUnit,

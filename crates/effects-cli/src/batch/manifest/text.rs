@@ -1,7 +1,7 @@
 //! [`open`]: opens a manifest file as UTF-8 text, whatever its encoding: with a byte order mark, in
 //! UTF-16, or in Windows-1252. A workbook, an archive or another file that is no text is refused.
-//! `csv.rs` and `json_lines.rs` read from it, and `Manifest::at` tells with it which of the two a file
-//! is.
+//! `csv.rs` and `json_lines.rs` read from it, and so does `Manifest::at`, where a file's name does not
+//! tell its form.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
