@@ -1,5 +1,6 @@
-//! [`TokioClock`]: the machine's clock, slept on with tokio's timer. `ClientCore` has one for its runs,
-//! retries and downloads.
+//! [`TokioClock`]: the machine's clock, slept on with tokio's timer. `ClientCore` has one: runs take the
+//! time from it, and `TaskHandle::status` and `transfer.rs` also sleep on it between attempts. A program
+//! that drives a run by itself can use it (`examples/embed_hyper.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
-//! [`Driver`]: the tokio task that drives a [`JobMachine`] for the callers that wait for its jobs.
-//! [`SharedRuns`](crate::shared_runs::SharedRuns) and [`JobResults`](crate::JobResults) each start one,
-//! with a [`Crowd`] that gives it the jobs and takes their ends.
+//! [`Driver`]: one tokio task that drives a [`JobMachine`].
+//! [`SharedRuns`](crate::shared_runs::SharedRuns) starts one for the single runs of a client, `jobs.rs`
+//! one for the jobs of each [`JobResults`](crate::JobResults). Each brings a [`Crowd`], which adds jobs
+//! to the machine (in [`Driving`]) and takes their ends.
 //!
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
 //! time, so that writes which wait for the disk side by side are committed together.

@@ -1,5 +1,5 @@
 //! [`words`]: the text of an error of the HTTP stack, with its causes and without the URL that reqwest
-//! adds, which may be a permission. `http_client.rs` and `submission.rs` report their failures with it.
+//! adds, which may hold a secret. `http_client.rs` and `submission.rs` report their failures with it.
 
 use std::error::Error as StdError;
 

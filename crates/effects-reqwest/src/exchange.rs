@@ -1,5 +1,6 @@
-//! [`ReqwestExchange`]: this crate's HTTP client as the core's [`AsyncExchange`]. `ClientCore` sends
-//! every request with it, and a program can drive `effects_core::Run` over it.
+//! [`ReqwestExchange`]: this crate's [`HttpClient`] as the core's [`AsyncExchange`]. `HttpStack` sends a
+//! client's requests with it, unless the caller brought an HTTP stack; a program can drive
+//! `effects_core::Run` over it.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! [`HttpClient`]: reqwest, set up for a paid API. `ReqwestExchange` sends polls, submissions and uploads
-//! with it, and `transfer.rs` downloads; it bounds how many exchanges are under way at once ([`Room`]).
+//! [`HttpClient`]: reqwest, set up for a paid API. `ReqwestExchange` sends polls, submissions and
+//! uploads with its `exchange`, which bounds how many are under way at once ([`Room`]); `transfer.rs`
+//! streams downloads from its `open`, which has no such bound.
 //!
 //! No redirect is followed and nothing is repeated on requests that carry the key; environment
 //! proxies never catch this machine; and a failed exchange says truthfully whether the request can have

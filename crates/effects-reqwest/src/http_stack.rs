@@ -1,5 +1,6 @@
 //! [`HttpStack`]: sends a client's HTTP requests: reqwest, or an [`AsyncExchange`] of the caller, alone
-//! or wrapped around reqwest. `ClientCore` sends API requests with it, `transfer.rs` downloads pictures.
+//! or wrapped around reqwest. It is in the gateway of `ClientCore`, by which `Driver`, `TaskHandle` and
+//! `transfer.rs` send.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! [`JobResults`]: the stream of results of many jobs, which [`Client::jobs`](crate::Client::jobs)
-//! starts. One tokio task (`driver.rs`) drives them; this file gives it their jobs and takes their ends.
+//! [`JobResults`]: the stream of results of many jobs. [`Client::jobs`] begins the builder whose `run`
+//! returns it; async Rust programs and the Python package (`many.rs`) read it. One tokio task
+//! (`driver.rs`) drives the jobs; this file gives it the jobs and takes their ends.
 //!
 //! Jobs are drawn as room comes, on a thread of its own, so that one that takes long to come (a
 //! photo to hash, a file to read) holds up no poll; and only as far as results are read: neither a
@@ -23,7 +24,8 @@ use crate::client::Client;
 use crate::client_core::ClientCore;
 use crate::driver::{Arrival, Crowd, Driver, DriverJob, Driving, News};
 
-/// The results of jobs, as they come: a [`Stream`]. Made by [`Client::jobs`].
+/// The results of jobs, as they come: a [`Stream`]. Made by [`Jobs::run`](effects_client::Jobs::run), the end
+/// of the builder that [`Client::jobs`] begins.
 ///
 /// Dropping it stops the jobs: what has not been submitted is not, and a submission in flight runs in its
 /// task to its answer.

@@ -1,5 +1,6 @@
-//! [`KeptReadable`]: a socket that stays readable when it takes no more. It lies below TLS in every
-//! connection that a [`Connector`](crate::connector::Connector) makes.
+//! [`KeptReadable`]: a TCP socket that can still be read after a write has failed: the failure is noted
+//! in a [`CutShort`], which `Submitter` reports, and later writes are dropped. It lies below TLS in
+//! every connection that a [`Connector`](crate::connector::Connector) makes.
 //!
 //! A gateway may answer a request it has not read to its end and close, which makes the client's next
 //! write fail. Its answer is then still there to be read, but hyper gives a connection up with the

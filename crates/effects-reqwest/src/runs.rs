@@ -1,5 +1,5 @@
-//! [`Runs`]: begins the runs of a client, and keeps the [`SharedRuns`] that drives them. A client has
-//! one, which its `TaskHandle`s and `Watch`es share.
+//! [`Runs`]: a client's [`ClientCore`], and the [`SharedRuns`] that drives its runs, started with the
+//! first run in a tokio runtime. `Client` and its `TaskHandle`s and `Watch`es hold it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use effects_core::journal::{AsyncJournal, NoJournal};
 use crate::client_core::ClientCore;
 use crate::shared_runs::SharedRuns;
 
-/// A client's core and the runs that it began.
+/// A client's core and the driver of its runs.
 #[derive(Debug)]
 pub(crate) struct Runs {
     core: ClientCore,

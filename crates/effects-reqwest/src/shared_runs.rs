@@ -1,6 +1,7 @@
-//! [`SharedRuns`]: the runs of a client, driven together in one tokio task.
-//! [`Client::run`](crate::Client::run) and every other call that waits for a task add theirs, through
-//! `Runs`.
+//! [`SharedRuns`]: the single runs of a client, driven together in one tokio task. `Runs` keeps it;
+//! [`Watch`](crate::Watch) (and so `run`, `submit` and `wait`) and
+//! [`Client::begin`](crate::Client::begin) add theirs. The jobs of [`Client::jobs`](crate::Client::jobs)
+//! are driven in a task of their own.
 //!
 //! Ten thousand runs as futures would be ten thousand tokio tasks and timers. Here they are rows of one
 //! [`Batch`](effects_core::batch::Batch), in one tokio task: a run that waits between two looks takes well
@@ -169,7 +170,7 @@ impl Crowd for Newcomers {
             }
         };
         let waiter = Arc::clone(&run.waiter);
-        // Its journal is let go of before its caller knows of the end, and may open it anew.
+        // Drop the run's journal before the caller hears of the end: the caller may then open it again.
         drop(run);
         self.finish(waiter, result);
     }

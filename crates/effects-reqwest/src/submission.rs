@@ -1,5 +1,6 @@
-//! [`Submitter`]: sends a request on a connection of its own and says truthfully whether it can have
-//! left. `HttpClient` sends with it what must not be lost without need: submissions above all.
+//! [`Submitter`]: sends a request on a new connection of its own, and says truthfully whether it can
+//! have left. `HttpClient` sends with it every request marked `FreshConnection`: submissions and
+//! uploads.
 //!
 //! A connection that is kept may be closed by the gateway at the moment of the next request, and then
 //! the fate of that request is not known: HTTP/1.1 has no way to tell, and HTTP/2 tells only where the

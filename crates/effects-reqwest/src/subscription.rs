@@ -1,5 +1,6 @@
-//! [`Subscription`]: a run that a driver drives, as its caller holds it: its events arrive here, and its
-//! end; dropping it stops the run. [`Watch`](crate::Watch) is made on one.
+//! [`Subscription`]: the caller's end of a run among a client's [`SharedRuns`]: the events that its
+//! [`Interest`] asks for arrive here, and the run's end; dropping it stops the run.
+//! [`Watch`](crate::Watch) holds one.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

@@ -1,5 +1,6 @@
 //! [`TaskHandle`]: a task by its id, to be polled once, followed, or waited for.
-//! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it.
+//! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it; the
+//! Python package's handles (`handle.rs`) hold one.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! [`settings`]: the TLS settings of a client, with the caller's certificates or the system's, which are
-//! read once and not before TLS is needed. `HttpClient` gives them to reqwest and to `Connector`.
+//! [`settings`]: the TLS settings of a client: the certificates to trust, which are the caller's or the
+//! system's (read once, and not before TLS is needed), and the client's own. `HttpClient` gives them to
+//! reqwest and to `Connector`.
 
 use std::sync::{Arc, OnceLock};
 

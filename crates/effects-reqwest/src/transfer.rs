@@ -1,5 +1,6 @@
-//! Drives the rules of `effects-jobs` over reqwest: [`upload`] puts a photo where the service can fetch
-//! it, [`download`] and [`fetch`] get pictures. `Client` and the job driver (`driver.rs`) call them.
+//! [`upload`] puts a photo where the service can fetch it, [`download`] and [`fetch`] get a picture,
+//! [`fetch_job`] gets and saves the pictures of a job: the rules of `effects-jobs`, over a client's
+//! [`HttpStack`]. `Client` calls the first three, `Driver` (`driver.rs`) [`upload`] and [`fetch_job`].
 
 use std::path::PathBuf;
 use std::sync::Arc;

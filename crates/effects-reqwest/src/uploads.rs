@@ -1,6 +1,6 @@
-//! [`UploadMemory`]: where a client's photos were uploaded to, and a lock for each photo under way, so that none is
-//! uploaded twice at once. `ClientCore` holds it, and `transfer::upload` asks it first. (How photos are
-//! uploaded is another type, `effects_jobs::Uploads`.)
+//! [`UploadMemory`]: where a client's photos were uploaded to (an [`UploadCache`]), and a lock for each
+//! photo under way, so that none is uploaded twice at once. `ClientCore` holds it, and
+//! `transfer::upload` asks it first. (How photos are uploaded is another type, `effects_jobs::Uploads`.)
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

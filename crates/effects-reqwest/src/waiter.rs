@@ -1,6 +1,7 @@
-//! [`Waiter`]: a callback that is told of a run in place of a future. `Subscription` has one, and the
-//! Python package's `run_operation.rs` passes its own to [`Client::begin`](crate::Client::begin). [`WaitedFor`]
-//! is what the driver keeps of such a run.
+//! [`Waiter`]: a callback for the events and the end of a run, in place of a future. It answers an event
+//! with a [`PollControl`]; [`RunTicket`] names the run. `Subscription` and the Python package's
+//! `run_operation.rs` pass theirs to `SharedRuns` and [`Client::begin`](crate::Client::begin), and the
+//! driver keeps a [`WaitedFor`].
 
 use std::sync::Arc;
 

@@ -30,8 +30,8 @@ pub struct Watch {
 
 #[derive(Debug)]
 enum Stage {
-    /// Not begun: with its seed a run draws the names of its submission, and no two processes may
-    /// share them, so that it begins in the one that drives it.
+    /// Not begun. A run draws its request ids from its seed; after a fork two processes would send the
+    /// same ids, so the run is begun in the process that drives it.
     Before(Box<Work>),
     Under(Subscription),
     /// Over; the end, until it is asked for.
