@@ -1,5 +1,6 @@
 //! [`ClientBuilder`]: the settings of a client, from code and from the environment, checked before
-//! anything is sent. Both clients' `Client::builder` returns it; [`Settings`] is what they are made from.
+//! anything is sent. Both clients' `Client::builder` returns it; its `build` makes [`Settings`], from
+//! which each client makes itself ([`BuildClient`]). The command and the Python package fill one in.
 
 use std::env::{self, VarError};
 use std::fmt;

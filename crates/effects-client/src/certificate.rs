@@ -1,6 +1,7 @@
-//! [`unsent`]: the answer of an exchange that never left this machine; a certificate that is not trusted
-//! ends the run at once. [`with_way_out`] adds to the reason what to do about it. The HTTP clients of
-//! both crates use them.
+//! [`unsent`] and [`lost`]: the answers of exchanges that failed before and after they left (of
+//! downloads: [`unsent_fetch`], [`lost_fetch`]). A refused certificate is told apart, since it ends the
+//! run at once; [`with_way_out`] adds what to do about it. The HTTP clients of `effects-ureq` and
+//! `effects-reqwest` use them.
 
 use effects_core::gateway::Answer;
 use effects_core::wire::Trouble;

@@ -1,5 +1,6 @@
-//! [`ClientCert`]: the certificate that a client shows to a gateway that asks for one (mutual TLS), with its
-//! chain and its private key, read from PEM files and checked. Both clients give it to their HTTP library.
+//! [`ClientCert`]: the certificate that a client shows to a gateway that asks for one (mutual TLS), with
+//! its chain and private key, read from PEM files and checked. `ClientBuilder` and `effects doctor` read
+//! one; `tls.rs` of the async and `http_client.rs` of the blocking client give it to their TLS.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

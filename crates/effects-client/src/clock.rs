@@ -1,5 +1,6 @@
-//! [`WallClock`]: the machine's clock, which both clients go by. [`StoppableClock`] is the blocking
-//! client's sleep, which a [`Stopper`] ends from another thread.
+//! [`WallClock`]: the machine's clock, which both clients and the command go by. [`StoppableClock`] is
+//! the same with a blocking sleep, for the blocking client and programs that drive a run by themselves;
+//! a [`Stopper`] ends that sleep, and the blocking `Watch`, from another thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,5 +1,6 @@
-//! [`EnvironmentProxies`]: which proxy the environment names for a URL, by the same rules in both
-//! clients. Their `http_client.rs` and the async client's `connector.rs` ask it.
+//! [`EnvironmentProxies`]: the proxies that the environment names, and what its `no_proxy` excepts. The
+//! blocking client's `http_client.rs` takes both from it, the async client's `http_client.rs` and
+//! `connector.rs` the exceptions; `effects doctor` shows which proxy a gateway is reached by.
 //!
 //! The rules are curl's: `https_proxy` for https and `http_proxy` for http alone, `all_proxy` for what has none
 //! of its own, each in capitals too; and `no_proxy` with hosts, their domains, addresses, networks and

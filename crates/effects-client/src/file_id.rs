@@ -1,6 +1,6 @@
-//! [`FileId`]: which file a path leads to; two paths of one file, by links of any kind, have the
-//! same one. `Claims`, `placement.rs` and the command compare files by it, so that no picture replaces a
-//! photo.
+//! [`FileId`]: which file a path leads to. Two paths of one file, by links of any kind, have the same
+//! one (hard links on Unix alone). `Claims`, `jobs/placement.rs` and the command compare files by it,
+//! mostly so that no picture replaces a photo.
 
 use std::path::Path;
 

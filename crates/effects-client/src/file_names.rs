@@ -1,6 +1,6 @@
-//! [`Names`]: the file names for a task's pictures. [`of_key`], [`of_row`] and [`beside`] make the names
-//! of pictures for which the caller chose none; `JobContext`, `jobs/placement.rs` and the command use
-//! them.
+//! [`Names`]: the file names for a task's pictures. [`of_key`] and [`of_row`] name the picture of a job
+//! whose caller chose no name; [`beside`] and [`of_identity`] give another where a name is taken.
+//! `JobContext`, `jobs/placement.rs` and the command use them.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub fn of_key(key: &str) -> PathBuf {
     format!("{}.png", harmless(key)).into()
 }
 
-/// The name for the picture of a job without one, which stays its own however the jobs are sorted:
+/// The name for the picture of a job without a key, the same in whatever order the jobs come:
 /// `PHOTO-TEMPLATE-HASH.png`, the hash being over what the job asks for and how often an equal one
 /// came before it.
 pub fn of_row(
@@ -71,7 +71,7 @@ pub fn stem(image: &str) -> &str {
     if stem.is_empty() { "photo" } else { stem }
 }
 
-/// A path as a text that tells it from others: bytes that are no UTF-8 are percent-escaped.
+/// A path as text, different for different paths: bytes that are not UTF-8 are percent-escaped.
 ///
 /// ```
 /// use std::path::Path;

@@ -1,6 +1,7 @@
-//! [`refuse_key`]: refuses a submission that repeats the API key in a parameter, in its photo's URL or in a word
-//! of the caller's, before anything is kept or sent: a journal, a manifest and the service would have it.
-//! The clients ask it of each submission, and `JobContext` of each job.
+//! [`refuse_key`]: refuses a submission that repeats the API key in a parameter, in its photo's URL or
+//! in a word of the caller's, before anything is kept or sent: a journal, a manifest and the service
+//! would have it. Both clients ask it of each submission (`Settings::refuse_key`), and `JobContext` of
+//! each job.
 
 use effects_core::gateway::Endpoint;
 use effects_core::{Error, ErrorKind, Reference};

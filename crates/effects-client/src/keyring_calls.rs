@@ -1,5 +1,5 @@
-//! Calls to the system's keyring: [`store`], [`read`] and [`forget`] an entry by the `keyring` crate, of which
-//! `system_keyring.rs` makes a `KeyringEntry`.
+//! [`store`], [`read`] and [`forget`]: calls to the system's keyring, by the `keyring` crate.
+//! `KeyringEntry` (`system_keyring.rs`) makes them.
 //!
 //! A keyring may hang, or wait for a person to unlock it. Each call therefore runs in a thread of its own, which
 //! is left alone after [`ANSWER_LIMIT`], or after [`PERSON_LIMIT`] once the keyring asks a person.

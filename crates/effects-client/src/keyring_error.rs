@@ -1,4 +1,5 @@
-//! [`KeyringError`]: why the system's keyring is of no use. [`StoredKey`](crate::StoredKey) passes it on to people.
+//! [`KeyringError`]: why the system's keyring is of no use. `keyring_calls.rs` and `secret_service.rs`
+//! make it, and [`StoredKey`](crate::StoredKey) puts it into the errors that people see.
 
 use std::fmt;
 

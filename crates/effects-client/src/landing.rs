@@ -1,7 +1,7 @@
 //! [`AtomicFile`]: a file that is written under a temporary name and renamed into its place once it is
-//! whole. Downloads, the command's manifests, reports and contact sheets, `PaceFile` and the wheel's
-//! `write_file` are written so; [`Sink`] is what a download writes to. [`read_photo`] reads a photo, up to
-//! a limit.
+//! whole: pictures, the command's manifests, reports and contact sheets, and `PaceFile`, among others.
+//! [`write_file`] does so in one call, for cassettes and Python. [`Sink`] is what a download writes to.
+//! [`read_photo`] reads a photo, up to a limit.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,6 +1,6 @@
 //! [`ClientBuilder`], [`Jobs`] and what else the blocking and the async client (`effects-ureq`,
-//! `effects-reqwest`) share beside an HTTP library. Both build on this crate, and so does
-//! `effects-cli`.
+//! `effects-reqwest`) share beside an HTTP library. Both build on this crate, and so do the command
+//! (`effects-cli`) and the Python package.
 //!
 //! [`effects_core`] and [`effects_jobs`] perform no I/O and a client crate should be about HTTP, so what both
 //! clients need from this machine lives here: settings and the environment ([`ClientBuilder`],

@@ -1,7 +1,6 @@
-//! [`PictureFetch`]: one download of a picture over an [`Exchange`](effects_core::gateway::Exchange) that
-//! the caller brought: the request, the redirects that are handed back, and what arrived. The
-//! `transfer.rs` of both clients use it; over their own HTTP stack they stream a picture instead, and tell
-//! the observer of exchanges by an [`ObservedDownload`] either way.
+//! [`PictureFetch`]: one download of a picture over an HTTP stack that hands it over whole, such as a
+//! caller's: the requests, with redirects, and the [`ArrivedPicture`]. [`ObservedDownload`] tells the
+//! observer of exchanges of any download. The `transfer.rs` of both clients use both.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
-//! [`Profile`]: settings under a name, in one TOML file (`profiles.toml` in [`config_dir`]); a key that
-//! `effects login` stored for it is a [`StoredKey`]. The command's `--profile` and Python's
-//! `Client.from_profile` read them.
+//! [`Profile`]: settings under a name, in one TOML file (`profiles.toml` in [`config_dir`]);
+//! [`ProfileKey`] says where its key is, which `effects login` may have stored ([`StoredKey`]). The
+//! command's `--profile` and Python's `Client.from_profile` read them.
 //!
 //! ```toml
 //! [studio]

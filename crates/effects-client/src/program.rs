@@ -1,5 +1,6 @@
-//! Programs of the caller's that put a photo where the service can fetch it: [`run_uploader`] and
-//! [`run_presigner`] start one and read its answer. The `transfer.rs` of both clients call them.
+//! Runs programs of the caller's: [`run_uploader`] and [`run_presigner`] put a photo where the service
+//! can fetch it, for the `transfer.rs` of both clients; [`run_key_program`] prints the API key, for
+//! `ClientBuilder` and `Profile`.
 
 use std::env;
 use std::ffi::OsStr;

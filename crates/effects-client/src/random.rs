@@ -1,5 +1,5 @@
-//! [`fresh_seed`] for each run and [`random_name`] for temporary files: randomness from the operating system.
-//! Both clients, `AtomicFile` and the command draw theirs here alone.
+//! [`fresh_seed`] for each run and download, and [`random_name`] for temporary files: randomness from
+//! the operating system. Both clients, `AtomicFile` and the command draw theirs here alone.
 //!
 //! Nothing of it is kept in memory, since a fork copies memory, and what two processes then drew
 //! from it would be the same: a key under which both submit, a name under which both write.

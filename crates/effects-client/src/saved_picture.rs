@@ -1,6 +1,6 @@
 //! [`PictureState`]: whether the file of a picture is still the one that was saved. `jobs/placement.rs`
-//! and the command's `batch/placement.rs` ask it before a picture is fetched again; [`record_picture`]
-//! notes the file.
+//! and the command's `batch/placement.rs` ask it before a picture is fetched again. `JobContext` and the
+//! command's `journal.rs` note a saved file in the journal with [`record_picture`].
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

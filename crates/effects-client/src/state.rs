@@ -1,5 +1,7 @@
-//! [`state_dir`]: the user's folder for what is kept between processes; [`config_dir`]: the one for profiles. The command's usual journal,
-//! `PaceFile`, and the task ids that a Postgres journal could not take are kept there.
+//! [`state_dir`]: the user's folder for what is kept between processes: the command's usual journal,
+//! `PaceFile`, `StoredKey`s, and the task ids that a Postgres journal of the command or of Python could
+//! not take. [`config_dir`]: the folder of `Profile`s. [`make_private_dir`] makes a folder for this user
+//! alone.
 
 use std::env;
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
-//! [`KeyringEntry`]: an API key in the system's keyring, which is the Secret Service of a Linux desktop (GNOME
+//! [`KeyringEntry`]: an API key in the system's keyring: the Secret Service of a Linux desktop (GNOME
 //! Keyring, KWallet, KeePassXC), the keychain of macOS or the Credential Manager of Windows.
-//! [`StoredKey`](crate::StoredKey) keeps a profile's key in one. Without the feature `keyring`, and on other
-//! systems, there is no keyring.
+//! [`StoredKey`](crate::StoredKey) keeps a profile's key in one. Without the feature `keyring`, and on
+//! other systems, each call fails.
 
 use effects_core::ApiKey;
 

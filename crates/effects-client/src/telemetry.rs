@@ -1,6 +1,7 @@
-//! [`task_span`] and its kin, and [`tell`]: what a client tells `tracing`: a span for each task, inside it one
-//! for each submission, one for the wait with one for each poll, and one for each download; and the run's
-//! events. The drivers and exchanges of both clients call them.
+//! What a client tells `tracing`: spans ([`task_span`], [`wait_span`], [`exchange_span`],
+//! [`download_span`]), the events of a run ([`tell`]), and warnings for a person ([`warn`],
+//! [`OutageNotice`]). The drivers and HTTP stacks of both clients call them; the command's `logging.rs`
+//! and Python's `warnings.rs` show the warnings.
 //!
 //! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
 //! told.

@@ -1,5 +1,6 @@
-//! [`Transport`]: what makes a client's exchanges: its own HTTP stack or the caller's, and the middleware
-//! around it. [`ClientBuilder`](crate::ClientBuilder) fills it, and each client builds its stack of it.
+//! [`Transport`]: what makes a client's exchanges: its own HTTP stack or the caller's, and the
+//! middleware around it. [`ClientBuilder`](crate::ClientBuilder) fills it, and the `HttpStack` of each
+//! client is made from it.
 
 use std::fmt;
 

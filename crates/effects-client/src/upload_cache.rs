@@ -1,5 +1,6 @@
-//! [`UploadCache`]: where photos were uploaded to a short while ago, by the SHA-256 of their content, so
-//! that a photo of several requests is uploaded once. Each client has one.
+//! [`UploadCache`]: where photos were uploaded to within the last hour, by the SHA-256 of their content,
+//! so that a photo of several requests is uploaded once. Each client has one, which its `transfer.rs`
+//! asks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, PoisonError};

@@ -1,5 +1,5 @@
 //! [`Verdict`]: the end of a task once a run has seen it, so that the task is not polled again. The
-//! `TaskHandle` of both clients keeps one.
+//! `TaskHandle` of both clients keeps one, and the `Watch` that follows the task fills it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

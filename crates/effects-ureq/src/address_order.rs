@@ -1,5 +1,5 @@
 //! [`AddressOrder`]: which of a host's addresses to connect to first, where IPv4 or IPv6 leads nowhere.
-//! `GatewayConnector` (`connection.rs`) asks it before each connection.
+//! `GatewayConnector` (`connection.rs`) asks it before each connection that goes through no proxy.
 //!
 //! Many networks give IPv6 addresses and carry nothing to them. ureq tries addresses one after the other,
 //! and gives the first half of the time to connect; browsers begin with the next after 250 ms (RFC 8305). So

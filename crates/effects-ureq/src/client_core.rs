@@ -1,5 +1,6 @@
-//! [`ClientCore`]: the parts of a [`Client`](crate::Client): the gateway, the clock, the settings, the
-//! policy and the journal. `Watch`, `TaskHandle`, `transfer.rs` and `jobs.rs` work with it.
+//! [`ClientCore`]: the parts of a [`Client`](crate::Client): its policy and journal, and in [`Shared`]
+//! the gateway, clock, settings and uploads, which the clients made from it share. `Client` wraps one;
+//! `Watch`, `TaskHandle`, `transfer.rs` and `jobs.rs` work with it.
 
 use std::fmt;
 use std::sync::Arc;

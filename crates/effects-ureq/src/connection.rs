@@ -1,6 +1,7 @@
-//! [`GatewayConnector`]: makes the connections of ureq's agents. It notes of the exchange under way in a
-//! thread whether its request began to leave and was sent to its end, keeps the key out of ureq's log,
-//! and resolves a host only where it connects. `HttpClient` gives it to its agents.
+//! [`GatewayConnector`]: makes the connections of ureq's agents; it resolves a host only where it
+//! connects, and keeps the key out of ureq's log. `HttpClient` gives it to its agents and opens each
+//! exchange with [`begin`]; the [`Under`] that it gets says whether the request began to leave, and why
+//! it failed.
 //!
 //! It adds two layers to what ureq connects with by default. [`GatewayConnection`] lies around the
 //! whole, so that its first byte is the request's: a proxy's CONNECT and the TLS handshake have passed

@@ -1,5 +1,6 @@
-//! [`UreqExchange`]: this crate's HTTP client as the core's [`Exchange`]. `ClientCore` sends every
-//! request with it, and a program can drive `effects_core::Run` over it.
+//! [`UreqExchange`]: this crate's [`HttpClient`] as the core's [`Exchange`]. `HttpStack` sends a
+//! client's requests with it, unless the caller brought an HTTP stack; the command's webhooks and
+//! `effects doctor` send over it directly, and a program can drive `effects_core::Run` over it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! [`HttpClient`]: ureq, set up for a paid API: one agent for each kind of exchange, and nothing is
-//! repeated by itself. `UreqExchange` sends with it, and `transfer.rs` downloads.
+//! [`HttpClient`]: ureq, set up for a paid API: one agent for each kind of exchange and each proxy, and
+//! nothing is repeated by itself. `UreqExchange` sends with its `exchange`; `transfer.rs` streams
+//! downloads from its `open`, with [`read_chunks`].
 //!
 //! No redirect is followed and no status is an error on requests that carry the key; environment
 //! proxies never catch this machine; everything but a look at a task leaves on a connection of its own;

@@ -1,5 +1,6 @@
-//! [`HttpStack`]: what makes a client's exchanges: ureq, or an [`Exchange`] that the caller brought or put
-//! around it. `ClientCore` sends every request with it, and `transfer.rs` downloads.
+//! [`HttpStack`]: sends a client's HTTP requests: ureq, or an [`Exchange`] of the caller, alone or
+//! wrapped around ureq. It is in the gateway of `ClientCore`, by which `Watch`, `TaskHandle`, `jobs.rs`
+//! and `transfer.rs` send.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! [`JobResults`]: the results of many jobs, one by one, while
-//! [`Jobs::run`](effects_client::Jobs::run) drives them on a few threads. `effects batch`, `resume` and
-//! `reorder` use it.
+//! [`JobResults`]: an iterator over the results of many jobs, while [`JobsDriver`] drives them on
+//! threads. [`Jobs::run`](effects_client::Jobs::run) returns it; blocking Rust programs and the
+//! command's `Session` read it, for `effects batch`, `watch`, `resume` and `reorder`.
 //!
 //! One thread drives a [`JobMachine`] and makes no exchange itself; a few workers make them, and others
 //! open rows, upload photos and fetch pictures. A thread takes jobs from the iterator when there is

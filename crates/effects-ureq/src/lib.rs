@@ -1,5 +1,6 @@
-//! [`Client`]: the blocking client for the `spark_img_effects` API, on ureq. Rust programs without an async
-//! runtime use it, and the `effects` command is built on it.
+//! [`Client`]: the blocking client for the `spark_img_effects` API, on ureq; with [`Watch`], a run event
+//! by event, [`TaskHandle`], and [`JobResults`] of many jobs. Rust programs without an async runtime use
+//! it, and the `effects` command is built on it.
 //!
 //! ```no_run
 //! use effects_ureq::{Client, EffectRequest, Template};

@@ -1,5 +1,6 @@
-//! Drives the rules of `effects-jobs` over ureq: [`upload`] puts a photo where the service can fetch it,
-//! [`download`] and [`fetch`] get pictures. `Client` and `jobs.rs` call them.
+//! [`upload`] puts a photo where the service can fetch it, [`download`] and [`fetch`] get a picture: the
+//! rules of `effects-jobs`, over a client's [`HttpStack`]. `Client` calls all three, `jobs.rs`
+//! [`upload`] and [`fetch`].
 
 use std::time::Duration;
 

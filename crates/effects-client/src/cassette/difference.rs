@@ -1,5 +1,5 @@
-//! [`difference`]: in words, how a request differs from those that a cassette still has, or that it ends
-//! here. `Player` says it where it has no answer.
+//! [`difference`]: in words, how a request differs from those that a cassette still has, or that no more
+//! of its kind are left. `Player` says it where it has no answer.
 
 use serde_json::Value;
 

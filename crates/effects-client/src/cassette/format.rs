@@ -1,5 +1,5 @@
 //! [`Tape`] and its [`TapedExchange`]s: the file of a cassette, as JSON. `recorder.rs` writes it and
-//! `player.rs` reads it.
+//! `player.rs` reads it; `redact.rs` and `difference.rs` work on its [`TapedRequest`] and [`TapedBody`].
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! A [`Cassette`]: the exchanges of a client in a file, recorded once and replayed without a network, as
-//! vcrpy and Betamax do it. `ClientBuilder::cassette` opens one; [`Recorded`] and [`Player`] are what it puts
-//! in the place of a client's exchanges, blocking or async.
+//! vcrpy and Betamax do it. `ClientBuilder::build` opens the one that `cassette` or `EFFECTS_CASSETTE`
+//! names, and puts [`Recorded`] (`recorder.rs`) around the client's exchanges, or [`Player`]
+//! (`player.rs`) in their place.
 //!
 //! A cassette that is not there is recorded, and one that is there is replayed; nothing else chooses. It is
 //! whole after each exchange, so that a crash loses none. docs/cassettes.md has the format.

@@ -1,6 +1,6 @@
-//! [`Recorded`]: puts the exchanges that pass it on a cassette, around a client's own HTTP stack; `Cassette`
-//! makes it. [`Recording`] writes the file, which is whole JSON after each exchange: the next one is written
-//! over its end, in one write.
+//! [`Recorded`]: an exchange around a client's HTTP stack that puts what passes on a cassette;
+//! `ClientBuilder` makes it. `Cassette::open` makes the [`Recording`], which writes the file: it is
+//! whole JSON after each exchange, since the next one is written over its end in one write.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

@@ -1,5 +1,5 @@
 //! [`Jobs`]: the builder that both clients' `jobs()` return: journal, budget, folder, limits. Its `run`
-//! starts the jobs, through the client's [`RunJobs`].
+//! starts the jobs through [`RunJobs`], which each client implements in its `jobs.rs`.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! [`Claims`]: which files jobs write or read, so that no picture replaces another's or a photo.
-//! `JobContext` and the command's `batch/rows.rs` claim each file before its job begins.
+//! [`Claims`]: which files jobs write or read, so that no picture replaces another's or a photo. The
+//! command's `batch/rows.rs` and `batch/watch.rs`, and `JobContext` for jobs without a [`Claim`], claim
+//! each file before its job begins.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! [`JobContext`]: what jobs need of this machine: it opens their rows, reads their photos and saves
-//! their pictures. It blocks, so the job drivers of both clients call it on threads of their own.
+//! [`JobContext`]: what many jobs share of this machine. It counts them, opens their rows, reads their
+//! photos, saves their pictures and makes their results. `jobs.rs` of both clients makes one for each
+//! `run`; calls that may block are made on other threads than the one that drives.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

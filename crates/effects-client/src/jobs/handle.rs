@@ -1,5 +1,5 @@
 //! [`JobsHandle`]: stops jobs from another thread, and says how they stand. The `JobResults` of both
-//! clients hand it out; the command's Ctrl-C uses it.
+//! clients hand it out; the command's `batch/interruptible.rs` stops with it on Ctrl-C.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

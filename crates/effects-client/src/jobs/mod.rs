@@ -1,5 +1,6 @@
-//! [`Jobs`] and [`JobContext`]: many pictures at once, with their journal rows, photos and files.
-//! `client.jobs()` of both clients returns a [`Jobs`]; their drivers call [`JobContext`].
+//! Many pictures at once, with their journal rows, photos and files. `client.jobs()` of both clients
+//! returns a [`Jobs`] (`builder.rs`), a caller fills it with [`Job`]s (`job.rs`) and gets a
+//! [`JobResult`] of each (`result.rs`); the clients' drivers call [`JobContext`] (`context.rs`).
 //!
 //! A [`Job`] is what a caller asks for, a [`TrackedJob`] the same on its way through a
 //! [`JobMachine`](effects_jobs::JobMachine), and a [`JobResult`] what came of it. Both clients hand the

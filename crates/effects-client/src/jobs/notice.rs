@@ -1,5 +1,6 @@
-//! [`JobNotice`]: what a caller is told of jobs before their results come. [`JobJournals`] reports what
-//! is written of their runs, which the Python package (`many.rs`) listens to.
+//! [`JobNotice`]: what a caller is told of jobs before their results come: `Jobs::on_notice` takes the
+//! callback, which `JobContext` calls. [`JobJournals`]: a caller's own journals around those of the
+//! async client's jobs; the Python package (`many.rs`) gives one.
 
 use std::sync::Arc;
 

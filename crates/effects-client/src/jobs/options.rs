@@ -1,5 +1,5 @@
-//! [`JobOptions`]: how jobs are done; [`Save`]: what becomes of their pictures. `Jobs` and the Python
-//! package fill them in, and `JobContext` goes by them.
+//! [`JobOptions`]: how jobs are done; [`Save`]: what becomes of their pictures, with [`SaveFiles`] of
+//! those that go to files. `Jobs` and the Python package fill them in, and `JobContext` goes by them.
 
 use std::path::{PathBuf, absolute};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! [`OutageNews`]: picks which outages of a gateway a caller is told of: each when it begins, then once a
-//! minute. The `jobs.rs` of both clients and the command's `batch/attend.rs` ask it.
+//! [`OutageNews`]: picks which outages of a gateway a caller is told of: each when it begins, then once
+//! a minute. The `jobs.rs` of both clients and the command's `batch/interruptible.rs` ask it.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};

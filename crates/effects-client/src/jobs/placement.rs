@@ -1,6 +1,7 @@
 //! Which file a job's picture is saved to ([`choose`], [`check`], [`save`]), and whether it is there
 //! already, by what the journal recorded ([`kept`]), perhaps in a folder that was moved. `JobContext`
-//! asks before a job is paid for, and saves by it.
+//! asks before a job is paid for, and saves by it. The command and the Python package use
+//! [`is_special`], too.
 
 use std::path::{Path, PathBuf};
 use std::{fs, iter};
