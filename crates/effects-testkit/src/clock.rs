@@ -1,5 +1,5 @@
 //! [`VirtualClock`]: a clock on which sleeping takes no time. [`Service`](crate::Service) and
-//! [`World`](crate::World) run on it, and so can the core's drivers.
+//! [`World`](crate::World) run on it, and so can the core's drivers; tests of the core move it.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;

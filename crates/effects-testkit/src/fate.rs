@@ -1,6 +1,6 @@
 //! [`Fate`]: what becomes of one exchange with the scripted [`Service`](crate::Service), such as an
-//! answer that is lost. Tests put fates into its script, and [`Faults`](crate::Faults) draws them at
-//! random.
+//! answer that is lost. Tests of the core put fates into its script, and [`Faults`](crate::Faults) draws
+//! them at random.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! [`Faults`]: draws random faults from a seed, so that a run that went wrong can be repeated.
-//! [`Service::faults`](crate::Service::faults) takes them for every exchange without a script.
+//! [`Faults`]: draws random [`ExchangeFault`]s from a seed, so that a run that went wrong can be
+//! repeated. [`Service::faults`](crate::Service::faults) takes them for every exchange without a script;
+//! property tests of the core set them. [`Chance`] is the random generator, also of the simulation.
 
 use std::time::Duration;
 

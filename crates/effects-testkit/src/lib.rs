@@ -1,6 +1,7 @@
-//! [`Service`] and [`World`]: a scripted service on a virtual clock, with seeded faults; and a server that
-//! misbehaves ([`http`]). The tests of this workspace use them, and code built on `effects-core` can, without a
-//! key, a network, or waiting.
+//! [`Service`] and [`World`]: a scripted service on a virtual clock, with seeded faults; a server that
+//! misbehaves ([`http`]); several processes over one journal ([`simulation`]); and Postgres servers
+//! (`postgres`). The tests of this workspace use them, and so can the tests of code built on
+//! `effects-core`.
 //!
 //! # Without a network
 //!

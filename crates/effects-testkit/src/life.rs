@@ -1,5 +1,6 @@
-//! [`Life`]: how long a task of the scripted [`Service`](crate::Service) takes and how it ends. The
-//! service keeps a [`Living`] of each task it made.
+//! [`Life`]: how long a task of the scripted [`Service`](crate::Service) takes and how it ends. Tests of
+//! the core give it to [`Service::life`](crate::Service::life); the service keeps a [`Living`] of each
+//! task it made.
 
 use std::time::Duration;
 

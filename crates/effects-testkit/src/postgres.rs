@@ -1,6 +1,6 @@
 //! Postgres for tests: [`TestServer`], a server of a test's own, and [`TestDatabase`], an empty database
-//! in a server that all tests share. Tests of the journal and of the command start them from the server
-//! programs of this machine, in a temporary folder, without a password or a network.
+//! in a server that all tests share. Tests of the journal and of the command start them, among others,
+//! from the server programs of this machine, in a new folder, without a password.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -253,7 +253,8 @@ impl Cluster {
     fn stop_when_unused(&self, users: &Path) -> Result<(), String> {
         let script = "while sleep 2; do flock --nonblock --exclusive \"$1\" \
             sh -c '\"$0\" stop -m immediate -s -D \"$1\"; rm -rf \"$1\"' \"$2\" \"$3\" && break; done";
-        // As this process, which may remove the folder; the program itself refuses root.
+        // The loop runs as this process's user, who may remove the folder; `pg_ctl` alone runs as the other
+        // user, since it refuses root.
         let stop = self.folder.join("stop");
         let program = self.programs.join("pg_ctl").display().to_string();
         let as_user = match self.user {

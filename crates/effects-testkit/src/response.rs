@@ -1,5 +1,7 @@
 //! [`Response`]: an HTTP answer as a script gives it. The scripted [`Service`](crate::Service) and
-//! [`ScriptedServer`](crate::http::ScriptedServer) send it.
+//! [`ScriptedServer`](crate::http::ScriptedServer) send it; [`Framing`] and [`After`] matter to the
+//! latter alone. [`result_of`] is what a call comes to with an answer, for tests and benchmarks that
+//! drive a run by hand.
 
 use std::sync::LazyLock;
 

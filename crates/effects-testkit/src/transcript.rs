@@ -1,5 +1,5 @@
-//! [`Transcript`]: what happened to a run in a [`World`](crate::World), line by line. Tests look for
-//! events and times in it, and print it when they fail.
+//! [`Transcript`]: what happened to a run in a [`World`](crate::World), one [`TranscriptNote`] a line.
+//! Tests of the core look for events and times in it, and print it when they fail.
 
 use std::fmt;
 use std::time::Duration;

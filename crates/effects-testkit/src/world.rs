@@ -1,5 +1,5 @@
-//! [`World`]: drives a run on virtual time against a scripted [`Service`] and writes a [`Transcript`].
-//! Tests of the core use it.
+//! [`World`]: drives a run on virtual time against a scripted [`Service`], and writes a [`Transcript`].
+//! Tests of the core use it, mostly through their `tests/all/common`.
 
 use effects_core::gateway::{Answer, CallId};
 use effects_core::{Outcome, Run, Step, Time};

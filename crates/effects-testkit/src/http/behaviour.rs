@@ -1,5 +1,6 @@
-//! [`Behaviour`]: what a [`ScriptedServer`](super::ScriptedServer) does with one request. Tests put them into
-//! its script, and `connection.rs` carries them out.
+//! [`Behaviour`]: what a [`ScriptedServer`](super::ScriptedServer) does with one request, and
+//! [`ConnectionEnd`]: how it ends a connection early. Tests put behaviours into its script, and
+//! `connection.rs` carries them out.
 
 use std::fmt;
 use std::net::SocketAddr;

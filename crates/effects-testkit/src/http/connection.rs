@@ -1,5 +1,5 @@
-//! [`serve`]: one connection of a `ScriptedServer`: reads requests and does with each what the [`ServerScript`]
-//! says, however broken. The server calls it on a thread of each connection.
+//! [`serve`]: one connection of a `ScriptedServer`: reads requests and does with each what the
+//! [`ServerScript`] says, however broken. The server calls it on a thread for each connection.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

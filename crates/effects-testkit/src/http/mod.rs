@@ -1,6 +1,7 @@
-//! [`ScriptedServer`]: an HTTP server on this machine that answers from a script: it delays, cuts off,
-//! resets or refuses a request where a [`Behaviour`] says so. The tests of the command and of both
-//! clients start one in place of the service.
+//! [`ScriptedServer`] (`server.rs`): an HTTP server on this machine that answers from a script: it
+//! delays, cuts off or resets where a [`Behaviour`] (`behaviour.rs`) says so, and keeps each request as
+//! [`Seen`] (`request.rs`). The tests of the command and of both clients start one in place of the
+//! service.
 //!
 //! It listens on an ephemeral loopback port, does with each request what the script
 //! says next, and keeps every request it saw. It is plain `std::net` on threads, because a server

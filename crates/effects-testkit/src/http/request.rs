@@ -1,5 +1,5 @@
-//! [`Seen`]: a request as it came in, byte for byte.
-//! [`ScriptedServer::requests`](super::ScriptedServer::requests) returns them to the test;
+//! [`Seen`]: a request as it came in: its target and headers as they were sent, its body with chunks put
+//! together. [`ScriptedServer::requests`](super::ScriptedServer::requests) returns them to the test;
 //! `connection.rs` parses them with [`read`].
 
 use bytes::Bytes;

@@ -1,5 +1,5 @@
-//! [`ServerScript`]: what a `ScriptedServer` does with each request, and the requests it has seen. The server
-//! and the threads of its connections share it.
+//! [`ServerScript`]: what a `ScriptedServer` does with each request, and the requests it has seen. The
+//! server and the threads of its connections share it.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::TcpStream;

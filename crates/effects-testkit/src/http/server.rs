@@ -1,5 +1,6 @@
-//! [`ScriptedServer`]: an HTTP server on a loopback port that misbehaves by its [`ServerScript`] and keeps the
-//! requests it saw. Tests of the HTTP clients and of the command start one.
+//! [`ScriptedServer`]: an HTTP server on a loopback port that misbehaves by its [`ServerScript`] and
+//! keeps the requests it saw. Tests of the HTTP clients and of the command start one; [`unused_address`]
+//! gives them an address where none listens.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

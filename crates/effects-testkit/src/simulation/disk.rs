@@ -1,4 +1,4 @@
-//! [`Disk`]: a simulated disk: what was written and not synced vanishes in a crash. The simulated `SimulatedWorld`
+//! [`Disk`]: a simulated disk: what was written and not synced vanishes in a crash. `SimulatedWorld`
 //! saves pictures to it.
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! [`Lease`]: the journal of a simulated job's row, which misbehaves as a [`Mutation`] asks for. The
-//! simulated `SimulatedWorld` opens each row as one.
+//! [`Lease`]: the journal of a simulated job's row, which misbehaves as a [`Mutation`] asks for.
+//! `SimulatedWorld` opens each row as one.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

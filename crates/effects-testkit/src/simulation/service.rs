@@ -1,5 +1,5 @@
-//! [`ServiceBooks`]: the simulated service: its own record of tasks, and its answers to creates and polls. The
-//! simulated `SimulatedWorld` sends it the calls of its jobs and checks the journal against it.
+//! [`ServiceBooks`]: the simulated service: its own record of tasks, and its answers to creates and
+//! polls. `SimulatedWorld` sends it the calls of its jobs and checks the journal against it.
 
 use std::time::Duration;
 

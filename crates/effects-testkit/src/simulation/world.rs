@@ -1,5 +1,5 @@
-//! [`SimulatedWorld`]: the simulated world: a [`JobMachine`] for each of its processes, what happens to them, and
-//! what must always be true. [`Simulation::run`](super::Simulation::run) plays it.
+//! [`SimulatedWorld`]: the simulated world: a [`JobMachine`] for each of its processes, what happens to
+//! them, and what must always be true. [`Simulation::run`](super::Simulation::run) plays it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
