@@ -1,5 +1,5 @@
-//! [`Backlog`]: counts the results of jobs that wait for their reader. [`Queue`](crate::Queue) draws no
-//! more jobs while it is full; the `jobs.rs` of both clients count results in and out.
+//! [`Backlog`]: counts the results of jobs that wait for their reader. [`Queue`](crate::Queue) asks for
+//! no more jobs while it is full; the `jobs.rs` of both clients count results in and out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -71,7 +71,7 @@ pub fn stem(image: &str) -> &str {
     if stem.is_empty() { "photo" } else { stem }
 }
 
-/// A path as text, different for different paths: bytes that are not UTF-8 are percent-escaped.
+/// A path as text: bytes that are not UTF-8 are percent-escaped, so that two such paths differ in it.
 ///
 /// ```
 /// use std::path::Path;

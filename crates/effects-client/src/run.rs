@@ -1,4 +1,5 @@
-//! [`begin_run`]: makes the `Run` that a [`Work`] asks for. The blocking client's `Watch` drives it.
+//! [`begin_run`]: makes the `Run` that a [`Work`] asks for. The `Watch` of the blocking client
+//! (`effects-ureq`) drives it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! [`UnreachablePhotos`]: warns of photos whose URL a service elsewhere cannot reach. A client has one
-//! for its runs, and its jobs share another (`JobContext`).
+//! for its runs (in its `Settings`), and each `JobContext` one for its jobs.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

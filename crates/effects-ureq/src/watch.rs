@@ -1,6 +1,7 @@
 //! [`Watch`]: an iterator over the events of a run, which it drives, then the run's outcome.
 //! [`Client::watch`](crate::Client::watch) and [`TaskHandle::events`](crate::TaskHandle::events) return
-//! it; `run`, `submit` and `wait` are made of it.
+//! it; `run`, `submit` and `wait` are made of it, and the command's `interruptible.rs` stops it on
+//! Ctrl-C.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +51,8 @@ pub struct Watch {
 /// How far the run is.
 #[derive(Debug)]
 enum Stage {
-    /// It begins when it is first driven, in whichever process that is: with its seed it draws the
-    /// names of its submission, which no two processes may share.
+    /// Not begun. A run draws its request ids from its seed; after a fork two processes would send the
+    /// same ids, so the run is begun in the process that drives it.
     Before(Work),
     Begun(Box<Run>),
 }

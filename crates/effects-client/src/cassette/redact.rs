@@ -1,5 +1,5 @@
-//! [`Redactor`]: removes from an exchange what a cassette must not hold: keys, permissions in URLs,
-//! and the photos in requests. The recorder and the player use it.
+//! [`Redactor`]: removes from an exchange what a cassette must not hold: keys, permissions in URLs, and
+//! the photos in requests, of which it keeps a [`hash`]. `recorder.rs` and `player.rs` use it.
 //!
 //! What is redacted twice is what it was, so both see the same requests.
 

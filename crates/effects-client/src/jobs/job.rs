@@ -1,6 +1,7 @@
 //! [`Job`]: what a caller wants of `jobs()`: a new picture (template, size, photo, and optionally a key
 //! and a file), a task submitted before, or a row of the journal. Rust programs, the commands `batch`,
-//! `resume` and `reorder`, and the Python package make them; [`PhotoSource`] is a photo on this machine.
+//! `watch`, `resume` and `reorder`, and the Python package make them; [`PhotoSource`] is a photo on this
+//! machine.
 
 use std::path::{Path, PathBuf};
 
