@@ -1,7 +1,7 @@
 //! [`Watch`]: an iterator over the events of a run, which it drives, then the run's outcome.
 //! [`Client::watch`](crate::Client::watch) and [`TaskHandle::events`](crate::TaskHandle::events) return
-//! it; `run`, `submit` and `wait` are made of it, and the command's `interruptible.rs` stops it on
-//! Ctrl-C.
+//! it; `run`, `submit` and `wait` are made of it, and the command's `interruptible.rs` follows runs by
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
