@@ -1,6 +1,6 @@
-//! Runs programs of the caller's: [`run_uploader`] and [`run_presigner`] put a photo where the service
-//! can fetch it, for the `transfer.rs` of both clients; [`run_key_program`] prints the API key, for
-//! `ClientBuilder` and `Profile`.
+//! Runs programs of the caller's: [`run_uploader`] one that uploads a photo, [`run_presigner`] one that
+//! makes the URLs to put it to and fetch it from, for the `transfer.rs` of both clients;
+//! [`run_key_program`] one that prints the API key, for `ClientBuilder` and `Profile`.
 
 use std::env;
 use std::ffi::OsStr;

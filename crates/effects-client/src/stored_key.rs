@@ -1,6 +1,6 @@
 //! [`StoredKey`]: the API key that `effects login` stored for a profile, in the system's keyring or in a
-//! file that this user alone may read ([`KeyStore`]). [`Profile`](crate::Profile) reads it; `effects
-//! login` stores it, and `effects logout` forgets it.
+//! file that this user alone may read ([`KeyStore`]). [`Profile`](crate::Profile) reads it, and the
+//! commands `login` and `logout` store and forget it.
 //!
 //! One file in the state folder, named after the profile, either holds the key or says under which name the
 //! keyring has it. So no keyring is asked unless `effects login` stored a key there, and a key moves from one

@@ -1,7 +1,7 @@
 //! [`Simulation`]: a simulated world (`world.rs`) for paid work: several processes do the same jobs over
-//! one journal and one budget, crash, sleep, and are started again, against a service that loses
-//! requests and answers. This crate's `tests/all/simulation.rs` and `tests/examples/simulate.rs` play
-//! its schedules.
+//! one journal and one budget, crash, sleep and start again, against a service that loses requests and
+//! answers. `tests/all/simulation.rs` here and the workspace's `tests/examples/simulate.rs` play its
+//! schedules.
 //!
 //! The store is the one in memory, with the rules of a row that all stores keep, behind what a database that
 //! many machines share adds to them: the time is the store's, and the clocks of the machines are up to two
