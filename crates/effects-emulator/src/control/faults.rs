@@ -1,5 +1,7 @@
-//! [`next`] and [`follow`]: the handlers of `/_emulator/next`, which scripts the next requests, and of
-//! `/_emulator/faults`, which shows and sets the plan. Tests in any language call them over HTTP.
+//! [`next`], [`scripted`] and [`unscript`]: the handlers of `/_emulator/next`, which script the faults
+//! of the next requests, list them and forget them. [`plan`] and [`follow`]: those of
+//! `/_emulator/faults`, which show the fault plan and set another. Tests in any language call them, and
+//! the page does (`page/control.js`).
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! [`tasks`], [`task`], [`picture`], [`finish`] and [`fail`]: the handlers of `/_emulator/tasks`,
-//! which list tasks, show one, and end a running one at once. Tests and the emulator's page call
-//! them over HTTP.
+//! [`tasks`], [`task`] and [`picture`]: the handlers of `/_emulator/tasks`, which list tasks, show one,
+//! and send its picture; [`finish`] and [`fail`] end a running one at once. Tests and the emulator's
+//! page call them over HTTP.
 
 use std::sync::Arc;
 

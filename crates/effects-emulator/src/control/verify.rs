@@ -1,5 +1,6 @@
-//! [`verify`]: the handler of `POST /_emulator/verify`, which counts the requests of a kind and
-//! says whether there were as many as expected. Tests assert with it over HTTP.
+//! [`verify`]: the handler of `POST /_emulator/verify`, which counts the requests that fit a
+//! [`RequestMatch`] and says whether there were as many as expected. Tests assert with it over HTTP;
+//! `requests.rs` filters its list with a [`RequestMatch`], too.
 //!
 //! A [`RequestMatch`] says which requests are meant; the answer lists those that matched, and those
 //! that nearly did with what they differ in.
