@@ -1,5 +1,7 @@
-//! [`apply`]: changes an answer as a [`Fault`] says: delays it, cuts it off, replaces its body or
-//! its status. The middleware calls it on answers to requests that meet a fault.
+//! Carries a [`Fault`] out. [`answer_instead`] answers in place of the handler: an error status, or a
+//! connection that ends ([`Cut`]). [`apply`] spoils the handler's own answer: late, lost, cut off, or
+//! with another body. The middleware calls both; `server.rs` ends the connection where an answer is a
+//! [`Cut`].
 
 use std::io;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! [`ErrorBody`] and [`RetryAfter`]: the forms in which gateways of this family have been seen to refuse. A
-//! `Fault` names one, and `ApiRefusal` is written in one.
+//! [`ErrorBody`]: the forms in which gateways of this family have been seen to refuse; [`RetryAfter`]:
+//! when a refusal says to ask again. `Fault::Status` names both, and `ApiRefusal` is written in one of
+//! the forms.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,6 @@
-//! [`Fault`]: one way for a request, a task or an answer to go wrong, as fault plans and scripts
-//! write it. `FaultInjector` chooses one for a request; the middleware and the handlers act on it.
+//! [`Fault`]: one way for a request, a task or an answer to go wrong, as fault plans and scripts write
+//! it; [`Moment`]: before the request has its effect, or after. `FaultInjector` chooses one for a
+//! request; the middleware, the handlers, `lifecycle.rs` and the answers in `wire/` act on it.
 
 use effects_core::ServiceCode;
 use serde::{Deserialize, Serialize};

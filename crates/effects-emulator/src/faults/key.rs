@@ -1,5 +1,5 @@
-//! [`fault_of_key`]: the fault that a test key such as `test_status_503` names, for programs whose only setting
-//! is the key. `ApiKeys` asks it of each key that is not the emulator's own.
+//! [`fault_of_key`]: the fault that a test key such as `test_status_503` names, for programs whose only
+//! setting is the key. `ApiKeys` asks it of each key that is not the emulator's own.
 
 use super::body::{ErrorBody, RetryAfter};
 use super::fault::{Fault, Moment};

@@ -1,6 +1,7 @@
-//! [`FaultPlan`]: rules that say which fault happens at which endpoint and how often, with a rate limit and a
-//! balance; built in Rust or read from TOML or JSON. `Options::faults` holds it, the control API sets another,
-//! and `FaultInjector` follows it.
+//! [`FaultPlan`]: [`FaultRule`]s that say which fault happens at which endpoint and how often
+//! ([`When`]), with a [`RateLimit`] and a balance; built in Rust or read from TOML or JSON.
+//! `Options::faults` holds it, `Emulator::follow` and the control API set another, and `FaultInjector`
+//! follows it.
 
 use std::fmt;
 use std::path::Path;

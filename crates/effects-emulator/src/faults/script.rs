@@ -1,5 +1,6 @@
-//! [`Script`]: the faults of the next requests to one endpoint, set before they come by `POST /_emulator/next`
-//! or by a test. `FaultInjector` takes a fault off it for each request.
+//! [`Script`]: the faults of the next requests to one endpoint, set before they come by
+//! `POST /_emulator/next`, `Emulator::next` or `Emulator::script`. `FaultInjector` keeps it and takes a
+//! fault off it for each request.
 
 use std::collections::VecDeque;
 
