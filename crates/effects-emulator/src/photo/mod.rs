@@ -1,5 +1,7 @@
-//! [`PhotoReference`]: the photo of a task as `image_input1` gives it, a URL or the bytes themselves,
-//! and the checks that its bytes must pass. Painting jobs read it.
+//! [`PhotoReference`]: the photo of a task as `image_input1` gives it, a URL or the bytes themselves;
+//! [`inspect`]: checks that bytes are a photo, and not too large; [`PhotoError`]: why there is none.
+//! `painting.rs` uses them, and `control/looks.rs` [`inspect`]. `fetch.rs` has [`Fetcher`], `address.rs`
+//! has [`Reach`].
 
 mod address;
 mod fetch;
