@@ -1,5 +1,6 @@
-//! The surfaces of the gateway: the handlers of its API for tasks (`generation.rs`), of its queue, files,
-//! account and catalogue, each in the form its clients know. `routes.rs` leads requests to them.
+//! The surfaces of the gateway: the handlers of tasks (`generation.rs`, `queue.rs`), uploads
+//! (`storage.rs`), downloads (`files.rs`), money (`account.rs`), the list of models (`catalogue.rs`,
+//! `skills.rs`) and the page for a browser (`page.rs`). `routes.rs` leads requests to them.
 
 pub(crate) mod account;
 pub(crate) mod catalogue;

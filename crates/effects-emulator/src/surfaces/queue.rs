@@ -1,5 +1,6 @@
-//! [`submit`], [`status`], [`response`] and [`cancel`]: the handlers of the queue surface, which
-//! create a task, show its state and its result, and cancel it. `routes.rs` has their paths.
+//! [`submit`], [`status`], [`response`] and [`cancel`]: the handlers of the queue surface, which create
+//! a task, show its state and its result, and cancel it; `sync` and `stream` always refuse. `routes.rs`
+//! has their paths.
 //!
 //! Answers follow what the queue's clients were measured to need: `/response` repeats status and
 //! error, a failure is HTTP 200, codes are text.
@@ -124,7 +125,7 @@ pub(crate) async fn cancel(
     Ok((status, Json(answer)).into_response())
 }
 
-/// `POST /model/v1/queue/{model}/sync`: what the generation surface's newer clients know is not here.
+/// `POST /model/v1/queue/{model}/sync`: not offered: always 404, in the queue's form of an error.
 pub(crate) async fn sync() -> ApiRefusal {
     ApiRefusal::not_found("Not Found").with_body(ErrorBody::Detail)
 }
@@ -134,8 +135,8 @@ pub(crate) async fn stream() -> ApiRefusal {
     ApiRefusal::bad_request("SSE streaming not supported").with_body(ErrorBody::Detail)
 }
 
-/// The request has ended or there is none of this id; or a usual refusal: no such model, a body that
-/// broke off.
+/// The body of a refused cancel. `Request`: it has ended (400) or does not exist (404). `Model`: a general
+/// refusal, such as an unknown model.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "it describes answers that are made elsewhere")]

@@ -1,5 +1,6 @@
-//! [`search`] and [`skill`]: the handlers of the catalogue as the SeaArt clients ask for it: a search without
-//! an envelope, and a model's skill, a text for a program that writes requests. `routes.rs` leads to them.
+//! [`search`] and [`skill`]: the handlers of the catalogue as the SeaArt clients ask for it: a search
+//! without an envelope, and a model's skill, a text for a program that writes requests. `routes.rs` has
+//! their paths.
 
 use std::sync::Arc;
 
