@@ -1,5 +1,6 @@
-//! [`Code`]: an error code as the client's dialect expects it, text or a number. `refusal.rs`
-//! writes it in refusals, `task.rs` in the answers about failed tasks.
+//! [`Code`]: an error code as the client's dialect expects it, text or a number. `refusal.rs` writes it
+//! in refusals, `task.rs` in the answers about failed tasks. [`CANCELLED`]: the code of a cancelled
+//! task, for `lifecycle.rs`, `painting.rs` and `queue.rs`.
 
 use effects_core::ServiceCode;
 use serde::Serialize;

@@ -1,6 +1,7 @@
-//! [`Create`] and [`CheckedParams`]: the body of a create, read as the service's clients write it and checked
-//! in the order of the service's codes. The handlers of tasks and of the queue read it, and `lifecycle.rs`
-//! accepts it.
+//! [`Create`]: the body of a create, read as the service's clients write it; [`CheckedParams`]: its
+//! parameters, checked in the order of the service's codes. `surfaces/generation.rs` and
+//! `surfaces/account.rs` read both, `surfaces/queue.rs` the parameters alone; `lifecycle.rs` makes a
+//! task of them.
 
 use effects_core::model::{DEFAULT_SIDE, SIDE_RANGE};
 use effects_core::{ServiceCode, Template};

@@ -1,5 +1,6 @@
-//! The bodies of requests and answers, as types: `Create` is what a client sends to make a task, and the files
-//! beside it hold what it is answered. The handlers in `surfaces/` read and write them.
+//! The bodies of requests and answers about tasks, as types: `create.rs` has `Create`, sent by a client
+//! to make a task; `task.rs`, `queue.rs`, `refusal.rs` and `code.rs` have the answers. The handlers in
+//! `surfaces/` and the middleware read and write them.
 //!
 //! These types are the emulator's own. Sharing them with the clients would make both agree on a
 //! mistake; written twice, from the service's page, each is a check on the other.

@@ -1,5 +1,6 @@
-//! [`QueueSubmitted`], [`QueueStatus`] and [`QueueResponse`]: a task as the queue surface answers it.
-//! `surfaces/queue.rs` writes them.
+//! [`QueueSubmitted`], [`QueueStatus`], [`QueueResponse`] and [`QueueCancelled`]: a task as the queue
+//! surface answers it. `surfaces/queue.rs` sends them, and has [`status`] and [`response`] make those
+//! about a task ([`QueueAnswer`]).
 
 use effects_core::Time;
 use effects_core::model::MODEL;

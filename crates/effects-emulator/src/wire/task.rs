@@ -1,6 +1,6 @@
-//! [`TaskAnswer`]: a task as the generation surface answers it; its handlers call [`created`] and
-//! [`task_answer`], which write one as JSON. `wire/queue.rs` shares [`AnswerContext`], [`link`],
-//! [`reported_size`] and [`STAND_IN`].
+//! [`TaskAnswer`]: a task as the generation surface answers it; `surfaces/generation.rs` calls
+//! [`created`] and [`task_answer`], which write one as JSON. `wire/queue.rs` shares [`AnswerContext`],
+//! [`link`], [`reported_size`] and [`STAND_IN`]; `inspection.rs` shows the [`link`], too.
 
 use std::time::Duration;
 
