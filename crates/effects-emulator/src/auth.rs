@@ -1,5 +1,7 @@
-//! [`ApiKeys`]: which key a request brings: this emulator's own, compared in constant time, one that
-//! chooses an outcome, or none. The middleware asks it first of all.
+//! [`ApiKeys`]: the keys that an emulator accepts; [`ApiKeys::bearer`] says which one a request brings
+//! ([`Bearer`]): the emulator's own, a test key that chooses an outcome, or none. `middleware.rs` asks
+//! it first; `isolation.rs` reads the key with [`presented`], and `session.rs` the host with
+//! [`comes_by_name`].
 
 use std::net::IpAddr;
 

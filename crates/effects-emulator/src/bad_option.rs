@@ -1,5 +1,6 @@
-//! [`BadOption`]: why an option is refused. The parsers of options (`Latency`, `ClockKind`, `Pictures` and the
-//! like) and `Options::check` return it; `StartError::Option` carries it to the program that starts an emulator.
+//! [`BadOption`]: why an option is refused. The parsers of `Latency`, `ClockKind`, `Pictures`, `Dialect`
+//! and `Validation` return it, and so does `Options::check`, whose refusal `StartError::Option` carries
+//! to the program that starts an emulator.
 
 use std::fmt;
 

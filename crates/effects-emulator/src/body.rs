@@ -1,5 +1,6 @@
-//! [`read`]: reads a request's body whole, within limits of size, time and memory. The middleware
-//! calls it for requests that came with an accepted key, and reads no other body.
+//! [`read`]: reads a request's body whole, within limits of size and time, and of [`BodyMemory`], the
+//! memory that large bodies share. `middleware.rs` calls it for requests that came with an accepted key,
+//! and reads no other body.
 //!
 //! Many clients may send at once, but the memory for large bodies is bounded: [`BodyMemory`] lends it to
 //! a body once more than [`SMALL`] bytes of it are here, and takes it back from one that comes too

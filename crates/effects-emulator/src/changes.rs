@@ -1,5 +1,6 @@
-//! [`Changes`]: a broadcast of what has changed in an emulator. The page's event stream subscribes to
-//! it.
+//! [`Changes`]: a broadcast of what has changed in an emulator ([`StateChange`]). The middleware,
+//! `lifecycle.rs`, `settle.rs`, `state.rs` and `control/faults.rs` report changes; `control/events.rs`
+//! subscribes, for the page's event stream.
 
 use tokio::sync::broadcast;
 

@@ -1,5 +1,6 @@
-//! [`EmulatorClock`]: the time of an emulator, which is the machine's or a virtual one that moves only
-//! when it is advanced. Tasks are due and files expire by it.
+//! [`EmulatorClock`]: the time of an emulator: the machine's, or a virtual one that moves only when it
+//! is advanced ([`ClockKind`]); advancing the machine's is refused with [`ClockIsReal`]. `EmulatorState`
+//! has it; tasks are due and files expire by it.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,7 @@
-//! [`Emulator`] and [`EmulatorBuilder`]: an emulator inside this process, which tests start, ask and stop. The
-//! Python package's `Emulator` and the commands with `--emulator` are one.
+//! [`Emulator`] and [`EmulatorBuilder`]: an emulator inside this process, which a program starts, asks
+//! and stops; [`StartError`]: why it did not start. Rust tests start one, and so do the Python package
+//! (`python/rust/emulator.rs`), `serve`, and the commands with `--emulator` (`gateway.rs` of
+//! `effects-cli`).
 
 use std::fmt;
 use std::io;

@@ -1,6 +1,6 @@
-//! [`Endpoint`]: the gateway's endpoints, by the names that fault plans and the record of requests
-//! use. Each route in `routes.rs` names its own; the middleware asks it whether it needs a key and
-//! may take a photo.
+//! [`Endpoint`]: the gateway's endpoints, by the names that fault plans, scripts and the record of
+//! requests use. Each route in `routes.rs` names its own; `middleware.rs` asks it whether it needs a key
+//! and is recorded, `body.rs` whether it may take a photo.
 
 use serde::{Deserialize, Serialize};
 

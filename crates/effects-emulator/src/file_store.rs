@@ -1,5 +1,6 @@
-//! [`FileStore`]: stores pictures and uploads under random names, until they are too old or too
-//! many. `settle` and the upload handler put files in it; the download handler reads them.
+//! [`FileStore`]: stores pictures and uploads under random names, until they are too old or too many.
+//! `EmulatorState::keep` puts files in it, for `settle.rs`, `lifecycle.rs` and `surfaces/storage.rs`;
+//! `surfaces/files.rs`, `painting.rs` and the control API read them.
 //!
 //! The bytes are in memory, or in a folder. A name is looked up in a table before it ever touches
 //! the file system, so no path from outside can leave the folder.

@@ -1,5 +1,6 @@
-//! [`fresh`]: random names that cannot be guessed. Tasks (`lifecycle.rs`), stored files, requests and the
-//! page's session get theirs from it.
+//! [`fresh`]: random names that cannot be guessed: task ids (`lifecycle.rs`), file names
+//! (`file_store.rs`), an emulator's key (`state.rs`), the token of the page's cookie (`session.rs`), and
+//! the request ids of refusals (`middleware.rs`).
 
 /// A name of `length` characters in the alphabet of the service's ids, five random bits each.
 ///

@@ -1,5 +1,6 @@
-//! [`SeenTask`]: a task as tests and the page see it. The control API and
-//! [`Emulator::tasks`](crate::Emulator::tasks) show it.
+//! [`SeenTask`]: a task as tests and the page see it; [`SeenFailure`]: why it failed. [`tasks`],
+//! [`task`] and [`some`] read them from the emulator's state, for `control/tasks.rs`,
+//! `control/events.rs` and [`Emulator::tasks`](crate::Emulator::tasks).
 
 use serde::Serialize;
 

@@ -1,5 +1,6 @@
-//! [`IsolatedEmulators`]: one server shared by tests that run at the same time, where each key has an
-//! emulator of its own. The server passes every request through it.
+//! [`IsolatedEmulators`]: chooses the emulator that answers a request: the main one or, with
+//! [`Options::isolate_keys`](crate::Options::isolate_keys), another for each key, so that tests that run
+//! at the same time can share one server. `server.rs` passes every request through it.
 //!
 //! With [`Options::isolate_keys`](crate::Options::isolate_keys), `KEY.NAME` opens an emulator beside
 //! the one that `KEY` opens: with tasks, files, requests, counts, spend, scripts, plan and clock of
@@ -17,7 +18,7 @@ use crate::routes::Routes;
 use crate::state::EmulatorState;
 use crate::{auth, cors};
 
-/// The surfaces of an emulator, and of the worlds beside it.
+/// The routes of the main emulator, and of the emulators of isolated keys beside it.
 #[derive(Clone)]
 pub(crate) struct IsolatedEmulators {
     main: Routes,

@@ -1,5 +1,6 @@
-//! [`Latency`]: how long tasks take, a random distribution for all templates or for each. `Options`
-//! has it, and `EmulatorState` draws the time of each new task from it.
+//! [`Latency`]: how long tasks take: one random distribution ([`Spread`]) for all templates, or one for
+//! each. `Options` has it; `EmulatorState::due` draws the time of each new task from it, for
+//! `lifecycle.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! [`Emulator`]: the `spark_img_effects` gateway on this machine: no key, no network, no bill.
-//! Tests start one in their own process, and `effects emulator` serves one.
+//! [`Emulator`]: the `spark_img_effects` gateway on this machine: no key of the service, no network, no
+//! bill. Tests start one in their own process, as the Python package and the commands with `--emulator`
+//! do; `effects emulator` runs one as a server ([`serve()`]).
 //!
 //! Code that is written against the API can be run here as a whole, with what the paid service never
 //! lets a test do: faults on request, the passage of time, a record of every request.

@@ -1,5 +1,7 @@
-//! The life of a task: [`accept`] (failed at once, painted at once, or queued), then [`cancel`],
-//! [`finish`] or a painting's end. The surfaces and the control API call it.
+//! The life of a task: [`accept`] makes one that has failed, has the stub picture, or waits to be
+//! painted; [`finish`], [`cancel`] and [`end_early`] end it before its time. The handlers in `surfaces/`
+//! and `control/tasks.rs` call them; `runtime_thread.rs` calls [`resume`] for the tasks that a restart
+//! interrupted.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! [`TemplateId`]: a template's id in rules and filters, where a misspelt one is an error, since it would match
-//! nothing and no message would say so. Fault rules, scripts and the control API's filters take it.
+//! [`template`]: reads a template's id in rules and filters, where a misspelt one is an error, since it
+//! would match nothing and no message would say so. [`TemplateId`]: the OpenAPI schema of such an id.
+//! Fault rules (`faults/plan.rs`) and the bodies and queries of the control API read ids with it.
 
 use effects_core::Template;
 use serde::de::Error;

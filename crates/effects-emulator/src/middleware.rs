@@ -1,6 +1,7 @@
-//! [`layer`]: the middleware of every route, which checks the key, reads the body, records the
-//! request, and applies rate limits and faults to it and to its answer. `routes.rs` puts it before
-//! each handler.
+//! [`layer`]: the middleware of every route: checks the key, reads the body, and, but for the control
+//! API and the page, records the request and applies rate limits and faults to it and to its answer.
+//! `routes.rs` puts it before each handler; handlers find the fault of their request in
+//! [`InjectedFault`], and `server.rs` reads the [`Mark`] of an answer.
 //!
 //! The key comes first, and of a request without an accepted one nothing but its head is read: where
 //! a key is needed it is answered 401 at once, and elsewhere it is answered as if it had no body. So a

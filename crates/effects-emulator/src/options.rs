@@ -1,5 +1,7 @@
-//! [`Options`]: everything that can be set before an emulator starts, as plain data that is checked once.
-//! `EmulatorBuilder` fills it in, and `serve` and `EmulatorState` are made from it.
+//! [`Options`]: everything that can be set before an emulator starts, as plain data that is checked
+//! once, with [`Pictures`], [`Dialect`], [`Validation`] and [`Limits`] among its fields.
+//! `effects emulator` fills it in from its flags, and `EmulatorBuilder` by its methods; `EmulatorState`
+//! is made from it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
-//! [`Painter`]: what paints the pictures; by default the local renderer (`effects-render`), in an embedding
-//! program anything. `RenderQueue` paints with it, and `EmulatorBuilder` takes another.
+//! [`Painter`]: what paints the pictures: the local renderer (`effects-render`), unless a program gives
+//! another to `EmulatorBuilder::painter`. `painting.rs` and `RenderQueue::sketch` paint with it;
+//! [`PaintFailure`] says why a photo could not be painted. [`STUB`] is the constant picture of
+//! `Pictures::Stub`.
 
 use std::fmt;
 

@@ -1,8 +1,9 @@
-//! [`start`]: one [`PaintJob`] of the render queue, from the photo's reference to the settled task.
-//! `lifecycle.rs` starts it for each task that is not failed at once.
+//! [`start`]: the work on one [`PaintJob`]: gets the photo from its reference, has it painted, and
+//! settles the task. `lifecycle.rs` starts it for each task whose picture is to be painted, with its
+//! place in `RenderQueue`.
 //!
-//! The lifecycle of tasks starts a job for each task that it accepts, and after a restart for each that
-//! was not finished.
+//! With `Pictures::Stub` nothing is painted and no job is started. After a restart a job is started for
+//! each task that was not finished.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! [`make_folder`], [`open_file`] and [`take_from_others`]: files and folders that only their owner
-//! may read. `store.rs` needs them, since its database holds a key, and `file_store.rs`, since its
-//! files have names that must stay unknown.
+//! [`make_folder`], [`open_file`] and [`take_from_others`]: files and folders that only their owner may
+//! read. `store.rs` needs them, since its database holds a key, and `file_store.rs`, since its files
+//! have names that must stay unknown; `Emulator::warnings` asks [`is_open_to_others`].
 //!
 //! Where the system has no such rights, all users of the machine may read them.
 

@@ -1,5 +1,6 @@
-//! [`RequestRecord`]: every request seen, and how often each create was accepted. The middleware writes
-//! it; tests and the control API read it.
+//! [`RequestRecord`]: the latest requests seen, and how often each create was accepted ([`Counts`]). The
+//! middleware writes it; `EmulatorState::requests`, `inspection.rs` and `Emulator::counts` read it, for
+//! tests and the control API.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

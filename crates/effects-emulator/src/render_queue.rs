@@ -1,6 +1,6 @@
 //! [`RenderQueue`]: the bounded queue of paintings, which limits the tasks that wait, the photos in
-//! memory and the pictures painted at once. The lifecycle of tasks takes places in it for painting
-//! jobs.
+//! memory and the pictures painted at once. `lifecycle.rs` takes a [`QueuePlace`] in it for each
+//! painting job, `painting.rs` works on the jobs, and `control/looks.rs` paints small pictures with it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
 //! [`RuntimeThread`]: the thread that an emulator runs in, with the Tokio runtime that answers its
-//! requests. Starting an emulator spawns one.
+//! requests. `EmulatorBuilder::start` spawns one.
 
 use std::io;
 use std::net::TcpListener;

@@ -1,9 +1,9 @@
-//! [`RecordedRequest`] and [`SeenRequest`]: one request as `RequestRecord` keeps it, and as tests and the page
-//! are shown it: its head, the beginning of its body, its task and its answer.
+//! [`RecordedRequest`]: a request as `RequestRecord` keeps it; the middleware fills it in while the
+//! exchange goes on. [`SeenRequest`], with its [`SeenAnswer`]: what the control API and
+//! [`Emulator::requests`](crate::Emulator::requests) show of it: the head, the beginning of the body,
+//! the task and the answer.
 //!
-//! [`RecordedRequest`] is what the middleware fills in while the exchange goes on; [`SeenRequest`] is what the
-//! control API and [`Emulator::requests`](crate::Emulator::requests) show of it. Keys are left out
-//! when a head is written down, and the emulator's own key again when it is shown.
+//! Keys are left out when a head is written down, and the emulator's own key again when it is shown.
 
 use std::sync::OnceLock;
 use std::time::Instant;

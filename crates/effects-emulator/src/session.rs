@@ -1,5 +1,6 @@
-//! [`PageSession`]: the cookie that stands for the key in requests of the emulator's own page. The
-//! middleware checks it.
+//! [`PageSession`]: the session cookie by which the emulator's own web page is let in without the key.
+//! `surfaces/page.rs` sets the cookie, and `middleware.rs` checks it on requests that bring no key
+//! ([`Pass`]).
 //!
 //! The cookie holds a random token and not the key, since browsers send the cookies of one host to
 //! all of its ports. It counts only if the request was made by a page of this very origin: another
@@ -76,8 +77,9 @@ impl PageSession {
     }
 }
 
-/// Whether a browser says that a page of the same origin made the request, or a person did. Browsers
-/// say so in one of two headers; what is no browser has no cookie that could be taken from it.
+/// Whether `Origin` and `Sec-Fetch-Site`, where they are sent, say that a page of this origin or the
+/// address bar made the request. Every browser sends one of them; a client that sends neither is no
+/// browser, and no other site can use its cookie.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(HOST).unwrap_or_default();

@@ -1,5 +1,6 @@
-//! [`settle`]: ends a task: writes its picture or its failure to the store, then shows it, with
-//! what it costs. Painting jobs and the lifecycle of tasks call it.
+//! [`settle`]: ends the work on a task with its picture or its failure: books the cost, writes the end
+//! to the store, then shows it. `painting.rs` calls it for each job, and `lifecycle.rs` for a task that
+//! was kept without its photo.
 
 use bytes::Bytes;
 use effects_core::ServiceCode;

@@ -1,8 +1,9 @@
-//! [`Socket`]: a connection that faults can cut, that is closed when it is idle for too long, and whose
-//! client can read an answer while it is still sending. The server wraps every connection in one.
+//! [`Socket`]: a connection that faults can cut, and whose client can read an answer while it is still
+//! sending; [`ConnectionState`]: whether it is busy, idle for too long, or given up. `server.rs` wraps
+//! every connection in one, and closes it as the state says.
 //!
 //! Time for a request and time for its answer are watched by one timer of the connection,
-//! [`Line::is_idle`], since the HTTP library watches the arrival of a request's head alone: a client
+//! [`ConnectionState::is_idle`], since the HTTP library watches the arrival of a request's head alone: a client
 //! that does not read its answer would hold its place and the answer's bytes for ever.
 
 use std::io;

@@ -1,5 +1,6 @@
-//! [`Spending`]: what an emulator's pictures have cost, and what is reserved for tasks that may yet fail.
-//! `settle.rs` and `lifecycle.rs` keep it; the account handler and the control API show it.
+//! [`Spending`]: what an emulator's pictures have cost, and what is reserved for tasks that may yet
+//! fail. `lifecycle.rs`, `settle.rs` and `state.rs` book each [`Movement`]; `surfaces/account.rs`, the
+//! control API and `Emulator::spent` show what was spent.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,5 +1,5 @@
-//! [`EmulatorState`]: the state of one emulator, its tasks, files, faults, clock and record. The middleware and
-//! all handlers share it.
+//! [`EmulatorState`]: the state of one emulator: its options, tasks, files, faults, clock, record and
+//! store. `Emulator`, the middleware and the handlers share it. [`Keep`]: what a reset leaves as it is.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -317,7 +317,7 @@ pub enum Keep {
     Clock,
 }
 
-/// Host and port of a URL, as browsers write them into `RuntimeThread`.
+/// Host and port of a URL, as browsers write them into the header `Host`.
 fn public_host(url: Option<&str>) -> Option<String> {
     let url = url::Url::parse(url?).ok()?;
     Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())

@@ -1,5 +1,7 @@
-//! [`EmulatorStore`]: the folder of an emulator that outlives its process, with SQLite for what is known and
-//! files for pictures. `EmulatorState` opens it where a folder is set.
+//! [`EmulatorStore`]: an SQLite database in a folder that outlives the emulator's process, with its
+//! tasks, spend, key and the names of its files; `file_store.rs` has the files themselves.
+//! `EmulatorState` opens it where `Options::data_dir` is set; `lifecycle.rs` and `settle.rs` write
+//! [`StoreEntry`]s to it.
 //!
 //! One thread owns the database and commits in groups: all that has come in while the last commit
 //! ran goes into the next. A create is answered only after its task is committed, so a process

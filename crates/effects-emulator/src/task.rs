@@ -1,5 +1,6 @@
-//! [`EmulatedTask`]: one task: its request, when it is due, how far its painting has come, and the
-//! state that a client sees. [`Tasks`](crate::tasks::Tasks) has all of them.
+//! [`EmulatedTask`]: one task: its request, when it is due, how far the work on it has come
+//! ([`WorkStage`]), and what a client sees of it ([`VisibleState`]). [`Tasks`](crate::tasks::Tasks) has
+//! all of them; `lifecycle.rs` and `settle.rs` change them, and `wire/` answers with them.
 //!
 //! No timer runs for a task. Whether it is done is read off its stage and the clock whenever
 //! a client looks, so a hundred thousand waiting tasks cost their memory alone.

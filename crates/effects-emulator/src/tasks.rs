@@ -1,5 +1,6 @@
-//! [`Tasks`]: a table of all tasks by id, which forgets the oldest finished ones beyond its limit.
-//! `EmulatorState` has it; handlers and painting jobs look tasks up in it.
+//! [`Tasks`]: a table of the tasks by id, which forgets the oldest finished ones beyond its limit.
+//! `EmulatorState` has it; `lifecycle.rs`, `settle.rs`, `painting.rs` and `inspection.rs`, among others,
+//! look tasks up in it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

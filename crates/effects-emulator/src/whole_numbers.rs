@@ -1,5 +1,5 @@
-//! [`number`]: reads whole numbers from JSON, where `2.0` is one, since some languages write no other. `POST
-//! /_emulator/verify` reads its bounds with it.
+//! [`number`]: reads whole numbers from JSON, where `2.0` is one, since some languages write no other.
+//! `POST /_emulator/verify` (`control/verify.rs`) reads its bounds, status and time with it.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
