@@ -1,6 +1,7 @@
 //! Cross-origin requests: which pages of other sites may call an emulator, by
-//! [`Options::cors`](crate::Options::cors). `IsolatedEmulators::answer` asks [`allowed`] and [`preflight`]
-//! before a request is answered and calls [`allow_origin`] after it; `Options::check` asks [`is_origin`].
+//! [`Options::cors`](crate::Options::cors). `IsolatedEmulators::answer` asks [`allowed`] and
+//! [`preflight`] before a request is answered, and calls [`allow_origin`] after it; `Options::check`
+//! asks [`is_origin`].
 //!
 //! A page that may ask still needs the key; the cookie of the emulator's own page never counts there.
 

@@ -1,6 +1,6 @@
-//! [`openapi`]: the gateway's surfaces and the control API as OpenAPI 3.1, made from the types of their
-//! requests and answers; public, for programs. [`document`] serves it at `GET /openapi.json`, and
-//! [`health`] answers `GET /healthz`; `routes.rs` has their paths.
+//! [`openapi`]: the gateway's surfaces and the control API, but for its event stream and small pictures,
+//! as OpenAPI 3.1, made from the types of their requests and answers; public, for programs. [`document`]
+//! serves it at `GET /openapi.json`, and [`health`] answers `GET /healthz`; `routes.rs` has their paths.
 
 use std::sync::{Arc, LazyLock};
 

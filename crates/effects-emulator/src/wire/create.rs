@@ -1,7 +1,7 @@
 //! [`Create`]: the body of a create, read as the service's clients write it; [`CheckedParams`]: its
 //! parameters, checked in the order of the service's codes. `surfaces/generation.rs` and
-//! `surfaces/account.rs` read both, `surfaces/queue.rs` the parameters alone; `lifecycle.rs` makes a
-//! task of them.
+//! `surfaces/account.rs` read both, `surfaces/queue.rs` the parameters alone, and `middleware.rs` the
+//! template of a create; `lifecycle.rs` makes a task of the parameters.
 
 use effects_core::model::{DEFAULT_SIDE, SIDE_RANGE};
 use effects_core::{ServiceCode, Template};
