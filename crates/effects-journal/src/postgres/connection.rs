@@ -1,5 +1,6 @@
-//! [`PreparedConnection`]: one connection to Postgres: a [`Database`] for the shared rules, and the transactions
-//! they run in. `Writer` opens it, and again when it is lost.
+//! [`PreparedConnection`]: one connection to Postgres: a [`Database`] for the rules that both kinds of
+//! journals share, and the transactions they run in ([`Begun`]). `PostgresBuilder` opens the first, and
+//! `Writer` another when it is lost; [`OpenError`]: why it could not.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
-//! [`PostgresStore`]: the journal of many machines. It keeps the same contract as `SqliteJournal`, in a
-//! Postgres database that all of them reach. The command and the Python package open one where a journal is
-//! named by a `postgres://` URL.
+//! [`PostgresStore`], and [`PostgresBuilder`] that connects one: the journal of many machines, with the
+//! promises of `SqliteJournal`, in a Postgres database. The command and the Python package open one
+//! where a `postgres://` URL names the journal. `writer.rs` has its thread; `connection.rs`,
+//! `settings.rs` and `tls.rs` reach the database, and `schema.rs` makes its tables.
 
 mod connection;
 mod schema;

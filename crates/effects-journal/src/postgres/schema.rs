@@ -1,5 +1,6 @@
 //! The tables of a journal in Postgres, in the schema `effects`, and the steps from an older format to
-//! today's: [`migrate`]. `PreparedConnection` calls it whenever it connects.
+//! today's: [`migrate`]. `PreparedConnection::open` calls it; where a journal is only to be found and
+//! [`is_there`] says that there is none, it does not.
 
 use effects_core::journal::JournalError;
 use tokio_postgres::error::Error;

@@ -1,6 +1,6 @@
-//! [`DatabaseSettings`]: how to reach a database. It reads a `postgres://` URL, and fills in what the URL leaves
-//! open from `PGHOST` and its like and from the password file, as libpq does. `PreparedConnection` connects with
-//! it.
+//! [`DatabaseSettings`]: how to reach a database, read from a `postgres://` URL and, where the URL
+//! leaves something open, from `PGHOST` and its like and from the password file, as libpq does.
+//! `PostgresBuilder` makes one, and `PreparedConnection` connects with it.
 
 use std::ffi::OsString;
 use std::fs;

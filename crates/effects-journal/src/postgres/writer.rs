@@ -1,5 +1,6 @@
-//! [`Writer`]: the writer thread of a `PostgresStore`. It takes the requests that have come in, does them
-//! in one transaction, and answers them; a transaction whose connection was lost is begun anew.
+//! [`Writer`]: the writer thread of a `PostgresStore`, which `PostgresBuilder` starts. It takes the
+//! requests that `WriterHandle` sends, does those that have come in together in one transaction, and
+//! answers them; a transaction whose connection was lost is begun anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
