@@ -1,5 +1,5 @@
 //! [`write`]: copies the whole SQLite database of a journal to another file while other processes write
-//! it. The thread in `writer_thread.rs` calls it for `SqliteJournal::backup`.
+//! it. `WriterThread` (`writer_thread.rs`) calls it for `SqliteJournal::backup`.
 
 use std::fs::{self, File};
 use std::io;

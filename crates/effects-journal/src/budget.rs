@@ -1,8 +1,9 @@
-//! Budgets in the database: scopes and what their rows have paid, prices, and reservations. [`ask`]
-//! decides on an intent; the transactions of `transitions.rs` call it and keep the sums, and `Store` opens
-//! scopes.
+//! Budgets in the database: scopes and what their rows have paid, the highest prices seen, and
+//! reservations. [`ask`] decides whether an intent fits, [`book`] and [`pay`] add what was paid:
+//! `transitions.rs` calls them. `store.rs` opens and reads scopes ([`open_scope`], [`scope_state`]), and
+//! `prune.rs` calls [`note_forgotten`].
 //!
-//! The rule that admits a submission is the core's [`admit`]; this module reads what it asks for, and
+//! The rule that admits a submission is [`admit`] of `effects-jobs`; this module reads what it asks for, and
 //! keeps the sums true, within the transactions of `transitions.rs`.
 
 use effects_core::Size;

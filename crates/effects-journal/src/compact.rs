@@ -1,6 +1,6 @@
 //! [`forget`]: removes from the database what finished rows no longer need; [`shrink`] gives the room
-//! back to the file system. `SqliteJournal::compact` does both, and so does opening a journal, at most
-//! once a day.
+//! back to the file system. `SqliteJournal::compact` does both, and so does opening a file of more than
+//! 4 MB, at most once a day ([`forget_when_due`]).
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! [`Database`]: the SQL database beneath a journal, implemented by SQLite and, with the feature
-//! `postgres`, by a connection to Postgres. The rules of a row (`steps`, `budget`, `rows`) are written
-//! once, in SQL that both understand, and use a database by this trait alone.
+//! [`Database`]: the SQL database beneath a journal, implemented by SQLite (`sqlite.rs`) and, with the
+//! feature `postgres`, by a connection to Postgres (`postgres/connection.rs`). The rules of a row
+//! (`transitions.rs`, `budget.rs`, `rows.rs`) are written once, in SQL that both understand; they give
+//! it [`SqlValue`]s and read [`Fields`].
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -1,5 +1,6 @@
-//! [`is_database_url`]: tells a `postgres://` URL from a file's name; [`without_password`]: the URL as it
-//! may be shown. The command and the Python package choose the kind of journal with them.
+//! [`is_database_url`]: tells a `postgres://` URL from a file's name; the command and the Python package
+//! choose the kind of journal with it. [`without_password`]: the URL as both of them and
+//! `DatabaseSettings` may show it.
 
 /// Whether a journal's name is the URL of a Postgres database, and not a file.
 ///

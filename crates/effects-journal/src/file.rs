@@ -1,5 +1,6 @@
 //! [`open`]: opens the database file of a `SqliteJournal`, made for its owner alone, and brings it to
-//! today's format. [`FileNumber`] lets the thread in `writer_thread.rs` notice that the file was replaced.
+//! today's format; `JournalBuilder::open` and `WriterThread` call it. With [`check`] and [`FileNumber`]
+//! `WriterThread` notices that the file was replaced; `backup.rs` writes to an [`EmptyFile`].
 //!
 //! Several processes may open a file for the first time at once. A process that comes too early for
 //! SQLite to answer tries again, so that [`open`] fails only for reasons that last.

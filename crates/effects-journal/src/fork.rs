@@ -1,5 +1,6 @@
 //! [`ForkHandle`]: closes a journal's file or connection for a while ([`ClosedForFork`]), so that its
-//! process can be forked. The Python package does so with each of its journals before a fork.
+//! process can be forked. `SqliteJournal` and `PostgresStore` give one out; the Python package
+//! (`python/rust/journal.rs`) closes each of its journals with it before a fork.
 //!
 //! What SQLite knows of a file is shared by the whole process: which locks are held, which of its
 //! own mutexes are taken. A fork has the memory of it, and neither the locks nor the threads: it

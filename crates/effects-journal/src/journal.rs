@@ -1,6 +1,6 @@
 //! [`SqliteJournal`]: a journal in an SQLite file; [`JournalBuilder`] opens one with other settings.
-//! Opening one starts the writer thread (`writer_thread.rs`). The command and the Python package use it as
-//! their `JournalStore`.
+//! Opening one starts the writer thread (`writer_thread.rs`). The command, the Python package and Rust
+//! programs use it as their `JournalStore`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! [`SqliteJournal`]: the durable record of paid tasks in an SQLite file; with the feature `postgres`,
-//! `PostgresStore` in a database. Both implement the journal contract of `effects-jobs`; the command, the
-//! Python package and Rust programs give one to their jobs.
+//! `PostgresStore` in a database. Both implement `JournalStore` of `effects-jobs`; the command, the
+//! Python package and Rust programs give one to their jobs and runs.
 //!
 //! A [`SqliteJournal`] is a [`JournalStore`](effects_jobs::JournalStore) in one file, for any number
 //! of processes of one machine at once. (SQLite's log is shared memory: a file on a network drive

@@ -1,5 +1,6 @@
-//! [`promise`]: a one-shot channel whose [`Promise`] is awaited by a thread, or by a future of any
-//! runtime. The writer thread answers `WriterHandle` and the rows through it.
+//! [`promise`]: a one-shot channel: a [`Promise`], awaited by a thread or by a future of any runtime,
+//! and the [`PromiseKeeper`] that gives it its value. The writer threads answer `WriterHandle`,
+//! `RowLease` and `ForkHandle` through one.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,5 +1,6 @@
-//! [`Process`]: identifies a process that writes a journal, and tells of another one that it can see
-//! whether it still runs. An `Owner` has one, so that the rows of a crashed process are free at once.
+//! [`Process`]: identifies a process that writes a journal, and tells of another one that it can see, on
+//! the same machine, whether it still runs. An `Owner` has one, so that the rows of a crashed process
+//! are free at once there; `JournalBuilder` and `PostgresBuilder` take another than the current one.
 
 use std::fs;
 use std::process;

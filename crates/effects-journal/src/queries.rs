@@ -1,5 +1,6 @@
-//! Queries over many rows: [`list`] gives a page of rows, [`spend`] what their tasks cost. `Store`
-//! answers `JournalStore::list` and `spend` with them.
+//! Queries over many rows: [`list`] gives a page of rows, [`spend`] what their tasks cost, and
+//! [`forgotten_costs`] what deleted rows cost. `Store` answers the methods of `JournalStore` of the same
+//! names with them.
 
 use std::collections::BTreeMap;
 

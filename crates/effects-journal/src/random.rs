@@ -1,5 +1,5 @@
-//! [`random_number`]: a random number from the operating system. Owners, journals and temporary files get
-//! their ids and names from it.
+//! [`random_number`]: a random number from the operating system. Owners, journals and temporary files
+//! get their ids and names from it.
 
 use std::io;
 

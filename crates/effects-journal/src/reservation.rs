@@ -1,5 +1,6 @@
-//! [`note_reservation`]: how many tasks of a row are reserved for, kept true after each step. Lines and
-//! steps call it; `budget.rs` adds reservations up.
+//! [`note_reservation`]: for how many tasks a row holds a reservation, kept true after each step of the
+//! row; [`reserve`] sets the price of each, too. `transitions.rs` calls both, and `row_line.rs` the
+//! first; `budget.rs` adds the reservations up.
 
 use rust_decimal::Decimal;
 

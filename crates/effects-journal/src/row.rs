@@ -1,5 +1,5 @@
-//! [`RowLease`]: a row that a run of this process holds. `Store` opens it; it is the run's journal
-//! ([`Journal`], [`AsyncJournal`]) and lets go of the row when it is dropped.
+//! [`RowLease`]: a row that a run of this process holds. `Store` opens it, as a [`RowJournal`]; it is
+//! the run's journal ([`Journal`], [`AsyncJournal`]) and lets go of the row when it is dropped.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
-//! [`RowLine`]: the columns of a row that decide on its next step, and the changes most steps are made of.
-//! The functions of `transitions.rs` read it first; a [`RowHold`] identifies the run that writes, within its
-//! owner.
+//! [`RowLine`]: the columns of a row that decide on its next step, and the changes most steps are made
+//! of; `transitions.rs` reads it before most of its writes. [`RowHold`]: identifies the run that writes,
+//! within its owner; `Store` makes one for each `RowLease`. [`RowStage`]: the state of a row.
 
 use effects_core::{TaskId, Time};
 use effects_jobs::{Attempt, Identity, Row};
@@ -11,7 +11,7 @@ use crate::reservation::note_reservation;
 use crate::rows::{attempts, decimal};
 use crate::transaction::{Fail, Transaction};
 
-/// By what a run in this process is told from every other: its owner's number for it.
+/// Identifies one run within its owner: the owner's number for it, and the row that it holds.
 #[derive(Clone, Debug)]
 pub(crate) struct RowHold {
     pub(crate) row: Row,
@@ -20,7 +20,7 @@ pub(crate) struct RowHold {
     pub(crate) renews: Option<(i64, RowStage)>,
 }
 
-/// Of a row, what decides on its next step.
+/// The columns of a row that decide on its next step.
 pub(crate) struct RowLine {
     pub(crate) number: u64,
     pub(crate) state: RowStage,

@@ -1,6 +1,7 @@
 //! [`Spill`]: a file on this machine for the ids of tasks that the database could not take: beside an
-//! SQLite journal, in the spill folder with Postgres. `RowLease` adds an id, and so does `WriterThread` when its
-//! database vanished; `WriterThread` and the Postgres `Writer` put it into its row when they can.
+//! SQLite journal, in the spill folder with Postgres. `RowLease` adds an id, and so does `WriterThread`
+//! when its database vanished; `WriterThread` and the Postgres `Writer` put it into its row when they
+//! can.
 //!
 //! A task is paid for from the moment it is made, so a full disk must not cost its id. A [`Spill`]
 //! reserves room before a submission may leave, and takes the id where the database does not; the

@@ -1,5 +1,5 @@
 //! [`Store`]: the [`JournalStore`] methods that `SqliteJournal` and `PostgresStore` share: each hands a
-//! request to the writer thread. The macro `journal_store!` gives them to both types.
+//! request to the writer thread, by `WriterHandle`. The macro `journal_store!` gives them to both types.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

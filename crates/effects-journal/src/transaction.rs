@@ -1,6 +1,7 @@
-//! [`Transaction`]: what an `StoreCommand` works with inside a transaction: the database, the time, and the [`Owner`]s
-//! of rows. The writer threads (`writer_thread.rs`, `postgres/writer.rs`) make it, and every query of the crate
-//! takes it.
+//! [`Transaction`]: what a `StoreCommand` works with inside a transaction: the database, the time, and
+//! the [`Owner`]s of rows; [`Fail`]: why it did not go well. The writer threads (`writer_thread.rs`,
+//! `postgres/writer.rs`) make it; `transitions.rs`, `budget.rs`, `rows.rs` and `queries.rs`, among
+//! others, take it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
-//! [`WriterHandle`]: the sending side of a journal's writer thread: it hands in a [`StoreCommand`] and waits for
-//! the answer. `Store` and the rows (`RowLease`) of a journal share it; dropping the last one closes the
-//! journal.
+//! [`WriterHandle`]: the sending side of a journal's writer thread: [`WriterHandle::ask`] hands in a
+//! [`StoreCommand`] and waits for the answer, [`WriterHandle::queue`] does not wait. `Store` and the
+//! rows (`RowLease`) of a journal share it; dropping the last one closes the journal.
 
 use std::path::Path;
 use std::process;

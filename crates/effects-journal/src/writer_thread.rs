@@ -1,5 +1,7 @@
-//! [`WriterThread`]: the writer thread of a `SqliteJournal`. It takes the [`StoreCommand`]s that came in while it
-//! wrote, does all of them in one transaction, and answers each. `WriterHandle` hands them in.
+//! [`WriterThread`]: the writer thread of a `SqliteJournal`. It takes the [`StoreCommand`]s that came in
+//! while it wrote, does them in one transaction, and answers each. `WriterHandle` sends them, as
+//! [`WriterMessage`]s, to it or to the `Writer` of Postgres. [`Stats`]: what a journal of either kind
+//! did so far.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
