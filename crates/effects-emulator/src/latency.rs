@@ -1,6 +1,6 @@
-//! [`Latency`]: how long tasks take: one random distribution ([`Spread`]) for all templates, or one for
-//! each. `Options` has it; `EmulatorState::due` draws the time of each new task from it, for
-//! `lifecycle.rs`.
+//! [`Latency`]: how long tasks take: a [`Spread`] (a time, a range or a log-normal distribution) for all
+//! templates, and others for some of them. `Options` has it; `EmulatorState::due` draws the time of each
+//! new task from it, for `lifecycle.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! [`serve`]: the emulator as a program of its own, which runs until SIGTERM or Ctrl-C; `effects
-//! emulator` calls it.
+//! [`serve`]: the emulator as a program of its own, which runs until SIGTERM or Ctrl-C.
+//! `effects emulator` calls it, as other Rust programs can.
 
 use crate::emulator::{Emulator, EmulatorBuilder, StartError};
 
