@@ -1,4 +1,4 @@
-//! [`print`]: `effects --help --json`, the whole command line for programs: commands and options as clap
+//! [`print()`]: `effects --help --json`, the whole command line for programs: commands and options as clap
 //! has them, environment variables, exit codes, and a schema of each object that `--json` prints, made
 //! of the code that prints it. `commands::main` calls it where a command line asks for help and has
 //! `--json`.

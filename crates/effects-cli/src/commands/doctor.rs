@@ -1,4 +1,4 @@
-//! `effects doctor` ([`doctor`]): says what is set up, reachable and accepted, without spending; with
+//! `effects doctor` ([`doctor()`]): says what is set up, reachable and accepted, without spending; with
 //! `--live` it makes one real task and says what that shows of the service. The checks are in `doctor/`.
 //! `commands::main` calls it.
 

@@ -1,5 +1,5 @@
 //! The checks of `effects doctor` that do not ask the gateway: [`proxy`], [`certificates`],
-//! [`client_certificate`], [`state`] (the state folder), [`journal`] and [`uploads`].
+//! [`client_certificate`], [`state`] (the state folder), [`journal()`] and [`uploads`].
 //! `commands/doctor.rs` calls each and prints its [`Check`].
 
 use std::env;
