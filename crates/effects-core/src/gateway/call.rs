@@ -1,6 +1,7 @@
-//! [`Call`]: a submission or a poll of a task, before it becomes an HTTP request. [`Answer`] is what the
-//! HTTP stack reports of it, and [`CallResult`] that report together with the key, for a
-//! [`Run`](crate::Run) to read.
+//! [`Call`]: a submission or a poll of a task, before it becomes an HTTP request; `Run` and `Batch` hand
+//! it out. [`Answer`]: what the HTTP stack reports of an exchange; [`CallResult`]: that report with the
+//! key, for the core to read. [`FreshConnection`] and [`FetchOptions`] tell the clients' HTTP stacks how
+//! to send a request.
 
 use std::fmt;
 use std::time::Duration;

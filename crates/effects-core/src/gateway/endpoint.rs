@@ -1,6 +1,6 @@
-//! [`Endpoint`]: the gateway's URL and the API key. It makes an HTTP request of a [`Call`], with the key,
-//! and a [`CallResult`] of the answer, which carries the key so that the core can take it out of every
-//! text it keeps. A `Gateway` has one.
+//! [`Endpoint`]: the gateway's URL and the API key. It makes an HTTP request of a [`Call`], with the
+//! key, and a [`CallResult`] of the answer, from which the core takes the key out of every text it
+//! keeps. `ClientBuilder` of `effects-client` makes one, and the client's `Gateway` has it.
 
 use std::borrow::Cow;
 use std::sync::Arc;

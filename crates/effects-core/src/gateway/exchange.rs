@@ -1,6 +1,7 @@
-//! The way to an HTTP library: [`Exchange`] sends one request and reports its answer, blocking
-//! (`UreqExchange`), and [`AsyncExchange`] without blocking (`ReqwestExchange`). [`Gateway`] joins one of
-//! them with an [`Endpoint`]; each client has one.
+//! [`Exchange`] sends one request over an HTTP library and reports its answer, blocking
+//! (`UreqExchange`), and [`AsyncExchange`] without blocking (`ReqwestExchange`). The clients hold one of
+//! any type as [`DynExchange`] or [`DynAsyncExchange`]. [`Gateway`] joins it with an [`Endpoint`]; each
+//! client has one.
 //!
 //! Another HTTP library is one method. The gateway authorises a request before the stack gets it, and
 //! takes the key out of what is kept of its answer, so that neither can be forgotten.

@@ -1,5 +1,6 @@
-//! [`KeyRing`]: the key of an [`Endpoint`](super::Endpoint), and where another one comes from when the gateway
-//! refuses it. A [`Gateway`](super::Gateway) asks it after a 401, once for each key that is refused.
+//! [`KeyRing`]: the key of an [`Endpoint`](super::Endpoint), and the source of another one ([`AskKey`]),
+//! where the client was built with one. After a 401 a [`Gateway`](super::Gateway) asks the source, and
+//! sends the request once more if the key is new.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

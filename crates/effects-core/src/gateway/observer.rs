@@ -1,6 +1,7 @@
-//! [`ExchangeObserver`]: is told of each exchange with the gateway, without secrets; [`RequestExcerpt`] is
-//! what it is told of a request. A `Gateway` calls the one of its `Endpoint`. The hooks of the Python
-//! package are such an observer, and a program's own metrics may be one.
+//! [`ExchangeObserver`]: is told of each exchange with the gateway and each download of a picture,
+//! without secrets: [`RequestExcerpt`] is what it is told of a request. `Gateway`, and
+//! `picture_fetch.rs` of `effects-client`, call the one of the `Endpoint`. The hooks of the Python
+//! package are such an observer.
 
 use std::fmt;
 

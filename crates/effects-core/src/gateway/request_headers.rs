@@ -1,5 +1,7 @@
-//! [`RequestHeaders`]: headers that a caller adds to requests to the gateway: those of a proxy in between,
-//! or a `User-Agent`. A policy has them, and the core puts them on each request.
+//! [`RequestHeaders`]: headers that a caller adds to requests to the gateway: those of a proxy in
+//! between, or a `User-Agent`. A [`Policy`](crate::Policy) has them; [`Endpoint`](super::Endpoint) puts
+//! them on submissions and polls, and the `transfer.rs` of both clients on uploads to the gateway's
+//! storage.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! [`retry_after`]: reads `Retry-After` in both its forms (RFC 9110, section 10.2.3), and [`answered_at`]
-//! the `Date` of an answer. The decoders of answers use them (`call.rs`, `wire/answer.rs`), and so does
-//! `Batch`.
+//! [`retry_after`]: reads `Retry-After` in both its forms, seconds and a date (RFC 9110, section
+//! 10.2.3); [`answered_at`]: the `Date` of an answer. `gateway/call.rs` calls both, `wire/answer.rs` and
+//! `Batch` the first.
 
 use std::time::{Duration, SystemTime};
 
