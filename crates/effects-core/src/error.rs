@@ -1,6 +1,7 @@
-//! [`Error`]: the one error type of both clients, made from how a run, a poll or a transfer ended, or
-//! from a [`Problem`] beside them. The command takes its exit code from it, and the Python package its
-//! exception.
+//! [`Error`]: the one error type of both clients. Its [`Cause`] is an invalid request, how a run ended,
+//! or a [`Problem`] beside a run (settings, photos, transfers, the journal). The command's `failure.rs`
+//! takes its exit code from it, the Python package's its exception. `Outcome::into_result` and
+//! `Task::read` are here, too.
 
 use std::fmt::{self, Write};
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! [`ErrorKind`]: what kind of error an [`Error`](crate::Error) is. Its table gives each kind a name in
-//! JSON, a Python class and an exit code; the command's `failure.rs` and the Python package's
-//! `failure.rs` read it.
+//! [`ErrorKind`]: what kind of error an [`Error`](crate::Error) is. Its table ([`ErrorRow`]) gives each
+//! kind a name in JSON, a Python class and an exit code; the command's `failure.rs` and `help_json.rs`
+//! and the Python package's `failure.rs` and `catalogue.rs` read it.
 
 use serde::{Deserialize, Serialize};
 

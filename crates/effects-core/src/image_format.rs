@@ -1,5 +1,6 @@
 //! [`ImageFormat`]: which format of pictures some bytes are, by their first few, and whether they are
-//! whole. `Photo` and `Download` of `effects-jobs`, the command and the renderer ask it.
+//! whole. `Photo` and `Download` of `effects-jobs`, the command, the renderer and the emulator ask it.
+//! [`MOST_PHOTO_BYTES`]: the longest photo that is uploaded or painted.
 
 use std::fmt;
 

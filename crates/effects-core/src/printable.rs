@@ -1,5 +1,6 @@
 //! [`printable`]: escapes in a text from outside what a terminal obeys or hides instead of showing it.
-//! `Error`, `Event` and the command's `output.rs` print through it.
+//! The command's `output.rs` and the Python package's messages call it; `Error` and `Event` write
+//! through [`Escaping`], which does the same piece by piece.
 //!
 //! Errors and events print themselves through it, and so does every line of the command.
 

@@ -1,5 +1,6 @@
 //! [`Seed`]: eight random bytes from the driver. A [`Run`](crate::Run) draws all its randomness from one
-//! (jitter, request ids) through [`Dice`], so that the same seed gives the same run.
+//! (jitter, request ids) through [`Dice`], so that the same seed gives the same run; `Retries` and
+//! `Batch` draw theirs so, too.
 
 use std::fmt;
 

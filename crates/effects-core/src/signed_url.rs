@@ -1,8 +1,7 @@
-//! Signed URLs, which are permissions: [`signature_parameter`] recognises one by its query, and [`shown`]
-//! leaves out what must not be kept or printed. [`redacted`] keeps a URL's form and no permission, for
-//! records of exchanges, and [`redacted_in`] does so with the URLs in a text: the core with everything that
-//! it keeps of an answer beside the result, and cassettes. `effects-jobs` keeps the URLs of rows and
-//! pictures as [`shown`] gives them, and identifies no row by a signed one.
+//! Signed URLs, which are permissions: [`signature_parameter`] recognises one, and [`shown`] is a URL as
+//! rows and messages have it, without them (`effects-jobs`, the command). [`redacted_in`] takes the
+//! secret values out of each URL in a text, as [`redacted`] does of one: what the core keeps of answers,
+//! and what cassettes record.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
 

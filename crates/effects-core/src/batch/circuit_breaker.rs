@@ -1,5 +1,7 @@
-//! [`CircuitBreaker`]: holds a batch's submissions back while the gateway fails them all. The `Queues`
-//! ask it before a submission leaves, and callers see the reason as an [`Outage`].
+//! [`CircuitBreaker`]: holds a batch's submissions back while the gateway refuses each for now, none
+//! leaves this machine, or the outcomes of many in a row are unknown. `batch/queues.rs` asks it before a
+//! submission, unless its caller waits already. `Batch::outage` gives the reason, an [`Outage`], to
+//! `JobMachine` and so to the clients.
 //!
 //! A submission of unknown outcome may be billed, and a person has to find out what became of it. So
 //! after a few in a row none leaves for a while; then one goes as a probe. If its outcome is unknown

@@ -1,5 +1,7 @@
-//! [`Batch`]: drives many runs on one thread, by the same contract as [`Run`]: it performs no I/O
-//! and says what to do next. `effects_jobs::JobMachine` is built on one.
+//! [`Batch`]: many runs on one thread, by the same contract as [`Run`]: it makes no I/O, and each
+//! [`BatchStep`] says what to do next, within the limits of its [`Widths`]. `JobMachine` of
+//! `effects-jobs` is built on one. [`RunId`], the handle of a run, is in `slots.rs`, and [`Outage`] in
+//! `circuit_breaker.rs`.
 //!
 //! A batch owns its runs, one heap of timers, the widths, the throttle that all share, and the curves
 //! they are paced by. A run still decides for itself what it wants; the batch decides

@@ -1,5 +1,6 @@
-//! [`Queues`]: the runs of a `Batch` that wait to submit or to poll, and which of them goes next, within
-//! the limits.
+//! [`Queues`]: the runs of a `Batch` that wait to submit or to poll. Methods of `Batch` in this file put
+//! runs there, let the next one go, within the limits (`start_submission`, `start_poll`), and end those
+//! that may no longer submit; `Batch::step` calls them.
 //!
 //! No run is held here beyond its own wait. When that ends, a run that waits to repeat its submission
 //! gives it up, and one that waits to poll makes its last poll. Last polls go before all others; once
@@ -39,8 +40,7 @@ impl Batch {
     pub(super) fn ask_for_submission(&mut self, index: u32, deadline: Time) -> Option<BatchStep> {
         let ticket = self.slots.ticket(index);
         if !self.slots.slot(index).active {
-            // Its wait has not begun.
-            // It has no wait that could end, so it needs no timer.
+            // Its wait has not begun, so it needs no timer.
             self.timers.clear(index);
             self.queues.fresh.push_back(ticket);
             return None;
@@ -88,8 +88,7 @@ impl Batch {
             self.throttle.spend_poll();
             return self.step_run(index);
         }
-        // What a leader sees may come too late for it.
-        // It has its own last look, whatever the run that it follows does.
+        // It has a last look of its own: what the leader sees may come too late for it.
         self.set_leader(index, None);
         let ticket = self.slots.ticket(index);
         self.timers.set(index, latest);

@@ -1,5 +1,6 @@
-//! [`Slots`]: where a `Batch` keeps its runs. A [`RunId`] is the handle of one and never becomes
-//! another's; a [`Ticket`] is a place in a queue, which counts until the run is moved.
+//! [`Slots`]: where a `Batch` keeps its runs. A [`RunId`] is the handle of one, for drivers too, and
+//! never becomes another's; a [`Ticket`] is a place in one of the `Queues`, which counts until the run
+//! is moved; [`Looks`] says who polls the run's task.
 
 use crate::run::Run;
 

@@ -1,5 +1,6 @@
-//! [`Throttle`]: what all runs of a `Batch` share when the service says to go slower: a pause, and a rate
-//! that is halved and recovers slowly. The `Queues` let submissions and polls leave by it.
+//! [`Throttle`]: what all runs of a `Batch` share when the service says to go slower: a pause, and a
+//! share of the full rate that is halved and recovers slowly. `batch/queues.rs` asks it how many
+//! submissions and polls may leave.
 
 use std::time::Duration;
 

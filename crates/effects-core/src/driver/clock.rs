@@ -1,5 +1,6 @@
-//! [`Clock`] and [`AsyncClock`]: how a driver reads the time and waits, blocking or not. `effects-client`
-//! and `effects-reqwest` implement them on the machine's clock, and `effects-testkit` on a virtual one.
+//! [`Clock`] and [`AsyncClock`]: how a driver reads the time and waits, blocking or not. The loops in
+//! `driver` take one, and so do the transfers and single polls of the clients. `effects-client` and
+//! `effects-reqwest` implement them on the machine's clock, and `effects-testkit` on a virtual one.
 
 use crate::time::Time;
 

@@ -1,6 +1,7 @@
-//! [`drive`], [`drive_on`] and [`drive_on_async`]: the loops that carry out what a [`Run`] asks for: they write
-//! to the journal, make an exchange with the gateway, or sleep. The blocking client's `Watch` and programs that
-//! embed the core call them.
+//! [`drive`], [`drive_on`] and [`drive_on_async`]: the loops that carry out what a [`Run`] asks for:
+//! write to the journal, make an exchange, sleep. The last two return with each event ([`Told`]). The
+//! blocking client's `Watch`, `effects doctor --live` and programs that embed the core call them. Their
+//! clocks are in `clock.rs`.
 
 mod clock;
 

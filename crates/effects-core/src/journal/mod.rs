@@ -1,5 +1,7 @@
-//! [`Journal`] and its async twin [`AsyncJournal`]: what a driver asks of a journal for the one run that it
-//! drives. `effects-jobs` and `effects-journal` implement it, and the loops in `driver` write to it.
+//! [`Journal`] and its async twin [`AsyncJournal`] (`run_journal.rs`): what a driver asks of a journal
+//! for the one run that it drives. `effects-jobs` and `effects-journal` implement them; the loops in
+//! `driver` and the job drivers of both clients write to them. [`RowEnd`] is in `row_end.rs`, [`Entry`]
+//! and [`Admission`] in `run`.
 //!
 //! A run gives an [`Entry`] before it sends anything that costs money and as soon as it knows its task's
 //! id; the journal answers with an [`Admission`], and is told the [`RowEnd`]. The crate `effects-jobs`

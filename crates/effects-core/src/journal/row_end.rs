@@ -1,6 +1,6 @@
-//! [`RowEnd`]: how a run ended, in the form that a journal keeps in the run's row: the part of an
-//! [`Outcome`] that is stored (state, cost, pictures, error). Drivers give it to `Journal::ended`, and
-//! `OpenRow` of `effects-jobs` settles its row with it.
+//! [`RowEnd`]: how a run ended, in the form that a journal keeps in the run's row: of an [`Outcome`],
+//! the state, cost, pictures and error. The loops in `driver` and `JobMachine` of `effects-jobs` make it
+//! for `Journal::ended`, and `OpenRow` of `effects-jobs` to settle its row.
 
 use rust_decimal::Decimal;
 
@@ -39,7 +39,8 @@ pub enum RowEnd {
         /// What is known of it.
         trouble: String,
     },
-    /// The run is no longer watched: a task goes on, and what was released stays so.
+    /// The run ended without a verdict on a task (refused, detached, still running, broken): the row is free
+    /// for the next run. A task goes on, and an intent without an answer becomes doubtful.
     LetGo,
 }
 

@@ -1,6 +1,7 @@
-//! [`Journal`] and [`AsyncJournal`]: what a driver writes a run's entries to; the answer says whether the
-//! run may go on. The rows of `effects-journal` and of `MemoryStore` implement them; [`NoJournal`], a
-//! client's default, keeps nothing.
+//! [`Journal`] and [`AsyncJournal`]: what a driver writes a run's entries to; the answer says whether
+//! the run may go on. The rows of `effects-journal` and of `MemoryStore` implement them, and so do the
+//! submission trackers of the command and the Python package. [`NoJournal`], a client's default, keeps
+//! nothing.
 
 use async_trait::async_trait;
 
