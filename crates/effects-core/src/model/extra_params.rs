@@ -1,5 +1,6 @@
 //! [`ExtraParams`]: parameters of a request that this library does not know, which the service may come
-//! to take. `EffectRequest` sends them beside its own; rows of a journal are told apart by them.
+//! to take ([`InvalidParam`] says why one cannot be sent). The command and the Python package make them,
+//! `EffectRequest` sends them beside its own, and rows of a journal are told apart by them.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,7 @@
-//! [`EffectRequest`](crate::EffectRequest) and its parts: the model `spark_img_effects`, its templates and
-//! sizes, and the request that it takes. Both clients submit such requests; the emulator and the renderer use
-//! the table of templates.
+//! [`EffectRequest`](crate::EffectRequest) (`request.rs`) and its parts: the model `spark_img_effects`,
+//! its templates (`template.rs`) and sizes (`size.rs`), the photo's URL (`reference.rs`) and parameters
+//! that this library does not know (`extra_params.rs`). Both clients submit it; the emulator and the
+//! renderer use the templates.
 //!
 //! This is the only module that knows the model; support for another model of the same gateway is a
 //! second module beside it.

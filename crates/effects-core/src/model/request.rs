@@ -1,6 +1,7 @@
-//! [`EffectRequest`]: a checked request for one picture: the photo's URL, template, size. The clients
-//! submit it; the command and the Python package make it from a [`Draft`], which reports every
-//! [`Violation`] at once. It also reads and writes a saved [`Submission`].
+//! [`EffectRequest`]: a checked request for one picture: the photo's URL, template, size, extra
+//! parameters. The clients submit it. The command and the Python package check a [`Draft`], which gives
+//! a [`Checked`], from which the request is made, or every [`Violation`] at once. A saved [`Submission`]
+//! is read and written here, too.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
-//! [`Size`]: the width and height asked for, and the range that the service accepts. `EffectRequest`
-//! checks it; the local gateway checks requests by the same range.
+//! [`Size`]: the width and height asked for. [`SIDE_RANGE`]: the sides that the service accepts, by
+//! which `EffectRequest` and the emulator check requests; [`DEFAULT_SIDE`]: the side where none is
+//! given.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -1,5 +1,6 @@
-//! [`Template`]: the thirty styles that the service lists, and how a text is read or searched as one.
-//! Requests, the command, the renderer and the local gateway use it.
+//! [`Template`]: the thirty styles that the service lists, each in a [`Group`], and how a text is read
+//! or searched as one ([`UnknownTemplate`], if it is none). Requests, the command, the renderer and the
+//! emulator use it.
 //!
 //! Source of ids and titles: the service's page, section "Parameters", `template_id`. Ids are
 //! case-sensitive there, so they are here: nothing ever picks a template by similarity.

@@ -1,5 +1,5 @@
 //! [`Histogram`]: how often tasks took how long, fitted to the pairs of polls in a [`History`].
-//! [`Curve`](super::Curve) is made from its `Forecast`.
+//! `Curve::new` fits one and makes its `Forecast` of it.
 
 use super::history::{CAPACITY, History, Span};
 use super::scale::{self, BINS};

@@ -1,5 +1,6 @@
-//! [`Forecast`]: the distribution of a task's duration, smoothed and with a tail for durations not seen
-//! yet. It is made from a [`Histogram`] whenever a `Curve` is; `plan.rs` plans the polls by it.
+//! [`Forecast`]: the distribution of a task's duration: a [`Histogram`], smoothed and with a tail for
+//! durations not seen yet. `Curve::new` makes one and keeps it for its estimates; `plan.rs` plans the
+//! polls by it.
 
 use super::fit::Histogram;
 use super::scale::{self, LAST, POINTS, STEPS_PER_BIN};

@@ -1,6 +1,6 @@
 //! [`History`]: what was seen of the durations of the tasks of one label, as pairs of polls round their
-//! ends. A `Curve` is made of it, and [`Pacer`](super::Pacer) and [`Models`](super::Models) keep one for
-//! each label.
+//! ends. A `Curve` is made of it. [`Pacer`](super::Pacer) and [`Models`](super::Models) keep one for
+//! each label ([`Histories`]), and the report of `effects batch` reads those.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -65,8 +65,7 @@ impl History {
     /// Learns from a task seen to end, whether well or not.
     ///
     /// `last_running` is its age at the last look that saw it running, `None` if there was none;
-    /// `first_ended` is its age at the look that saw its end. A pair the wrong way round is read
-    /// the other way.
+    /// `first_ended` is its age at the look that saw its end. The two may come in either order.
     pub fn observe(&mut self, last_running: Option<Duration>, first_ended: Duration) {
         let running = last_running.unwrap_or_default();
         let (early, late) = (running.min(first_ended), running.max(first_ended));

@@ -74,8 +74,8 @@ impl Pacer {
         Self(Arc::new(Mutex::new(known)))
     }
 
-    /// The curve for a label under a pace; under one that is not learned, the default settings
-    /// tell what to expect.
+    /// The curve for a label. Under a pace that is not learned it is made with the default settings, to
+    /// estimate the duration.
     ///
     /// It is made again where enough is new to matter, but for each label at most twice a second
     /// at first and every two seconds once it is well known, however many tasks end meanwhile.
@@ -158,7 +158,7 @@ impl MadeCurve {
         let news = usize::try_from(kind.learnt - self.learnt).unwrap_or(usize::MAX);
         // What is well known changes slowly.
         let least = if kind.history.len() < WELL_KNOWN { LEAST_AGE } else { 4 * LEAST_AGE };
-        // A clock that runs back is another's: it may wait no longer than a new one's.
+        // A time before the curve's own is another clock's: the curve counts as old.
         let rested = now < self.at || now.since(self.at) >= least;
         rested && enough_is_new(news, kind.history.len())
     }

@@ -10,8 +10,8 @@
 //! What depends on *s* is *A(s) + U(s) − F(t) s*: a straight line in *F(t)* for each *s*, and the
 //! minimum is the lower envelope of those lines. *F* falls as *t* goes back, so one backward walk
 //! along the envelope solves it for all points in linear time. Where the hazard changes slowly, the result
-//! is the spacing √(2 worth / hazard); where it does not (the first look above all), this is
-//! what that rule cannot say.
+//! is the spacing √(2 worth / hazard). Where it changes fast, above all before the first look, that
+//! formula is wrong, and this plan is not.
 
 use super::forecast::Forecast;
 use super::scale::{self, LAST, POINTS};

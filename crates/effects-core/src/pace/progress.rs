@@ -1,5 +1,6 @@
-//! [`Progress`]: how far a task says it is. `Curve` moves its next poll towards the end that the last two
-//! reports suggest ([`expected_end`], [`sharpen`]), within bounds, since a report may be wrong.
+//! [`Progress`]: how far a task says it is. `run/wait.rs` keeps the last two reports; `Curve` moves its
+//! next poll towards the end that they suggest ([`expected_end`], [`sharpen`]), within bounds, since a
+//! report may be wrong.
 
 use std::time::Duration;
 
