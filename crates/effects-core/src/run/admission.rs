@@ -1,6 +1,6 @@
-//! [`Admission`]: a journal's answer to an entry of a run. It says whether the entry is written, and for
-//! a submission whether the budget reaches: yes, not yet, or no. `Journal::write` returns it, and the
-//! driver hands it to the `Run`.
+//! [`Admission`]: a journal's answer to an entry of a run: whether it is written, and for a submission
+//! whether the budget reaches: yes, not yet, or no ([`OverBudget`]). `Journal::write` returns it, and
+//! the driver hands it to the `Run`. [`RowNumber`], a row's number in its journal, is here, too.
 
 use std::fmt;
 use std::str::FromStr;

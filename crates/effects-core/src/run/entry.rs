@@ -1,5 +1,6 @@
-//! [`Entry`]: a record for the journal. A run stops at each one (it is about to submit, it has a task's
-//! id, or a submission made no task) until the driver's `Journal` has written it to disk.
+//! [`Entry`]: a record for the journal, with a [`Fact`]: the run is about to submit, it has a task's id,
+//! or a submission made no task. A `Run` stops at each until its driver has given it to
+//! `Journal::write`, which a journal that lasts answers once it is on disk.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
-//! [`Event`]: what a run reports while it goes on: the task's id, each poll that showed it running, each
-//! retry, warnings. `Run` hands them to its driver; the clients' `Watch`, the command's `progress.rs` and
-//! `telemetry.rs` show them.
+//! [`Event`]: what a run or a download reports while it goes on: the task's id, each poll that showed it
+//! running, each retry, warnings. `Run` gives them to its driver, a `Download` of `effects-jobs` to its
+//! client. Shown by both clients' `Watch`, `telemetry.rs` of `effects-client`, the command's
+//! `progress.rs` and the Python package.
 
 use std::fmt::{self, Write};
 use std::time::Duration;

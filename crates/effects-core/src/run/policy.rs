@@ -1,6 +1,6 @@
-//! [`Policy`]: the settings of a run: how often it polls, how long it waits, and whether a submission of
-//! unknown outcome is repeated ([`Repeat`]). `ClientBuilder` and the Python package's `NativePolicy` fill
-//! them in.
+//! [`Policy`]: the settings of a run: how often it polls, how long it waits, when all must be over
+//! ([`Deadline`]), and which submissions are repeated ([`Repeat`]). `ClientBuilder` and the Python
+//! package's `NativePolicy` fill them in; `Run`, `Batch` and transfers go by them.
 
 use std::time::Duration;
 

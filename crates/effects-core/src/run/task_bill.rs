@@ -1,6 +1,6 @@
-//! [`TaskBill`]: what the end of a task means for the money, in the words of every message that tells of
-//! one. `Outcome`'s parts show it, and so do the command, the clients and the Python package where a
-//! journal tells of a task.
+//! [`TaskBill`]: what the end of a task means for the money, in words that are the same everywhere. The
+//! messages of [`Outcome`](crate::Outcome)'s parts end with them; the report of `effects batch`,
+//! `effects status`, the clients' `JobResult` and the Python package use them, too.
 
 use std::fmt;
 

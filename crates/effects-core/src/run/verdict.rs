@@ -1,5 +1,6 @@
-//! [`verdict`]: the [`Outcome`] that ends a wait, if the answer to a poll shows the task's end. `Waiting`
-//! asks it for each state of the task that it sees.
+//! [`verdict`]: the [`Outcome`] that ends a wait, if the answer to a poll shows the task's end.
+//! `Waiting` asks it for each state of the task that it sees. The Python package asks `Task::outcome`,
+//! which is the same without warnings, of a single poll.
 
 use super::Core;
 use super::event::Event;

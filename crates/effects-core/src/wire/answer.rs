@@ -1,5 +1,7 @@
-//! [`SubmissionAnswer`] and [`Look`]: what the HTTP answer to a submission or to a poll means, in a table
-//! with a line for every possible answer. The state machines `Submitting` and `Waiting` decide by them.
+//! [`SubmissionAnswer`] and [`Look`]: what the HTTP answer to a submission or to a poll means, in a
+//! table with a line for every possible answer. The state machines `Submitting` and `Waiting` decide by
+//! them, and `Task::read` makes a client's single poll of a [`Look`]. `CallResult::arrived` and
+//! `uploaded_url`, for uploads, are here, too.
 //!
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.

@@ -1,5 +1,6 @@
 //! [`ServiceCode`]: the service's own error codes: what each means, who can mend it ([`FaultSide`]), and
-//! whether a new task may do better. `Violation`, `ServiceError` and `Error` carry one.
+//! whether a new task may do better. `Violation` and `ServiceError` carry one, `Error::code` tells it,
+//! and the emulator answers with them.
 //!
 //! Source: the service's page, section "Error Codes". Codes it does not list are kept as text.
 

@@ -1,8 +1,7 @@
 //! Decodes answers of the web API: `answer.rs` says what an answer to a submission or a poll means,
-//! [`Task`](crate::Task) and its pictures and bill are what it shows. The state machines in `run` decide by it,
-//! and a client's single poll returns a `Task`.
-//!
-//! [`Trouble`] is why one request made no task or showed none.
+//! [`Task`](crate::Task) (`task.rs`), with its pictures and bill, is what it shows, and [`Trouble`]
+//! (`trouble.rs`) why it shows none. The state machines in `run` decide by them, and a client's single
+//! poll returns a `Task`.
 
 pub(crate) mod answer;
 mod answer_excerpt;

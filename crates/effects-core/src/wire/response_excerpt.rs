@@ -1,6 +1,6 @@
 //! [`ResponseExcerpt`]: what is kept of an HTTP response for a person and the service's support: its
-//! status, its name, some of its headers and, where it is no task, the beginning of its body. Errors and
-//! effects carry it, and `answer_excerpt.rs` makes it of an answer.
+//! status, its request id, some of its headers and, where it is no task, the beginning of its body.
+//! Errors, effects and single polls carry it; `answer_excerpt.rs` makes it of an answer.
 //!
 //! Headers are kept by a list of names: one that is not on it may set a cookie or hold a permission.
 
