@@ -1,5 +1,6 @@
-//! [`JobEnd`]: how a job ended. [`JobMachine`](crate::JobMachine) gives it to its driver with the last
-//! step of a job, and the clients make a `JobResult` of it.
+//! [`JobEnd`]: how a job ended ([`JobOutcome`]), and how its picture was come by ([`Method`]).
+//! [`JobMachine`](crate::JobMachine) gives it to its driver with the last step of a job, and
+//! `JobContext` of `effects-client` makes a `JobResult` of it.
 
 use crate::journal::Record;
 use effects_core::{Effect, Error};

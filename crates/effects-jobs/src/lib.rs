@@ -1,6 +1,7 @@
-//! [`JobMachine`]: paid pictures from the photo to the file, many at once, as a state machine
-//! without I/O. Both clients drive it behind `client.jobs()`, and so does the simulated world of
-//! the tests.
+//! [`JobMachine`]: paid pictures from the photo to the file, many at once, as a state machine without
+//! I/O. Both clients drive it behind `client.jobs()`, the async one also for its single runs, and so
+//! does the simulated world of `effects-testkit`. [`JournalStore`], the contract of a journal, is the
+//! other main part.
 //!
 //! A *job* is a picture that a caller wants. [`JobMachine`] takes jobs to their ends over the runs of
 //! one [`Batch`](effects_core::batch::Batch) and the rows of a journal. It reads no clock, no file and

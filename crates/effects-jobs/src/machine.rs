@@ -1,5 +1,6 @@
 //! [`JobMachine`]: the state machine that takes jobs from the photo to the file, many at once, over one
-//! [`Batch`]. The job drivers of both clients (`driver.rs`, `jobs.rs`) step it; it makes no I/O itself.
+//! [`Batch`]; it makes no I/O itself. The job drivers of both clients (`jobs.rs` of `effects-ureq`,
+//! `driver.rs` of `effects-reqwest`) and the simulated world of `effects-testkit` step it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

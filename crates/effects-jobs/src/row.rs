@@ -1,5 +1,6 @@
-//! [`OpenRow`]: a row of a journal that a job holds; [`Found`]: what there is to do for it.
-//! `effects_client::Ledger` opens it, and the job drivers of both clients write the job's run to it.
+//! [`OpenRow`]: a row of a journal that a job or a single run holds; [`Found`]: what there is to do for
+//! it. `effects_client::Ledger` opens it. Drivers of both clients write the run to it, as the blocking
+//! or async journal that [`JobJournal`] makes of it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -87,7 +88,7 @@ impl OpenRow {
     }
 }
 
-/// A client's kind of journal, as a row in hand can be one.
+/// The journal type of a driver, blocking or async, that an open row is handed to its run as.
 pub trait JobJournal {
     /// The row as a journal of this kind.
     fn of(row: Arc<dyn RowJournal>) -> Self;

@@ -1,5 +1,6 @@
-//! [`JobStep`]: what a [`JobMachine`](crate::JobMachine) asks of its driver. The job drivers of both
-//! clients do it, or say that they could not ([`PrepareError`], [`FetchError`]).
+//! [`JobStep`]: what a [`JobMachine`](crate::JobMachine) asks of its driver, mostly for one job
+//! ([`JobId`]). The job drivers of both clients do it, or say that they could not ([`PrepareError`],
+//! [`FetchError`]).
 
 use effects_core::batch::RunId;
 use effects_core::gateway::Call;

@@ -1,6 +1,7 @@
 //! [`Budget`]: the most that the rows of a scope may cost together; [`admit`]: the rule that decides
-//! whether a submission fits into it. [`MemoryStore`](super::MemoryStore) and `effects-journal` apply it
-//! to each intent.
+//! whether a submission fits into it, by what the scope has paid and reserved ([`ScopeState`]).
+//! [`MemoryStore`](super::MemoryStore) and `effects-journal` apply it to each intent of a row with a
+//! budget.
 //!
 //! A [`JournalStore`](super::JournalStore) counts all money. Writing the intent of a submission is
 //! its reservation: in one transaction the store adds up what the rows of each [`Budget`]'s scope

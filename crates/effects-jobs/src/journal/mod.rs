@@ -1,5 +1,7 @@
-//! [`JournalStore`]: the journal of paid tasks, which survives a crash, so that none is lost and
-//! none is paid twice. [`JobMachine`](crate::JobMachine) opens a row in it for each job.
+//! [`JournalStore`] (`store.rs`): the contract of a journal of paid tasks, so that none is lost and none
+//! is paid twice, also after a crash. Its rows are in `row.rs` ([`Row`]), what it knows of them in
+//! `record.rs` ([`Record`]), its budgets in `budget.rs`. `effects-journal` implements it; `Ledger` of
+//! `effects-client` opens a row of it for a job.
 //!
 //! It keeps rows: each has an [`Identity`], by which the same row is known again when the same batch is
 //! run again, and a [`Standing`]. This module is the contract and the rules that need no disk;

@@ -1,5 +1,6 @@
-//! [`Occurrences`]: counts equal rows of one order as they come, so that each is found again in the
-//! journal. The command, `JobContext` and the Python package make their rows with it.
+//! [`Occurrences`]: counts equal rows of one order as they come and makes a [`CountedRow`] of each, so
+//! that it is found again in the journal. The command, `JobContext` of `effects-client` and the Python
+//! package make their rows with it.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,6 @@
-//! [`Download`]: one picture's download: when to try again, and which bytes are accepted. It makes no
-//! I/O; the `transfer.rs` of both clients drive it.
+//! [`Download`]: one picture's download: when to try again, and which bytes are accepted, as a
+//! [`Receiver`] notes them. It makes no I/O; the `transfer.rs` of both clients do what each
+//! [`DownloadStep`] says.
 //!
 //! A download carries no key, costs nothing and may be repeated. Two things must not happen: that
 //! something else than the picture ends up under its name, and that a paid picture is thrown away

@@ -1,5 +1,6 @@
-//! Photos in, pictures out: [`Uploads`] says how a [`Photo`] becomes a URL that the service can fetch, and
-//! [`Download`] how a picture is fetched. They make no I/O; the `transfer.rs` of both clients drive them.
+//! Photos in, pictures out: [`Uploads`] (`upload.rs`) says how a [`Photo`] (`photo.rs`) becomes a URL
+//! that the service can fetch, and [`Download`] (`download.rs`) how a picture is fetched. They make no
+//! I/O; the `transfer.rs` of both clients drive them.
 
 mod download;
 mod photo;

@@ -1,5 +1,6 @@
-//! [`Uploads`]: where local photos are put so that the service can fetch them, and the requests that do
-//! so. It makes no I/O; the `transfer.rs` of both clients send them.
+//! [`Uploads`]: where local photos are put so that the service can fetch them; an [`Uploader`] is a way
+//! of the caller's own. [`storage_request`] and [`presigned_request`] make the HTTP requests. Both
+//! clients' `transfer.rs` send those, and run the programs that a user named.
 //!
 //! The service documents URLs alone, so a local photo must be put somewhere first. Where is the
 //! caller's choice among four; none is made for them, except on this machine's own gateway.

@@ -1,5 +1,5 @@
-//! [`RowLease`]: a row in memory in the hands of a run. `MemoryStore` hands it out, as the journal of that
-//! run.
+//! [`RowLease`]: a row in memory in the hands of a run. `MemoryStore` hands it out, as the
+//! [`RowJournal`] that the run writes to; dropping it lets go of the row.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};

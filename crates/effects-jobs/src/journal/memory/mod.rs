@@ -1,5 +1,6 @@
-//! [`MemoryStore`]: a [`JournalStore`] in memory, gone with its process. Jobs with a budget and no
-//! journal use it, and so does the command's `--plan`.
+//! [`MemoryStore`] (rows in `table.rs`): a [`JournalStore`] in memory, gone with its process. Jobs with
+//! a budget and no journal use it, and so do the command's `batch --plan` and `doctor --live`, and
+//! tests.
 //!
 //! It keeps the contract of [`JournalStore`] without a disk: for a budget without a journal file, for
 //! tests, and as the model that other stores are compared with.

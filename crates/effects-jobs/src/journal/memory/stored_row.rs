@@ -1,4 +1,5 @@
-//! [`StoredRow`]: a row in memory with its tasks, and how a step changes it. `MemoryTable` has one of each.
+//! [`StoredRow`]: a row in memory with its tasks ([`StoredTask`]), its [`RowStage`], and how a step
+//! changes it. `MemoryTable` has one for each row. [`RowHold`]: the hold on it that a `RowLease` has.
 
 use rust_decimal::Decimal;
 

@@ -1,5 +1,6 @@
-//! [`MemoryTable`]: the rows, scopes and prices of a [`MemoryStore`](super::MemoryStore), and the steps of a row:
-//! its intent, its task and its end. The store reads it, and `RowLease` writes it.
+//! [`MemoryTable`]: the rows, scopes and prices of a [`MemoryStore`](super::MemoryStore), and the steps
+//! of a row: its intent, its task and its end. `RowLease` takes those steps; the store reads rows, takes
+//! them in and settles doubtful ones.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
