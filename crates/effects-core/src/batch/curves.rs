@@ -1,5 +1,5 @@
-//! [`Curves`]: the learnt curves of task durations that a `Batch` polls by, one for each label: copies,
-//! fetched from the shared [`Pacer`] again when they are old.
+//! [`Curves`]: the learnt curves of task durations that a `Batch` paces its runs by, one for each label.
+//! They are copies from the shared [`Pacer`], fetched again when they are a quarter of a second old.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -71,8 +71,8 @@ impl Endpoint {
         observer.begins(RequestExcerpt::of_download(url, task))
     }
 
-    /// The same, with another key where the gateway refuses the one in use (HTTP 401): `source` is asked once
-    /// for each key that is refused, and the refused request sent once more. Clones share the key.
+    /// The same, with another key where the gateway refuses the one in use (HTTP 401): `source` is asked, unless
+    /// the key was replaced meanwhile, and the refused request sent once more with the new key. Clones share it.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! [`BaseUrl`]: the URL of a gateway; [`Origin`]: its scheme, host and port. Endpoints and client
 //! settings have a base URL; journal rows, prices and learnt durations are kept apart by origin.
+//! [`check_url`] says what is wrong with a URL that is none, for uploads.
 
 use std::borrow::Cow;
 use std::fmt;

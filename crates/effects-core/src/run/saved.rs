@@ -1,5 +1,6 @@
 //! [`Saved`]: a [`Run`] as data, to be written as JSON and restored in another process. [`Run::save`]
-//! makes it and [`Run::restore`] reads it, for programs that drive runs by themselves.
+//! makes it and [`Run::restore`] reads it, for programs that drive runs by themselves; the clients have
+//! journals instead.
 
 use std::sync::Arc;
 

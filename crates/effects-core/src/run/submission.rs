@@ -1,6 +1,6 @@
-//! [`Submission`]: the body of a create request and the label of its task. It is all that a run knows of
-//! what it pays for, so that runs of any model of the gateway are alike; `EffectRequest` converts into
-//! one.
+//! [`Submission`]: the body of a create request and the label of its task. `Run::submit` and
+//! `Batch::submit` take one: it is all that a run knows of what it pays for, so that runs of any model
+//! of the gateway are alike. `EffectRequest` converts into one.
 
 use bytes::Bytes;
 

@@ -1,5 +1,6 @@
-//! [`Submitting`]: the state machine of a [`Run`](super::Run) up to the task's id. A mistake here costs
-//! money, so it submits again only what certainly made no task, unless [`Repeat`] says otherwise.
+//! [`Submitting`]: the state machine of a [`Run`](super::Run) up to the task's id, which the run holds
+//! until then. A mistake here costs money, so it submits again only what certainly made no task, unless
+//! [`Repeat`] says otherwise.
 //!
 //! ```text
 //!          Record(Intent)        Send(Submit)

@@ -1,5 +1,5 @@
-//! [`Waiting`]: the state machine of a [`Run`](super::Run) from the task's id to its end. Polls cost
-//! nothing, so it goes on polling through every error that can pass.
+//! [`Waiting`]: the state machine of a [`Run`](super::Run) from the task's id to its end, which the run
+//! holds meanwhile. Polls cost nothing, so it goes on polling through every error that can pass.
 //!
 //! ```text
 //!             pace, retry, throttle

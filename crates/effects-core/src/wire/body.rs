@@ -1,5 +1,6 @@
 //! [`Body`]: the JSON body of an answer, read tolerantly: every variant that was seen of the gateway and
-//! its clients decodes. `wire/answer.rs` reads each answer with it.
+//! its clients decodes. `wire/answer.rs` reads each answer with it, and says how much of a task it needs
+//! ([`TaskDetail`]).
 //!
 //! Objects are read field by field over borrowed JSON text, so that a surprise in one field costs
 //! that field alone, numbers keep their digits (a cost never passes through a float), and what is

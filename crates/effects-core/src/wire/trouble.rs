@@ -1,6 +1,6 @@
-//! [`Trouble`]: why one request made no task or showed none: it was not sent, its answer was lost, or the
-//! answer says so ([`Rejection`]). Events, outcomes and errors carry it, and [`Retries`](crate::Retries)
-//! decides by it.
+//! [`Trouble`]: why one exchange failed (a submission, a poll, an upload, a download): it was not sent,
+//! its answer was lost, or the answer says so ([`Rejection`]). Events, outcomes and errors carry it, and
+//! [`Retries`](crate::Retries) decides by it.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! [`Usage`]: the bill of a task, its cost in USD to the digit. `wire/body.rs` reads it into a `Task`,
-//! and an `Effect` keeps it.
+//! [`Usage`]: the bill of a task, its cost in USD to the digit. `wire/body.rs` reads it into a `Task`;
+//! an `Effect` and a failed task keep it.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

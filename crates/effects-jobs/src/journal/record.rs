@@ -1,6 +1,6 @@
-//! [`Record`]: what a journal knows of a row: how it stands ([`Standing`]), its attempts, pictures and
-//! cost. A [`JournalStore`](super::JournalStore) returns it; the command lists it, and `JobMachine` goes
-//! on from it.
+//! [`Record`]: what a journal knows of a row: how it stands ([`Standing`]), its attempts, pictures
+//! ([`PictureRecord`]) and cost. A [`JournalStore`](super::JournalStore) returns it; the command lists
+//! it, and `JobMachine` goes on from it.
 
 use std::fmt;
 use std::path::PathBuf;

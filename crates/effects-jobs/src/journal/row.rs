@@ -1,5 +1,5 @@
-//! [`Row`]: one wanted picture, with the [`Identity`] it is found by. [`RowDraft`] makes it for `Ledger`,
-//! `Occurrences` and the command, and every journal stores it.
+//! [`Row`]: one wanted picture, with the [`Identity`] it is found by, and every journal stores it.
+//! [`RowDraft`], with its [`RowPhoto`], makes it for `Ledger`, `Occurrences` and the command.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
