@@ -1,6 +1,6 @@
 //! [`SharedPolls`]: deduplicates polling in a `Batch`: of the runs that follow one task, one polls it,
-//! the leader, and the others end as it does. A run that polls for itself alone (`Batch::look_alone`) is
-//! told the end, too.
+//! the leader, and the others end with the verdict that it sees; if it leaves without one, another
+//! leads. A run that polls for itself alone (`Batch::look_alone`) is told the verdict, too.
 //!
 //! A follower is a complete run with its own wait. A run whose looks are told one by one looks for itself
 //! alone; the end that it or the leader sees is the other's as well, so that no task is looked at after it. When the leader stops before the task has ended, since

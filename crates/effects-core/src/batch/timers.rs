@@ -1,5 +1,5 @@
 //! [`Timers`]: the one heap of timers of a `Batch`, with at most one time for each run. The batch takes
-//! from it the run to step next and the time to sleep until.
+//! from it the runs whose time has come, and the time to sleep until.
 
 use crate::time::Time;
 

@@ -1,6 +1,6 @@
 //! [`Curve`]: when to poll a task next, given its age, and how long it will take in all ([`Eta`]).
 //! [`Pacer`](super::Pacer) makes it from a [`History`]; runs that wait (`run/wait.rs`) and `Batch` ask
-//! it, and the command, for the estimates of a batch's report.
+//! it, and the command estimates durations by it.
 
 use std::time::Duration;
 

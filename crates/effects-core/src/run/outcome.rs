@@ -1,5 +1,5 @@
 //! [`Outcome`]: how a run ends, with all that is known of it: [`Effect`] is its good end, [`Failed`],
-//! [`Unknown`] and five others the rest. `into_result` makes an effect or an `Error` of it, for the
+//! [`Unknown`] and four others the rest. `into_result` makes an effect or an `Error` of it, for the
 //! blocking `Watch`, `JobMachine` and the Python package; a journal keeps a part of it (`RowEnd`).
 
 use std::fmt;

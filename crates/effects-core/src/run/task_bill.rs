@@ -1,6 +1,6 @@
 //! [`TaskBill`]: what the end of a task means for the money, in words that are the same everywhere. The
-//! messages of [`Outcome`](crate::Outcome)'s parts end with them; the report of `effects batch`,
-//! `effects status`, the clients' `JobResult` and the Python package use them, too.
+//! messages of [`Failed`](crate::run::Failed) and other ends of a run have them; the report of `effects
+//! batch`, `effects status`, the clients' `JobResult` and the Python package use them, too.
 
 use std::fmt;
 

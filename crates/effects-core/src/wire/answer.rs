@@ -1,6 +1,6 @@
 //! [`SubmissionAnswer`] and [`Look`]: what the HTTP answer to a submission or to a poll means, in a
 //! table with a line for every possible answer. The state machines `Submitting` and `Waiting` decide by
-//! them, and `Task::read` makes a client's single poll of a [`Look`]. `CallResult::arrived` and
+//! them, and `Task::read`, a client's single poll, by [`Look`]. `CallResult::arrived` and
 //! `uploaded_url`, for uploads, are here, too.
 //!
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain

@@ -1,6 +1,6 @@
 //! [`Task`]: a task as the service describes it in one answer, with its [`Status`], pictures, bill and
-//! error ([`ServiceError`]), read tolerantly. `wire/body.rs` reads it for the states of a run; a poll
-//! outside a run (`TaskHandle::status`) returns it.
+//! error ([`ServiceError`]), read tolerantly. `wire/body.rs` reads it; a poll outside a run
+//! (`TaskHandle::status`) returns it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! [`JournalStore`] (`store.rs`): the contract of a journal of paid tasks, so that none is lost and none
-//! is paid twice, also after a crash. Its rows are in `row.rs` ([`Row`]), what it knows of them in
-//! `record.rs` ([`Record`]), its budgets in `budget.rs`. `effects-journal` implements it; `Ledger` of
+//! is paid twice, also after a crash. [`Row`] is in `row.rs`, what the journal knows of one in
+//! `record.rs` ([`Record`]), budgets in `budget.rs`. `effects-journal` implements it; `Ledger` of
 //! `effects-client` opens a row of it for a job.
 //!
 //! It keeps rows: each has an [`Identity`], by which the same row is known again when the same batch is

@@ -1,7 +1,7 @@
 //! [`JournalStore`]: the contract of a store of rows for several processes; [`RowJournal`]: a row in
 //! hand, as the journal of its run. `effects-journal` implements them over SQLite and Postgres,
 //! [`MemoryStore`](super::MemoryStore) in memory. `Ledger` of `effects-client` opens rows; the command's
-//! `resolve`, `tasks` and `cost` read the store.
+//! `resolve`, `tasks` and `cost` ask the store.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! [`Photo`]: the bytes of a picture, checked to be one, with a name to show. `read_photo` of
-//! `effects-client` makes it of a file, the command and the Python package of bytes, too; the clients'
-//! `upload` sends it.
+//! `effects-client` makes it of a file, the command of its standard input, and the Python package of
+//! bytes; the clients' `upload` sends it.
 
 use std::fmt;
 
