@@ -1,5 +1,6 @@
-//! [`Ground`]: plans the cheapest times to poll, given a [`Forecast`] of the task's duration. `Curve::new`
-//! makes one, asks it for two plans (and, unless told, for the worth of a look), and keeps the plans.
+//! [`Ground`]: plans the cheapest times to poll, given a [`Forecast`] of the task's duration.
+//! `Curve::new` makes one, asks it for two plans (and, unless told, for the worth of a look), and keeps
+//! the plans.
 //!
 //! A look costs `worth` seconds, and every second between the end and the look that sees it costs
 //! a second. With *F(t)* the chance of an end by age *t*, *A(t)* the integral of *F*, and *U(t)*

@@ -1,5 +1,5 @@
-//! Makes the [`ResponseExcerpt`] of an answer, without the key and without permissions in URLs. `wire/answer.rs`
-//! and `run/outcome.rs` call it.
+//! Makes the [`ResponseExcerpt`] of an answer, without the key and without permissions in URLs.
+//! `wire/answer.rs` and `run/outcome.rs` call it.
 
 use std::borrow::Cow;
 
