@@ -1,7 +1,7 @@
 //! Signed URLs, which are permissions: [`signature_parameter`] recognises one, and [`shown`] is a URL
 //! without what is a permission, as rows of `effects-jobs` and messages have it. [`redacted_in`] takes
-//! the secret values out of each URL in a text, as [`redacted`] does of one: `ApiKey` does so with what
-//! the core keeps of answers, and cassettes.
+//! the secret values out of each URL in a text, as [`redacted`] does of one, for what `ApiKey` cleans
+//! (what is kept of answers) and for cassettes.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
 
