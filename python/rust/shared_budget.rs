@@ -246,7 +246,7 @@ impl SharedBudget {
         self.state().admit_repeat()
     }
 
-    /// Sets everything that is left aside for many jobs ([`Allotment`](crate::reservation::Lent) holds it), or `most` of it; `price` is what one costs at
+    /// Sets everything that is left aside for many jobs ([`Allotment`](crate::reservation::Allotment) holds it), or `most` of it; `price` is what one costs at
     /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has
     /// to tell it first: [`find_price`](Self::find_price), and try again.
     pub fn allot(

@@ -1,4 +1,4 @@
-//! [`unit`] and [`normal`]: seeded random numbers, which `Latency` and `FaultInjector` draw: the same
+//! [`unit()`] and [`normal`]: seeded random numbers, which `Latency` and `FaultInjector` draw: the same
 //! seed, subject and count give the same number.
 //!
 //! The dice have no state of their own. A question names its seed, what it is about and how often

@@ -1,4 +1,4 @@
-//! [`write`]: copies the whole SQLite database of a journal to another file while other processes write
+//! [`write()`]: copies the whole SQLite database of a journal to another file while other processes write
 //! it. `WriterThread` (`writer_thread.rs`) calls it for `SqliteJournal::backup`.
 
 use std::fs::{self, File};

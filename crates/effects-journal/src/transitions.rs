@@ -1,4 +1,4 @@
-//! The writes to a row, each within a transaction: [`write`] an entry, [`settle`] its end, [`land`] a
+//! The writes to a row, each within a transaction: [`write()`] an entry, [`settle`] its end, [`land`] a
 //! picture, [`resolve`], [`import`] and others. `RowLease` and `Store` hand them to the writer thread;
 //! the writer threads themselves call [`take_in`] for ids from the spill file.
 

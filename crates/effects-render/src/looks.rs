@@ -1,5 +1,5 @@
 //! [`TemplateLook`]: a template of the catalogue: its id, title and scene. [`paint`](crate::paint)
-//! finds a template's scene here, and [`sampler`](crate::sampler) paints one of each.
+//! finds a template's scene here, and [`sampler()`](crate::sampler()) paints one of each.
 //!
 //! Each template is one file `scenes/<id>.svg`; a look that is still to come holds the one line
 //! that paints the plain frame. Nothing here changes when a look is painted.
