@@ -226,7 +226,7 @@ impl Error {
 }
 
 /// In words, on one line: what came from outside is escaped as by
-/// [`printable`](crate::printable), since the words of an error end up on terminals.
+/// [`printable`](crate::printable()), since the words of an error end up on terminals.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = Escaping::new(f);

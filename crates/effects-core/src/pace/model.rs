@@ -1,4 +1,4 @@
-//! [`Model`]: a history of durations with the [`Curve`](super::Curve) that is learnt from it. It is for a
+//! [`Model`]: a history of durations with the [`Curve`] that is learnt from it. It is for a
 //! program that polls by itself and wants to know how long a task will take (`examples/pace.rs`); the
 //! clients use [`Pacer`](super::Pacer) instead.
 

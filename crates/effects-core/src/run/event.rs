@@ -77,7 +77,7 @@ pub enum Event {
     },
 }
 
-/// In words, with what the service wrote escaped as by [`printable`](crate::printable).
+/// In words, with what the service wrote escaped as by [`printable`](crate::printable()).
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = Escaping::new(f);

@@ -1,7 +1,7 @@
 //! [`Run`]: the state machine that follows one task from submission to [`Outcome`] (`outcome.rs`); each
 //! call of `step` says what to do next ([`Step`]). The loops in `driver`, a
 //! [`Batch`](crate::batch::Batch) and programs with a loop of their own drive it, by its
-//! [`Policy`](crate::Policy) (`policy.rs`).
+//! [`Policy`] (`policy.rs`).
 //!
 //! [`Run`] holds what every state shares: the policy, the time, the deadline, what waits to be
 //! recorded or told. The states are an owned enum; each transition consumes one and returns the
