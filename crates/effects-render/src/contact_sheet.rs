@@ -1,5 +1,6 @@
-//! [`contact_sheet`]: pictures side by side on one labelled sheet, for the sampler and for the command's
-//! pilots.
+//! [`contact_sheet`]: pictures from anywhere side by side on one labelled sheet, for the pilots of
+//! `effects batch --pilot`. [`Sheet`]: such a sheet while it is filled, which `sampler` fills with
+//! paintings. `thumbnail` calls [`fit`].
 
 use resvg::tiny_skia::{Color, Pixmap};
 

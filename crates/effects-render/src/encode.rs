@@ -1,5 +1,6 @@
-//! [`png()`] and [`sheet`]: encode a finished picture as a PNG file, with a text chunk that says
-//! what painted it. `paint`, the test card and the contact sheets end with them.
+//! Encodes a finished picture as a PNG file. [`png()`] adds the [`NOTICE`] that it was painted locally,
+//! for `paint`, `paint_scene`, the test card and the sampler; [`sheet`] adds none, for contact sheets of
+//! pictures from anywhere.
 
 use resvg::tiny_skia::Pixmap;
 
@@ -41,5 +42,5 @@ fn with_notice(
     Ok(file)
 }
 
-/// What every picture's `Comment` chunk says.
+/// The `Comment` chunk of every picture that is painted here.
 pub const NOTICE: &str = "Painted locally by effects-render: a stand-in, not the generative model";

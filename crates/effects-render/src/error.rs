@@ -1,6 +1,6 @@
-//! [`PaintError`]: why a photo could not be read or painted. [`paint`](crate::paint),
-//! [`photo_size`](crate::photo_size) and the other functions of this crate return it; `effects
-//! batch` tells a damaged photo by it.
+//! [`PaintError`]: why a photo could not be read or a picture not be painted. [`paint`](crate::paint),
+//! [`photo_size`](crate::photo_size) and all other functions of this crate that read or paint return it;
+//! `effects batch` recognises a damaged photo by it.
 
 use effects_core::ImageFormat;
 

@@ -1,10 +1,11 @@
-//! [`paint`]: paints a photo through a template on this machine, a local stand-in for the generative model. The
-//! emulator paints its pictures with it, and `effects sampler` shows all templates.
+//! [`paint`]: paints a photo through a template on this machine, a local stand-in for the generative
+//! model. The emulator paints its pictures with it. The command calls [`sampler`] for `effects sampler`,
+//! and for `effects batch` [`photo_size`], [`contact_sheet`] and [`thumbnail`].
 //!
 //! The service's templates are the work of a large model. This crate paints each of them with
 //! classical image processing and vector art instead, so that everything around the pictures can
-//! be built and tested with no key, no network and no bill. It never pretends: every PNG carries a
-//! text chunk with [`NOTICE`].
+//! be built and tested with no key, no network and no bill. It never pretends: every picture that it
+//! paints carries a text chunk with [`NOTICE`].
 //!
 //! ```
 //! let photo = effects_render::test_card(640, 480)?;

@@ -1,8 +1,6 @@
-//! [`paint`] and [`paint_scene`]: a photo's bytes in, a [`Painting`] out. The emulator's `Painter` and
-//! `sampler` call them.
-//!
-//! The command and the emulator call [`paint`] for each picture; [`paint_scene`] is for programs with
-//! scenes of their own, and for trying out a template.
+//! [`paint`] and [`paint_scene`]: a photo's bytes in, a [`Painting`] out. The emulator's `LocalPainter`
+//! calls [`paint`]; [`paint_scene`] is for programs with scenes of their own.
+//! [`sampler`](crate::sampler) paints with [`paint_look`].
 
 use std::ops::RangeInclusive;
 

@@ -1,5 +1,6 @@
-//! [`PhotoPixels`], [`Crop`] and [`new_pixmap`]: what the decoder, the resampler, the painter of scenes
-//! and the filters hand to each other.
+//! [`PhotoPixels`], a decoded photo, [`Crop`], a rectangle in one, and [`new_pixmap`], an empty picture:
+//! the decoder, the resampler (`scale.rs`), the painter of scenes and the filters hand them to each
+//! other.
 
 use resvg::tiny_skia::Pixmap;
 

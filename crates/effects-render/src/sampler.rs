@@ -1,5 +1,5 @@
-//! [`sampler`]: one photo through every look, as a labelled contact sheet; the command `effects sampler`
-//! is this.
+//! [`sampler`]: paints one photo through every template, as a labelled contact sheet. The command
+//! `effects sampler` calls it.
 
 use crate::contact_sheet::Sheet;
 use crate::error::PaintError;

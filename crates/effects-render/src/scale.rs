@@ -1,5 +1,7 @@
-//! [`cut`], [`resize_pixmap`] and [`shrink`]: resize photos (sharp), pictures (smooth), and what is blurred or
-//! mapped anyway (quick). The painter of scenes, the filters, the cut-out and the contact sheet call them.
+//! [`cut`], [`resize_pixmap`] and [`shrink`]: resize photos (sharp), pictures (smooth), and what is
+//! blurred anyway (quick). The painter of scenes, some filters, the cut-out and the contact sheets call
+//! them. [`Shrinking`] makes a photo smaller while `photo/mod.rs` reads it; [`shrink_rgb`] makes the
+//! small map of `subject.rs`.
 //!
 //! Separable filters in floats, row by row: a source row is spread to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.

@@ -125,7 +125,7 @@ pub(crate) fn shrunk(photo: &PhotoPixels, longest: f64) -> (usize, usize, Vec<u8
     (columns as usize, rows as usize, rgb)
 }
 
-/// One in the middle, falling to a third at the ends.
+/// One at `middle`, falling with the square of the distance, to a fifth at least.
 fn bump(i: usize, count: usize, middle: f32) -> f32 {
     let at = (i as f32 + 0.5) / count as f32 - middle;
     (1.0 - 2.6 * at * at).max(0.2)

@@ -1,5 +1,6 @@
-//! [`test_card`]: a photo for when there is none, a small landscape with a sun. Tests, benchmarks and
-//! the emulator's placeholder use it.
+//! [`test_card`]: a photo for when there is none, a small landscape with a sun. The emulator's
+//! `LocalPainter` puts it in place of a photo that cannot be fetched, `effects doctor --live` sends it
+//! if no photo is given, and tests and benchmarks paint it.
 
 use crate::error::PaintError;
 use crate::pixels::PhotoPixels;

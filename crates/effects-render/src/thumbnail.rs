@@ -1,4 +1,5 @@
-//! [`thumbnail`]: a picture made small, for lists of many pictures. The command's reports embed them.
+//! [`thumbnail`]: a small JPEG copy of a picture, for lists of many pictures. The report page of
+//! `effects batch` (`batch/report_page.rs`) embeds them.
 
 use image::ImageEncoder;
 use image::codecs::jpeg::JpegEncoder;

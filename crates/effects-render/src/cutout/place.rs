@@ -1,5 +1,5 @@
-//! [`likely_place`]: where a photo's subject probably is, from its border and from skin; where
-//! [`segment`](super::segment) starts from.
+//! [`likely_place`]: where a photo's subject probably is, from its border and from skin. `Cutout::of`
+//! (`mod.rs`) calls it, and hands the guess to [`segment`](super::segment).
 
 use super::segment::ColourGroups;
 use super::{Map, distance_squared};

@@ -1,5 +1,6 @@
-//! [`segment`] divides a photo's cells into subject and background by their colours, starting from
-//! a guess; [`whole_pieces`] then keeps what belongs together.
+//! [`segment`] divides a photo's cells into subject and background by their colours ([`ColourGroups`]),
+//! starting from a guess; [`whole_pieces`] then keeps what belongs together. `Cutout::of` (`mod.rs`)
+//! calls both.
 //!
 //! As GrabCut does it: how often each colour is found in either part says to which part a cell of
 //! that colour belongs, neighbours of like colours follow each other, and both are repeated. A

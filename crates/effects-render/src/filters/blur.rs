@@ -1,4 +1,4 @@
-//! [`blur`]: the filter `blur <radius>`, an even blur. `apply_all` calls it where a scene names it.
+//! [`blur`]: the filter `blur <radius>` of a scene, an even blur. `apply` in `filters/mod.rs` calls it.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,6 +1,6 @@
-//! The filters `grade` (brightness, contrast, saturation, warmth), `stretch` (the darkest pixels to black,
-//! the brightest to white), `tint` (a colour mixed in) and `vignette` (corners that fade).
-//! `filters/mod.rs` calls them by name; [`luma_range`] serves `dither` and `duotone` too.
+//! The filters `grade` (brightness, contrast, saturation, warmth), `stretch` (the darkest pixels to
+//! black, the brightest to white), `tint` (a colour mixed in) and `vignette` (corners that fade) of a
+//! scene. `apply` in `filters/mod.rs` calls them; `dither` and `duotone` call [`luma_range`].
 
 use resvg::tiny_skia::Pixmap;
 

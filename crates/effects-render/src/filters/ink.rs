@@ -1,5 +1,5 @@
-//! [`ink`]: the filter `ink <strength> <reach>`, dark contour lines as in a comic. `apply_all` calls it where
-//! a scene names it.
+//! [`ink`]: the filter `ink <strength> <reach>` of a scene, which draws dark contour lines over a photo
+//! as in a comic. `apply` in `filters/mod.rs` calls it.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,6 +1,6 @@
-//! [`Palette`] and the filter `palette <colours> <saturation> <pastel>`: a photo in few colours, which are
-//! found by clustering. `apply_all` calls the filter; voxel, felt and isometric filters find their colours with
-//! `Palette`.
+//! [`palette`]: the filter `palette <colours> <saturation> <pastel>` of a scene, which shows a photo in
+//! few colours. `apply` in `filters/mod.rs` calls it. [`Palette`] finds these colours by clustering; the
+//! filters `voxel`, `felt` and `isometric` make one too.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,5 +1,6 @@
-//! [`relief`]: the filter `relief <depth> <reach>` of a scene, which lights a photo from the top
-//! left as a surface whose height is its brightness. `apply` in `filters/mod.rs` calls it.
+//! [`relief`]: the filter `relief <depth> <reach>` of a scene, which lights a photo from the top left as
+//! a surface whose height is its brightness. `apply` in `filters/mod.rs` calls it; the filters `felt`
+//! and `figure` call [`light`], with heights of their own.
 
 use resvg::tiny_skia::Pixmap;
 

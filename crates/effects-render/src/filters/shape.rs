@@ -1,5 +1,6 @@
-//! [`figure`], [`outline`] and [`shade`]: the filters for cut-out pictures, which work on the outline.
-//! `apply_all` calls them where a scene names them.
+//! The filters of a scene for cut-out pictures, which work on their outline: [`figure`] rounds the edges
+//! off, [`outline`] puts a rim round them, [`shade`] fills the shape with one colour. `apply` in
+//! `filters/mod.rs` calls them.
 
 use resvg::tiny_skia::Pixmap;
 

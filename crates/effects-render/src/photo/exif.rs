@@ -1,5 +1,6 @@
 //! [`orientation`]: how a photo has to be turned to stand upright, read from its EXIF block.
-//! `RowReceiver` (`photo/mod.rs`) calls it with the block that a decoder found.
+//! `RowReceiver` (`photo/mod.rs`) calls it with the block that a decoder found; [`from_raw_profile`]
+//! reads that block from a text, for `png.rs`.
 
 use image::metadata::Orientation;
 

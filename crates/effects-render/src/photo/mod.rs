@@ -1,6 +1,7 @@
 //! Reads a photo from untrusted bytes into upright sRGB pixels, within limits of format, size and
-//! memory. [`paint`](crate::paint) begins with [`read_for`]; the checks of photos call [`photo_size`]
-//! and [`photo_header`].
+//! memory. [`paint`](crate::paint) and [`sampler`](crate::sampler) begin with [`read_for`];
+//! `effects batch` checks photos with [`photo_size`], the emulator with [`photo_header`];
+//! [`decode_photo`] is for other programs.
 
 mod colour;
 mod exif;
@@ -147,8 +148,8 @@ fn recognise(bytes: &[u8]) -> Result<ImageFormat, PaintError> {
     })
 }
 
-/// A decoder may be other people's code before bytes of any origin: should it ever panic, the photo is
-/// to blame and not the process to end.
+/// Decoders are partly third-party code, and the bytes are untrusted: a panic becomes an error of the
+/// photo and does not end the process.
 fn caught<T>(read: impl FnOnce() -> Result<T, PaintError>) -> Result<T, PaintError> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(corrupt("the decoder gave it up")))
 }

@@ -1,5 +1,5 @@
-//! [`decode`] and [`header`]: the PNG decoder, which reads a file row by row. `photo/mod.rs` calls
-//! it.
+//! [`decode`] and [`header`]: the PNG decoder. [`decode`] hands the picture's rows one by one to the
+//! `RowReceiver` of `photo/mod.rs`; [`header`] reads the size alone. `photo/mod.rs` calls both.
 
 use std::io::Cursor;
 
@@ -22,7 +22,7 @@ pub(super) fn decode(
     source: &mut RowReceiver,
 ) -> Result<(), PaintError> {
     let fault = |error: png::DecodingError| corrupt(&error.to_string());
-    // What is compressed beside the pixels can be a bomb, too.
+    // Compressed metadata (a profile, texts) can be a decompression bomb, too.
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MOST_METADATA });
     decoder.ignore_checksums(!checked);
     decoder.set_transformations(Transformations::EXPAND);

@@ -1,5 +1,5 @@
-//! [`decode`] and [`header`]: the decoder of the formats that can only be read as a whole: WebP,
-//! GIF, BMP and TIFF. `photo/mod.rs` calls it.
+//! [`decode`] and [`header`]: the decoder of the formats that can only be read as a whole: WebP, GIF,
+//! BMP and TIFF. `photo/mod.rs` calls both, [`header`] for the size alone.
 
 use std::io::Cursor;
 

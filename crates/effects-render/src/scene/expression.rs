@@ -1,4 +1,5 @@
-//! [`evaluate`]: the arithmetic inside `{…}` and attribute values of a scene. The painter of scenes calls it.
+//! [`evaluate`]: computes the arithmetic inside `{…}` and attribute values of a scene, with the names in
+//! [`Bindings`], to a [`SceneValue`]. The painter of scenes (`painter.rs`) calls it.
 //!
 //! A scene must fit any width and height, so its coordinates are computed. The language is what a
 //! drawing needs and no more: numbers, `'texts'`, names, `+ - * /`, comparisons (1 or 0), and the

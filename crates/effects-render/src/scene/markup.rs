@@ -1,5 +1,5 @@
-//! [`parse`]: reads a scene file, SVG text with `<?directive …?>` between, into [`Node`]s for the
-//! painter.
+//! [`parse`]: reads a scene file, SVG text with `<?directive …?>` between, into [`Node`]s and
+//! [`Directive`]s. The painter of scenes (`painter.rs`) calls it and walks them.
 //!
 //! The file stays well-formed SVG (directives are XML processing instructions), so an editor can
 //! colour it. A directive that ends in `/?>`, and `<?let …?>`, stand alone; every other one owns

@@ -1,5 +1,6 @@
-//! [`paint`]: paints a scene, the SVG file with directives that describes a template. `painting.rs`
-//! calls it for every picture; `test_card.rs` and `contact_sheet.rs` draw with scenes too.
+//! Paints scenes, the SVG files with directives that describe the templates. [`paint`] and [`draw_over`]
+//! are in `painter.rs`, [`SceneError`] is here. `painting.rs` calls [`paint`] for every picture and
+//! `test_card.rs` for its own; `contact_sheet.rs` draws its labels with [`draw_over`].
 //!
 //! See the crate's front page for the language. [`markup`] reads a file into nodes, [`expression`]
 //! computes, [`painter`] walks the nodes and paints, [`svg`] checks and draws what SVG there is,

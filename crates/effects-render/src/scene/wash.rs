@@ -1,5 +1,5 @@
-//! [`wash`]: paints a gradient over a large area, the whole canvas or a shape. The painter of
-//! scenes calls it for backgrounds and frames.
+//! [`wash`]: paints a gradient over a large area, the whole canvas or a shape. The painter of scenes
+//! (`painter.rs`) calls it for the directive `<?wash …?>`, by which scenes paint backgrounds and frames.
 //!
 //! The SVG renderer weighs every stop for every pixel, which for a background or a frame costs
 //! more than most of what lies on it. Here the colours are laid out in a row once and looked up.

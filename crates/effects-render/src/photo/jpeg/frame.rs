@@ -1,5 +1,6 @@
-//! [`Frame`]: the header of a JPEG frame: the picture's size, its components and their sampling.
-//! The decoder in `jpeg/mod.rs` reads it first.
+//! [`Frame`]: the header of a JPEG frame: the picture's size, its components ([`Component`]) and their
+//! sampling. The decoder in `jpeg/mod.rs` reads it before the scans, which `scan.rs`, `planes.rs` and
+//! `stored.rs` read by it.
 
 use super::{JpegError, damaged};
 

@@ -1,5 +1,6 @@
-//! [`decode`] and [`header`]: the JPEG decoder, which reads a file row by row, at its size or
-//! reduced. `photo/mod.rs` calls it.
+//! [`decode`] and [`header`]: the JPEG decoder. [`decode`] hands the picture's rows one by one to the
+//! `RowReceiver` of `photo/mod.rs`, at the file's size or reduced; [`header`] reads the size alone.
+//! `photo/mod.rs` calls both.
 //!
 //! The decoders that other crates offer were measured over the files of `examples/photo_corpus.rs`, and
 //! `docs/photos.md` has the table. `zune-jpeg` makes other pictures of many valid files without a word;

@@ -1,5 +1,6 @@
-//! [`Scan`] and [`read_blocks`]: the header of a JPEG scan, and its blocks in the order of the
-//! file. The decoder in `jpeg/mod.rs` reads each scan with them.
+//! [`Scan`] and [`read_blocks`]: the header of a JPEG scan, and its blocks in the order of the file,
+//! each read by a [`Blocks`]: the `SequentialScan` of `jpeg/mod.rs` or the `Storing` of `stored.rs`. The
+//! decoder in `jpeg/mod.rs` reads each scan with them.
 
 use super::frame::Frame;
 use super::huffman::{Bits, HuffmanTable};

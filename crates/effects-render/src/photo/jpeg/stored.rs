@@ -1,5 +1,6 @@
-//! [`Stored`]: the coefficients of a JPEG component whose blocks come in several scans, kept until
-//! the last of them. The decoder in `jpeg/mod.rs` has one for each component.
+//! [`Stored`]: the coefficients of a JPEG component whose blocks come in several scans, kept until the
+//! last of them; [`Storing`] reads a scan into them. The decoder in `jpeg/mod.rs` has a [`Stored`] for
+//! each component of such a file.
 //!
 //! Of each block only the lowest `side` by `side` are kept, which is all that the picture at `side`
 //! eighths is made of. Of the others one bit is kept: whether they are zero, on which the reading
