@@ -1,5 +1,6 @@
-//! [`Address`]: where a result for Python goes: a blocked thread or an event loop. `Operation` makes one,
-//! and a [`Source`] of many values (`ResultQueue`, `Events`) delivers to them one by one.
+//! [`Address`]: where a result for Python goes: a blocked thread or an event loop. `Operation` makes
+//! one; a run's `Caller` or `SubmissionCaller` (`run_operation.rs`), or a [`Source`] of many values
+//! (`ResultQueue`, or the `EventStream` of `watch.rs`), delivers the result to it.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;

@@ -1,5 +1,6 @@
-//! [`Bell`]: wakes an event loop by a byte to a socket pair whose other end the loop watches. `Mailbox`
-//! rings it for results, and `warnings.rs` for warnings.
+//! [`Bell`]: wakes an event loop by a byte to a socket pair whose other end the loop watches. The
+//! `MailboxShared` of `completion_queue.rs` rings it for results, the `WarningQueue` of `warnings.rs`
+//! for warnings.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;

@@ -1,5 +1,5 @@
 //! [`templates`] and [`errors`]: the core's tables of templates and error kinds, as Python values. The
-//! package's tests compare its own classes with them.
+//! package's tests `test_values.py` and `test_errors.py` compare its own classes with them.
 
 use effects_core::{ErrorKind, Template};
 use pyo3::prelude::*;

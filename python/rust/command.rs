@@ -1,4 +1,5 @@
-//! [`command`]: runs the `effects` command inside a Python process. The package's `_command.py` calls it.
+//! [`command`]: runs the `effects` command (the crate `effects-cli`) inside a Python process. The
+//! package's `_command.py` calls it.
 
 use std::ffi::OsString;
 

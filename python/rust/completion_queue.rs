@@ -1,5 +1,6 @@
 //! [`Mailbox`]: where the results of an event loop's operations arrive, many at one wake-up. `_loop.py`
-//! makes one for each loop, and `Operation` delivers to it.
+//! makes one for each loop, takes the results out and gives them to their futures. An `Address` puts
+//! them in, through [`MailboxShared`].
 //!
 //! The loop watches one end of a socket pair. The runtime's thread puts a result into the box and
 //! writes one byte if the box was empty; it needs neither the interpreter nor its lock.

@@ -1,5 +1,6 @@
-//! [`Gateway`]: a local gateway (`effects_emulator`) inside a Python process. `_emulator.py` starts and
-//! stops it.
+//! [`Gateway`]: a local gateway (the `Emulator` of `effects_emulator`) inside a Python process. The
+//! Python class `Emulator` (`_emulator.py`) holds one: starts it, scripts its faults, reads what it saw,
+//! and stops it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,7 @@
-//! [`Engine`]: the native class behind the Python `Client` and `AsyncClient` (`_client.py`), which hold one
-//! each: its methods begin every operation of theirs. It keeps a client's settings, and its connections and
-//! budget for each process, so that a fork has its own.
+//! [`Engine`]: the native class behind the Python `Client` and `AsyncClient` (`_client.py`), which hold
+//! one each. Its methods make the `Operation`, `Events` or `Many` that does what a client is asked for.
+//! It keeps a client's settings, and its connections and budget for each process, so that a fork has its
+//! own.
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! [`exception`]: turns the core's [`Error`] into an exception of `spark_effects.errors`. Every native
-//! class raises by it; [`told`] makes the exception that is part of a result.
+//! [`exception`]: turns the core's [`Error`] into an exception of `spark_effects.errors`. `Engine`,
+//! `Operation` and the other native classes of a client raise what it returns (the emulator's `Gateway`
+//! does not). `value.rs` calls [`told`] for an error in a result of many jobs.
 
 use effects_core::{Cause, Error, ErrorKind, TaskId, Violation, printable};
 use pyo3::prelude::*;

@@ -1,6 +1,6 @@
-//! [`write_file`]: writes a file as the Rust clients do, whole or not at all; [`printable`]: a text made
-//! harmless for a terminal. `_effect.py` saves pictures with the one; it and other modules print ids and
-//! errors through the other.
+//! [`write_file`]: writes a file as the Rust clients do, whole or not at all; `_effect.py` saves
+//! pictures with it. [`printable`]: a text with everything escaped that a terminal would obey;
+//! `_effect.py`, `_task.py` and `_progress.py` print ids and errors through it.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! [`Handle`]: a task by its id, as the Python class `Task` holds it. `Engine` makes it, and follows the
-//! task by it.
+//! [`Handle`]: a task by its id; the Python classes `Task` and `AsyncTask` hold one. `Engine::task`
+//! makes it of an id, `value.rs` of a submission that was answered; `Engine` follows the task by it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,6 @@
-//! [`HookCaller`]: tells Python of a client's exchanges and events: its hooks (`on_request`, `on_response`,
-//! `on_event`), and OpenTelemetry where a call is traced. `Setup` gives one to each client.
+//! [`HookCaller`]: tells Python of a client's exchanges and events: its hooks (`on_request`,
+//! `on_response` and `on_event`, kept as [`Hooks`]), and OpenTelemetry where a call is traced. `Setup`
+//! gives one to each client.
 //!
 //! It is called on the runtime's thread, which never asks for the interpreter's lock: what it tells waits,
 //! as warnings do, for a thread or an event loop that waits for a result.

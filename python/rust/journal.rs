@@ -1,6 +1,6 @@
-//! [`OpenJournal`]: the journal in one file or database, open once in this process; `Single`, `Many` and
-//! `Engine` open their rows there. [`close_journals`] and [`reopen_journals`] close all of them while the
-//! process is forked.
+//! [`OpenJournal`]: the journal in one file or database, open once in this process. `Engine` gets it
+//! from [`slot`]; `Single` and `Many` open their rows in it; [`TaskRows`] records how a followed task
+//! ended. `__init__.py` calls [`close_journals`] before a fork and [`reopen_journals`] after it.
 //!
 //! SQLite knows of its files' locks by process, and a fork has that knowledge without the locks; so
 //! every file is closed while the process is forked, and opened again in the parent with what is

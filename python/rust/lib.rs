@@ -1,9 +1,9 @@
-//! `spark_effects._native`: the Rust half of the Python package, above all the classes
-//! `engine::Engine` (a client) and `operation::Operation` (one call of it). The Python classes in
+//! `spark_effects._native`: the Rust half of the Python package, above all the classes `engine::Engine`
+//! (a client) and `operation::Operation` (one call of it). The Python classes in
 //! `python/src/spark_effects` are built on it.
 //!
 //! An operation is made once and waited for in one of two ways: by a thread that lets go of the
-//! interpreter, or by a `mailbox::Mailbox` of an event loop.
+//! interpreter, or by a `completion_queue::Mailbox` of an event loop.
 //!
 //! Two rules keep `fork()` harmless: what is shared by the whole process is kept by process id and
 //! touched only by a thread that holds the interpreter's lock; and what belongs to a parent is let

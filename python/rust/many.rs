@@ -1,5 +1,6 @@
-//! [`Many`]: the Rust side of `map` and `as_completed`. It runs the jobs within their budget, records
-//! their ends in the journal, and queues their results. `Engine` starts it, and `_many.py` reads from it.
+//! [`Many`]: the Rust side of `map` and `as_completed`. It runs the jobs of a [`Plan`] within their
+//! budget ([`Funds`]), records their ends in the journal, and queues their results. `Engine::run_many`
+//! starts it, and `_many.py` reads from it.
 //!
 //! Two bounds hold however slow the reader of the results is: a permit for each row that is drawn and
 //! not yet taken bounds memory, and one for each job that is begun and not yet taken bounds what is paid

@@ -1,5 +1,6 @@
 //! [`ManyShared`]: what the parts of many jobs share: [`Many`](crate::many::Many), its `RowSource` and
-//! its `ResultQueue`. It keeps which jobs are open and which results were not taken.
+//! its `ResultQueue`. It keeps which jobs are open (each an [`OpenJob`]) and which results were not
+//! taken.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! [`Operation`]: one piece of work for Python, which a blocked thread or an event loop waits for. The
-//! methods of `Engine`, `Many` and `Events` return one.
+//! [`Operation`]: one piece of work for Python. The methods of `Engine`, `Many` and `Events` return one;
+//! `_wait.py` waits for it in a blocked thread ([`Operation::wait`]), or `_loop.py` starts it for an
+//! event loop ([`Operation::start`]).
 
 use std::future::Future;
 use std::pin::Pin;

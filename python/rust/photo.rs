@@ -1,5 +1,5 @@
-//! [`Image`]: the input picture as Python gives it: a URL, a path, a file's content or pixels. `Wish` has
-//! one, and reads it as a [`Photo`].
+//! [`Image`]: the input picture as `_image.py` gives it: a URL, a path, a file's content or pixels.
+//! `Wish` has one (`submission.rs`); `PhotoOrder`, made of the `Wish`, reads it as a [`Photo`].
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! [`NativePolicy`]: a [`Policy`] made of the plain numbers of Python's `Policy`. `Engine` takes it with
-//! each operation.
+//! [`NativePolicy`]: a [`Policy`] made of the plain numbers of Python's `Policy` (`_values.py`), which
+//! keeps one. `Engine` takes it with each call that makes requests. `engine.rs`, `setup.rs` and
+//! `emulator.rs` call [`span`] for their times.
 
 use std::sync::Arc;
 use std::time::Duration;

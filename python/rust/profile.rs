@@ -1,5 +1,6 @@
-//! [`profile`] and [`profile_key`]: the settings and the key of a profile, for `Client.from_profile`. The file
-//! and its rules are those of `effects_client::Profile`, which the command reads, too.
+//! [`profile`] and [`profile_key`]: the settings and the key of a profile. `_client.py` calls them for
+//! `Client.from_profile`. The file and its rules are those of `effects_client::Profile`, which the
+//! command reads, too.
 
 use effects_client::{Profile, ProfileKey};
 use pyo3::prelude::*;

@@ -1,5 +1,6 @@
-//! [`Reserved`]: the money that one submission holds of a client's `SharedBudget`; [`Allotment`]: what many jobs hold
-//! together. `Single` and `Many` keep them until the ends are seen.
+//! [`Reserved`]: the money that one submission holds of a client's `SharedBudget`, until its end is
+//! seen; `Single` reserves it. [`Allotment`]: what many jobs hold together; `Many` keeps it until they
+//! are over, with [`JobAttempts`] for each job.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -209,7 +210,7 @@ impl AsyncJournal for ReservingJournal {
     }
 }
 
-/// The attempts of one of many jobs, which a [`Allotment`] keeps a reservation for once the job has ended.
+/// The attempts of one of many jobs, which an [`Allotment`] keeps a reservation for once the job has ended.
 #[derive(Debug, Default)]
 pub struct JobAttempts(Mutex<Attempts>);
 

@@ -1,5 +1,6 @@
-//! [`RowSource`]: takes rows from a Python iterator and makes jobs of them, as the client asks for them
-//! and as Python takes the results of those before. [`Many`](crate::many::Many) gives it to the client.
+//! [`RowSource`]: takes rows from a Python iterator and makes a [`Job`] of each, as the client asks for
+//! them and as Python takes the results of those before. [`Many`](crate::many::Many) gives it to the
+//! client.
 //!
 //! The thread that draws alone asks for the interpreter's lock. Rows that cannot be jobs have their ends
 //! told here.

@@ -1,5 +1,6 @@
-//! [`Single`]: one submission by itself: made ready, sent, and settled with the budget and the journal.
-//! `Engine` makes it for `run` and `submit`; `Operation` and `Events` take its result.
+//! [`Launch`]: a run that is about to join the others of its client and policy: a new submission
+//! ([`Single`]) or a task to follow ([`Followed`]). `Engine` makes it; `Operation` and `Events` begin
+//! it, and get its result through a [`Taker`], once the budget and the journal know it.
 //!
 //! A run joins those under way of its client and policy, so that ten thousand of them are rows and not
 //! ten thousand futures. What has to come first (a photo to read

@@ -1,5 +1,6 @@
 //! [`handle`]: the tokio runtime of this process, whose one thread runs every operation of every client.
-//! `Engine` and `Operation` start their work on it.
+//! `Engine` and `Operation` start their work on it. [`log_warnings`] logs what waits in its
+//! [`WarningQueue`].
 //!
 //! One thread is enough for ten thousand tasks, since each mostly waits, and it never asks for the
 //! interpreter's lock, so that no Python code ever holds it up.

@@ -1,5 +1,5 @@
-//! [`Setup`]: a client's settings, as Python gives them; `Engine` builds its client from it.
-//! [`PlainMoney`] is the client's budget in a form that can be pickled.
+//! [`Setup`]: a client's settings, as `_client.py` gives them; `Engine` builds its client and its
+//! `SharedBudget` from it. [`PlainMoney`] is the client's budget in a form that can be pickled.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! [`SharedBudget`]: the budget of a client: reserved before each submission, settled with the real cost once
-//! its task's end is seen. `Engine` has one; `reservation.rs` reserves from it.
+//! [`SharedBudget`]: the budget of a client ([`Money`]): reserved before each submission, settled with
+//! the real cost once its task's end is seen. `Engine` has one; `Reserved` and `Allotment`
+//! (`reservation.rs`) reserve from it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -227,8 +228,9 @@ impl SharedBudget {
         Arc::new(Self { state: Mutex::new(money), changed: Notify::new(), turn })
     }
 
-    /// Reserves for one submission: [`Reserved`](crate::reservation::Reserved) holds it. While no price is known, one runs until its cost is seen; `client`
-    /// looks for that where perhaps no other call is looking.
+    /// Reserves for one submission: [`Reserved`](crate::reservation::Reserved) holds it. While no price
+    /// is known, one runs until its cost is seen; `client` looks for that where perhaps no other call is
+    /// looking.
     pub async fn reserve(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
         loop {
             let changed = self.changed.notified();
@@ -246,9 +248,10 @@ impl SharedBudget {
         self.state().admit_repeat()
     }
 
-    /// Sets everything that is left aside for many jobs ([`Allotment`](crate::reservation::Allotment) holds it), or `most` of it; `price` is what one costs at
-    /// most by the caller's word, `known` what is known from elsewhere. `None` where a task that runs has
-    /// to tell it first: [`find_price`](Self::find_price), and try again.
+    /// Sets everything that is left aside for many jobs, or `most` of it:
+    /// [`Allotment`](crate::reservation::Allotment) holds it. `price` is what one costs at most by the
+    /// caller's word, `known` what is known from elsewhere. `None` where a task that runs has to tell it
+    /// first: [`find_price`](Self::find_price), and try again.
     pub fn allot(
         &self,
         most: Option<Decimal>,

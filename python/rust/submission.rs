@@ -1,5 +1,6 @@
-//! [`Wish`]: what is asked for, as Python says it; [`PhotoOrder`]: the same, checked before anything is sent.
-//! `Engine` and `RowSource` check each request with it.
+//! [`Wish`]: what is asked for, as Python says it; [`PhotoOrder`]: the same, checked before anything is
+//! sent; [`Loaded`]: the same, with its local photo read. `Engine` and `RowSource` check each request
+//! with [`Wish::check`]; `Single` and `RowSource` load it.
 
 use effects_client::{Job, PhotoSource};
 use effects_core::model::{Checked, Draft};

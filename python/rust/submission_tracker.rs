@@ -1,5 +1,5 @@
-//! [`SubmissionNote`]: a run's submission and its task's id. It is the run's journal, and logs the id if no caller
-//! takes the result. `run_operation.rs`, `many.rs` and `watch.rs` keep one for each run; `__init__.py` calls
+//! [`SubmissionNote`]: a run's submission and its task's id. It is the run's journal, and logs the id if
+//! no caller takes the result. `Engine` and `RowSource` make one for each run. `__init__.py` calls
 //! [`wait_for_submissions`] at the end of the process, so that no submission is cut off.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -248,7 +248,7 @@ struct Noting {
 impl AsyncJournal for Noting {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let written = self.inner.write(entry).await;
-        // A task's id is worth telling above all where the journal does not have it.
+        // Note a new task even if the journal write failed: this note is then the only record of its id.
         if matches!(written, Ok(Admission::Admitted)) || matches!(entry.fact, Fact::Created { .. })
         {
             self.note.take_down(&entry.fact);

@@ -1,5 +1,5 @@
 //! [`thumbnail`]: a small copy of a picture, so that a notebook with many results stays small.
-//! `_display.py` shows it.
+//! `_display.py` calls it and shows the copy.
 
 use std::io::Cursor;
 

@@ -1,6 +1,7 @@
-//! [`Parent`]: the OpenTelemetry context of a Python call, under which `_tracing.py` puts a span for each
-//! exchange of the call. A `SubmissionNote` registers it by the names of its submission and its task; the observer of
-//! `hooks.rs` finds it by the names in a request. Nothing is registered while no call is traced.
+//! [`Parent`]: the OpenTelemetry context of a Python call, under which `_tracing.py` puts a span for
+//! each exchange of the call. A `SubmissionNote` registers it by the names of its submission and its
+//! task; the `HookCaller` of `hooks.rs` finds it by the name in a request. Nothing is registered while
+//! no call is traced.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,6 @@
-//! [`OperationValue`]: the result of an operation on its way from the runtime's thread into Python: it becomes a
-//! tuple of plain values, of which the Python side makes its objects. An `Address` delivers it.
+//! [`OperationValue`]: the result of an operation ([`MadeEffect`], [`RowEndValue`] and others) on its
+//! way from the runtime's thread into Python, where it becomes a tuple of plain values, of which the
+//! Python side makes its objects. An `Address` delivers it.
 
 use std::path::PathBuf;
 use std::time::Instant;

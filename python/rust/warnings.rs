@@ -1,7 +1,7 @@
-//! Logs warnings, and what runs tell on their way, as records of Python's `logging` under the name
-//! `spark_effects`. [`WarningQueue`] keeps those of the runtime's thread until a thread that waits for a result
-//! logs them; `SharedBudget` and `SubmissionNote` warn with [`pass_on`] and [`log_apart`], and `hooks.rs` has functions
-//! called with [`call_later`].
+//! Logs warnings, and what runs report, as records of Python's `logging` under the name `spark_effects`.
+//! [`WarningQueue`] keeps those of the runtime's thread until a thread that waits for a result logs
+//! them. `SharedBudget` and `Many` warn with [`pass_on`], `SubmissionNote` with [`log_apart`];
+//! `HookCaller` has hooks called with [`call_later`].
 //!
 //! The clients warn through `tracing`, downloads through their events. On the runtime's thread, which
 //! never asks for the interpreter's lock, a warning waits for a thread or a loop that waits for a

@@ -1,5 +1,6 @@
 //! [`Events`]: Python's iterator over the events of one task, or of a run from its submission on;
-//! `finish` gives the effect at its end. `Engine` makes it, and `_task.py` wraps it.
+//! `finish` gives the effect at its end. `Engine` makes it; `_task.py` reads it for `Task.events`,
+//! `_told_run.py` for `run(on_event=)`.
 //!
 //! The run begins with the first read, and is one event ahead of its reader at most: then it looks no more
 //! until that one is read.
