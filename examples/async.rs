@@ -1,5 +1,5 @@
-//! One photo through three templates at once with the async `Client` of `effects-reqwest`; for programs on
-//! tokio: `cargo run --example async`.
+//! One photo through three templates at once with the async `Client` of `effects-reqwest` (`upload`,
+//! `submit`, `wait`, `download`). For programs on tokio: `cargo run --example async`.
 //!
 //! It runs against a gateway on this machine, so it needs no key and costs nothing. Against the
 //! service it is `Client::from_env()?` instead.

@@ -1,5 +1,5 @@
-//! A photo into a glass ball with the blocking `Client` of `effects-ureq`; the shortest whole program: `cargo
-//! run --example blocking`.
+//! A photo into a glass ball with the blocking `Client` of `effects-ureq` (`upload`, `submit`, `wait`,
+//! `download`). For programs without async: `cargo run --example blocking`.
 //!
 //! It runs against a gateway on this machine, so it needs no key and costs nothing. Against the
 //! service it is `Client::from_env()?` instead.

@@ -1,5 +1,5 @@
-"""Rows spread over the processes of a Dask cluster by a pickled `Client`; for programs that run on Dask
-already: ``python examples/dask_batch.py``.
+"""Rows spread over the processes of a Dask cluster by a pickled `Client`, each done there by `picture`.
+For programs that run on Dask already: ``python examples/dask_batch.py``.
 
 A client travels to the workers by pickling, and that is all there is to it. Dask schedules and moves
 the rows; the one journal that all of them share keeps the money safe. Dask runs a row again whenever

@@ -1,5 +1,5 @@
-//! The core's `Run` on an HTTP stack of one's own, async: bare hyper as an `AsyncExchange`. For programs that
-//! cannot use reqwest: `cargo run --example embed_hyper`.
+//! The core's `Run` on an HTTP stack of one's own, async: `Hyper`, which makes bare hyper an
+//! `AsyncExchange`. For programs that cannot use reqwest: `cargo run --example embed_hyper`.
 //!
 //! An HTTP stack answers one question truthfully: can the request have left this machine? In doubt it
 //! has, and what may have been paid for is not sent again. It says so in an `Answer`; the `Gateway`

@@ -1,5 +1,5 @@
-//! The core's `Run` on an HTTP stack of one's own, blocking: minreq as an `Exchange`. For programs that cannot
-//! use ureq: `cargo run --example embed_minreq`.
+//! The core's `Run` on an HTTP stack of one's own, blocking: `Minreq`, which makes minreq an `Exchange`.
+//! For programs that cannot use ureq: `cargo run --example embed_minreq`.
 //!
 //! An HTTP stack answers one question truthfully: can the request have left this machine? In doubt it
 //! has, and what may have been paid for is not sent again. It says so in an `Answer`; the `Gateway`

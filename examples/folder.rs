@@ -1,5 +1,5 @@
-//! Every photo of a folder in a glass ball, paid once, with `Client::jobs` and an `SqliteJournal`; for programs
-//! that may be killed: `folder PHOTOS OUT BUDGET`.
+//! Every photo of a folder in a glass ball, paid once, with `Client::jobs` and an `SqliteJournal`. For
+//! programs that may be killed: `cargo run --example folder PHOTOS OUT BUDGET`.
 //!
 //! Killed at any moment and started again, it goes on where it was, within the same budget. The key comes
 //! from `EFFECTS_API_KEY`, the gateway from `EFFECTS_BASE_URL`.

@@ -1,5 +1,5 @@
-//! A hundred pictures with `Client::jobs`, a journal and a budget; for programs with many photos: `cargo run
-//! --example jobs`.
+//! A hundred jobs with `Client::jobs`, a journal and a budget that reaches for eighty. For programs with
+//! many photos: `cargo run --example jobs`.
 //!
 //! It runs against a gateway on this machine, so it needs no key and costs nothing. Against the service it
 //! is `Client::from_env()?` instead, and killed at any moment and started again it pays for no picture

@@ -1,5 +1,6 @@
-//! Middleware around a client's own HTTP stack (`ClientBuilder::middleware`): each exchange is logged with its
-//! answer and how long it took. For programs that observe or change requests: `cargo run --example middleware`.
+//! Middleware around a client's own HTTP stack (`ClientBuilder::middleware`): `Logged` prints each
+//! exchange with its answer and how long it took. For programs that observe or change requests:
+//! `cargo run --example middleware`.
 //!
 //! Submissions, looks, uploads and downloads all pass it. It sees the key in the `Authorization` header,
 //! whose value prints as `Sensitive`.

@@ -1,5 +1,5 @@
-//! A second model of the same gateway, in one file: a type that makes a `Submission` for the core's `Run`. For
-//! programs that buy from another model: `cargo run --example other_model`.
+//! A second model of the same gateway, in one file: `Upscale`, a type that makes a `Submission` for the
+//! core's `Run`. For programs that buy from another model: `cargo run --example other_model`.
 //!
 //! A run knows of what it pays for only a body and a label for its pace. So a model is a type that
 //! makes a `Submission`: submission, polling, money, journal and answers are the core's for it as they

@@ -1,5 +1,6 @@
-//! The async `Client` over a reqwest client of one's own, with its proxies, certificates and DNS. For programs
-//! that have set reqwest up already: `cargo run --example own_client`.
+//! The async `Client` over a reqwest client of one's own (`OwnClient`, an `AsyncExchange`), with its
+//! proxies, certificates and DNS. For programs that have set reqwest up already:
+//! `cargo run --example own_client`.
 //!
 //! The same five decisions as in any HTTP stack: no redirect is followed with the key, nothing is repeated,
 //! each submission leaves on a connection of its own, the time limit holds, and what may have left is not said

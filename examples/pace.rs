@@ -1,5 +1,6 @@
-//! What the learned pace saves, on durations of your own: trains a `Model` and compares `Pace`s. For choosing a
-//! pace by what your tasks took.
+//! What the learned pace saves, on durations of your own: trains a `Model` of the core, and compares its
+//! `Curve` with polling every 3 or 5 seconds and with a back-off, each as a `Score`. For choosing a pace
+//! by what your tasks took.
 //!
 //! ```text
 //! cargo run --release --example pace -- --train 200 < durations.txt

@@ -1,5 +1,5 @@
-"""Rows of a table on a Ray cluster through the package's `Client`, with one journal and one budget in
-Postgres; for tables too long for one machine.
+"""`on_ray`: spreads the rows of a table over a Ray cluster, whose workers run them with the package's
+`Client` (`share`), with one journal and one budget in Postgres. For tables too long for one machine.
 
     pip install ./python ray pandas
     export EFFECTS_API_KEY=… PGPASSWORD=…      # on the workers too: neither travels

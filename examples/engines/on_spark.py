@@ -1,5 +1,6 @@
-"""Rows of a table on a Spark cluster through the package's `Client`, with one journal and one budget in
-Postgres; for tables too long for one machine.
+"""`on_spark`: spreads the rows of a table over a Spark cluster, whose workers run them with the
+package's `Client` (`share`), with one journal and one budget in Postgres. For tables too long for one
+machine.
 
     pip install ./python pyspark pandas pyarrow      # and Java 17 or later
     export EFFECTS_API_KEY=… PGPASSWORD=…            # on the workers too: neither travels

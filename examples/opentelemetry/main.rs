@@ -1,6 +1,6 @@
-//! Spans of OpenTelemetry from a client's `tracing`: one for each task, in it one for the wait, and in these
-//! one for each exchange with the gateway by the conventions for HTTP clients. For programs that are traced:
-//! `cargo run` in this folder.
+//! Spans of OpenTelemetry: from a client's `tracing` one for each task and in it one for the wait; in
+//! these, made by `HttpSpans` (an `ExchangeObserver`), one for each exchange with the gateway by the
+//! conventions for HTTP clients. For programs that are traced: `cargo run` in this folder.
 //!
 //! It runs against a gateway on this machine and prints the spans. Against a collector, use the exporter
 //! of `opentelemetry-otlp` in place of that of `opentelemetry-stdout`, and `Client::from_env()?` for the

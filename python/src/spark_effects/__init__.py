@@ -1,4 +1,5 @@
-"""`Client` and `AsyncClient`: styled pictures out of photos, by the paid web API ``spark_img_effects``.
+"""What programs import. `Client` and `AsyncClient` make styled pictures out of photos, by the paid web
+API ``spark_img_effects``; `Emulator` answers as that API does, on this machine and at no cost.
 
 >>> from spark_effects import Client, Emulator
 >>> with Emulator() as emulator:  # no key, no network, no bill

@@ -1,5 +1,5 @@
 """`AsyncJobs`: draws jobs out of an async iterable in its event loop, for the thread of Rust that asks
-for them one by one. `_many.start` makes one where it is given an async iterable.
+for them one by one. `_many.start` makes one where `AsyncClient` is given an async iterable.
 """
 
 import asyncio

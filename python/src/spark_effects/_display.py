@@ -1,6 +1,7 @@
-"""`effect`, `picture`, `task`, `results` and others: HTML and PNG of the package's values, for notebooks.
-The ``_repr_mimebundle_``, ``_repr_html_`` and ``_repr_png_`` of those classes call them. None of them
-touches the network.
+"""`effect`, `picture`, `task`, `results` and others: HTML and PNG of the package's values, for
+notebooks. The ``_repr_mimebundle_``, ``_repr_html_`` and ``_repr_png_`` of `Effect`, `Picture`, `Task`
+and the lists of results, templates and violations, among others, call them. None of them touches the
+network.
 
 Styles are inline, since a saved notebook loses style sheets; colours come from the page, light or dark.
 """

@@ -1,5 +1,5 @@
-"""`annotated`: gives the package's functions their annotations, read from its stubs when something asks
-for them. `__init__.py` calls it for each public name.
+"""`annotated`: gives functions their annotations, read from the package's stubs when something asks for
+them. `__init__.py` calls it for each public class and function.
 
 The types are told once, in the stubs, and cost no import; ``typing.get_type_hints`` finds them here.
 """

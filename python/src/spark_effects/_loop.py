@@ -1,5 +1,6 @@
-"""`started`: starts an operation for the running event loop and returns the future of its result; a
-`Mailroom` delivers many results at one wake-up. `_wait.py` calls it for the async client.
+"""`started`: starts a native operation for the running event loop and returns the future of its result;
+`_wait.py` calls it for the async client. `Mailroom`: one for each loop; it delivers the results that
+arrived, many at one wake-up.
 """
 
 import asyncio

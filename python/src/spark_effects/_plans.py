@@ -1,5 +1,6 @@
-"""`ClientPlans` and `TaskPlans`: what both clients and both tasks can do, each written once. `_client.py`
-and `_task.py` make their methods of them.
+"""`ClientPlans`, `TaskPlans` and `EventPlans`: what clients, tasks and their events can do, each written
+once. `_client.py` and `_task.py` make their blocking and async methods of them. `many` makes ``map`` and
+``as_completed``, `checked` is ``check``; `wish` is how `_job.py` says what a job asks for.
 
 A plan takes a method's arguments and returns the operation that does it and what makes the result.
 `_wait.blocking` and `_wait.awaiting` make methods of them.

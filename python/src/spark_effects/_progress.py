@@ -1,5 +1,6 @@
-"""`Meter` and `RunMeter`: show how many jobs, or one run, go on: tqdm's bar if it is installed, plain
-text otherwise. `_many.py` and `_plans.py` make one for ``progress=True``.
+"""`Meter` and `RunMeter`: show how far many jobs (`Meter`, made by `_many.py`) or one run (`RunMeter`,
+made by `_plans.py`) have come, for ``progress=True``: with tqdm's bar if it is installed, as plain text
+otherwise.
 """
 
 import sys

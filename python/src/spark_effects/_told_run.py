@@ -1,5 +1,5 @@
-"""`ToldRun`: a run whose events are passed to functions as they come. `_plans.py` makes one for
-``run(on_event=)`` and ``run(progress=True)``.
+"""`ToldRun`: a run of either client whose events are passed to functions as they come. `_plans.py` makes
+one for ``run(on_event=)`` and ``run(progress=True)``; `_wait.py` waits for it.
 """
 
 from ._effect import Event

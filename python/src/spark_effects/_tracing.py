@@ -1,6 +1,7 @@
-"""Spans of OpenTelemetry: one for each call of a client (`CallSpan`), in it one for each exchange with the
-gateway (`exchange`), and of many jobs one for each job. `_wait.py` and `_many.py` import it only where the
-program has imported ``opentelemetry.trace``.
+"""Spans of OpenTelemetry: `CallSpan` for each call of a client, in it one for each exchange (`exchange`)
+and of many jobs one for each job (`CallSpan.job`). `_wait.begun` makes a `CallSpan` where the program
+has imported ``opentelemetry.trace``; the native half (``hooks.rs``) calls `exchange`, and `_many.py`
+`CallSpan.job`.
 
 Names and attributes of exchanges are those of OpenTelemetry's conventions for HTTP clients.
 """

@@ -1,5 +1,6 @@
-"""`blocking` and `awaiting`: make a method of the blocking or the async client out of one plan, with its
-way to wait for an operation. `_client.py` and `_task.py` build their classes with them.
+"""`blocking` and `awaiting`: make a method of the blocking or of the async client out of one plan, with
+its way to wait for a native operation. `_client.py` and `_task.py` build their classes with them;
+`_many.py` and `_told_run.py` wait with `waited` and `awaited`.
 """
 
 import functools
