@@ -1,5 +1,6 @@
 //! [`Async`]: the [`Face`] of the async client, `effects-reqwest`. `tests/all/conformance.rs` plays
-//! every scenario with it.
+//! every list of scenarios with it, and some through the `CallerStack` and `Wrapped` of `given.rs`;
+//! `tests/all/faults` and `tests/secrets.rs`, among others, use it too.
 
 use effects_client::ClientBuilder;
 use effects_core::{Effect, Error};

@@ -1,5 +1,6 @@
-//! [`Blocking`]: the [`Face`] of the blocking client, `effects-ureq`. `tests/all/conformance.rs`
-//! plays every scenario with it.
+//! [`Blocking`]: the [`Face`] of the blocking client, `effects-ureq`. `tests/all/conformance.rs` plays
+//! every list of scenarios with it, and some through the `CallerStack` and `Wrapped` of `given.rs`;
+//! `tests/all/faults` and `tests/secrets.rs`, among others, use it too.
 
 use std::fs;
 

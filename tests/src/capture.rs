@@ -1,4 +1,4 @@
-//! [`Capture`]: records everything that is logged, to `tracing` and, through it, to `log`.
+//! [`Capture`]: records everything that is logged with `tracing` or `log`, and each span ([`SpanSeen`]).
 //! `tests/secrets.rs` looks for the key in it, `tests/spans.rs` for the clients' spans.
 
 use std::fmt::{Debug, Write};

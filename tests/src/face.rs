@@ -1,5 +1,6 @@
-//! [`Face`]: one way to use one client (`run`, its events, or `submit`), and how its job ended
-//! ([`Ended`]). [`Scenario`](crate::Scenario) plays over it; each client implements it.
+//! [`Face`]: one way to use one client (`run`, its events, or `submit`) for a [`FaceJob`], and how that
+//! ended ([`Ended`]). [`Scenario`](crate::Scenario) plays over it. `Blocking`, `Async` and `Python`
+//! implement it, and `CallerStack` and `Wrapped` (`given.rs`) around the former two.
 
 use std::path::PathBuf;
 use std::time::Duration;

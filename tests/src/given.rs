@@ -1,5 +1,6 @@
-//! Clients whose exchanges the caller makes or watches: [`CallerStack`] over a plain ureq agent or reqwest client,
-//! as a program would bring its own, and [`Wrapped`] with middleware around the client's own stack.
+//! [`Face`]s of clients whose exchanges the caller makes or watches: [`CallerStack`] over a plain ureq
+//! agent or reqwest client, as a program would bring its own, and [`Wrapped`] with middleware around the
+//! client's own stack. `tests/all/conformance.rs` plays scenarios with both.
 
 use std::io::Read;
 use std::pin::Pin;

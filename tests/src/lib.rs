@@ -1,5 +1,6 @@
 //! [`Scenario`] and [`Face`]: the conformance tests of the clients: how every client must behave,
-//! written once and run over each. The tests in `tests/tests` play them.
+//! written once and run over each. `tests/all/conformance.rs` plays them over the Rust clients,
+//! `tests/all/python.rs` over the Python ones.
 //!
 //! A [`Scenario`] sets a misbehaving server up, says what is asked, and says how it must end. A
 //! [`Face`] is one way to use one client: the lists in [`scenarios`] run over all of them, and over

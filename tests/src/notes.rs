@@ -1,5 +1,6 @@
-//! [`Notes`] and [`Gate`]: a journal in memory that can fail on purpose, and a scripted answer that
-//! waits until the test lets it go. The tests of both clients use them.
+//! [`Notes`]: a journal in memory that can fail on purpose; [`Gate`]: a scripted answer that waits until
+//! the test lets it go. `tests/all/blocking_client.rs` and `async_client.rs` use both; other tests use
+//! [`Notes`] as their journal.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

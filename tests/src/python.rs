@@ -1,5 +1,5 @@
-//! [`Python`]: the [`Face`] of the Python clients: the program `driver.py` plays the jobs, one line of JSON
-//! each way. `tests/all/python.rs` plays the scenarios with it.
+//! [`Python`]: the [`Face`] of the Python clients: the program `tests/python/driver.py` does the jobs,
+//! one line of JSON each way. `tests/all/python.rs` plays the scenarios with it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -1,5 +1,6 @@
-//! [`Scenario`]: a test case of the clients: a misbehaving server, a job, how it must end, and what
-//! must hold always. The lists in `scenarios/` are made of it, and `suite.rs` plays them.
+//! [`Scenario`]: a test case of the clients: a misbehaving server, a job, how it must end, and what must
+//! hold always; its checks read a [`Witness`]. The lists in `scenarios/` are made of it, and `check_all`
+//! in `suite.rs` plays them.
 
 use std::collections::HashSet;
 use std::thread;

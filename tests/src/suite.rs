@@ -1,5 +1,6 @@
-//! [`check_all`]: plays a list of scenarios over a face, several at once, and fails with the names
-//! of those that ended wrongly. `tests/all/conformance.rs` and `python.rs` call it for each list.
+//! [`check_all`]: plays a list of scenarios over a face, several at once, and fails with the names of
+//! those that ended wrongly. `tests/all/conformance.rs`, `tests/all/python.rs` and `tests/secrets.rs`
+//! call it. [`faces`]: every way to use the Rust clients.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,6 @@
-//! [`Vectors`]: a file of `tests/vectors`, which has answers and requests of the wire and what they
-//! mean. `tests/all/vectors.rs` reads each with the Rust crates.
+//! [`Vectors`]: a file of `tests/vectors`, which has answers ([`AnswerCase`]) or requests
+//! ([`RequestCase`]) of the wire and what they mean. `tests/all/vectors.rs` loads each with [`load`] and
+//! holds the core to it.
 //!
 //! `tests/vectors/README.md` describes the format.
 

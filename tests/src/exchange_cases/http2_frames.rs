@@ -1,6 +1,6 @@
-//! [`read_request`], [`write_answer`], [`write_reset`] and others: HTTP/2 frames by hand, since a
-//! server made of a library would not send what the cases need. The servers of `table.rs` speak
-//! with them.
+//! [`read_request`], [`write_answer`], [`write_reset`] and others: read and write HTTP/2 frames by hand,
+//! since a server made of a library would not send what the cases need. The HTTP/2 cases of `table.rs`
+//! play their servers with them.
 
 use std::io::{self, Read, Write};
 

@@ -1,6 +1,7 @@
-//! [`ExchangeCase`]: whether an HTTP client says truthfully what became of a submission (not sent, lost, or
-//! answered), for each thing that a network can do to it. The difference is money, so every client passes one
-//! list, in `tests/all/exchanges.rs`; the cases of HTTP/2 are for those that offer it.
+//! [`ExchangeCase`]: one thing that a network can do to a submission, and what an HTTP client must say
+//! became of it (not sent, lost, or answered); the difference is money. `tests/all/exchanges.rs` plays
+//! the list [`exchange_cases`] (in `table.rs`) over [`Ureq`] and, with the cases of HTTP/2, over
+//! [`Reqwest`], which are here, as is their trait [`ExchangeUnderTest`].
 //!
 //! An [`ExchangeCase`] builds a [`Network`] on this machine (a gateway that misbehaves, perhaps behind
 //! a proxy) and names what a submission to it must come to. [`exchange_cases`] is the list; a client

@@ -1,5 +1,5 @@
-//! [`exchange_cases`]: the list of exchange cases, with the servers and proxies that each one
-//! needs. `tests/all/exchanges.rs` runs every HTTP stack over it.
+//! [`exchange_cases`]: the list of exchange cases, with the servers and proxies that each one needs.
+//! `tests/all/exchanges.rs` plays it over the HTTP stacks of both Rust clients.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,5 +1,6 @@
-//! [`listen`] and [`listen_tls`]: a gateway on this machine whose connections a closure plays, from
-//! the first byte or from the end of the TLS handshake. The cases of `table.rs` start it.
+//! [`listen`] and [`listen_tls`]: a gateway on this machine whose connections a closure plays, from the
+//! first byte or from the end of the TLS handshake; [`read_request`] and [`write_answer`] help it. The
+//! cases of `table.rs` start it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! [`scenarios`]: each way for the create of a task to be answered, refused or lost; a mistake here
-//! costs money. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over the
-//! Python ones.
+//! costs money. `tests/all/conformance.rs` plays it over the Rust clients, `tests/all/python.rs` over
+//! the Python ones; `tests/secrets.rs` plays it and looks for the key in the log.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! [`scenarios`]: one deadline over the upload, the submission, the wait and the download, each of
-//! which hangs once. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over
-//! the Python ones.
+//! [`scenarios`]: one deadline over a whole call, in which the upload, each look or the download hangs,
+//! or the task takes longer; and the last look of a wait. `tests/all/conformance.rs` plays it over the
+//! Rust clients, `tests/all/python.rs` over the Python ones.
 //!
 //! What is paid for by then is named; nothing is submitted after it.
 

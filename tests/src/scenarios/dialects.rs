@@ -1,5 +1,5 @@
-//! [`scenarios`]: the dialects of the wire, row by row of `WIRE.md` section 9.1, as a whole client
-//! meets them. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over the
+//! [`scenarios`]: the dialects of the wire, row by row of `WIRE.md` section 9.1, as a whole client meets
+//! them. `tests/all/conformance.rs` plays it over the Rust clients, `tests/all/python.rs` over the
 //! Python ones.
 
 use effects_core::model::Draft;

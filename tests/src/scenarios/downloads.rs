@@ -1,5 +1,6 @@
-//! [`scenarios`]: downloads of pictures that break off, are redirected, or have the wrong size.
-//! `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over the Python ones.
+//! [`scenarios`]: downloads of pictures that come whole, break off, are redirected, or have the wrong
+//! size. `tests/all/conformance.rs` plays it over the Rust clients, `tests/all/python.rs` over the
+//! Python ones.
 //!
 //! A download carries no key, costs nothing, and may be repeated; what arrives is the picture, kept with
 //! a warning where it is odd, or nothing.

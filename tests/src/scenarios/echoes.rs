@@ -1,5 +1,6 @@
 //! [`scenarios`]: a gateway that repeats the key in its answers; no client may keep or print it.
-//! `tests/secrets.rs` plays it with a log, `tests/all/conformance.rs` and `python.rs` without.
+//! `tests/secrets.rs` plays it and looks for the key in the log; `tests/all/conformance.rs` plays it
+//! over the Rust clients, `tests/all/python.rs` over the Python ones.
 //!
 //! There is little to check here: the check of every scenario looks for the key in everything that
 //! a client prints.

@@ -1,6 +1,7 @@
-//! The lists of conformance scenarios, a file for each part of a client's work: create, polls, uploads,
-//! downloads and what goes across them. `tests/all/conformance.rs` plays them over the Rust clients,
-//! `python.rs` over the Python ones.
+//! The lists of conformance scenarios: `create`, `looks`, `uploads` and `downloads` for the parts of a
+//! client's work, `deadlines`, `dialects` (of the wire) and `echoes` (of the key) for what goes across
+//! them. `tests/all/conformance.rs` plays them over the Rust clients, `tests/all/python.rs` over the
+//! Python ones.
 
 pub mod create;
 pub mod deadlines;

@@ -1,6 +1,6 @@
-//! [`scenarios`]: local photos, which a client uploads to where the service can fetch them, each
-//! once. `tests/all/conformance.rs` plays it over the Rust clients, `python.rs` over the Python
-//! ones.
+//! [`scenarios`]: local photos, which a client uploads to where the service can fetch them, each once.
+//! `tests/all/conformance.rs` plays it over the Rust clients, `tests/all/python.rs` over the Python
+//! ones; `tests/secrets.rs` plays it and looks for the key in the log.
 
 use effects_core::ErrorKind;
 use effects_testkit::http::{Behaviour, Response};
