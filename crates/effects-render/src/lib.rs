@@ -1,6 +1,6 @@
 //! [`paint`]: paints a photo through a template on this machine, a local stand-in for the generative
-//! model. The emulator paints its pictures with it. The command calls [`sampler`] for `effects sampler`,
-//! and for `effects batch` [`photo_size`], [`contact_sheet`] and [`thumbnail`].
+//! model. The emulator paints its pictures with it. The command calls [`sampler()`] for
+//! `effects sampler`, and for `effects batch` [`photo_size`], [`contact_sheet()`] and [`thumbnail()`].
 //!
 //! The service's templates are the work of a large model. This crate paints each of them with
 //! classical image processing and vector art instead, so that everything around the pictures can

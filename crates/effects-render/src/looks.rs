@@ -1,6 +1,6 @@
-//! [`TemplateLook`]: a template of the catalogue: its id, title and scene; [`looks`] lists all thirty.
-//! [`paint`](crate::paint) finds a template's scene here, [`sampler()`](crate::sampler()) paints one of
-//! each, and the painter of scenes finds here the parts that scenes share ([`part`]).
+//! [`TemplateLook`]: a template of the catalogue: its id, title and scene; [`looks()`] lists all thirty.
+//! [`paint`](crate::paint) finds a template's scene here, [`sampler`](fn@crate::sampler) paints one of
+//! each, and the painter of scenes finds here the parts that scenes share ([`part()`]).
 //!
 //! Each template is one file `scenes/<id>.svg`; a look that is still to come holds the one line
 //! that paints the plain frame. Nothing here changes when a look is painted.

@@ -1,6 +1,6 @@
 //! [`paint`] and [`paint_scene`]: a photo's bytes in, a [`Painting`] out. The emulator's `LocalPainter`
 //! calls [`paint`]; [`paint_scene`] is for programs with scenes of their own.
-//! [`sampler`](crate::sampler) paints with [`paint_look`].
+//! [`sampler`](fn@crate::sampler) paints with [`paint_look`].
 
 use std::ops::RangeInclusive;
 

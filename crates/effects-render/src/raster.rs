@@ -1,5 +1,6 @@
-//! Functions on pixels, for the painter, the filters and the contact sheet: [`lay`] lays one picture over
-//! another by a [`Blend`]; others blur, mask, sample between pixels and measure brightness ([`luma`]).
+//! Functions on pixels, for the painter of scenes, the filters and the contact sheet: [`lay`] lays one
+//! picture over another by a [`Blend`], [`blur`] blurs one, [`mask`] makes parts of one transparent,
+//! [`sample`] reads between pixels, [`luma`] measures brightness.
 //!
 //! Everything is tiny-skia's `Pixmap` (RGBA, premultiplied). Photos are opaque, so filters treat
 //! their bytes as plain colours; only what cuts shapes has to think of alpha.

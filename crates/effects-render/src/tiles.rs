@@ -1,5 +1,6 @@
-//! [`Tile`]: a texture (felt, grain, paper, wood, weave, glitter) as a square tile of brightness
-//! changes that repeats without a seam. The painter of scenes and the filters lay it over pictures.
+//! [`Tile`]: a texture (felt, grain, paper, wood, weave, glitter) as a square tile of brightness changes
+//! that repeats without a seam. The painter of scenes and some filters lay it over pictures.
+//! [`brighten_row`] changes a row's brightness, for the filters `relief` and `voxel` too.
 //!
 //! An SVG's own turbulence costs half a second at full size. A tile is made once per process and
 //! laid over any surface for a few milliseconds.

@@ -1,6 +1,7 @@
-//! [`scenarios`]: the dialects of the wire, row by row of `WIRE.md` section 9.1, as a whole client meets
-//! them. `tests/all/conformance.rs` plays it over the Rust clients, `tests/all/python.rs` over the
-//! Python ones.
+//! [`scenarios`]: the dialects of the wire, as a whole client meets them: statuses, pictures, costs,
+//! warnings and failures, each spelt in other ways than the documented one; also sizes and base URLs.
+//! `tests/all/conformance.rs` plays it over the Rust clients, `tests/all/python.rs` over the Python
+//! ones.
 
 use effects_core::model::Draft;
 use effects_core::{ErrorKind, ServiceCode};

@@ -1,5 +1,5 @@
 //! [`fit`]: the alpha matte of a [`Cutout`]: its cells laid over the pixels of a picture, along the
-//! picture's own edges. `Cutout::shares` calls it.
+//! picture's own edges. `Cutout::shares` (`mod.rs`) calls it.
 //!
 //! A guided filter (He, Sun, Tang): within a small square the cover is taken as a linear function
 //! of the colour. Its factors are found on a small picture and used on the large one.

@@ -1,5 +1,6 @@
-//! [`Cutout`]: the subject of a photo, cut out from its background. `ScenePainter`
-//! (`scene/painter.rs`) makes one for a scene that cuts the subject out or asks where it is.
+//! [`Cutout`]: the subject of a photo, cut out from its background. `ScenePainter` (`scene/painter.rs`)
+//! makes one for a scene that cuts the subject out or asks where it is. [`place`] and [`segment`] find
+//! the subject, [`matte`] fits it to a picture.
 //!
 //! No model is loaded: [`place`] guesses from the photo's border and from skin where the subject
 //! is, [`segment`] sharpens the guess by colours, both on a small map; here the result is judged,

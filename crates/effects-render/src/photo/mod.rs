@@ -1,5 +1,5 @@
 //! Reads a photo from untrusted bytes into upright sRGB pixels, within limits of format, size and
-//! memory. [`paint`](crate::paint) and [`sampler`](crate::sampler) begin with [`read_for`];
+//! memory. [`paint`](crate::paint) and [`sampler`](fn@crate::sampler) begin with [`read_for`];
 //! `effects batch` checks photos with [`photo_size`], the emulator with [`photo_header`];
 //! [`decode_photo`] is for other programs.
 

@@ -1,5 +1,6 @@
 //! [`Planes`]: gathers the samples of a JPEG's components, and makes rows of red, green and blue of
-//! them. The decoder in `jpeg/mod.rs` writes each block into it.
+//! them, by the [`Colours`] of the file. The decoder in `jpeg/mod.rs` writes each block into it and
+//! takes the rows.
 //!
 //! Two rows of units are held, and the last line before them: a component with fewer lines than the
 //! picture is spread over the lines above and below, as libjpeg does it.
