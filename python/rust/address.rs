@@ -32,7 +32,7 @@ pub(crate) enum ReadStart {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ReaderId(pub u64);
 
-/// Where a result goes. Dropped half-way, it says so itself.
+/// Where a result goes. Dropped without one, it leaves its reader an error ([`given_up`]).
 pub(crate) enum Address {
     Thread(Option<Sender<Result<OperationValue, Error>>>),
     Box(Option<(Arc<MailboxShared>, Py<PyAny>)>),

@@ -62,11 +62,12 @@ pub struct Plan {
 /// What many rows may cost.
 #[derive(Debug)]
 pub enum Funds {
-    /// So much, if at all limited, and what one costs at most, if that is known.
+    /// A budget of the call's own, if it has one, and what one costs at most, if the caller said so.
     Own(Option<Decimal>, Option<Decimal>),
     /// What the client's own budget holds for all of it.
     Lent(Allotment),
-    /// The same, at most so much, once it is known what one costs, unless the last says it.
+    /// What the client's budget will hold, once the journal or a running task has shown what one costs: at
+    /// most the first number; the second is the price of one, if the caller said it.
     Later(Arc<SharedBudget>, Option<Decimal>, Option<Decimal>),
 }
 

@@ -171,7 +171,7 @@ pub(crate) enum Joined {
     Readying(Box<(AbortHandle, Client)>),
 }
 
-/// Who takes what a run comes to.
+/// What gets the events and the result of a run.
 pub(crate) trait Taker: Send + Sync + 'static {
     /// Whether it waits no more.
     fn has_left(&self) -> bool;

@@ -47,7 +47,7 @@ pub fn warnings(_holds_the_lock: Python<'_>) -> Option<Arc<WarningQueue>> {
     Some(Arc::clone(&runtime.warnings))
 }
 
-/// Logs the warnings that wait, and calls the hooks that do.
+/// Logs the queued warnings, and calls the queued hooks.
 ///
 /// # Errors
 ///

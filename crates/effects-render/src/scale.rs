@@ -1,7 +1,7 @@
-//! [`cut`], [`resize_pixmap`] and [`shrink`]: resize photos (sharp), pictures (smooth), and what is
-//! blurred anyway (quick). The painter of scenes, some filters, the cut-out and the contact sheets call
-//! them. [`Shrinking`] makes a photo smaller while `photo/mod.rs` reads it; [`shrink_rgb`] makes the
-//! small map of `subject.rs`.
+//! [`cut`] resizes photos (sharp), [`resize_pixmap`] pictures (smooth): the painter of scenes, the
+//! cut-out, the contact sheets and some filters call them. [`shrink`] is quick, for the blur of
+//! `raster.rs`; [`shrink_rgb`] makes the small map of `subject.rs`; [`Shrinking`] makes a photo smaller
+//! while `photo/mod.rs` reads it.
 //!
 //! Separable filters in floats, row by row: a source row is spread to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.

@@ -14,7 +14,7 @@ _rooms = weakref.WeakKeyDictionary()
 
 
 class Mailroom:
-    """The box of one event loop."""
+    """The `_native.Mailbox` of one event loop, which watches it."""
 
     __slots__ = ("box",)
 

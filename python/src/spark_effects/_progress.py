@@ -10,7 +10,7 @@ __all__ = ["Meter", "RunMeter"]
 
 
 class _Teller:
-    """Where progress is told. What cannot be told is not: what was paid for is worth more."""
+    """Prints progress. Where printing fails it stops printing: the jobs, which are paid for, go on."""
 
     def __init__(self):
         self._stream = _stream()

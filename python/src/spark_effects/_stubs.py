@@ -1,5 +1,5 @@
-"""`stub`: reads one of the package's stubs for the annotations of its functions. `_hints.py` asks it, and
-no other code imports it.
+"""`stub`: reads one of the package's stubs (``.pyi``) for the annotations of its functions. `_hints.py`
+calls it, and no other code imports it.
 """
 
 import ast
