@@ -1,4 +1,4 @@
-//! Every scenario, over every client, in every style of using it.
+//! Every scenario, over every client, in every style of using it that the list is about.
 
 use effects_tests::scenarios::{create, deadlines, dialects, downloads, echoes, looks, uploads};
 use effects_tests::{Async, Blocking, CallerStack, Style, Wrapped, check_all};

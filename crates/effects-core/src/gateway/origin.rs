@@ -35,7 +35,7 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// The service's own gateway (`WIRE.md` section 1.1).
+    /// The service's own gateway (docs/reference/service.md).
     pub const DEFAULT: &'static str = "https://cloud.vtrix.ai";
 
     /// Reads a base URL.

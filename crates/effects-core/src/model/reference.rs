@@ -16,7 +16,7 @@ use crate::signed_url;
 ///
 /// The service documents a URL and nothing else (the service's page, "Reference image URL"); its
 /// sibling page asks for http or https. A `data:image/…;base64,…` URL passes too, since an uploader
-/// may make one on purpose, but this model was never seen to accept it (`WIRE.md` section 8).
+/// may make one on purpose, but this model was never seen to accept it (docs/reference/service.md).
 ///
 /// ```
 /// use effects_core::Reference;

@@ -103,7 +103,7 @@ impl EffectRequest {
     }
 
     /// The JSON body of the submission, in this exact form: the four documented parameters in the
-    /// gateway's envelope (`WIRE.md` section 2.1), `width` and `height` only if given, then the extra
+    /// gateway's envelope (docs/reference/service.md), `width` and `height` only if given, then the extra
     /// ones.
     pub fn body(&self) -> Bytes {
         let params = Params {

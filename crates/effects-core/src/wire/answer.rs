@@ -70,9 +70,9 @@ pub(crate) enum SubmissionAnswer {
 /// The codes inside a success which prove that no task was made, each with the status of HTTP that
 /// says the same.
 ///
-/// The service's page has the codes of parameters, WIRE.md section 7.2 the statuses and the codes of
-/// the balance. The page's other codes, 3009095 to 3009099, are those of tasks that were made and
-/// failed, so they prove nothing.
+/// The service's page has the codes of parameters; the statuses and the codes of the balance were seen
+/// in its clients (docs/reference/service.md). The page's other codes, 3009095 to 3009099, are those of
+/// tasks that were made and failed, so they prove nothing.
 const REFUSED_INSIDE: [(&str, u16); 19] = [
     ("3009001", 400),
     ("3009002", 400),
@@ -100,9 +100,9 @@ const LATER_INSIDE: [&str; 2] = ["425", "429"];
 
 /// The codes in a 503 which prove that the gateway was too busy to take the request.
 ///
-/// `RATE_LIMIT_EXCEEDED` and `1002` are what gateways of this family say beside HTTP 429 (WIRE.md
-/// section 7.1), 425 and 429 are those statuses themselves. 3009099, "Service unavailable", is not
-/// here: on the service's page it is the error of a task.
+/// `RATE_LIMIT_EXCEEDED` and `1002` are what gateways of this family say beside HTTP 429, 425 and 429
+/// are those statuses themselves. 3009099, "Service unavailable", is not here:
+/// on the service's page it is the error of a task.
 const OVERLOADED: [&str; 4] = ["RATE_LIMIT_EXCEEDED", "1002", "425", "429"];
 
 impl SubmissionAnswer {
@@ -373,7 +373,7 @@ impl CallResult {
     }
 
     /// The URL that a storage endpoint gave to what was sent: `{"url"}` or `{"data":{"url"}}`
-    /// (`WIRE.md` section 8).
+    /// (docs/reference/service.md).
     ///
     /// # Errors
     ///
@@ -464,7 +464,7 @@ fn unreadable(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> 
 }
 
 /// The kind of a final refusal. Where the service answers 403 for want of money and where for want
-/// of permission, its words alone tell (`WIRE.md` section 7.2).
+/// of permission, its words alone tell (docs/reference/service.md).
 fn refusal(status: StatusCode, error: &ServiceError, body: AnswerBody<'_>) -> ErrorKind {
     match status.as_u16() {
         401 => ErrorKind::KeyRefused,

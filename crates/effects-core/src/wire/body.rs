@@ -91,8 +91,8 @@ impl<'a> Body<'a> {
         named.or_else(|| if shown || says_nothing_else { self.id() } else { None })
     }
 
-    /// The codes of the errors the answer speaks of, wherever WIRE.md section 7.1 has one: statuses
-    /// of HTTP and the service's own alike.
+    /// The codes of the errors the answer speaks of, wherever the forms in
+    /// `tests/vectors/http_errors.json` have one: statuses of HTTP and the service's own alike.
     pub(crate) fn codes(&self) -> impl Iterator<Item = Cow<'a, str>> {
         let (status, error) = (self.top.object("status"), self.top.object("error"));
         let inside = |object: &Option<Object<'a>>, field| object.as_ref()?.text(field);
@@ -150,7 +150,7 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// The error the answer speaks of, in any of the forms of WIRE.md section 7.1.
+    /// The error the answer speaks of, in any of the forms in `tests/vectors/http_errors.json`.
     pub(crate) fn error(&self) -> Option<ServiceError> {
         let top = &self.top;
         if let Some(error) = top.get("error").and_then(|error| read_error(error, self.key)) {
@@ -585,7 +585,7 @@ const MOST_OF_A_MESSAGE: usize = 500;
 /// What tells an envelope's `data` that is a task from other data.
 const DATA_OF_A_TASK: [&str; 6] = ["id", "task_id", "request_id", "status", "output", "outputs"];
 
-/// The URL a storage endpoint answers with (`WIRE.md` section 8).
+/// The URL a storage endpoint answers with (docs/reference/service.md).
 pub(crate) fn uploaded_url(body: AnswerBody<'_>) -> Option<String> {
     let read = Body::read(body)?;
     read.top.owned("url").or_else(|| read.top.object("data")?.owned("url"))

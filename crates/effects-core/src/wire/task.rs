@@ -18,7 +18,7 @@ use crate::wire::usage::Usage;
 
 /// A task as the service showed it.
 ///
-/// Every form of WIRE.md section 9.1 reads into it; what this library has no name for stays in
+/// Every form in `tests/vectors/tasks.json` reads into it; what this library has no name for stays in
 /// [`raw`](Self::raw).
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
@@ -75,7 +75,7 @@ impl Task {
 /// Where a task is in its life.
 ///
 /// The service's page names `completed` and `failed`; the rest is what its clients and sibling
-/// surfaces use (`WIRE.md` section 3.4).
+/// surfaces use (docs/reference/service.md).
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(from = "String", into = "String")]
 #[non_exhaustive]

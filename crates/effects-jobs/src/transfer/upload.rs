@@ -59,7 +59,7 @@ pub enum Uploads {
     /// refusal that names the choices.
     #[default]
     Unset,
-    /// The gateway's storage endpoint (`WIRE.md` section 8), at another URL if one is given.
+    /// The gateway's storage endpoint (docs/reference/service.md), at another URL if one is given.
     /// Proven with the local gateway; unproven for this service.
     Gateway(Option<String>),
     /// The request itself carries the photo as a `data:` URL. Unproven for this service.
