@@ -1,5 +1,6 @@
-"""`Client` and `AsyncClient`: the two public clients, with one set of options and of plans (`_plans.py`)
-and two ways to wait (`_wait.py`). Both are built on `_native.Engine`.
+"""`Client` and `AsyncClient`: the two public clients, which programs make. Both have the same options
+and methods, most of them made of the plans in `_plans.py`, and differ in how they wait (`_wait.py`).
+Each holds a `_native.Engine`.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping

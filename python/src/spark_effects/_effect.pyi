@@ -1,6 +1,7 @@
-"""`Effect`, `Picture`, `Usage`, `TaskStatus` and `Event`: what a completed task yields, and what a poll
-of a task shows. Tasks, results and the clients return them; `effect_of` makes an effect of the native
-half's values.
+"""`Effect`: what a completed task yields, with its `Picture` objects and its `Usage`; `TaskStatus`: what
+one poll of a task showed, with its `ServiceError`; `Event`: what a run reports. The methods of clients
+and tasks return them, a `Result` holds an `Effect`. `effect_of` makes an effect of the native half's
+values, for `_plans.py` and `_many.py`.
 """
 
 import builtins

@@ -1,5 +1,6 @@
-"""`Emulator`: the gateway on this machine, with no key, no network and no bill. Programs try the package
-with it, and tests start it through `pytest_plugin.py`; `SeenRequest` is one request that it saw.
+"""`Emulator`: the gateway on this machine, with no key, no network and no bill; it holds a
+`_native.Gateway`. Programs try the package with it, and tests start it through `pytest_plugin.py`.
+`SeenRequest`: one request that it saw.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,5 +1,6 @@
-"""What a client's hooks are told: `ExchangeRequest` and `ExchangeResponse`. ``Client(on_request=,
-on_response=, on_event=)`` sets the hooks, and `tell`, which the native half calls, calls one of them.
+"""`ExchangeRequest` and `ExchangeResponse`: what a client's hooks ``on_request`` and ``on_response`` are
+told; ``on_event`` is told an `Event`. `_client.py` checks the hooks with `hooks_of`; the native half
+(``hooks.rs``) calls each through `tell`.
 """
 
 from collections.abc import Callable

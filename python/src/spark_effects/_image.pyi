@@ -1,6 +1,6 @@
 """`plain_image`: the input picture in every form it comes in (URL, path, bytes, file, Pillow image,
-array), as plain values for the native half. `_plans.py` and `_job.py` call it, and `photo_path` for the
-file that no picture may replace.
+array), as plain values for the native half; `_plans.wish` calls it. `photo_path`: the file that the
+picture came from, which no saved picture may replace; `_plans.py` and `_job.py` call it.
 """
 
 from os import PathLike

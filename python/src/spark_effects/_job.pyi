@@ -1,5 +1,6 @@
-"""`Job`: one picture that is wanted of ``map`` or ``as_completed``; `jobs_of` makes jobs of rows of a
-table, tuples and dicts. `_many.py` draws its jobs through it.
+"""`Job`: one picture that is wanted of ``map`` or ``as_completed``. `_many.start` reads what it is given
+with `jobs_of`, which turns a table into its rows (`TableRow`), and `job_row`, which turns a `Job`, row,
+tuple, dict or task into plain values for the native half.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,5 +1,6 @@
-"""The results of many jobs: `start` begins the jobs, which Rust draws and runs; `Results` and `AsyncResults`
-yield a `Result` for each. ``map`` and ``as_completed`` of both clients (``_plans.py``) return them.
+"""The results of many jobs: `start` begins the jobs, which Rust draws and runs; `Results` and
+`AsyncResults` yield a `Result` for each, or all as a `ResultList`. ``map`` and ``as_completed`` of both
+clients (made by `_plans.many`) call `start` and return them.
 """
 
 from collections.abc import AsyncIterator, Iterator

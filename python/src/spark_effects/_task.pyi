@@ -1,6 +1,6 @@
 """`Task` and `AsyncTask`: a task by its id, to be polled, followed or waited for, now or in another
-process tomorrow; `Events` and `AsyncEvents` yield what happens. ``submit`` and ``task`` of the clients
-return a task.
+process tomorrow; ``submit`` and ``task`` of the clients return one. `Events` and `AsyncEvents` yield
+what happens to it; its ``events`` returns them.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping

@@ -1,5 +1,6 @@
-"""`Template`: the thirty templates of the service as an enum; `templates` lists and searches them.
-Callers name one to ``run``, ``submit`` and `Job`, and `_plans.py` checks it.
+"""`Template`: the thirty templates of the service as an enum; `templates` lists and searches them;
+`UnlistedTemplate`: the id of one that is not among them. Programs give one to ``run``, ``submit`` or
+`Job`, and `_plans.wish` reads it.
 """
 
 from enum import Enum

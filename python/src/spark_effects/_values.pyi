@@ -1,6 +1,6 @@
 """`Policy`, `Pace` and `Backoff`: how runs behave, as plain values that are compared, printed and
-pickled; and the checks of options (`seconds`, `text`, `place` and others). Every module that takes an
-option calls these checks.
+pickled. And the checks of options (`seconds`, `text`, `place` and others), which `_client.py`,
+`_many.py` and `_emulator.py` call, among others.
 """
 
 from collections.abc import Iterable, Mapping

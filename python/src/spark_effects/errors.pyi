@@ -1,5 +1,6 @@
-"""`EffectsError` and its tree: what can go wrong. Both clients raise these errors, and results of many
-jobs hold them; the native half makes each with `make`.
+"""`EffectsError` and its subclasses: what can go wrong; `Violation`: one thing wrong with a request.
+Both clients raise these errors, and results of many jobs hold them. The native half makes its errors
+with `make`; `_values.refused` makes those of bad options.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,5 +1,6 @@
-"""`effects_emulator`: the fixture of the pytest plugin, an `Emulator` of each test's own. Tests of code
-that uses this package run with it in milliseconds, at no cost.
+"""`effects_emulator`: the fixture of the pytest plugin, an `Emulator` of each test's own. pytest loads
+it where the package is installed; tests of code that uses this package run with it in milliseconds, at
+no cost.
 """
 
 from collections.abc import Iterator
