@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use effects_core::journal::JournalError;
+use rusqlite::config::DbConfig;
 use rusqlite::ffi;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -189,6 +190,8 @@ fn ready(mut database: Connection) -> Result<Connection, Refusal> {
     // On macOS a plain fsync leaves the data in the drive's cache.
     database.pragma_update(None, "fullfsync", true)?;
     database.set_prepared_statement_cache_capacity(64);
+    // A plan that may depend on what is bound is made anew at every use of its statement.
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     schema::migrate(&mut database)?;
     Ok(database)
 }
