@@ -1,8 +1,8 @@
-//! [`Output`]: prints the results of a command on stdout and everything else on stderr, for people or as
-//! JSON. Every command prints through it or through the functions here, such as [`say`] and [`script`].
-//! A reader that is gone never makes it panic.
+//! [`Output`]: prints what a command has to say: results on stdout, the rest on stderr, and an error
+//! with `--json` on both. Commands print through it or the functions here, such as [`say`] and
+//! [`script`]; only progress (`LiveLine`) and clap's help and usage errors do not. A reader that is gone
+//! never makes it panic.
 //!
-//! Everything that is printed passes through here, or through [`LiveLine`](crate::live_line::LiveLine).
 //! JSON is printed as it is; every line for a person is escaped by [`printable`], since services, files
 //! and journals have a say in it.
 

@@ -1,6 +1,7 @@
-//! [`openapi`]: the gateway's surfaces and the control API, but for its event stream and small pictures,
-//! as OpenAPI 3.1, made from the types of their requests and answers; public, for programs. [`document`]
-//! serves it at `GET /openapi.json`, and [`health`] answers `GET /healthz`; `routes.rs` has their paths.
+//! [`openapi`]: the gateway's surfaces and the control API as OpenAPI 3.1, made from the types of their
+//! requests and answers; left out are the event stream, small pictures, the page with its session, and
+//! what always refuses. [`document`] serves it at `GET /openapi.json`, and [`health`] answers
+//! `GET /healthz` (both in `routes.rs`); the crate's tests check answers against it.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,6 +1,7 @@
 //! [`ServiceFact`]: a row of the table of what is known of the service, in `docs/reference/service.md`
-//! (here [`FACTS`]), and what one real task shows of it. [`AnswerRecorder`] keeps what the exchanges of
-//! that task say, without values that could be a secret. `doctor/live.rs` uses both.
+//! (here [`FACTS`]), and what one real task shows of it. [`AnswerRecorder`]: an HTTP stack that keeps
+//! the statuses and the task JSON of that task's answers, without the key, and makes the facts of them.
+//! `doctor/live.rs` runs the task over it and reports the facts.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

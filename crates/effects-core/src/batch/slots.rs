@@ -1,6 +1,7 @@
-//! [`Slots`]: where a `Batch` keeps its runs. A [`RunId`] is the handle of one, for drivers too, and
-//! never becomes another's; a [`Ticket`] is a place in one of the `Queues`, which counts until the run
-//! is moved; [`Looks`] says who polls the run's task.
+//! [`Slots`]: where a `Batch` keeps its runs. A [`RunId`] is the handle of one, for `JobMachine` and
+//! drivers too, and never becomes another's; a [`Ticket`] is a run's place in the batch's `ready` list
+//! or in one of the `Queues`, and counts until the run is moved; [`Looks`] says who polls the run's
+//! task, for `shared_polls.rs`.
 
 use crate::run::Run;
 
