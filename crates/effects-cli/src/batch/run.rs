@@ -5,19 +5,24 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
-use effects_client::{Claims, Ledger, Save, SaveFiles, SaveWords, WallClock, is_special};
+use effects_client::{
+    Claims, Ledger, Save, SaveFiles, SaveWords, WallClock, is_replay, is_special,
+};
 use effects_core::{Error, ErrorKind, Policy, count_of};
 use effects_jobs::JournalStore;
 use rust_decimal::Decimal;
 
 use super::budget;
 use super::counted::CountedRows;
+use super::earlier_line::earlier_lines;
 use super::interruptible::{InterruptibleEnd, RowCount, RowNews, interruptible};
 use super::options::Batch;
+use super::other_journal::unreadable;
 use super::output_paths::{RESULTS, SHEET};
 use super::preflight::{Preflight, Question, duplicates_told, survey};
 use super::progress_line::ProgressLine;
@@ -198,8 +203,34 @@ impl Batch<'_> {
                 return Err(Error::new(ErrorKind::Misconfigured, why).into());
             }
         }
+        self.check_replay()?;
         let own = [RESULTS, SHEET].map(|name| self.common.out.join(name));
         self.common.reports().try_for_each(|place| place.check(&own)).map_err(Failure::from)
+    }
+
+    /// Refuses a replay into the folder of a batch at a gateway: the rows' pictures are there, and its
+    /// manifest tells of what was paid for.
+    fn check_replay(&self) -> Result<(), Failure> {
+        if !is_replay(&self.common.origin) {
+            return Ok(());
+        }
+        let manifest = self.common.out.join(RESULTS);
+        let unreadable = |error: io::Error| unreadable(&manifest, &error);
+        let here = self.common.origin.to_string();
+        for text in earlier_lines(&manifest).map_err(unreadable)? {
+            let Some(line) = text.map_err(unreadable)?.line else { continue };
+            if line.origin.as_ref() == Some(&here) {
+                continue;
+            }
+            let why = format!(
+                "{} is of a batch that was not replayed, and a replay writes nothing there: replay the \
+                 cassette with another folder, --out DIR, or go on with the batch without --cassette and \
+                 EFFECTS_CASSETTE; nothing was sent or written",
+                manifest.display()
+            );
+            return Err(Error::new(ErrorKind::Misconfigured, why).into());
+        }
+        Ok(())
     }
 
     /// What to say where the rows have `paid` more than the budget after all: a price rose while tasks were

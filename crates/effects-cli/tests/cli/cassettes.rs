@@ -133,6 +133,30 @@ fn a_batch_is_recorded_and_replayed() {
         names.filter(|name| name.ends_with(".png")).count()
     };
     assert_eq!((pictures("first"), pictures("again")), (8, 8));
+    // The folder that was paid for is no replay's: each line says so before anything is written.
+    let files = || {
+        let read = |name: String| (fs::read(world.path("first").join(&name)).ok(), name);
+        crate::world::names(&world.path("first")).into_iter().map(read).collect::<Vec<_>>()
+    };
+    let before = files();
+    let line = ["batch", "rows.csv", "--out", "first", "--cassette", "run.json", "--json"];
+    let budget = ["--budget", "1", "--price", "0.05"];
+    let watch = ["watch", ".", "--template", "glass_ball", "--out", "first"];
+    let watch = [&watch[..], &["--cassette", "run.json"], &budget].concat();
+    let own = [&line[..], &["--journal", "own.db"]].concat();
+    let overwrite = [&line[..], &["--overwrite"]].concat();
+    let plan = [&line[..], &["--plan"]].concat();
+    for line in [&line[..], &own, &overwrite, &plan, &watch] {
+        let ran = Ran::of(&mut world.bare(line)).exits(2);
+        for words in ["manifest.jsonl is of a batch that was not replayed", "--out DIR"] {
+            assert!(ran.stderr.contains(words), "{line:?}: {}", ran.stderr);
+        }
+        for part in ran.stdout.lines() {
+            let error: Value = serde_json::from_str(part).unwrap();
+            assert_eq!(error["resume"], Value::Null, "{line:?}: {error}");
+        }
+        assert!(files() == before, "{line:?}");
+    }
 }
 
 #[test]
