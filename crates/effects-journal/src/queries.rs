@@ -75,9 +75,9 @@ pub(crate) fn spend(
     };
     let sql = format!(
         "SELECT r.origin, {group}, t.cost, count(*),
-            t.finished IS NOT NULL AND t.message IS NOT NULL
+            t.finished IS NOT NULL AND t.message IS NOT NULL, {SUM_OF_TASKS}
          FROM tasks t JOIN rows r ON r.number = t.row {scopes}
-         WHERE r.origin = ?1 OR ?1 IS NULL GROUP BY 1, 2, 3, 5"
+         WHERE r.origin = ?1 OR ?1 IS NULL GROUP BY 1, 2, 3, 5, 6"
     );
     let mut sums = BTreeMap::<(String, String), Sum>::new();
     tx.database.each(&sql, values![origin.map(Origin::to_string)], &mut |row| {
@@ -87,7 +87,8 @@ pub(crate) fn spend(
         };
         let cost: Option<String> = row.get(2)?;
         let cost = cost.as_deref().map(str::parse).transpose().map_err(DatabaseError::new)?;
-        sums.entry((row.get(0)?, group)).or_default().add(row.get(3)?, cost, row.get(4)?);
+        let sum = sums.entry((row.get(0)?, group)).or_default();
+        sum.add(row.get(3)?, cost, TaskKind { has_failed: row.get(4)?, is_sum: row.get(5)? });
         Ok(())
     })?;
     let read = |((origin, group), sum): ((String, String), Sum)| {
@@ -133,20 +134,34 @@ struct Sum {
     highest: Option<Decimal>,
 }
 
+/// What decides how a task's cost counts.
+#[derive(Clone, Copy)]
+struct TaskKind {
+    has_failed: bool,
+    /// Whether it stands for several tasks, whose costs it has together.
+    is_sum: bool,
+}
+
 impl Sum {
     /// Adds tasks that cost the same each. One that failed has a reason, and without a bill it cost nothing.
-    fn add(&mut self, tasks: u64, cost: Option<Decimal>, has_failed: bool) {
+    fn add(&mut self, tasks: u64, cost: Option<Decimal>, kind: TaskKind) {
         self.tasks += tasks;
         match cost {
-            None if has_failed => {}
+            None if kind.has_failed => {}
             None => self.unpriced += tasks,
             Some(cost) => {
                 self.cost += cost * Decimal::from(tasks);
-                self.highest = self.highest.max(Some(cost));
+                // What several tasks cost together is no price of one.
+                self.highest = self.highest.max(Some(cost).filter(|_| !kind.is_sum));
             }
         }
     }
 }
+
+/// Whether a task is the one that an import books for all tasks before the row's current one: it is not
+/// current, its id is an [`Identity`](effects_jobs::Identity), and it ended as it was submitted.
+const SUM_OF_TASKS: &str =
+    "length(t.id) = 64 AND t.finished = t.submitted AND r.task IS DISTINCT FROM t.number";
 
 /// `2026-01-31`, in UTC, of a number of days since the epoch.
 fn day(number: u64) -> String {

@@ -92,6 +92,29 @@ fn a_row_that_was_paid_for_twice_is_so_in_the_rebuilt_journal() {
 }
 
 #[test]
+fn what_several_tasks_of_a_row_cost_together_is_no_price_of_one() {
+    let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(2);
+    let site = Site::billing(FaultPlan::none().with(failing), |_| json!({"cost": "0.04"}));
+    site.rows("rows.csv", 1);
+    let march = ["--scope", "march", "--budget", "9", "--retry-failed", "2"];
+    site.batch("rows.csv", &march).exits(0);
+    assert_eq!(site.results()[0]["cost"], "0.12");
+    rebuild(&site).exits(0);
+    // Two tasks before the last one cost 0.08 together.
+    let cost = objects(&site.run(&["cost", "--json", NEW[0], NEW[1]]).stdout);
+    assert_eq!((&cost[0]["cost"], &cost[0]["highest"]), (&json!("0.12"), &json!("0.04")));
+    // The plan counts with what the run would: a budget of one picture reaches one.
+    site.rows("rows.csv", 2);
+    let rest = ["--scope", "march", "--budget", "0.16"];
+    let plan = [&NEW[..], &rest, &["--json", "--plan"]].concat();
+    let plan = objects(&site.batch("rows.csv", &plan).exits(0).stdout);
+    assert_eq!(plan.last().unwrap()["price"], "0.04", "{plan:?}");
+    let (rows, _) =
+        told(&site.batch("rows.csv", &[&NEW[..], &rest, &["--json"]].concat()).exits(0));
+    assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (2, 4));
+}
+
+#[test]
 fn a_manifest_that_is_none_is_refused_whole_and_makes_no_journal() {
     let site = Site::new();
     site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);

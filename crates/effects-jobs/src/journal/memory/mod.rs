@@ -257,7 +257,10 @@ impl JournalStore for MemoryStore {
                     sum.tasks += 1;
                     sum.unpriced += u64::from(task.cost.is_none() && !task.is_failed);
                     sum.cost += task.cost.unwrap_or_default();
-                    sum.highest = sum.highest.max(task.cost);
+                    // What several tasks cost together is no price of one.
+                    if !stored.is_sum_of_tasks(task) {
+                        sum.highest = sum.highest.max(task.cost);
+                    }
                 }
             }
         }

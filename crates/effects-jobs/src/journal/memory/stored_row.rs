@@ -4,6 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::journal::budget::Holding;
+use crate::journal::identity::Identity;
 use crate::journal::record::{Attempt, PictureRecord, Standing};
 use crate::journal::row::Row;
 use effects_core::{ServiceCode, TaskId, Time};
@@ -60,6 +61,14 @@ pub(super) struct StoredTask {
 }
 
 impl StoredRow {
+    /// Whether this task of the row stands for all that an imported one had before.
+    pub(super) fn is_sum_of_tasks(&self, task: &StoredTask) -> bool {
+        let is_of = |other: &StoredTask| {
+            Identity::of_task(&self.row.origin, &other.id).to_string() == task.id.as_str()
+        };
+        self.tasks.len() > 1 && self.tasks.iter().any(is_of)
+    }
+
     /// What all its tasks cost, as far as is known, in USD.
     pub(super) fn paid(&self) -> Decimal {
         self.tasks.iter().filter_map(|task| task.cost).sum()
