@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use effects_client::{AtomicFile, Sink};
 use effects_core::{Error, ErrorKind, count_of};
-use effects_jobs::{JournalStore, Spend, SpendBy};
+use effects_jobs::{Filter, JournalStore, Spend, SpendBy, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,7 +28,8 @@ Examples:
   effects cost --html costs.html
 
 Sums are exact to the digit, and apart for each gateway: nothing from an emulator counts elsewhere. What
-`effects journal prune` has forgotten is in no sum but that of its scope, which says so.")]
+`effects journal prune` has forgotten is in no sum but that of its scope, which says so, and submissions of
+unknown outcome are in none; stderr tells of both.")]
 pub(crate) struct Arguments {
     /// What to add up by; left out, everything of a gateway
     #[arg(long, value_name = "template|tag|day|scope")]
@@ -118,24 +119,62 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
         Some(By::Scope) => SpendBy::Scope,
     };
     let spend = store.spend(by, None).map_err(|error| journal::failure(&error))?;
-    let forgotten = match arguments.by {
-        Some(By::Scope) => store.forgotten_costs().map_err(|error| journal::failure(&error))?,
-        _ => Vec::new(),
-    };
-    let forgotten = forgotten.into_iter().map(CostObject::of_forgotten);
-    let objects = match arguments.by {
-        Some(by) => {
-            let told = spend.into_iter().map(|spend| CostObject::of(spend, Some(by)));
-            told.chain(forgotten).collect()
-        }
+    let forgotten = store.forgotten_costs().map_err(|error| journal::failure(&error))?;
+    let mut left_out = Vec::new();
+    let mut objects = match arguments.by {
+        Some(by) => spend.into_iter().map(|spend| CostObject::of(spend, Some(by))).collect(),
         None => totals(spend),
     };
+    match arguments.by {
+        Some(By::Scope) => objects.extend(forgotten.into_iter().map(CostObject::of_forgotten)),
+        _ => left_out.extend(forgotten_left_out(&forgotten, &arguments.journal)),
+    }
+    left_out.extend(doubtful_left_out(&*store, &arguments.journal)?);
+    if objects.is_empty() && left_out.is_empty() {
+        left_out.push("the journal has no task yet".to_owned());
+    }
     for object in objects {
         if !output.listing(&object, &[object.line()])? {
-            break;
+            return Ok(CommandEnd::Well);
         }
     }
+    left_out.iter().for_each(|text| output.note(text));
     Ok(CommandEnd::Well)
+}
+
+/// What to say of forgotten rows where the sums do not have them.
+fn forgotten_left_out(forgotten: &[(String, Decimal)], journal: &JournalChoice) -> Option<String> {
+    if forgotten.is_empty() {
+        return None;
+    }
+    let cost: Decimal = forgotten.iter().map(|(_, cost)| *cost).sum();
+    Some(format!(
+        "{cost} USD of rows that `effects journal prune` has forgotten are in no sum here: `effects cost --by \
+         scope{}` has them with the scopes that count them",
+        journal.option_words()
+    ))
+}
+
+/// What to say of submissions of unknown outcome, which are in no sum.
+fn doubtful_left_out(
+    store: &dyn JournalStore,
+    journal: &JournalChoice,
+) -> Result<Option<String>, Failure> {
+    let mut rows = 0;
+    let filter = Filter { which: Which::Doubtful, ..Filter::default() };
+    journal::each(store, filter, |_| {
+        rows += 1;
+        Ok(true)
+    })?;
+    if rows == 0 {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "{} of unknown outcome may be billed, and no sum has that: `effects tasks --doubtful{}` lists {}",
+        count_of(rows, "row"),
+        journal.option_words(),
+        if rows == 1 { "it" } else { "them" }
+    )))
 }
 
 /// The page of all sums, written to this.

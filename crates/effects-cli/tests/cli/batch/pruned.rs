@@ -87,6 +87,13 @@ fn what_is_forgotten_is_told_of_its_scope() {
     assert!(shown.starts_with("march  0.06 USD  of rows that `effects journal prune`"), "{shown}");
     let page = site.run(&["cost", "--html", "-"]).exits(0).stdout;
     assert!(page.contains("rows that effects journal prune has forgotten"), "{page}");
+    // Other sums do not have it, and say so.
+    for line in [&["cost"][..], &["cost", "--by", "tag", "--json"]] {
+        let ran = site.run(line).exits(0);
+        assert_eq!(ran.stdout, "");
+        assert!(ran.stderr.contains("0.06 USD of rows that `effects journal prune`"), "{ran:?}");
+        assert!(ran.stderr.contains("`effects cost --by scope`"), "{ran:?}");
+    }
     // Rows that come later stand beside it, and what a folder brings back is forgotten no more.
     fs::rename(site.path("out"), site.path("before")).unwrap();
     site.batch("rows.csv", &march).exits(0);

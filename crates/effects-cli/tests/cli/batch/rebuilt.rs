@@ -115,6 +115,21 @@ fn what_several_tasks_of_a_row_cost_together_is_no_price_of_one() {
 }
 
 #[test]
+fn a_submission_of_unknown_outcome_is_told_beside_the_sums() {
+    let lost = FaultRule::on(Endpoint::Create, Fault::status(500)).nth(1);
+    let site = Site::with(FaultPlan::none().with(lost));
+    site.rows("rows.csv", 3)
+        .batch("rows.csv", &[&NEW[..], &["--in-flight", "1"]].concat())
+        .exits(8);
+    let told = "1 row of unknown outcome may be billed, and no sum has that: `effects tasks \
+                --doubtful --journal new.db` lists it";
+    for line in [&["cost"][..], &["cost", "--by", "day", "--json"]] {
+        let ran = site.run(&[line, &NEW].concat()).exits(0);
+        assert!(ran.stdout.contains("0.06") && ran.stderr.contains(told), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_manifest_that_is_none_is_refused_whole_and_makes_no_journal() {
     let site = Site::new();
     site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
