@@ -417,7 +417,7 @@ fn ended(result: &JobResult) -> Result<Effect, Error> {
             Err(error.clone())
         }
         JobOutcome::Kept | JobOutcome::Recorded(_) | JobOutcome::NotBegun => {
-            Err(Cause::Detached(Detached { task_id: None }).into())
+            Err(Cause::Detached(Detached { task_id: None, is_shown: false }).into())
         }
     }
 }

@@ -51,9 +51,13 @@ pub(crate) const EXIT_CODES: [(u8, &str); 11] = [
 pub(crate) const UNFORESEEN: u8 = 1;
 
 impl Failure {
-    /// What an interruption left behind.
-    pub(crate) fn interrupted(standing: SubmissionStanding, place: &GatewayPlace) -> Self {
-        let detached = |task_id| Error::from(Cause::Detached(Detached { task_id }));
+    /// What an interruption left behind; `is_shown` says whether the service has shown the task.
+    pub(crate) fn interrupted(
+        standing: SubmissionStanding,
+        is_shown: bool,
+        place: &GatewayPlace,
+    ) -> Self {
+        let detached = |task_id| Error::from(Cause::Detached(Detached { task_id, is_shown }));
         match standing {
             SubmissionStanding::InFlight(intent) => Self::Left(intent),
             SubmissionStanding::Nothing(None) => Self::Error(detached(None)),

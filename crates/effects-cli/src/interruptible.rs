@@ -100,6 +100,8 @@ pub(crate) fn interruptible<T: Send + 'static>(
     work: impl FnOnce(&AttendingThread) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let (wake, woken) = mpsc::channel();
+    // A task of this command's own submission is shown by the answer; one that was named is, by a look.
+    let mut is_shown = !matches!(begins, SubmissionStanding::Made(_));
     let flight = Arc::new(SubmissionTracker::new(begins, wake.clone()));
     let desk = AttendingThread {
         flight: Arc::clone(&flight),
@@ -123,7 +125,16 @@ pub(crate) fn interruptible<T: Send + 'static>(
     let mut waiting = false;
     let left = loop {
         match woken.recv() {
-            Ok(FlightWake::Event(event)) => progress.tell(&event),
+            Ok(FlightWake::Event(event)) => {
+                match &event {
+                    Event::Running { .. } => is_shown = true,
+                    Event::Retrying { task_id: Some(_), trouble, .. } => {
+                        is_shown &= trouble.status() != Some(404);
+                    }
+                    _ => {}
+                }
+                progress.tell(&event);
+            }
             Ok(FlightWake::Note(text)) => progress.note(&text),
             // `DoneOnDrop` sends it even when the work panics.
             Ok(FlightWake::Done) | Err(_) => break None,
@@ -148,7 +159,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
         Some(standing) => {
             // Waits for the file that is being written, and lets none begin.
             *landing.lock().unwrap_or_else(PoisonError::into_inner) = FileGuard::Closed;
-            Err(Failure::interrupted(standing, place))
+            Err(Failure::interrupted(standing, is_shown, place))
         }
         None => worker.join().unwrap_or_else(|panic| resume_unwind(panic)),
     }

@@ -152,6 +152,36 @@ fn waiting_and_looking_can_be_interrupted_too() {
 }
 
 #[test]
+fn of_a_task_that_the_service_does_not_show_it_is_not_known_whether_it_is_billed() {
+    let world = World::new();
+    world.accepts();
+    let missing = || Response::json(r#"{"error":{"message":"no such task"}}"#).status(404);
+    world.server.otherwise(missing());
+    let bill = "whether it is billed is not known";
+    for line in [&["wait", "task-1", "--poll", "0.1"][..], &RUN] {
+        let before = world.server.requests().len();
+        let run = start(&world, line);
+        world.server.wait_for_requests(before + 3, PATIENCE);
+        run.signal("INT");
+        let ran = run.end().exits(130);
+        assert!(ran.stderr.contains("stopped watching task task-1"), "{ran:?}");
+        assert!(ran.stderr.contains(bill) && !ran.stderr.contains("goes on"), "{ran:?}");
+    }
+    world.accepts();
+    let ran = world.run(&[&RUN[..], &["--wait-timeout", "1"]].concat()).exits(5);
+    assert!(ran.stderr.contains("the service does not show it; the wait is over"), "{ran:?}");
+    assert!(ran.stderr.contains(bill) && !ran.stderr.contains("still running"), "{ran:?}");
+
+    // Seen running, it goes on.
+    world.server.otherwise(running());
+    let run = start(&world, &["wait", "task-1", "--poll", "0.1"]);
+    world.server.wait_for_requests(world.server.requests().len() + 3, PATIENCE);
+    run.signal("INT");
+    let ran = run.end().exits(130);
+    assert!(ran.stderr.contains("goes on, and is billed if it completes"), "{ran:?}");
+}
+
+#[test]
 fn who_waits_for_what_nothing_answers_knows_it_and_leaves_at_once() {
     let world = World::new();
     let nowhere = format!("http://{}", unused_address());

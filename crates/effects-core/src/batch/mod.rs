@@ -34,7 +34,7 @@ use crate::pace::{Label, Pacer};
 use crate::run::admission::Admission;
 use crate::run::entry::{Entry, EntryId};
 use crate::run::event::Event;
-use crate::run::outcome::{Detached, Outcome};
+use crate::run::outcome::Outcome;
 use crate::run::policy::Policy;
 use crate::run::submission::Submission;
 use crate::run::{Run, Step, Want};
@@ -325,7 +325,7 @@ impl Batch {
         let Some(index) = self.slots.find(id) else { return };
         let slot = self.slots.slot(index);
         let Some(run) = &slot.run else { return };
-        let outcome = Outcome::Detached(Detached { task_id: run.task_id().cloned() });
+        let outcome = Outcome::Detached(run.detached());
         self.finish(index, outcome);
     }
 

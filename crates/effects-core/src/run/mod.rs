@@ -276,6 +276,12 @@ impl Run {
         self.state.task_id()
     }
 
+    /// The end of the run if it stops here.
+    pub(crate) fn detached(&self) -> Detached {
+        let is_shown = matches!(&self.state, State::Waiting(waiting) if waiting.is_shown());
+        Detached { task_id: self.task_id().cloned(), is_shown }
+    }
+
     /// The label of its task, as far as it is known.
     pub fn label(&self) -> Option<&Label> {
         match &self.state {
@@ -305,7 +311,7 @@ impl Run {
             return None;
         }
         let State::Done(done) = &mut self.state else { return None };
-        let left = Outcome::Detached(Detached { task_id: None });
+        let left = Outcome::Detached(Detached { task_id: None, is_shown: false });
         Some(std::mem::replace(&mut done.outcome, left))
     }
 
@@ -667,8 +673,9 @@ impl State {
         Self::Done(Box::new(Done { outcome, label: None, observation: None }))
     }
 
-    fn detached(task_id: Option<TaskId>) -> Self {
-        Self::done(Outcome::Detached(Detached { task_id }))
+    /// Stopped before anything was submitted.
+    fn detached() -> Self {
+        Self::done(Outcome::Detached(Detached { task_id: None, is_shown: false }))
     }
 
     /// The label is kept, for the day the answer comes after all.

@@ -294,6 +294,12 @@ impl fmt::Display for StillRunning {
                 shell_word(task.as_str()),
                 TaskBill::NotKnown
             )?,
+            _ if self.trouble.as_ref().is_some_and(Trouble::is_not_found) => write!(
+                f,
+                "task {task} has no verdict after {waited:.1} s, and the service does not show it; the wait is \
+                 over, {}",
+                TaskBill::NotKnown
+            )?,
             status => {
                 write!(f, "task {task} is still running after {waited:.1} s")?;
                 if let Some(Status::Unknown(word)) = status {
@@ -321,12 +327,23 @@ pub const NOTHING_OWED: &str = "nothing was sent and nothing is owed: record aga
 pub struct Detached {
     /// The task that goes on; `None` if nothing was submitted.
     pub task_id: Option<TaskId>,
+    /// Whether the service has shown the task, by its answer to the submission or to a look, and the last
+    /// look did not miss it.
+    #[serde(default)]
+    pub is_shown: bool,
 }
 
 impl fmt::Display for Detached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.task_id {
-            Some(task) => write!(f, "stopped watching task {task}; {}", TaskBill::OnCompletion),
+            Some(task) if self.is_shown => {
+                write!(f, "stopped watching task {task}; {}", TaskBill::OnCompletion)
+            }
+            Some(task) => write!(
+                f,
+                "stopped watching task {task}, which the service did not show; {}",
+                TaskBill::NotKnown
+            ),
             None => f.write_str("stopped before anything was submitted; nothing is billed"),
         }
     }

@@ -430,7 +430,7 @@ impl Submitting {
     fn left(self) -> State {
         match self.doubt {
             Some(unknown) => State::unknown(*unknown, Some(self.submission.label)),
-            None => State::detached(None),
+            None => State::detached(),
         }
     }
 

@@ -175,6 +175,13 @@ impl Waiting {
         &self.task
     }
 
+    /// Whether the service has shown the task, or its submission is on record, and the last look did not
+    /// miss it.
+    pub(super) fn is_shown(&self) -> bool {
+        let trouble = self.problems.as_ref().and_then(|problems| problems.trouble.as_ref());
+        (self.seen || self.submitted_known) && !trouble.is_some_and(Trouble::is_not_found)
+    }
+
     /// What the pace learns from this task if the run stops looking now.
     pub(super) fn observation(&self) -> Option<Observation> {
         // An age that is not known teaches the pace nothing.
@@ -221,8 +228,8 @@ impl Waiting {
     pub(super) fn step(&mut self, core: &mut Core) -> (Option<State>, Option<Step>) {
         // A look can be dropped at any moment: it costs nothing and can be made again.
         if core.is_detaching() {
-            let task_id = Some(self.task.clone());
-            return (Some(self.done(Outcome::Detached(Detached { task_id }))), None);
+            let (task_id, is_shown) = (Some(self.task.clone()), self.is_shown());
+            return (Some(self.done(Outcome::Detached(Detached { task_id, is_shown }))), None);
         }
         match self.phase {
             WaitPhase::Out { .. } => {

@@ -59,6 +59,11 @@ impl Trouble {
         }
     }
 
+    /// Whether the service knows no such task.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+
     /// What is kept of the answer, if there was one.
     pub fn response(&self) -> Option<&ResponseExcerpt> {
         match self {
