@@ -12,10 +12,14 @@ use std::process::Command;
 use effects_client::KEY_VARIABLES;
 
 /// The variables whose values are secrets.
-pub(crate) const SECRET_VARIABLES: [&str; 3] = [KEY_VARIABLES[0], KEY_VARIABLES[1], WEBHOOK_SECRET];
+pub(crate) const SECRET_VARIABLES: [&str; 4] =
+    [KEY_VARIABLES[0], KEY_VARIABLES[1], WEBHOOK_SECRET, DATABASE_PASSWORD];
 
 /// The secret that posts to `--post-to` are signed with.
 pub(crate) const WEBHOOK_SECRET: &str = "EFFECTS_WEBHOOK_SECRET";
+
+/// The password of a journal's database, as `psql` reads it.
+const DATABASE_PASSWORD: &str = "PGPASSWORD";
 
 /// Keeps the secrets of this command's environment from a program, but for the variables of these names.
 pub(crate) fn without_secrets(command: &mut Command, passed: &[String]) {

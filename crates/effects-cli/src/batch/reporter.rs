@@ -95,6 +95,9 @@ pub(super) struct BatchObject<'a> {
     /// Programs of --on-done that failed.
     #[serde(skip_serializing_if = "is_none")]
     hooks_failed: u64,
+    /// Programs of --on-done that the command did not wait for to their end, or did not start.
+    #[serde(skip_serializing_if = "is_none")]
+    hooks_unfinished: u64,
     /// Rows whose post to --post-to is not acknowledged.
     #[serde(skip_serializing_if = "is_none")]
     undelivered: u64,
@@ -421,6 +424,7 @@ impl<'a> BatchObject<'a> {
             report_csv: files.report_csv.as_deref(),
             report: files.report.as_deref(),
             hooks_failed: files.hooks.failed,
+            hooks_unfinished: files.hooks.unfinished,
             undelivered: files.hooks.undelivered,
             resume: (exit_code != 0 && !is_recording_over(tally)).then(line_to_run_again),
             error,
@@ -474,6 +478,10 @@ impl<'a> BatchObject<'a> {
         if self.hooks_failed > 0 {
             let programs = count_of(self.hooks_failed, "program");
             words.push_str(&format!("; {programs} of --on-done failed"));
+        }
+        if self.hooks_unfinished > 0 {
+            let programs = count_of(self.hooks_unfinished, "program");
+            words.push_str(&format!("; {programs} of --on-done had no end yet"));
         }
         if self.undelivered > 0 {
             let rows = count_of(self.undelivered, "row");

@@ -7,10 +7,11 @@ mod posts;
 mod program;
 mod webhook;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -28,14 +29,15 @@ pub(crate) struct HookOptions {
     /// Start a program for each row that ends, with the row's JSON on its stdin
     ///
     /// Its arguments are parted by spaces, and no shell reads it. Up to four run at once. One that fails is told
-    /// and counted, and ends nothing; one that is not there is refused before anything is sent.
+    /// and counted, and ends nothing; one that is not there is refused before anything is sent. After the last row
+    /// they are waited for 120 s, after Ctrl-C 2 s, after --deadline 1 s; what has no end then is told.
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) on_done: Option<String>,
 
     /// Let the program of --on-done have a variable that holds a secret; may be given several times
     ///
-    /// It has the environment of this command without the keys and the webhook's secret: a hook that calls
-    /// `effects` itself, say, needs EFFECTS_API_KEY.
+    /// It has the environment of this command without the keys, the webhook's secret and PGPASSWORD: a hook that
+    /// calls `effects` itself, say, needs EFFECTS_API_KEY.
     #[arg(long, value_name = "NAME", requires = "on_done", value_parser = SECRET_VARIABLES)]
     pub(crate) pass_env: Vec<String>,
 
@@ -71,6 +73,8 @@ pub(super) struct BatchHooks {
 pub(super) struct HookCounts {
     /// Programs of --on-done that failed.
     pub(super) failed: u64,
+    /// Programs of --on-done that were not waited for to their end, or were not started.
+    pub(super) unfinished: u64,
     /// Rows that --post-to was not acknowledged for.
     pub(super) undelivered: u64,
 }
@@ -117,10 +121,11 @@ impl BatchHooks {
     /// Waits for what is under way, for a while; `say` is told of each that failed.
     pub(super) fn finish(self, patience: Duration, say: impl Fn(&str)) -> HookCounts {
         let until = Instant::now() + patience;
-        let failed = self.programs.map_or(0, |programs| programs.finish(until, &say));
+        let (failed, unfinished) =
+            self.programs.map_or((0, 0), |programs| programs.finish(until, &say));
         let undelivered =
             self.posts.map_or(0, |posts| posts.finish(until, MOST_SAID as usize, &say));
-        HookCounts { failed, undelivered }
+        HookCounts { failed, unfinished, undelivered }
     }
 }
 
@@ -138,13 +143,31 @@ impl EndedRow {
 
 /// Threads that do one thing for each row.
 struct HookWorkers {
-    rows: Sender<EndedRow>,
+    rows: Sender<(u64, EndedRow)>,
     troubles: Receiver<String>,
     threads: Vec<JoinHandle<()>>,
-    /// Rows that are not done.
-    left: Arc<AtomicU64>,
+    left: Arc<UnfinishedRows>,
+    /// How many rows were taken.
+    taken: AtomicU64,
     /// Rows whose failure was taken note of.
     failed: u64,
+}
+
+/// The rows that are not done, by their number, in the order in which they came.
+#[derive(Default)]
+struct UnfinishedRows(Mutex<BTreeMap<u64, UnfinishedRow>>);
+
+struct UnfinishedRow {
+    /// What a person calls it.
+    shown: String,
+    /// Whether its program was started.
+    is_begun: bool,
+}
+
+impl UnfinishedRows {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, UnfinishedRow>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl HookWorkers {
@@ -152,33 +175,38 @@ impl HookWorkers {
         threads: usize,
         act: impl Fn(&EndedRow) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        let (rows, taken) = channel::<EndedRow>();
+        let (rows, taken) = channel::<(u64, EndedRow)>();
         let (tell, troubles) = channel();
         let (act, taken) = (Arc::new(act), Arc::new(Mutex::new(taken)));
-        let left = Arc::<AtomicU64>::default();
+        let left = Arc::<UnfinishedRows>::default();
         let work = || {
             let (act, taken, tell, left) =
                 (Arc::clone(&act), Arc::clone(&taken), tell.clone(), Arc::clone(&left));
             thread::spawn(move || {
                 loop {
                     let next = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(row) = next else { break };
+                    let Ok((number, row)) = next else { break };
+                    if let Some(row) = left.lock().get_mut(&number) {
+                        row.is_begun = true;
+                    }
                     if let Err(why) = act(&row) {
                         // The receiver is gone only once the batch no longer waits.
                         let _ = tell.send(format!("{}: {why}", row.shown));
                     }
-                    left.fetch_sub(1, Ordering::SeqCst);
+                    left.lock().remove(&number);
                 }
             })
         };
         let threads = (0..threads).map(|_| work()).collect();
-        Self { rows, troubles, threads, left, failed: 0 }
+        Self { rows, troubles, threads, left, taken: AtomicU64::new(0), failed: 0 }
     }
 
     fn take(&self, row: EndedRow) {
-        self.left.fetch_add(1, Ordering::SeqCst);
+        let number = self.taken.fetch_add(1, Ordering::SeqCst);
+        let unfinished = UnfinishedRow { shown: row.shown.clone(), is_begun: false };
+        self.left.lock().insert(number, unfinished);
         // The threads end only after the sender.
-        let _ = self.rows.send(row);
+        let _ = self.rows.send((number, row));
     }
 
     fn tell_failed(&mut self, say: &impl Fn(&str)) {
@@ -196,8 +224,8 @@ impl HookWorkers {
         }
     }
 
-    /// Waits until all is done, or until then. How many rows failed, or were not come to.
-    fn finish(mut self, until: Instant, say: &impl Fn(&str)) -> u64 {
+    /// Waits until all is done, or until then. How many programs failed, and how many have no end.
+    fn finish(mut self, until: Instant, say: &impl Fn(&str)) -> (u64, u64) {
         // The threads end once they have taken what is left.
         drop(std::mem::replace(&mut self.rows, channel().0));
         loop {
@@ -206,7 +234,8 @@ impl HookWorkers {
                 Ok(why) => self.note(&why, say),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= until => {
-                    return self.failed + self.left.load(Ordering::SeqCst);
+                    self.tell_failed(say);
+                    return (self.failed, self.tell_unfinished(say));
                 }
                 Err(RecvTimeoutError::Timeout)
                     if self.threads.iter().all(JoinHandle::is_finished) =>
@@ -217,7 +246,24 @@ impl HookWorkers {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        self.failed
+        (self.failed, 0)
+    }
+
+    /// Tells of the rows whose program has no end, and how many they are.
+    fn tell_unfinished(&self, say: &impl Fn(&str)) -> u64 {
+        let left = self.left.lock();
+        for row in left.values().take(MOST_SAID as usize) {
+            let what = match row.is_begun {
+                true => "has not ended yet, and goes on without this command",
+                false => "was not started, since earlier ones have not ended",
+            };
+            say(&format!("warning: {}: the program of --on-done {what}", row.shown));
+        }
+        let count = left.len() as u64;
+        if count > MOST_SAID {
+            say("more programs of --on-done have no end; the end of the command counts them");
+        }
+        count
     }
 }
 

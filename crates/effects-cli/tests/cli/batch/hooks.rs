@@ -8,7 +8,7 @@ use effects_testkit::http::{Behaviour, Response, ScriptedServer, Seen, unused_ad
 use serde_json::Value;
 
 use super::site::{Site, objects, told};
-use crate::world::{Ran, World};
+use crate::world::{PATIENCE, Ran, World};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SECRET_NAME: &str = "EFFECTS_WEBHOOK_SECRET";
@@ -70,8 +70,38 @@ fn a_program_that_fails_is_told_and_counted_and_kills_nothing() {
 }
 
 #[test]
+fn a_program_that_has_no_end_when_the_command_has_is_no_failed_one_and_is_told_with_its_row() {
+    let site = Site::new();
+    // It goes on until the test lets it.
+    site.rows("rows.csv", 1).write(
+        "hook.sh",
+        "exec 2>/dev/null; while ! test -e stop; do sleep 0.1; done; touch ended",
+    );
+    let ran = site.batch("rows.csv", &["--on-done", "sh hook.sh", "--deadline", "4s"]).exits(0);
+    let (_, batch) = told(&ran);
+    assert_eq!(
+        (batch.get("hooks_failed"), &batch["hooks_unfinished"]),
+        (None, &1.into()),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr.contains("warning: line 2: the program of --on-done has not ended"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("1 program of --on-done had no end yet"), "{ran:?}");
+    // It was left to itself.
+    assert!(!site.path("ended").exists());
+    site.write("stop", "");
+    let begun = Instant::now();
+    while !site.path("ended").exists() {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn a_program_has_no_secret_of_the_command_unless_it_is_asked_for() {
-    let secrets = ["EFFECTS_API_KEY", "VTRIX_API_KEY", SECRET_NAME];
+    let secrets = ["EFFECTS_API_KEY", "VTRIX_API_KEY", SECRET_NAME, "PGPASSWORD"];
     for passed in [&[][..], &secrets[..1], &secrets] {
         let site = Site::new();
         site.rows("rows.csv", 1).write("hook.sh", "env > environment; cat > row.json");
@@ -80,6 +110,7 @@ fn a_program_has_no_secret_of_the_command_unless_it_is_asked_for() {
         passed.iter().for_each(|name| line.extend(["--pass-env", name]));
         let mut command = site.command(&line);
         command.env("VTRIX_API_KEY", site.emulator.api_key()).env(SECRET_NAME, SECRET);
+        command.env("PGPASSWORD", "secret of the database");
         Ran::of(&mut command).exits(0);
         let environment = fs::read_to_string(site.path("environment")).unwrap();
         let names = environment.lines().filter_map(|line| line.split_once('=')).map(|it| it.0);
