@@ -227,10 +227,11 @@ impl ArrivedRows<'_> {
     ) -> Result<Option<(RowLabel, Job)>, Error> {
         let WatchedPhotos { manifest, common, store, .. } = self.photos;
         if let Some(row) = self.row_of_picture(&path)? {
-            let path = path.display();
             beginner.say(format!(
-                "{path} is left out, and nothing is paid for it: it is the picture of row {row}"
+                "{} is left out, and nothing is paid for it: it is the picture of row {row}",
+                path.display()
             ));
+            self.leave_out(path, beginner);
             return Ok(None);
         }
         if let Some(row) = self.row_of_copy(&path)? {
@@ -241,6 +242,7 @@ impl ArrivedRows<'_> {
                 shown.display(),
                 self.batch_line()
             ));
+            self.leave_out(path, beginner);
             return Ok(None);
         }
         // A photo that nothing was sent for, and that is another now, is the same row.
@@ -276,7 +278,9 @@ impl ArrivedRows<'_> {
         let line = wanted.told.line.unwrap_or_default();
         if let Some(first) = self.begun.get(&row.identity) {
             // The same photo under another name, or copied there once more.
-            wanted.told.duplicate_of = Some(*first);
+            // The first of equal ones stays the first when a later copy takes its place in the journal.
+            let first = wanted.told.duplicate_of.unwrap_or(*first);
+            wanted.told.duplicate_of = Some(first);
             beginner.tell_of(RowReport::new(wanted.told, RowStatus::Skipped));
             return Ok(None);
         }
@@ -286,6 +290,20 @@ impl ArrivedRows<'_> {
         self.begun.insert(row.identity, line);
         self.unmade.push(row.identity);
         Ok(Some(wanted.into_job(Some(row))))
+    }
+
+    /// A file is no photo to be ordered: if it was refused before, when it was not whole, it is skipped now.
+    fn leave_out(&mut self, path: PathBuf, beginner: &Beginner<'_>) {
+        let Some(index) = self.places.get(&path).copied().filter(|it| beginner.begins_anew(*it))
+        else {
+            return;
+        };
+        self.begun.retain(|_, line| *line != index as u64 + 1);
+        let told = match self.checker.check_anew(index, Manifest::arrive_again(index, path)) {
+            Ok(wanted) => wanted.told,
+            Err(bad) => *bad.told,
+        };
+        beginner.tell_of(RowReport::new(told, RowStatus::Skipped));
     }
 
     /// The row whose picture a file is, as the journal has it: a link may lead to the folder of pictures.

@@ -227,6 +227,39 @@ fn a_copy_of_a_picture_that_it_made_is_no_photo_and_batch_orders_it_all_the_same
 }
 
 #[test]
+fn what_was_refused_by_half_and_is_a_copy_of_a_picture_once_it_is_whole_is_skipped() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(1, "completed");
+    let made = fs::read(site.results()[0]["paths"][0].as_str().unwrap()).unwrap();
+    site.write("photos/back.png", &made[..made.len() / 2]);
+    watch.has(1, "refused");
+    site.write("photos/back.png", &made);
+    watch.says("it is a copy of the picture of row 1;");
+    watch.has(1, "skipped");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["skipped"], &ended.batch["refused"]), (&1.into(), &0.into()));
+    assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn a_photo_that_is_renamed_beside_its_copy_is_told_with_the_line_of_the_first() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(1, "completed");
+    site.photo("photos/b.png", 1);
+    watch.has(2, "completed");
+    fs::rename(site.path("photos/a.png"), site.path("photos/c.png")).unwrap();
+    let rows = watch.has(1, "skipped");
+    let renamed = rows.last().unwrap();
+    assert_eq!((&renamed["image"], &renamed["duplicate_of"]), (&"./c.png".into(), &1.into()));
+    watch.ended_by("INT").exits(0);
+    assert_eq!(site.emulator.counts().accepted, 2);
+}
+
+#[test]
 fn a_photo_that_is_renamed_or_comes_back_is_not_paid_for_again() {
     let site = Site::new();
     site.photo("photos/a.png", 1);
