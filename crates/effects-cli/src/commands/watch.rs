@@ -24,7 +24,7 @@ use crate::values::duration;
 #[command(after_help = "\
 Examples:
   effects watch incoming/ --template glass_ball --out pictures --budget 5.00
-  effects watch incoming/ --template polaroid --out pictures --budget 20 --scope booth --recursive
+  effects watch incoming/ --template felt_3d_polaroid --out pictures --budget 20 --scope booth --recursive
   effects watch incoming/ --template my_world --out pictures --budget 5 --on-done 'lp -d photos'
 
 It is `effects batch DIR` that does not end: the same rows, names, journal and manifest.jsonl, so that each
