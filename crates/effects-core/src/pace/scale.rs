@@ -1,5 +1,6 @@
-//! A logarithmic scale of task ages: [`point_of`] and [`age_of`] convert between seconds and points. The
-//! histogram, the forecast and the plan of a `Curve` are arrays over its points.
+//! A logarithmic scale of task ages: [`point_of`] and [`age_of`] convert between seconds and points. A
+//! `History` keeps pairs of points. In what a `Curve` makes of it, the `Histogram` is an array over bins
+//! of eight points, the `Forecast` and the plan of polls are arrays over the points.
 //!
 //! Points divide each doubling of the age into [`STEPS`] equal ratios, about 1 % apart; eight of
 //! them make a bin of the histogram, about 9 % wide. Everything is done with `+ - * /` and exact

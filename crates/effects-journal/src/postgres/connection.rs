@@ -1,6 +1,7 @@
-//! [`PreparedConnection`]: one connection to Postgres: a [`Database`] for the rules that both kinds of
-//! journals share, and the transactions they run in ([`Begun`]). `PostgresBuilder` opens the first, and
-//! `Writer` another when it is lost; [`OpenError`]: why it could not.
+//! [`PreparedConnection`]: one connection to Postgres with its prepared statements: the [`Database`] of
+//! the rules that both kinds of journals share. It begins and ends transactions; [`Begun`]: the clock
+//! and the lease read as one begins. `PostgresBuilder` opens the first, and `Writer`, which runs each
+//! transaction on it, another when it is lost; [`OpenError`]: why it could not be opened.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

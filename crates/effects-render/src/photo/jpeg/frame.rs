@@ -1,6 +1,6 @@
 //! [`Frame`]: the header of a JPEG frame: the picture's size, its components ([`Component`]) and their
-//! sampling. The decoder in `jpeg/mod.rs` reads it before the scans, which `scan.rs`, `planes.rs` and
-//! `stored.rs` read by it.
+//! sampling. The decoder in `jpeg/mod.rs` reads it before the scans. `scan.rs` reads a scan's blocks by
+//! it, `planes.rs` takes the sizes of samples from it, and `stored.rs` chooses a size that memory holds.
 
 use super::{JpegError, damaged};
 
