@@ -13,6 +13,7 @@ use crate::commands::{
 };
 use crate::global::Global;
 use crate::option_use;
+use crate::rerun_line::GivenOptions;
 
 /// Turns photos into styled pictures with the spark_img_effects service.
 ///
@@ -25,6 +26,9 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// What lines to be pasted repeat of it.
+    #[arg(skip)]
+    pub(crate) given: GivenOptions,
 }
 
 #[derive(Subcommand)]
@@ -98,6 +102,7 @@ impl Cli {
         let mut command = option_use::parsed(Self::command());
         let matches = command.try_get_matches_from_mut(arguments)?;
         let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let cli = Self { given: GivenOptions::of(&matches), ..cli };
         let ignored = matches.subcommand_name().filter(|name| cli.ignores_emulator(name));
         let ignored = ignored.map(|name| {
             format!(

@@ -11,9 +11,9 @@ use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::global::Global;
 use crate::place::GatewayPlace;
 use crate::problem::{InputProblem, Problems};
+use crate::rerun_line::{resolve_lines, task_line, with_status_line};
 use crate::response_object::ResponseObject;
 use crate::submission_tracker::{Intent, SubmissionStanding};
 
@@ -90,12 +90,12 @@ impl Failure {
         }
     }
 
-    /// The same failure, whose line that resumes the task finds the key where this command did.
-    pub(crate) fn with_key_of(self, global: &Global) -> Self {
+    /// The same failure, whose line that resumes the task finds the key where this command did, and puts
+    /// picture and end where this command would have.
+    pub(crate) fn with_given_options(self) -> Self {
         match self {
             Self::Error(error) if error.resume_line().is_some() => {
-                let line = error.resume_line().unwrap_or_default();
-                let line = global.resume_line(line.to_owned());
+                let line = task_line(error.resume_line().unwrap_or_default());
                 Self::Error(error.with_resume_line(|_| line))
             }
             failure => failure,
@@ -141,7 +141,7 @@ impl Failure {
                 problems.list().iter().map(InputProblem::to_string).collect()
             }
             // With the line that resumes the task.
-            Self::Error(error) => vec![error.to_string()],
+            Self::Error(error) => vec![with_status_line(&error.to_string())],
             _ => vec![self.to_string()],
         }
     }
@@ -152,12 +152,15 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(problems) => problems.fmt(f),
-            Self::Error(error) => Error::from(error.cause().clone()).fmt(f),
+            Self::Error(error) => {
+                f.write_str(&with_status_line(&Error::from(error.cause().clone()).to_string()))
+            }
             Self::Doubtful(error, row) => write!(
                 f,
                 "{}; it is row {row} of the journal: find out what became of it, and then \
-                 `effects resolve {row} --task ID` or `effects resolve {row} --not-billed`",
-                Error::from(error.cause().clone())
+                 {}",
+                Error::from(error.cause().clone()),
+                resolve_lines(*row)
             ),
             Self::Left(intent) => write!(
                 f,

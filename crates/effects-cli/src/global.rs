@@ -9,7 +9,6 @@ use effects_client::{Profile, cassette_of_the_environment};
 use effects_core::BaseUrl;
 use effects_jobs::Uploads;
 
-use crate::rerun_line::{quoted, without_recording};
 use crate::values::{Poll, header, with_words};
 
 /// The profile in use.
@@ -145,27 +144,6 @@ impl Global {
     /// The cassette of the command line or of the environment.
     pub(crate) fn cassette(&self) -> Option<PathBuf> {
         self.cassette.clone().or_else(cassette_of_the_environment)
-    }
-
-    /// A line that resumes a task, with the options that this command has its key by; the key itself stays
-    /// out of it.
-    pub(crate) fn resume_line(&self, mut line: String) -> String {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let (bundle, cert) = (path(&self.ca_bundle), path(&self.client_cert));
-        let (key, file) = (path(&self.client_key), path(&self.api_key_file));
-        for (option, value) in [
-            ("--profile", self.profile.as_deref()),
-            ("--api-key-file", file.as_deref()),
-            ("--api-key-command", self.api_key_command.as_deref()),
-            ("--ca-bundle", bundle.as_deref()),
-            ("--client-cert", cert.as_deref()),
-            ("--client-key", key.as_deref()),
-        ] {
-            if let Some(value) = value {
-                line.push_str(&format!(" {option} {}", quoted(value)));
-            }
-        }
-        without_recording(&line)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::input_file::InputFile;
 use crate::output::{Output, say};
 use crate::place::GatewayPlace;
 use crate::profile;
-use crate::rerun_line::quoted;
+use crate::rerun_line::{quoted, resolve_lines, rows_line};
 use crate::state;
 
 /// Where the journal is.
@@ -167,6 +167,41 @@ impl JournalChoice {
         }
     }
 
+    /// The row of the task that `wait` waits for, if the journal knows it: what it came to belongs there.
+    /// Waiting needs no journal, so that a faulty one is a warning; one that the option names must work.
+    pub(crate) fn row_of(
+        &self,
+        origin: &Origin,
+        task: &TaskId,
+        output: &Output,
+    ) -> Result<Option<JournaledRow>, Failure> {
+        if is_replay(origin) && !self.is_given() {
+            return Ok(None);
+        }
+        let store = if self.is_given() {
+            self.that_is_there(output)
+        } else {
+            self.seen().map(|(_, store)| store)
+        };
+        let followed = store.and_then(|store| {
+            let Some(store) = store else { return Ok(None) };
+            let ledger = Ledger::new(store);
+            let found = ledger.follow(origin, task).map_err(|error| failure(&error))?;
+            Ok(found.map(|found| (ledger, found)))
+        });
+        match followed {
+            Ok(Some((ledger, Found::Watch(row) | Found::Settled(row)))) => {
+                Ok(Some(JournaledRow { ledger, row }))
+            }
+            Ok(_) => Ok(None),
+            Err(failure) if self.is_given() => Err(failure),
+            Err(failure) => {
+                state::warn_once(&format!("what becomes of this task is not journaled: {failure}"));
+                Ok(None)
+            }
+        }
+    }
+
     /// Whether the option names one.
     pub(crate) fn is_given(&self) -> bool {
         self.journal.is_some()
@@ -274,30 +309,6 @@ fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
     connected(url).map(Some)
 }
 
-/// The journal of the task that `wait` waits for, if the usual one knows it: what it came to belongs
-/// there. Waiting needs no journal, so a faulty one is a warning.
-pub(crate) fn row_of(origin: &Origin, task: &TaskId) -> Option<JournaledRow> {
-    if is_replay(origin) {
-        return None;
-    }
-    let followed = JournalChoice::default().seen().and_then(|(_, store)| {
-        let Some(store) = store else { return Ok(None) };
-        let ledger = Ledger::new(store);
-        let found = ledger.follow(origin, task).map_err(|error| failure(&error))?;
-        Ok(found.map(|found| (ledger, found)))
-    });
-    match followed {
-        Ok(Some((ledger, Found::Watch(row) | Found::Settled(row)))) => {
-            Some(JournaledRow { ledger, row })
-        }
-        Ok(_) => None,
-        Err(failure) => {
-            state::warn_once(&format!("what becomes of this task is not journaled: {failure}"));
-            None
-        }
-    }
-}
-
 /// The row of a single run, if it is journaled.
 pub(crate) struct JournaledRow {
     ledger: Ledger,
@@ -380,11 +391,12 @@ pub(crate) fn way_out(record: &Record) -> String {
                 .to_owned()
         }
         Standing::Created { .. } => {
-            "its task is paid for and goes on: `effects resume` waits for it".to_owned()
+            let line = rows_line("effects resume");
+            format!("its task is paid for and goes on: `{line}` waits for it")
         }
         Standing::Doubtful { .. } => format!(
-            "its task may exist and may be billed: find out, then `effects resolve {row} --task ID` or \
-             `effects resolve {row} --not-billed`"
+            "its task may exist and may be billed: find out, then {}",
+            resolve_lines(row)
         ),
         Standing::Released { .. } => {
             "no task was made and nothing is billed: `effects batch` with its manifest, or `effects run`, \
@@ -392,7 +404,8 @@ pub(crate) fn way_out(record: &Record) -> String {
                 .to_owned()
         }
         Standing::Completed { .. } | Standing::Failed { .. } => {
-            format!("its task has ended, so nothing is open; `effects reorder {row}` would buy it once more")
+            let line = rows_line(&format!("effects reorder {row}"));
+            format!("its task has ended, so nothing is open; `{line}` would buy it once more")
         }
     }
 }

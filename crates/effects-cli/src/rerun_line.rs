@@ -1,20 +1,22 @@
-//! The command line as it was typed, to be run again: [`remember`] takes it in `commands::main`, and
-//! [`line_to_run_again`] gives it without key, headers and password to `batch/reporter.rs` and
-//! `effects resume`. [`without_recording`] keeps a later line from replaying what this command recorded;
-//! [`quoted`] quotes a word.
+//! Command lines to be pasted. [`remember`] takes what was typed in `commands::main`; [`line_to_run_again`]
+//! gives it without key, headers and password to `batch/reporter.rs` and `effects resume`. Every line of
+//! another command is completed here with the options that this one was given ([`GivenOptions`]):
+//! [`journal_line`], [`gateway_line`], [`rows_line`] and [`task_line`]. [`quoted`] quotes a word.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use clap::ArgMatches;
 use effects_client::{CASSETTE_VARIABLE, cassette_of_the_environment};
 
-use effects_journal::without_password;
+use effects_core::journal::RowNumber;
+use effects_journal::{is_database_url, without_password};
 
 /// Remembers the command line; a process has one command.
-pub(crate) fn remember(arguments: &[OsString]) {
+pub(crate) fn remember(arguments: &[OsString], options: GivenOptions) {
     let records = cassette_of_the_environment().is_some_and(|path| !path.exists());
-    let typed = TypedLine { line: line(arguments, Path::exists), records };
+    let typed = TypedLine { line: line(arguments, Path::exists), options, records };
     // A second command in one process prints the first one's line.
     let _ = TYPED.set(typed);
 }
@@ -25,9 +27,113 @@ pub(crate) fn line_to_run_again() -> String {
     without_recording(TYPED.get().map_or("effects", |typed| &typed.line))
 }
 
+/// A line that reads the journal of this command or writes to it, and asks no gateway.
+pub(crate) fn journal_line(line: &str) -> String {
+    completed(line, |given| vec![&given.journal, &given.profile])
+}
+
+/// The two lines, of which one tells the journal of this command what became of a doubtful row.
+pub(crate) fn resolve_lines(row: RowNumber) -> String {
+    let line = |found: &str| journal_line(&format!("effects resolve {row} {found}"));
+    format!("`{}` or `{}`", line("--task ID"), line("--not-billed"))
+}
+
+/// A line that asks the gateway of this command, with its key; the key itself stays out of it.
+pub(crate) fn gateway_line(line: &str) -> String {
+    without_recording(&completed(line, |given| vec![&given.gateway, &given.profile, &given.key]))
+}
+
+/// What an error says, whose line `effects status ID --json` asks the gateway of this command.
+pub(crate) fn with_status_line(said: &str) -> String {
+    const BEGINS: &str = "effects status ";
+    const ENDS: &str = " --json";
+    let line = said.split_once(BEGINS).and_then(|(before, rest)| {
+        let (id, after) = rest.split_once(ENDS)?;
+        Some((before, gateway_line(&format!("{BEGINS}{id}{ENDS}")), after))
+    });
+    line.map_or_else(|| said.to_owned(), |(before, line, after)| format!("{before}{line}{after}"))
+}
+
+/// A line about rows of the journal of this command that asks its gateway, with its key.
+pub(crate) fn rows_line(line: &str) -> String {
+    without_recording(&completed(line, |given| {
+        vec![&given.journal, &given.gateway, &given.profile, &given.key]
+    }))
+}
+
+/// A line that names its gateway already, and asks it with the key of this command.
+pub(crate) fn keyed_line(line: &str) -> String {
+    without_recording(&completed(line, |given| vec![&given.profile, &given.key]))
+}
+
+/// The line that waits for a task of this command and names its gateway already: its picture goes where this
+/// command wanted it, its end into this command's journal.
+pub(crate) fn task_line(line: &str) -> String {
+    without_recording(&completed(line, |given| {
+        vec![&given.picture, &given.journal, &given.profile, &given.key]
+    }))
+}
+
+fn completed(line: &str, options: impl Fn(&GivenOptions) -> Vec<&String>) -> String {
+    let given = TYPED.get().map(|typed| options(&typed.options)).unwrap_or_default();
+    given.into_iter().fold(line.to_owned(), |line, options| line + options)
+}
+
+/// Options that a command was given and a later line needs too, each after a blank, and quoted. Headers
+/// are not among them: their values may be secrets.
+#[derive(Debug, Default)]
+pub(crate) struct GivenOptions {
+    journal: String,
+    gateway: String,
+    profile: String,
+    key: String,
+    picture: String,
+}
+
+impl GivenOptions {
+    /// Those of a command line that was read.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        let mut command = matches;
+        while let Some((_, inner)) = command.subcommand() {
+            command = inner;
+        }
+        let raw = |id: &str| {
+            let mut values = command.try_get_raw(id).ok().flatten()?;
+            Some(values.next()?.to_string_lossy().into_owned())
+        };
+        let valued = |options: &[(&str, &str)]| -> String {
+            let given = options.iter().filter_map(|(option, id)| Some((option, raw(id)?)));
+            given.map(|(option, value)| format!(" {option} {}", quoted(&value))).collect()
+        };
+        let flag = |option: &str, id: &str| {
+            let is_given = command.try_get_one::<bool>(id).ok().flatten() == Some(&true);
+            if is_given { format!(" {option}") } else { String::new() }
+        };
+        // Rows' reports keep it in files, which are read in other folders.
+        let journal = raw("journal").map(|named| match is_database_url(&named) {
+            true => without_password(&named),
+            false => std::path::absolute(&named)
+                .map_or(named, |path| path.to_string_lossy().into_owned()),
+        });
+        Self {
+            journal: journal.map(|it| format!(" --journal {}", quoted(&it))).unwrap_or_default(),
+            gateway: valued(&[("--base-url", "base_url")]) + &flag("--allow-http", "allow_http"),
+            profile: valued(&[("--profile", "profile")]),
+            key: valued(&[
+                ("--api-key-file", "api_key_file"),
+                ("--api-key-command", "api_key_command"),
+                ("--ca-bundle", "ca_bundle"),
+                ("--client-cert", "client_cert"),
+                ("--client-key", "client_key"),
+            ]),
+            picture: valued(&[("-o", "output")]) + &flag("--no-download", "no_download"),
+        }
+    }
+}
+
 /// A line for later, which records and replays nothing where this command recorded to the cassette of the
 /// environment.
-pub(crate) fn without_recording(line: &str) -> String {
+fn without_recording(line: &str) -> String {
     match TYPED.get() {
         Some(typed) if typed.records => format!("{CASSETTE_VARIABLE}= {line}"),
         _ => line.to_owned(),
@@ -37,6 +143,7 @@ pub(crate) fn without_recording(line: &str) -> String {
 /// The command line as it was typed.
 struct TypedLine {
     line: String,
+    options: GivenOptions,
     /// Whether the cassette of the environment was not there, so that it is recorded.
     records: bool,
 }

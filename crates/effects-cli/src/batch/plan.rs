@@ -18,6 +18,7 @@ use super::running_mark::JournalInUse;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal;
+use crate::rerun_line::journal_line;
 
 /// What a batch would do.
 #[derive(Serialize, ToSchema)]
@@ -172,6 +173,7 @@ impl PlanObject<'_> {
             lines.push(format!("journal: {journal}"));
         }
         lines.push(count_of(self.rows, "row"));
+        let doubtful = format!("doubtful: see `{}`", journal_line("effects tasks --doubtful"));
         for (count, one_is, they_are, what) in [
             (self.invalid, "", "", "bad, and left out"),
             (self.kept, "has its", "have their", "picture"),
@@ -180,7 +182,7 @@ impl PlanObject<'_> {
             (self.wait, "has", "have", "a task, and would be waited for"),
             (self.download, "is", "are", "paid for, and would be downloaded"),
             (self.failed, "", "", "failed, and would be left so"),
-            (self.doubtful, "is", "are", "doubtful: see `effects tasks --doubtful`"),
+            (self.doubtful, "is", "are", &doubtful),
         ] {
             let verb = if count == 1 { one_is } else { they_are };
             let verb = if verb.is_empty() { String::new() } else { format!("{verb} ") };

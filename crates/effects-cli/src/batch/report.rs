@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::paid_picture::PaidPicture;
 use super::rows::{Bad, RowLabel};
 use crate::problem::{InputProblem, Problems};
+use crate::rerun_line::{resolve_lines, with_status_line};
 use crate::response_object::ResponseObject;
 
 /// What became of a row.
@@ -489,7 +490,10 @@ impl ReportedError {
             idempotency_key: key,
             response: error.response().map(ResponseObject::from),
             over_budget: error.over_budget().cloned(),
-            ..Self::plain(error.kind(), Error::from(error.cause().clone()).to_string())
+            ..Self::plain(
+                error.kind(),
+                with_status_line(&Error::from(error.cause().clone()).to_string()),
+            )
         }
     }
 
@@ -535,7 +539,7 @@ pub(crate) fn kept_after_failed_order(record: &Record) -> Option<String> {
 
 /// What a person does about a doubtful row.
 fn way_out(row: RowNumber) -> String {
-    format!("; find out, then `effects resolve {row} --task ID` or `--not-billed`")
+    format!("; find out, then {}", resolve_lines(row))
 }
 
 fn status_of(error: &Error) -> RowStatus {

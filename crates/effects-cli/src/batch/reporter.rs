@@ -33,7 +33,7 @@ use super::summary::BatchSummary;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal;
-use crate::rerun_line::line_to_run_again;
+use crate::rerun_line::{gateway_line, journal_line, line_to_run_again, quoted};
 
 /// Prints and records the rows of a batch as they end.
 pub(super) struct Reporter<'a> {
@@ -173,7 +173,8 @@ impl<'a> Reporter<'a> {
     pub(super) fn say_how_it_was_left(&self, submitting: bool, journaled: bool) {
         let output = self.batch.output;
         if submitting {
-            let hint = if journaled { "; `effects tasks --doubtful` will list them" } else { "" };
+            let line = journal_line("effects tasks --doubtful");
+            let hint = if journaled { format!("; `{line}` will list them") } else { String::new() };
             output.urge(&format!(
                 "left while submissions were on their way: those tasks may exist and may be billed{hint}"
             ));
@@ -364,11 +365,12 @@ impl Batch<'_> {
         }
         let their = if left == 1 { "its picture" } else { "their pictures" };
         let tasks = count_of(left, "task");
-        let journal = self.journal.map(|path| format!(" --journal {}", path.display()));
+        let journal =
+            self.journal.map(|path| format!(" --journal {}", quoted(&path.to_string_lossy())));
+        let line = gateway_line(&format!("effects resume{}", journal.unwrap_or_default()));
         Ok(Some(format!(
             "{tasks} of an earlier run for this folder, of other rows or photos than these, may be paid \
-             for and had no end yet; this waits and fetches {their}: effects resume{}",
-            journal.unwrap_or_default()
+             for and had no end yet; this waits and fetches {their}: {line}"
         )))
     }
 }

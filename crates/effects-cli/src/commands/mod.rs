@@ -61,11 +61,11 @@ fn schemas(objects: &mut Objects) {
 
 /// Reads the command line, does what it says, and tells how that went.
 pub(crate) fn main(arguments: &[OsString]) -> u8 {
-    let Cli { mut global, command } = match Cli::read(arguments) {
+    let Cli { mut global, command, given } = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(error) => return misread(&error, arguments),
     };
-    rerun_line::remember(arguments);
+    rerun_line::remember(arguments, given);
     logging::start(global.verbose, global.quiet);
     let output = Output::new(&global);
     if command.uses_profile()
@@ -104,7 +104,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
     match done {
         Ok(done) => done.into(),
         Err(failure) => {
-            let failure = failure.with_key_of(&global);
+            let failure = failure.with_given_options();
             output.failure(&failure);
             failure.exit_code()
         }

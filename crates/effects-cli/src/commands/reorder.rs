@@ -156,7 +156,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let open = tally.count(RowStatus::Running) + tally.count(RowStatus::NotDownloaded);
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };
-        let line = resume::resume_line(global, &place, journal.as_deref());
+        let line = resume::resume_line(&place, journal.as_deref());
         output.urge(&format!(
             "{why}; the tasks go on, and the same line again would buy once more; wait on with: {line}"
         ));

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use effects_core::journal::{JournalError, RowNumber};
-use effects_core::{Error, ErrorKind, TaskId};
-use effects_jobs::{Filter, JournalStore, Resolution, RowName, Standing, Which};
+use effects_core::{Error, ErrorKind, TaskId, printable};
+use effects_jobs::{Filter, JournalStore, Record, Resolution, RowName, Standing, Which};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -76,6 +76,11 @@ pub(super) struct ResolveObject<'a> {
     schema: &'static str,
     row: u64,
     standing: &'static str,
+    /// What was ordered, so that a wrong number or journal shows.
+    template: &'a str,
+    image: &'a str,
+    /// The name of its last submission of unknown outcome.
+    request_id: Option<&'a str>,
     #[schema(value_type = Option<String>)]
     task_id: Option<&'a TaskId>,
 }
@@ -149,6 +154,9 @@ fn resolve_one(
 ) -> Result<(), Failure> {
     let failed = |error| journal::failure(&error);
     let look = || store.look(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row));
+    // The doubt is gone afterwards.
+    let before = store.look(&RowName::Number(row)).map_err(failed)?;
+    let request_id = before.as_ref().and_then(last_request);
     store.resolve(row, found).map_err(|error| match (&error, look()) {
         (JournalError::WrongStanding { .. }, Ok(record)) => {
             unusable(&format!("{error}: {}", journal::way_out(&record)))
@@ -168,9 +176,20 @@ fn resolve_one(
         schema: "effects.resolve.v1",
         row: row.0,
         standing,
+        template: record.row.template.id(),
+        image: &record.row.image,
+        request_id,
         task_id: record.standing.task(),
     };
-    output.result(&object, &[format!("row {row} is {standing}")])
+    let (template, image) = (object.template, printable(object.image));
+    let sent = request_id.map(|id| format!(", sent with X-Request-Id {id}")).unwrap_or_default();
+    output.result(&object, &[format!("row {row} is {standing}: {template} of {image}{sent}")])
+}
+
+/// The name of the last submission of unknown outcome, also where it is of a new order of the row.
+fn last_request(record: &Record) -> Option<&str> {
+    let Standing::Doubtful { attempts, .. } = &record.standing else { return None };
+    attempts.last().map(|attempt| attempt.request_id.as_str())
 }
 
 /// Every doubtful row, as far as the options narrow that.

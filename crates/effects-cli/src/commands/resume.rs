@@ -21,7 +21,7 @@ use crate::global::Global;
 use crate::journal::{self, JournalChoice, each};
 use crate::output::Output;
 use crate::place::GatewayPlace;
-use crate::rerun_line::{line_to_run_again, quoted};
+use crate::rerun_line::{keyed_line, line_to_run_again, quoted};
 use crate::signals;
 
 #[derive(Args)]
@@ -104,7 +104,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
 }
 
 /// The line that goes on with the unfinished tasks of a journal at this gateway.
-pub(super) fn resume_line(global: &Global, place: &GatewayPlace, journal: Option<&Path>) -> String {
+pub(super) fn resume_line(place: &GatewayPlace, journal: Option<&Path>) -> String {
     let mut line = "effects resume".to_owned();
     if let Some(path) = journal {
         line.push_str(&format!(" --journal {}", quoted(&path.to_string_lossy())));
@@ -112,7 +112,7 @@ pub(super) fn resume_line(global: &Global, place: &GatewayPlace, journal: Option
     if let GatewayPlace::At(base) = place {
         line.push_str(&base.command_options());
     }
-    global.resume_line(line)
+    keyed_line(&line)
 }
 
 fn unfinished(origin: &Origin) -> Filter {

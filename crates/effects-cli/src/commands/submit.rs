@@ -18,6 +18,7 @@ use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
 use crate::place::GatewayPlace;
 use crate::request::{self, RequestArguments};
+use crate::rerun_line::task_line;
 use crate::submission_tracker::SubmissionStanding;
 use crate::time_options::DeadlineOption;
 use crate::values::duration;
@@ -92,7 +93,7 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
                 return Err(kept.failure(error));
             }
         };
-        let resume = place.resume_line(&task_id).map(|line| work_global.resume_line(line));
+        let resume = place.resume_line(&task_id).map(|line| task_line(&line));
         let (schema, tag) = ("effects.submit.v1", work_global.tag);
         Ok(SubmitObject { schema, task_id, template, tag, resume })
     })?;

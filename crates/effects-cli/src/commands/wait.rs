@@ -1,5 +1,5 @@
 //! `effects wait` ([`wait`]): follows a task submitted before to its end, and saves its picture. It
-//! works under `interruptible`, and records the end in the task's row if the usual journal has one.
+//! works under `interruptible`, and records the end in the task's row if the journal has one.
 //! `commands::main` calls it.
 
 use clap::Args;
@@ -13,7 +13,7 @@ use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::input_file::InputFile;
 use crate::interruptible::{AttendingThread, interruptible};
-use crate::journal::{self, JournaledRow};
+use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
 use crate::place::GatewayPlace;
@@ -37,15 +37,18 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     times: WaitOptions,
+
+    #[command(flatten)]
+    journal: JournalChoice,
 }
 
 pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
-    let Arguments { task_id, saving, times } = arguments;
+    let Arguments { task_id, saving, times, journal } = arguments;
     let policy = times.policy(gateway::policy(global));
     let place = GatewayPlace::of(global)?;
     let gateway = Gateway::open(global, &place, policy)?;
     // What it comes to belongs into the journal, if the task is there; so does what it was made of.
-    let kept = journal::row_of(&gateway.origin(), &task_id);
+    let kept = journal.row_of(&gateway.origin(), &task_id, output)?;
     let input = kept.as_ref().map(JournaledRow::input).unwrap_or_default();
     let unwritable = saving.probe().and_then(|path| pictures::unwritable(&path, &input));
     if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {

@@ -18,6 +18,7 @@ use super::Check;
 use crate::global::Global;
 use crate::journal::{self, JournalChoice};
 use crate::place::GatewayPlace;
+use crate::rerun_line::{journal_line, rows_line};
 
 /// By which proxy requests to the gateway go: the profile's, else the environment's.
 pub(crate) fn proxy(base: &BaseUrl, global: &Global) -> Check {
@@ -188,12 +189,16 @@ pub(crate) fn journal(choice: &JournalChoice) -> Check {
         Ok((place, Some([unfinished, 0]))) => Check::warn(
             name,
             format!("{}; unfinished: {unfinished}", shown(place)),
-            "`effects resume` waits for them and fetches their pictures",
+            format!("`{}` waits for them and fetches their pictures", rows_line("effects resume")),
         ),
         Ok((place, Some([unfinished, doubtful]))) => Check::warn(
             name,
             format!("{}; unfinished: {unfinished}, of them doubtful: {doubtful}", shown(place)),
-            "`effects tasks --doubtful` names those that may be paid for; `effects resume` takes the others",
+            format!(
+                "`{}` names those that may be paid for; `{}` takes the others",
+                journal_line("effects tasks --doubtful"),
+                rows_line("effects resume")
+            ),
         ),
     }
 }

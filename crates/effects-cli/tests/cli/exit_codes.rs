@@ -165,10 +165,16 @@ fn tasks_without_a_picture_exit_4_with_their_id() {
 
     let world = World::new();
     world.accepts();
-    world.looks([Response::json(r#"{"id":"task-1","status":"completed","output":[{"img":1}]}"#)]);
+    let without = || Response::json(r#"{"id":"task-1","status":"completed","output":[{"img":1}]}"#);
+    world.looks([without(), without()]);
     let ran = ends(&world, &RUN, ErrorKind::NoPicture);
     assert!(ran.stderr.contains(r#"[{"img":1}]"#), "{ran:?}");
     assert!(ran.stderr.contains("effects status task-1 --json"), "{ran:?}");
+    // With the options by which it finds the gateway again.
+    let url = world.server.base_url();
+    let ran = world.run(&["wait", "task-1", "--base-url", &url, "--no-download"]).exits(4);
+    let line = format!("effects status task-1 --json --base-url {url}");
+    assert!(ran.stderr.contains(&line), "{ran:?}");
 
     let world = World::new();
     ends(&world, &["status", "task-1"], ErrorKind::TaskNotFound);

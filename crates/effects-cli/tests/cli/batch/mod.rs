@@ -17,6 +17,8 @@ mod outage;
 mod outputs;
 mod params;
 #[cfg(target_os = "linux")]
+#[cfg(unix)]
+mod pasted_lines;
 mod photos;
 mod plan;
 mod proxy;
