@@ -141,6 +141,9 @@ pub(crate) fn login(global: &Global, arguments: &LoginArguments, output: &Output
         .map_err(|error| misconfigured(format!("the key cannot be read: {error}")))?;
     // Before a keyring is asked, which may ask a person.
     let key = ApiKey::new(key).map_err(|error| misconfigured(error.to_string()))?;
+    if let Some(warning) = key.warning() {
+        output.note(&format!("warning: {warning}"));
+    }
     let store = store(&stored, key.expose(), arguments.store, output)?;
     let file = stored.path();
     let (store, place) = match store {

@@ -273,6 +273,19 @@ fn a_refused_key_is_to_be_changed_where_it_comes_from() {
 }
 
 #[test]
+fn login_warns_of_a_key_that_is_too_short_to_be_looked_for() {
+    let world = World::new();
+    for (key, warnings) in [("short", 1), (KEY, 0)] {
+        fs::write(world.path("typed"), key).unwrap();
+        let mut command = keyless(&world, &["login", "--store", "file"]);
+        let typed = fs::File::open(world.path("typed")).unwrap();
+        let ran = Ran::of(command.stdin(Stdio::from(typed))).exits(0);
+        let told = ran.stderr.matches("warning: the API key has 5 characters").count();
+        assert_eq!(told, warnings, "{ran:?}");
+    }
+}
+
+#[test]
 fn login_takes_no_key_from_the_command_line_and_no_text_that_is_none() {
     let world = World::new();
     let ran = Ran::of(&mut keyless(&world, &["login", "--api-key", KEY])).exits(2);
