@@ -68,8 +68,8 @@ impl Settings {
         }
     }
 
-    /// Refuses work that repeats the API key, in a parameter, in its photo's URL, or in one of the `words` that
-    /// are kept with it, each with its name. Each submission is asked by itself; a caller who uploads a photo
+    /// Refuses work that repeats the API key, in its template, in a parameter, in its photo's URL, or in one of
+    /// the `words` that are kept with it, each with its name. Each submission is asked by itself; a caller who uploads a photo
     /// or keeps a row first asks before.
     ///
     /// # Errors

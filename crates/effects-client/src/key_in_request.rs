@@ -1,6 +1,6 @@
-//! [`refuse_key`]: refuses a submission that repeats the API key in a parameter, in its photo's URL or
-//! in a word of the caller's, before anything is kept or sent: a journal, a manifest and the service
-//! would have it. Both clients ask it of each submission (`Settings::refuse_key`), and `JobContext` of
+//! [`refuse_key`]: refuses a submission that repeats the API key in its template, in a parameter, in its
+//! photo's URL or in a word of the caller's, before anything is kept or sent: a journal, a manifest and the
+//! service would have it. Both clients ask it of each submission (`Settings::refuse_key`), and `JobContext` of
 //! each job.
 
 use effects_core::gateway::Endpoint;
@@ -18,30 +18,37 @@ pub(crate) fn refuse_key(
     work: &Work,
     words: &[(&str, Option<&str>)],
 ) -> Result<(), Error> {
-    let (params, photo) = match work {
-        Work::Submit(request) => (request.params(), Some(request.reference())),
-        Work::Upload(checked) => (&checked.params, checked.reference.as_ref()),
+    let (template, params, photo) = match work {
+        Work::Submit(request) => (request.template(), request.params(), Some(request.reference())),
+        Work::Upload(checked) => (&checked.template, &checked.params, checked.reference.as_ref()),
         Work::Watch { .. } | Work::Resume => return Ok(()),
     };
     for (name, value) in params.iter() {
         if endpoint.repeats_key(name) {
-            return Err(refusal("the name of a parameter"));
+            return Err(key_refusal("the name of a parameter"));
         }
         if endpoint.repeats_key(&value.to_string()) {
-            return Err(refusal(&format!("parameter {name:?}")));
+            return Err(key_refusal(&format!("parameter {name:?}")));
         }
     }
     // A photo in the URL itself is long, and no text.
     let photo = photo.map(Reference::as_str).filter(|url| !url.starts_with("data:"));
-    for (name, text) in [("the URL of the photo", photo)].iter().chain(words) {
+    let own = [("the template", Some(template.id())), ("the URL of the photo", photo)];
+    for (name, text) in own.iter().chain(words) {
         if text.is_some_and(|text| endpoint.repeats_key(text)) {
-            return Err(refusal(name));
+            return Err(key_refusal(name));
         }
     }
     Ok(())
 }
 
-fn refusal(place: &str) -> Error {
+/// Why a submission is refused that repeats the API key at this place: "the tag", say.
+///
+/// ```
+/// let error = effects_client::key_refusal("the tag");
+/// assert!(error.to_string().starts_with("the tag holds the API key"));
+/// ```
+pub fn key_refusal(place: &str) -> Error {
     let why = format!(
         "{place} holds the API key, which a request carries in its Authorization header alone: it would be kept \
          in journals and files, and be shown; leave it out; nothing was sent"

@@ -68,6 +68,7 @@ pub use jobs::{
     JobsHandle, OutageNews, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
     TrackedJob, is_special,
 };
+pub use key_in_request::key_refusal;
 pub use keyring_error::KeyringError;
 pub use landing::{AtomicFile, Sink, read_opened_photo, read_photo, write_file};
 pub use ledger::Ledger;

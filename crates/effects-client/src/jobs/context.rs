@@ -28,7 +28,7 @@ use super::result::JobResult;
 use super::tracked::TrackedJob;
 use crate::cassette::is_replay;
 use crate::file_names;
-use crate::key_in_request::refuse_key;
+use crate::key_in_request::{key_refusal, refuse_key};
 use crate::landing::read_photo;
 use crate::ledger::Ledger;
 use crate::saved_picture::{is_picture, record_picture};
@@ -72,10 +72,13 @@ impl JobContext {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misconfigured`] for options that contradict each other, [`ErrorKind::Journal`] when
-    /// the budget cannot be opened.
+    /// [`ErrorKind::Misconfigured`] for options that contradict each other, [`ErrorKind::InvalidRequest`]
+    /// for a scope that repeats the API key, [`ErrorKind::Journal`] when the budget cannot be opened.
     pub fn new(options: &JobOptions, endpoint: &Endpoint) -> Result<Self, Error> {
         options.check()?;
+        if options.scope.as_deref().is_some_and(|scope| endpoint.repeats_key(scope)) {
+            return Err(key_refusal("the scope"));
+        }
         let origin = endpoint.base().origin();
         let retry_failed = options.limits(origin).retry_failed;
         let journal = options.store.as_ref().map(|store| Ledger::new(Arc::clone(store)));
@@ -147,13 +150,29 @@ impl JobContext {
             warnings: Vec::new(),
             wrong: None,
         };
-        let words = [("key", tracked.job.key.as_deref()), ("tag", tracked.job.tag.as_deref())];
-        let refused = refuse_key(&self.endpoint, &tracked.job.work(), &words);
-        let refused = refused.map_err(PrepareError::Refused);
+        let refused = self.refuse_key(&tracked.job).map_err(PrepareError::Refused);
         if let Err(wrong) = refused.and_then(|()| self.identify(&mut tracked, &mut counted)) {
             tracked.wrong = Some(wrong);
         }
         tracked
+    }
+
+    /// Refuses a job that repeats the API key in what is sent of it, or kept.
+    fn refuse_key(&self, job: &Job) -> Result<(), Error> {
+        let row = job.row.as_deref();
+        let name = job.reference().is_none().then(|| job.image());
+        let of_row = row.and_then(|row| row.target.as_ref());
+        let file = job.target.as_ref().or(of_row).map(|file| file_names::shown(file));
+        let words = [
+            ("the row's own key", job.key.as_deref()),
+            ("the row's own key", row.and_then(|row| row.key.as_deref())),
+            ("the tag", job.tag.as_deref()),
+            ("the tag", row.and_then(|row| row.tag.as_deref())),
+            ("the name of the photo", name.as_deref()),
+            ("the name of the photo", row.map(|row| row.image.as_str())),
+            ("the name of the picture's file", file.as_deref()),
+        ];
+        refuse_key(&self.endpoint, &job.work(), &words)
     }
 
     /// The job's row and file, as far as they are known before it is opened.
@@ -669,5 +688,43 @@ impl std::fmt::Debug for JobContext {
             .field("ledger", &self.ledger)
             .field("save", &self.save)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use effects_core::{ApiKey, BaseUrl, Template};
+
+    use super::*;
+
+    const KEY: &str = "sk-context-5d20c1";
+
+    #[test]
+    fn a_job_and_a_scope_that_repeat_the_key_are_refused_by_name() {
+        let base = BaseUrl::parse("http://127.0.0.1:9", false).unwrap();
+        let endpoint = Endpoint::new(base, ApiKey::new(KEY).unwrap());
+        let context = JobContext::new(&JobOptions::default(), &endpoint).unwrap();
+        let job = || Job::photo(Template::GlassBall, "cat.png");
+        let unlisted = Template::unlisted(KEY).unwrap();
+        for (job, place) in [
+            (job().with_key(KEY), "the row's own key"),
+            (job().with_tag(format!("for {KEY}")), "the tag"),
+            (job().saved_to(format!("{KEY}.png")), "the name of the picture's file"),
+            (Job::photo(Template::GlassBall, format!("{KEY}.png")), "the name of the photo"),
+            (Job::photo(unlisted, "cat.png"), "the template"),
+        ] {
+            let Some(PrepareError::Refused(error)) = context.track(job).wrong else {
+                panic!("{place}");
+            };
+            let error = error.to_string();
+            assert!(error.starts_with(&format!("{place} holds the API key")), "{error}");
+            assert!(!error.contains(KEY), "{error}");
+        }
+        assert!(context.track(job().with_key("cat").with_tag("spring")).wrong.is_none());
+        let (store, budget) = (Some(Arc::new(MemoryStore::new()) as Arc<_>), Some(Decimal::ONE));
+        let scope = Some(KEY.to_owned());
+        let options = JobOptions { store, budget, scope, ..JobOptions::default() };
+        let error = JobContext::new(&options, &endpoint).unwrap_err();
+        assert!(error.to_string().starts_with("the scope holds the API key"), "{error}");
     }
 }
