@@ -714,6 +714,9 @@ fn what_another_journal_paid_counts_in_budgets_and_tells_the_price() {
             let found = state(store, scope);
             assert_eq!((found.paid, found.abandoned), (usd("0.55"), 2));
         }
+        store.flush().unwrap();
+        let spend = store.spend(SpendBy::Template, None).unwrap().remove(0);
+        assert_eq!((spend.cost, spend.highest), (usd("0.55"), Some(usd("0.03"))));
         // The next one reserves the highest cost of one task, not that of several together.
         let limit = [budget(after, "0.64", None)];
         let (_held, answer) = intend(store, "new", &limit);
