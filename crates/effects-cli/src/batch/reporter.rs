@@ -101,7 +101,7 @@ pub(super) struct BatchObject<'a> {
     /// Rows whose post to --post-to is not acknowledged.
     #[serde(skip_serializing_if = "is_none")]
     undelivered: u64,
-    /// The line to run again, where something is missing.
+    /// The line to run again, where something is missing that it can go on with.
     resume: Option<String>,
     /// What ended it that is no row's.
     error: Option<&'a str>,
@@ -321,7 +321,7 @@ impl<'a> Reporter<'a> {
         let object = BatchObject::of(tally, rows, &files, trouble.as_deref());
         output.note(&object.words());
         let unfinished = object.running + object.not_downloaded + object.not_submitted;
-        let goes_on = self.batch.journal.is_some() && !is_recording_over(tally);
+        let goes_on = self.batch.journal.is_some() && same_line_goes_on(tally);
         if unfinished > 0 && !self.is_interrupted && goes_on {
             let line = line_to_run_again();
             output.note(&format!("the same line goes on, and pays for nothing twice: {line}"));
@@ -388,9 +388,10 @@ struct Files {
     hooks: HookCounts,
 }
 
-/// Whether a recording ended before the batch that replayed it, so that the same line comes to the same end.
-fn is_recording_over(tally: &BatchSummary) -> bool {
-    tally.kinds.contains_key(ErrorKind::NotRecorded.name())
+/// Whether the same line may come further: not where the budget ended it, nor where a recording ended before
+/// the batch that replayed it.
+fn same_line_goes_on(tally: &BatchSummary) -> bool {
+    !tally.is_over_budget() && !tally.kinds.contains_key(ErrorKind::NotRecorded.name())
 }
 
 /// Whether there is none of them.
@@ -428,7 +429,7 @@ impl<'a> BatchObject<'a> {
             hooks_failed: files.hooks.failed,
             hooks_unfinished: files.hooks.unfinished,
             undelivered: files.hooks.undelivered,
-            resume: (exit_code != 0 && !is_recording_over(tally)).then(line_to_run_again),
+            resume: (exit_code != 0 && same_line_goes_on(tally)).then(line_to_run_again),
             error,
         }
     }

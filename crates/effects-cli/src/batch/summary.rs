@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use effects_core::ServiceCode;
+use effects_core::{ErrorKind, ServiceCode};
 use rust_decimal::Decimal;
 
 use super::report::{How, RowReport, RowStatus};
@@ -27,6 +27,8 @@ pub(crate) struct BatchSummary {
     pub(crate) unpriced: u64,
     /// Rows whose task failed in a way in which a new one may do better.
     pub(crate) may_pass: u64,
+    /// Rows over a budget that may reach them once tasks of other runs have told their cost.
+    over_budget_for_now: u64,
     /// What tasks of this run cost, in USD.
     pub(crate) spent: Decimal,
     /// What all tasks cost, those of earlier runs too, in USD.
@@ -56,6 +58,7 @@ impl BatchSummary {
             kept: 0,
             unpriced: 0,
             may_pass: 0,
+            over_budget_for_now: 0,
             spent: Decimal::ZERO,
             cost: Decimal::ZERO,
             since: Instant::now(),
@@ -81,6 +84,8 @@ impl BatchSummary {
             let may_pass = error.code.as_ref().is_some_and(ServiceCode::may_pass);
             self.may_pass += u64::from(may_pass && report.status == RowStatus::Failed);
             *self.kinds.entry(error.kind).or_default() += 1;
+            let is_over = error.kind == ErrorKind::BudgetExceeded.name();
+            self.over_budget_for_now += u64::from(is_over && error.over_budget.is_none());
             if let Some(code) = service_code(report) {
                 *self.service_codes.entry(code).or_default() += 1;
             }
@@ -144,6 +149,18 @@ impl BatchSummary {
         }
     }
 
+    /// Whether nothing is left that the same line could go on with: what has no picture is over the budget, or
+    /// has an end that another run of the line does not change.
+    pub(crate) fn is_over_budget(&self) -> bool {
+        let open = self.count(RowStatus::Running) + self.count(RowStatus::NotDownloaded);
+        let has = |code: u8| self.codes.contains_key(&code);
+        has(ErrorKind::BudgetExceeded.exit_code())
+            && !has(ErrorKind::Detached.exit_code())
+            && !has(UNFORESEEN)
+            && open + self.over_budget_for_now == 0
+            && self.kinds.keys().all(|kind| UNCHANGED_BY_THE_SAME_LINE.contains(kind))
+    }
+
     /// How long the rest takes at the rate so far; unknown before anything came of it.
     pub(crate) fn remaining(&self, rows: u64) -> Option<Duration> {
         // Rows that took no time say nothing of those that will.
@@ -177,9 +194,20 @@ fn take_one<K: Ord>(counts: &mut BTreeMap<K, u64>, key: &K) {
 /// is unforeseen.
 const PRECEDENCE: [u8; 10] = [130, 3, 8, 6, 9, 7, 5, 4, 2, UNFORESEEN];
 
+/// The kinds of errors that another run of the same line comes to again.
+const UNCHANGED_BY_THE_SAME_LINE: [&str; 7] = [
+    ErrorKind::BudgetExceeded.name(),
+    ErrorKind::InvalidRequest.name(),
+    ErrorKind::UnusablePhoto.name(),
+    ErrorKind::TaskFailed.name(),
+    ErrorKind::NoPicture.name(),
+    ErrorKind::TaskNotFound.name(),
+    ErrorKind::OutcomeUnknown.name(),
+];
+
 #[cfg(test)]
 mod tests {
-    use effects_core::{Error, ErrorKind};
+    use effects_core::Error;
 
     use super::super::rows::RowLabel;
     use super::*;

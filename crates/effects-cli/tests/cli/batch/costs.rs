@@ -65,7 +65,8 @@ fn a_cost_that_cannot_be_read_ends_what_a_budget_without_a_price_buys() {
         let (rows, batch) = told(&ran);
         assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (1, 7), "{usage}");
         assert!(refusals(&ran).iter().all(|why| why.contains("--price")), "{ran:?}");
-        // The same line again buys nothing either.
+        // The same line again buys nothing either, and is not told to go on.
+        assert!(batch["resume"].is_null(), "{batch}");
         let again = site.batch("rows.csv", &["--json", "--budget", "0.05"]).exits(6);
         assert!(again.stderr.contains("--price"), "{again:?}");
         assert_eq!(site.accepted_once(), 1, "{usage}");
@@ -296,6 +297,7 @@ fn each_open_attempt_of_a_row_keeps_its_price() {
     let line = ["--json", "--budget", "0.12", "--price", "0.03"];
     let (rows, batch) = told(&site.batch("rows.csv", &line).exits(8));
     assert_eq!((count(&rows, "doubtful"), count(&rows, "completed")), (1, 2), "{batch}");
+    assert!(batch["resume"].is_null(), "a person decides on both: {batch}");
     assert_eq!(site.accepted_once(), 2);
 }
 

@@ -96,6 +96,7 @@ fn the_budget_is_for_the_rows_whenever_they_were_paid() {
     let (rows, batch) = told(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (10, 10));
     assert_eq!(batch["spent"], "0.30");
+    assert!(batch["resume"].is_null() && !ran.stderr.contains("the same line goes on"), "{batch}");
     let refused: Vec<&Value> = rows.iter().filter(|row| row["status"] == "refused").collect();
     assert!(refused.iter().all(|row| row["error"]["kind"] == "budget_exceeded"));
     assert!(refused.iter().all(|row| row["how"].is_null()));
