@@ -27,7 +27,7 @@ pub(crate) fn find_bus() -> Result<(), KeyringError> {
             _ => format!("{BUS_VARIABLE} is not set"),
         },
     };
-    Err(KeyringError::new(format!("there is no keyring here, since {why}")))
+    Err(KeyringError::new(format!("there is no keyring here ({why})")))
 }
 
 /// Has the keyring unlocked, if it or the entry is locked and there is a desktop to ask a person on. `on_wait` is

@@ -90,7 +90,8 @@ impl StoredKey {
             ),
             Err(error) => format!(
                 "the key of profile {name} is in the system's keyring, and {error}: give the key in another way \
-                 (EFFECTS_API_KEY), or keep it in a file: effects login --profile {name} --store file"
+                 (--api-key-file; EFFECTS_API_KEY where no --profile is given, which comes first), or keep it in a \
+                 file: effects login --profile {name} --store file"
             ),
         };
         Err(Error::new(ErrorKind::MissingKey, message))
@@ -136,7 +137,7 @@ impl StoredKey {
         if let Some(StoredContent::Entry(entry)) = self.content()? {
             entry.forget().map_err(|error| {
                 misconfigured(format!(
-                    "the key of profile {} stays in the system's keyring, since {error}; nothing was removed \
+                    "the key of profile {} was not taken out of the system's keyring: {error}; nothing was removed \
                      (remove {file} to leave the key there unused)",
                     self.profile
                 ))

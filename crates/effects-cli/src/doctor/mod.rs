@@ -30,7 +30,7 @@ pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) status: CheckStatus,
     pub(crate) message: String,
-    /// What to do about it, where something is to be done.
+    /// What to do about it, where something is to be done and `message` does not say it.
     pub(crate) way_out: Option<String>,
     /// The exit code of a command that fails for this.
     #[serde(skip)]

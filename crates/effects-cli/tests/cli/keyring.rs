@@ -161,6 +161,20 @@ fn a_bus_that_never_speaks_is_given_up_in_a_few_seconds() {
     let ran = Ran::of(&mut on_bus(&world, &address, &["doctor"])).exits(3);
     assert!(ran.stdout.contains("did not answer within 5 s"), "{ran:?}");
     assert!(ran.stdout.contains("effects login --profile default --store file"), "{ran:?}");
+    // A profile that is named comes before the environment, so that this way out is a file's.
+    let named = |more: &[&str]| {
+        let line = [&["doctor", "--profile", "default"], more].concat();
+        let mut command = on_bus(&world, "", &line);
+        Ran::of(command.env("EFFECTS_API_KEY", KEY))
+    };
+    let ran = named(&[]).exits(3);
+    assert!(
+        ran.stdout.contains("no keyring here (DBUS_SESSION_BUS_ADDRESS is not set)"),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("(--api-key-file; "), "{ran:?}");
+    std::fs::write(world.path("key"), KEY).unwrap();
+    named(&["--api-key-file", "key"]).exits(0);
     // That way out works, and says what it leaves behind.
     let way_out = on_bus(&world, &address, &["login", "--store", "file", "--quiet"]);
     let ran = login(&world, way_out, NEW_KEY).exits(0);
