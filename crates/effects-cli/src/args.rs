@@ -80,6 +80,24 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether words of its line are kept, sent, or shown in a line to go on with.
+    pub(crate) fn keeps_words(&self) -> bool {
+        matches!(
+            self,
+            Self::Run(_)
+                | Self::Submit(_)
+                | Self::Status(_)
+                | Self::Wait(_)
+                | Self::Batch(_)
+                | Self::Watch(_)
+                | Self::Resume(_)
+                | Self::Reorder(_)
+                | Self::Resolve(_)
+                | Self::Check(_)
+                | Self::Doctor(_)
+        )
+    }
+
     /// Whether the settings of a profile matter to it.
     pub(crate) fn uses_profile(&self) -> bool {
         !matches!(

@@ -19,7 +19,8 @@ use crate::failure::Failure;
 use crate::global::{Global, InUse};
 use crate::output::say;
 use crate::place::{GatewayPlace, origin_of};
-use crate::state;
+use crate::problem::Problems;
+use crate::{state, typed_words};
 
 /// A client, and the gateway it talks to if that is inside this command.
 pub(crate) struct Gateway<C = Client> {
@@ -38,7 +39,13 @@ impl Gateway {
         place: &GatewayPlace,
         policy: Policy,
     ) -> Result<Self, Failure> {
-        Self::open_as(global, place, policy)
+        let gateway = Self::open_as(global, place, policy)?;
+        // Also of a key that only its program or a keyring knew.
+        let is_key = |text: &str| gateway.client.repeats_key(text);
+        match Problems::among(typed_words::problems(is_key)) {
+            Some(problems) => Err(Failure::Invalid(problems)),
+            None => Ok(gateway),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod image;
 mod input_file;
 mod interruptible;
 mod journal;
+mod known_key;
 mod live_line;
 mod logging;
 mod option_use;
@@ -39,6 +40,7 @@ mod signals;
 mod state;
 mod submission_tracker;
 mod time_options;
+mod typed_words;
 mod values;
 
 use std::ffi::OsString;

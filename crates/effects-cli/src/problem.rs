@@ -8,6 +8,8 @@ use effects_core::{Error, ErrorKind, InvalidRequest, ServiceCode, Template, Viol
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::known_key::KnownKey;
+
 /// One thing that is wrong with what was asked for.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct InputProblem {
@@ -60,6 +62,12 @@ impl InputProblem {
         Self::row(Some("key"), format!("{message}; {way_out}"))
     }
 
+    /// The same with `[key]` where it repeats the API key.
+    pub(crate) fn without_key(self, key: &KnownKey) -> Self {
+        let clean = |text: String| key.redact(text).into_owned();
+        Self { value: self.value.map(clean), message: clean(self.message), ..self }
+    }
+
     fn plain(kind: ErrorKind, message: String) -> Self {
         Self { kind, code: None, field: None, value: None, message, suggestions: Vec::new() }
     }
@@ -109,6 +117,12 @@ impl Problems {
         });
         let first = list.first()?.kind;
         Some(Self { first, list })
+    }
+
+    /// The same with `[key]` where they repeat the API key.
+    pub(crate) fn without_key(self, key: &KnownKey) -> Self {
+        let list = self.list.into_iter().map(|problem| problem.without_key(key)).collect();
+        Self { list, ..self }
     }
 
     /// Each of them.

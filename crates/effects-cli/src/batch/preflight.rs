@@ -171,7 +171,7 @@ pub(crate) fn survey(
         let line = line?;
         for name in line.cells.iter().flat_map(|cells| &cells.strange) {
             if strange.len() < MOST_NAMED && strange.insert(name.clone()) {
-                survey.warnings.push(unknown(name));
+                survey.warnings.push(unknown(&common.api_key.redact(name)));
             }
         }
         let checked = checker.check(line).and_then(|mut wanted| {

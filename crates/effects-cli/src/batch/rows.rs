@@ -25,9 +25,11 @@ use effects_render::PaintError;
 use super::known_photos::{KnownPhoto, KnownPhotos};
 use super::manifest::{Cells, ManifestLine};
 use super::output_paths::{self, NameFields, NameTemplate, RESULTS, SHEET};
+use crate::known_key::KnownKey;
 use crate::problem::{self, InputProblem};
 use crate::report_place::ReportPlace;
 use crate::request::whole_number;
+use crate::typed_words;
 
 /// A row that breaks no rule.
 #[derive(Clone, Debug)]
@@ -128,7 +130,8 @@ impl RowLabel {
             all.clone().with(name, value).unwrap_or(all)
         });
         let (key, image, tag) = (clean(self.key), clean(self.image), clean(self.tag));
-        Self { key, image, tag, params, ..self }
+        let template = clean(self.template);
+        Self { key, template, image, tag, params, ..self }
     }
 
     /// What a person finds the row by: its line, else its number in the journal.
@@ -158,6 +161,8 @@ pub(crate) struct Common {
     pub(crate) name: Option<NameTemplate>,
     /// The tag of rows that have none.
     pub(crate) tag: Option<String>,
+    /// The API key, if it is at hand: no row may repeat it.
+    pub(crate) api_key: KnownKey,
     /// Where a table of what became of each row goes.
     pub(crate) report_csv: Option<ReportPlace>,
     /// Where a page of it goes.
@@ -308,6 +313,7 @@ impl<'a> Checker<'a> {
         let cells = match line.cells {
             Ok(cells) => cells,
             Err(why) => {
+                let why = self.common.api_key.redact(why).into_owned();
                 let problems = vec![InputProblem::row(None, why)];
                 return Err(Bad { told: told.into(), problems });
             }
@@ -321,8 +327,46 @@ impl<'a> Checker<'a> {
         };
         told.image = cells.image.as_ref().map(shown);
         told.scope = told.key.as_ref().and_then(|_| self.common.scope.clone());
-        self.check_cells(line.number, &mut told, cells)
-            .map_err(|problems| Bad { told: told.into(), problems })
+        let repeated = self.repeated_key(&told, &cells);
+        let checked = self.check_cells(line.number, &mut told, cells);
+        if repeated.is_empty() {
+            return checked.map_err(|problems| Bad { told: told.into(), problems });
+        }
+        let api_key = &self.common.api_key;
+        let others = checked.err().into_iter().flatten();
+        let others = others.map(|problem| problem.without_key(api_key));
+        let told = told.without_key(|text| api_key.is_in(text));
+        Err(Bad { told: told.into(), problems: repeated.into_iter().chain(others).collect() })
+    }
+
+    /// Where a row repeats the API key: what is told of it is kept, and what is asked is sent.
+    fn repeated_key(&self, told: &RowLabel, cells: &Cells) -> Vec<InputProblem> {
+        let mut problems = Vec::new();
+        let mut look = |field, place: &str, text: &str| {
+            if self.common.api_key.is_in(text) {
+                problems.push(typed_words::holds_key(Some(field), place));
+            }
+        };
+        let image = cells.image.as_deref();
+        for (field, place, text) in [
+            ("template_id", "the template", told.template.as_deref()),
+            ("image_input1", typed_words::photo(image.unwrap_or_default()), image),
+            ("width", "the width", cells.width.as_deref()),
+            ("height", "the height", cells.height.as_deref()),
+            ("key", "the row's own key", cells.key.as_deref()),
+            ("tag", "the tag", told.tag.as_deref()),
+            ("out", "the column \"out\"", cells.out.as_deref()),
+        ] {
+            look(field, place, text.unwrap_or_default());
+        }
+        for (name, value) in cells.params.iter().flatten() {
+            if self.common.api_key.is_in(name) {
+                look("params", "the name of a parameter", name);
+            } else {
+                look("params", &format!("parameter {name:?}"), &value.to_string());
+            }
+        }
+        problems
     }
 
     fn check_cells(

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
 use crate::global::Global;
 use crate::journal::JournalChoice;
+use crate::known_key::KnownKey;
 use crate::output::Output;
 use crate::place::GatewayPlace;
 use crate::problem::{self, InputProblem, Problems};
@@ -149,6 +150,7 @@ impl RowArguments {
             skips_duplicates: self.options.skip_duplicates,
             name: self.name.clone(),
             tag: global.tag.clone(),
+            api_key: KnownKey::of(global),
             report_csv: self.place(CSV)?,
             report: self.place(PAGE)?,
             origin,

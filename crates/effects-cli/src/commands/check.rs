@@ -11,9 +11,11 @@ use utoipa::ToSchema;
 
 use crate::done::{CommandEnd, CommandResult};
 use crate::global::Global;
+use crate::known_key::KnownKey;
 use crate::output::Output;
 use crate::problem::InputProblem;
 use crate::request::{self, RequestArguments};
+use crate::typed_words;
 
 #[derive(Args)]
 #[command(
@@ -35,7 +37,8 @@ pub(crate) struct Arguments {
 pub(super) struct CheckObject<'a> {
     schema: &'static str,
     ok: bool,
-    template: Option<&'a str>,
+    #[schema(value_type = Option<String>)]
+    template: Option<Cow<'a, str>>,
     #[schema(value_type = Option<String>)]
     image: Option<Cow<'a, str>>,
     width: Option<u32>,
@@ -51,12 +54,15 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
     let request = &arguments.request;
     let mut problems = Vec::new();
     let place = request::place_of(global, &mut problems);
+    let api_key = KnownKey::of(global);
+    problems.extend(typed_words::problems(|text| api_key.is_in(text)));
     let checked = request.check(place.as_ref(), global.uploads.as_ref(), problems);
+    let checked = checked.map_err(|problems| problems.without_key(&api_key));
     let mut object = CheckObject {
         schema: "effects.check.v1",
         ok: checked.is_ok(),
-        template: request.template.as_deref(),
-        image: request.image_text(),
+        template: request.template.as_deref().map(|id| api_key.redact(id)),
+        image: request.image_text().map(|image| api_key.redact(image)),
         width: None,
         height: None,
         problems: &[],

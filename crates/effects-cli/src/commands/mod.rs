@@ -30,10 +30,12 @@ use effects_core::{ErrorKind, printable};
 
 use crate::args::{Cli, Command};
 use crate::failure::{ErrorObject, Failure};
+use crate::known_key::KnownKey;
 use crate::output::{self, Output};
 use crate::pictures::RunObject;
+use crate::problem::Problems;
 use crate::schemas::Objects;
-use crate::{help_json, logging, option_use, profile, rerun_line};
+use crate::{help_json, logging, option_use, profile, rerun_line, typed_words};
 
 /// Adds the schemas of what the commands print.
 fn schemas(objects: &mut Objects) {
@@ -66,6 +68,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Err(error) => return misread(&error, arguments),
     };
     rerun_line::remember(arguments, given);
+    typed_words::remember(arguments, Cli::command);
     logging::start(global.verbose, global.quiet);
     let output = Output::new(&global);
     if command.uses_profile()
@@ -74,6 +77,15 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         let failure = Failure::from(error);
         output.failure(&failure);
         return failure.exit_code();
+    }
+    // `check` lists them among what else is wrong.
+    if command.keeps_words() && !matches!(command, Command::Check(_)) {
+        let known = KnownKey::of(&global);
+        if let Some(problems) = Problems::among(typed_words::problems(|text| known.is_in(text))) {
+            let failure = Failure::Invalid(problems);
+            output.failure(&failure);
+            return failure.exit_code();
+        }
     }
     let done = match command {
         Command::Run(arguments) => run::run(&global, arguments, &output),

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use effects_client::key_refusal;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind, TaskId, printable};
 use effects_jobs::{Filter, JournalStore, Record, Resolution, RowName, Standing, Which};
@@ -17,6 +18,7 @@ use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::journal::{self, JournalChoice};
+use crate::known_key::KnownKey;
 use crate::output::Output;
 use crate::place::GatewayPlace;
 use crate::values::TemplateIdParser;
@@ -93,6 +95,14 @@ enum Meant {
 
 pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
     let meant = arguments.meant()?;
+    if let Meant::These(rows) = &meant {
+        let key = KnownKey::of(global);
+        for (row, found) in rows {
+            if matches!(found, Resolution::Task(task) if key.is_in(task.as_str())) {
+                return Err(key_refusal(&format!("the task's id of row {row}")).into());
+            }
+        }
+    }
     let Some(store) = arguments.journal.that_is_there(output)? else {
         return match meant {
             Meant::These(rows) if !rows.is_empty() => Err(no_row(rows[0].0)),

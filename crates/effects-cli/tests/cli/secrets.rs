@@ -200,6 +200,157 @@ fn a_request_that_holds_the_key_is_refused_before_anything_is_kept_or_sent() {
     assert_eq!(world.server.requests().len(), 0, "nothing was sent, no photo either");
 }
 
+/// A program that prints the key, which stands in its own variable.
+fn key_program(world: &World) -> String {
+    fs::write(world.path("key.sh"), "printenv SECRET\n").unwrap();
+    "sh key.sh".to_owned()
+}
+
+#[test]
+fn a_word_of_the_command_line_that_holds_the_key_is_refused_before_anything_is_kept_or_sent() {
+    let world = World::with_service();
+    let manifest = tempfile::tempdir().unwrap();
+    let (rows, photos) = (manifest.path().join("rows.csv"), manifest.path().join("photos"));
+    fs::write(&rows, format!("template,image\nglass_ball,{IMAGE}\n")).unwrap();
+    fs::create_dir(&photos).unwrap();
+    let (rows, photos) = (rows.to_str().unwrap(), photos.to_str().unwrap());
+    fs::write(world.path(&format!("{KEY}.png")), crate::world::PHOTO).unwrap();
+    let with = |text: &str| text.replace("KEY", KEY);
+    let batch = ["batch", rows, "--out", "out", "--budget", "1"];
+    let watch = ["watch", photos, "--template", "glass_ball", "--out", "out", "--budget", "1"];
+    for (line, more, place) in [
+        (&batch[..], &["--tag", "KEY"][..], "--tag"),
+        (&batch, &["--tag=a KEY"], "--tag"),
+        (&batch, &["--scope", "KEY"], "--scope"),
+        (&batch, &["--name", "KEY-{row}.png"], "--name"),
+        (&batch, &["--report", "KEY.html"], "--report"),
+        (&watch, &["--tag", "KEY"], "--tag"),
+        (&watch, &["--scope", "KEY"], "--scope"),
+        (&["run", "KEY", IMAGE], &["--allow-unlisted"], "the template"),
+        (&["submit", "--quiet", "KEY", IMAGE], &["--allow-unlisted"], "the template"),
+        (&["run", "glass_ball", "KEY.png"], &[], "the name of the photo"),
+        (&["run", "glass_ball", IMAGE], &["-o", "KEY.png"], "-o"),
+        (&["resolve", "1"], &["--task", "KEY"], "--task"),
+        (&["reorder", "1"], &["--budget", "1", "--scope", "KEY"], "--scope"),
+        (&["wait"], &["KEY"], "an argument"),
+    ] {
+        let line: Vec<String> = line.iter().chain(more).map(|word| with(word)).collect();
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        let told = format!("{place} holds the API key");
+        let mut ran = vec![world.run(&line)];
+        if !matches!(line[0], "resolve" | "reorder") {
+            // A key that is known once its program was asked.
+            let program = key_program(&world);
+            let mut command =
+                world.command(&[&line[..], &["--api-key-command", &program]].concat());
+            ran.push(Ran::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY)));
+        }
+        for ran in ran {
+            let ran = ran.exits(2);
+            assert!(ran.stderr.contains(&told), "{line:?}: {}", ran.stderr);
+            assert!(!ran.stderr.contains(KEY) && !ran.stdout.contains(KEY), "{ran:?}");
+        }
+    }
+    let found = manifest.path().join("found.txt");
+    fs::write(&found, format!("1 {KEY}\n")).unwrap();
+    let ran = world.run(&["resolve", "--from", found.to_str().unwrap()]).exits(2);
+    assert!(ran.stderr.contains("the task's id of row 1 holds the API key"), "{ran:?}");
+    assert!(!ran.stderr.contains(KEY), "{ran:?}");
+    holds_no_key(world.folder.path());
+    holds_no_key(world.state.path());
+    assert_eq!(world.server.requests().len(), 0, "nothing was sent");
+}
+
+#[test]
+fn a_row_that_holds_the_key_is_refused_with_the_place_and_without_the_key() {
+    let manifest = tempfile::tempdir().unwrap();
+    let photo = format!("{KEY}.png");
+    fs::write(manifest.path().join(&photo), crate::world::PHOTO).unwrap();
+    let rows_file = manifest.path().join("rows.jsonl");
+    let good = json!({"template": "glass_ball", "image": IMAGE, "key": "a"});
+    let mut rows = vec![good.clone()];
+    let places = [
+        ("template", KEY.to_owned(), "the template", "template_id"),
+        ("image", photo, "the name of the photo", "image_input1"),
+        ("key", KEY.to_owned(), "the row's own key", "key"),
+        ("tag", format!("for {KEY}"), "the tag", "tag"),
+        ("out", format!("{KEY}-4.png"), "the column \"out\"", "out"),
+        ("width", KEY.to_owned(), "the width", "width"),
+        ("param:note", KEY.to_owned(), "parameter \"note\"", "params"),
+    ];
+    for (index, (column, value, ..)) in places.iter().enumerate() {
+        let mut row = good.clone();
+        row["key"] = format!("b{index}").into();
+        row[*column] = value.as_str().into();
+        rows.push(row);
+    }
+    let write = |rows: &[serde_json::Value]| {
+        let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        fs::write(&rows_file, rows).unwrap();
+    };
+    write(&rows);
+    let line = ["batch", rows_file.to_str().unwrap(), "--out", "out", "--poll", "0.05"];
+    let reports = ["--report-csv", "all.csv", "--report", "all.html", "--journal", "j.db"];
+    for strict in [&["--plan"][..], &["--strict"], &[]] {
+        let world = World::with_service();
+        let ran = world.run(&[&line[..], &reports, strict, &["--json"]].concat()).exits(2);
+        assert!(!ran.stderr.contains(KEY) && !ran.stdout.contains(KEY), "{ran:?}");
+        let told: Vec<serde_json::Value> =
+            ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for (index, (_, _, place, field)) in places.iter().enumerate() {
+            let row = told.iter().find(|row| row["line"] == index + 2).unwrap();
+            let message =
+                |problem: &serde_json::Value| problem["message"].as_str().unwrap().to_owned();
+            let problems = row["problems"].as_array().unwrap();
+            let told = format!("{place} holds the API key");
+            let problem = problems.iter().find(|it| message(it).starts_with(&told)).unwrap();
+            assert_eq!(problem["field"], *field, "{row}");
+            assert!(!row.to_string().contains("--scope"), "{row}");
+        }
+        holds_no_key(world.folder.path());
+        holds_no_key(world.state.path());
+        assert_eq!(world.submissions(), usize::from(strict.is_empty()), "the good row alone");
+    }
+    // A key that is known once its program was asked: what is wrong otherwise was told by then.
+    rows.retain(|row| row["template"] == "glass_ball" && row["width"].is_null());
+    write(&rows);
+    let world = World::with_service();
+    let program = key_program(&world);
+    let mut command =
+        world.command(&[&line[..], &reports, &["--api-key-command", &program]].concat());
+    let ran = Ran::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY)).exits(2);
+    assert!(!ran.stdout.contains(KEY), "{ran:?}");
+    assert_eq!(ran.stderr.matches("holds the API key").count(), 5, "{}", ran.stderr);
+    assert_eq!(world.submissions(), 1, "the good row alone");
+    assert!(!ran.stderr.contains("keys of its own"), "{}", ran.stderr);
+    holds_no_key(world.folder.path());
+}
+
+#[test]
+fn check_and_a_plan_find_the_key_where_one_is_at_hand() {
+    let world = World::with_service();
+    let photo = world.photo();
+    let note = format!("note={KEY}");
+    let url = format!("https://example.com/cat.jpg?k={KEY}");
+    for (line, place) in [
+        (&["check", "glass_ball", IMAGE, "--param", &note][..], "parameter \"note\""),
+        (&["check", "glass_ball", &url], "the URL of the photo"),
+        (&["check", "glass_ball", photo, "--tag", KEY], "--tag"),
+        (&["check", KEY, photo, "--allow-unlisted"], "the template"),
+    ] {
+        let ran = world.run(&[line, &["--json"]].concat()).exits(2);
+        assert!(!ran.stderr.contains(KEY) && !ran.stdout.contains(KEY), "{ran:?}");
+        let message = ran.object()["problems"][0]["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(&format!("{place} holds the API key")), "{message}");
+        // Without a key nothing can be said of it.
+        Ran::of(world.command(line).env_remove("EFFECTS_API_KEY")).exits(0);
+        // A program is not run for a check.
+        let mut command = world.command(&[line, &["--api-key-command", "false"]].concat());
+        Ran::of(&mut command).exits(0);
+    }
+    assert_eq!(world.server.requests().len(), 0);
+}
+
 #[test]
 fn permissions_in_urls_that_an_answer_repeats_are_kept_nowhere() {
     let world = World::new();

@@ -1,0 +1,62 @@
+//! [`KnownKey`]: the API key, as far as it is at hand before a client is made: given by an option, a variable
+//! of the environment, or a file. No program is run for it and no keyring asked, which a plan or a check
+//! must not do. With it `commands::main` (by `typed_words.rs`), `effects check`, `effects resolve` and the
+//! `Checker` of a batch's rows find where the caller's words repeat the key.
+
+use std::borrow::Cow;
+use std::env;
+use std::fs;
+use std::path::Path;
+
+use effects_client::{KEY_VARIABLES, ProfileKey};
+use effects_core::ApiKey;
+
+use crate::global::{Global, InUse};
+
+/// The API key, if it is at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownKey(Option<ApiKey>);
+
+impl KnownKey {
+    /// The key that these options lead to.
+    pub(crate) fn of(global: &Global) -> Self {
+        // One that cannot be used is told of where it is used.
+        Self(read(global).and_then(|key| ApiKey::new(key).ok()))
+    }
+
+    /// Whether a text repeats it.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        self.0.as_ref().is_some_and(|key| key.find_in(text.as_bytes()).is_some())
+    }
+
+    /// The text with `[key]` in place of it.
+    pub(crate) fn redact<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+        match &self.0 {
+            Some(key) => key.redact(text),
+            None => text.into(),
+        }
+    }
+}
+
+/// Reads the key where the client will read it.
+fn read(global: &Global) -> Option<String> {
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    // A pipe can be read once, and the client reads it.
+    let is_file = |path: &Path| path.metadata().is_ok_and(|found| found.is_file());
+    match global {
+        Global { emulator: true, .. } => None,
+        Global { api_key_file: Some(path), .. } => {
+            is_file(path).then(|| fs::read_to_string(path).ok()).flatten()
+        }
+        Global { api_key: Some(key), .. } => Some(key.clone()),
+        Global { api_key_command: Some(_), .. } => None,
+        Global { settings: Some(InUse { profile, has_key: true }), .. } => match profile.key() {
+            ProfileKey::File if !profile.api_key_file.as_deref().is_some_and(is_file) => None,
+            ProfileKey::Inline | ProfileKey::File | ProfileKey::Stored => {
+                profile.read_key().ok().flatten()
+            }
+            ProfileKey::Command | ProfileKey::Keyring | ProfileKey::None => None,
+        },
+        _ => KEY_VARIABLES.into_iter().find_map(variable),
+    }
+}
