@@ -745,6 +745,14 @@ impl<K> JobMachine<K> {
         if !self.limits.keeps_going && self.outage().is_some_and(|outage| outage.is_final) {
             self.halt(None);
         }
+        // Known before the runs that wait for what this one costs ask their budget again.
+        if !matches!(outcome, Outcome::Completed(_))
+            && self.plan(id).is_some()
+            && let Err(error) = outcome.clone().into_result()
+            && ends_all(&error)
+        {
+            self.halt_by(error);
+        }
         let end = RowEnd::of_outcome(&outcome);
         self.slot(id)?.outcome = Some(Box::new(outcome));
         Some(JobStep::Settle(id, end))
@@ -761,6 +769,13 @@ impl<K> JobMachine<K> {
                 (plan.row, plan.method) = (None, None);
             }
             return self.prepare(id);
+        }
+        if error.kind() == ErrorKind::BudgetExceeded && self.halted_by.is_some() {
+            // It waited for what another costs, which is not known since all was ended: no budget is why.
+            if let Some(plan) = self.plan(id) {
+                plan.method = None;
+            }
+            return self.end(id, JobOutcome::NotBegun);
         }
         let priced_by = self.plan(id).and_then(|plan| plan.work.priced_by());
         self.refusals.note(priced_by, &error);

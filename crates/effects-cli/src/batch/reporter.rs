@@ -244,6 +244,7 @@ impl<'a> Reporter<'a> {
                 Some((record, pictures)) => {
                     let report = RowReport::left(told, &record, pictures);
                     let how = untold.and_then(|untold| untold.method).map(How::from);
+                    let how = how.filter(|_| report.status != RowStatus::NotSubmitted);
                     let how = how.or(report.how);
                     RowReport { how, ..report }
                 }
@@ -470,7 +471,9 @@ impl<'a> BatchObject<'a> {
         if self.cost != self.spent {
             words.push_str(&format!(", {} USD for these rows in all", self.cost));
         }
-        if self.running + self.doubtful > 0 {
+        // A replay submits nothing.
+        let is_replay = self.errors.contains_key(ErrorKind::NotRecorded.name());
+        if self.running + self.doubtful > 0 && !is_replay {
             let tasks = count_of(self.running + self.doubtful, "task");
             words.push_str(&format!(", and {tasks} without an end may be billed"));
         }

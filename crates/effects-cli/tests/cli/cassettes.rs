@@ -292,6 +292,98 @@ fn a_recording_that_ends_early_ends_a_batch_and_a_watch_of_it() {
 }
 
 #[test]
+fn a_replay_of_a_batch_that_was_cut_off_ends_for_no_other_reason() {
+    let world = World::new();
+    let rows = ["a", "b", "c"].map(|name| format!("glass_ball,https://example.com/{name}.jpg\n"));
+    fs::write(world.path("rows.csv"), format!("template,image\n{}", rows.concat())).unwrap();
+    let (cassette, budget) = (world.path("batch.json"), ["--budget", "1"]);
+    let batch = ["batch", "rows.csv", "--out", "first", "--in-flight", "3"];
+    cut_off(&world, &cassette, &[&batch[..], &budget].concat());
+    for run in 0..6 {
+        let (out, journal) = (format!("again-{run}"), format!("again-{run}.db"));
+        let mut line = vec!["batch", "rows.csv", "--out", &out, "--in-flight", "3", "--json"];
+        line.extend(budget);
+        // With a journal of its own as without.
+        if run % 2 == 1 {
+            line.extend(["--journal", &journal]);
+        }
+        let ran = replays(&world, &cassette, true, &line).exits(7);
+        ends_a_replay(&ran);
+        for wrong in ["--price", "may be billed", "budget"] {
+            assert!(!ran.stderr.contains(wrong), "{wrong:?}: {}", ran.stderr);
+        }
+        let summary: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+        // Any row may be the first, and one that waited for its cost may be asked for before all ends.
+        let counts = ["running", "refused", "not_submitted"].map(|name| &summary[name]);
+        assert_eq!(counts.iter().filter_map(|count| count.as_u64()).sum::<u64>(), 3, "{summary}");
+        let errors = summary["errors"].as_object().unwrap();
+        assert!(errors.keys().all(|kind| kind == "not_recorded"), "{summary}");
+        let manifest = fs::read_to_string(world.path(&out).join("manifest.jsonl")).unwrap();
+        for line in manifest.lines().filter(|line| line.contains("not_submitted")) {
+            let row: Value = serde_json::from_str(line).unwrap();
+            assert!(row["how"].is_null(), "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_request_after_the_end_of_a_recording_that_was_cut_off_is_told_as_one() {
+    let world = World::new();
+    let (first, second) = ("https://example.com/a.jpg", "https://example.com/b.jpg");
+    let cassette = world.path("run.json");
+    cut_off(&world, &cassette, &["run", "glass_ball", first, "-o", "a.png"]);
+    let ran =
+        replays(&world, &cassette, true, &["run", "glass_ball", second, "-o", "b.png"]).exits(7);
+    for words in ["with another body", "or the recording was cut off before this request"] {
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+    ends_a_replay(&ran);
+}
+
+#[test]
+fn photos_beyond_those_that_were_recorded_are_told_as_more_and_not_as_others() {
+    let world = World::new();
+    fs::create_dir(world.path("in")).unwrap();
+    fs::write(world.path("in/a.png"), crate::world::PHOTO).unwrap();
+    let (emulator, cassette) = (emulator(), world.path("batch.json"));
+    let line = |out| ["batch", "in", "--template", "glass_ball", "--out", out, "--in-flight", "1"];
+    let mut command = world.bare(&line("first"));
+    command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+    Ran::of(command.arg("--cassette").arg(&cassette)).exits(0);
+    let mut photo = crate::world::PHOTO.to_vec();
+    photo.extend_from_slice(b"another");
+    fs::write(world.path("in/b.png"), photo).unwrap();
+    // The recorded one is done or not, however far it is when the other one ends all.
+    let ran = replays(&world, &cassette, true, &line("again")).exits(7);
+    assert!(!ran.stderr.contains("and it has"), "{}", ran.stderr);
+    ends_a_replay(&ran);
+    fs::remove_file(world.path("in/a.png")).unwrap();
+    let ran = replays(&world, &cassette, true, &line("other")).exits(7);
+    assert!(ran.stderr.contains("was asked for with another body: "), "{}", ran.stderr);
+}
+
+#[test]
+fn a_replay_of_a_lost_submission_and_of_a_picture_says_that_it_is_one() {
+    let world = World::new();
+    let photo = "https://example.com/a.jpg";
+    let (emulator, cassette) = (emulator(), world.path("run.json"));
+    let line = ["run", "glass_ball", photo, "-o", "a.png"];
+    let mut command = world.bare(&line);
+    command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+    Ran::of(command.arg("--cassette").arg(&cassette)).exits(0);
+    let again = ["run", "glass_ball", photo, "-o", "b.png"];
+    let ran = replays(&world, &cassette, true, &again).exits(0);
+    assert!(ran.stderr.contains("in a replay, which pays nothing"), "{}", ran.stderr);
+    let mut tape: Value = serde_json::from_slice(&fs::read(&cassette).unwrap()).unwrap();
+    tape["exchanges"].as_array_mut().unwrap().truncate(1);
+    tape["exchanges"][0]["answer"] = json!({ "lost": "connection reset" });
+    fs::write(&cassette, tape.to_string()).unwrap();
+    let ran = replays(&world, &cassette, true, &line).exits(8);
+    let words = "when it was recorded: this is a replay, in which nothing leaves this machine";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+}
+
+#[test]
 fn a_watch_that_is_killed_while_it_records_goes_on_without_its_cassette() {
     let world = World::new();
     fs::create_dir(world.path("in")).unwrap();
