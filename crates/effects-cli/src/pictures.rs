@@ -107,6 +107,9 @@ impl RunObject {
                 " on this machine: a local stand-in for the service's model; nothing is billed"
                     .to_owned()
             }
+            (GatewayPlace::At(_), Some(cost), _) if place.is_replay() => {
+                format!(" in a replay, which pays nothing; its recording says {cost} USD")
+            }
             (GatewayPlace::At(_), Some(cost), _) => format!(", {cost} USD"),
             (GatewayPlace::At(_), None, Some(sent)) => {
                 format!(", at a cost that cannot be read: {sent:?}")

@@ -1,20 +1,31 @@
-//! [`difference`]: in words, how a request differs from those that a cassette still has, or that no more
-//! of its kind are left. `Player` says it where it has no answer.
+//! [`difference`]: in words, how a request differs from those of a cassette, or that no more of its kind
+//! are left. `Player` says it where it has no answer.
 
 use serde_json::Value;
 
 use super::format::{TapedBody, TapedRequest};
 
-/// How `asked` differs from the requests that are `left`; `was_replayed` where all of its kind were.
-pub(super) fn difference<'a>(
+/// The requests of a cassette that has no answer to one.
+pub(super) struct TapeRequests<'a> {
+    pub(super) all: Vec<&'a TapedRequest>,
+    /// Those that are not replayed yet.
+    pub(super) left: Vec<&'a TapedRequest>,
+    /// Whether it has a task without its end.
+    pub(super) is_cut_off: bool,
+}
+
+/// How `asked` differs from the requests of the cassette; `was_replayed` where all that are the same were.
+pub(super) fn difference(
     asked: &TapedRequest,
-    left: impl Iterator<Item = &'a TapedRequest>,
+    TapeRequests { mut all, left, is_cut_off }: TapeRequests<'_>,
     was_replayed: bool,
 ) -> String {
-    let mut left: Vec<&TapedRequest> = left.collect();
-    let ends = match was_replayed {
-        true => Some("more often than it was recorded"),
-        false => left.is_empty().then_some("after everything that was recorded"),
+    let same = |request: &&&TapedRequest| shown(request) == shown(asked);
+    let near = left.iter().find(same);
+    let ends = match near {
+        _ if was_replayed => Some("more often than it was recorded"),
+        None if all.iter().any(|request| same(&request)) => Some("more often than it was recorded"),
+        _ => left.is_empty().then_some("after everything that was recorded"),
     };
     let asked_for = format!("{} was asked for", shown(asked));
     if let Some(ends) = ends {
@@ -24,14 +35,14 @@ pub(super) fn difference<'a>(
         );
     }
     let no_such = format!("has no such exchange: {asked_for}");
-    let same = |request: &&&TapedRequest| shown(request) == shown(asked);
-    if let Some(near) = left.iter().find(same) {
-        return format!("{no_such} with another body: {}", body_difference(asked, near));
+    if let Some(near) = near {
+        let cut_off = if is_cut_off { CUT_OFF } else { "" };
+        return format!("{no_such} with another body: {}{cut_off}", body_difference(asked, near));
     }
-    left.sort_by_key(|request| (request.method != asked.method, shown(request)));
-    left.dedup_by_key(|request| shown(request));
-    let more = left.len().saturating_sub(MOST_SHOWN);
-    let names: Vec<String> = left.iter().take(MOST_SHOWN).map(|request| shown(request)).collect();
+    all.sort_by_key(|request| (request.method != asked.method, shown(request)));
+    all.dedup_by_key(|request| shown(request));
+    let more = all.len().saturating_sub(MOST_SHOWN);
+    let names: Vec<String> = all.iter().take(MOST_SHOWN).map(|request| shown(request)).collect();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{no_such}, and it has {}{more}", names.join(", "))
 }
@@ -89,5 +100,8 @@ fn cut(text: &str) -> String {
     text.chars().take(MOST_CHARACTERS).chain(['…']).collect()
 }
 
+/// What else a request may be that a cassette has not, where it has a task without its end.
+const CUT_OFF: &str =
+    " (or the recording was cut off before this request: it has a task without its end)";
 const MOST_SHOWN: usize = 3;
 const MOST_CHARACTERS: usize = 120;

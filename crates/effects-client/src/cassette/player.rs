@@ -4,7 +4,7 @@
 //! Requests are told apart by method, target and redacted body, so each task has its own line of
 //! answers, however many are under way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::fs;
 use std::future::{Ready, ready};
@@ -17,8 +17,9 @@ use effects_core::gateway::{Answer, AsyncExchange, Endpoint, Exchange};
 use effects_core::{ApiKey, Error, Task, TaskId};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use serde::Deserialize;
 
-use super::difference::difference;
+use super::difference::{TapeRequests, difference};
 use super::format::{Tape, TapedAnswer, TapedBody, TapedExchange, TapedRequest, target};
 use super::redact::{Redactor, sha256};
 use super::{NO_KEY, REPLAY_BASE, replay_gateway};
@@ -78,13 +79,22 @@ impl Player {
         match next.or_else(again) {
             Some(index) => {
                 state.last.insert(identity, index);
-                self.0.play(&tape.exchanges[index].answer)
+                match self.0.play(&tape.exchanges[index].answer) {
+                    Answer::Lost(why) if is_submission(&asked) => {
+                        Answer::Lost(format!("{why}{AS_RECORDED}"))
+                    }
+                    answer => answer,
+                }
             }
             None => {
-                let left =
-                    state.next.values().flatten().map(|&index| &tape.exchanges[index].request);
+                let left = state.next.values().flatten();
+                let requests = TapeRequests {
+                    all: tape.exchanges.iter().map(|exchange| &exchange.request).collect(),
+                    left: left.map(|&index| &tape.exchanges[index].request).collect(),
+                    is_cut_off: is_cut_off(tape),
+                };
                 let replayed = state.last.contains_key(&identity);
-                let why = difference(&asked, left, replayed);
+                let why = difference(&asked, requests, replayed);
                 Answer::NotRecorded(format!(
                     "the cassette {} is replayed, and {why}",
                     path.display()
@@ -171,6 +181,33 @@ fn is_lasting(exchange: &TapedExchange) -> bool {
     task.is_ok_and(|task| task.status.is_some_and(|status| status.is_final()))
 }
 
+/// Whether it has a task whose end was not recorded.
+fn is_cut_off(tape: &Tape) -> bool {
+    let task = |text: &str| serde_json::from_str::<SubmittedTask>(text).ok();
+    let ended: HashSet<&str> = tape.exchanges.iter().filter_map(ended_task).collect();
+    tape.exchanges.iter().any(|TapedExchange { request, answer, .. }| {
+        let text = answer.body.as_ref().and_then(TapedBody::text);
+        let text = text.filter(|_| is_submission(request));
+        text.and_then(task).is_some_and(|task| !ended.contains(task.id.as_str()))
+    })
+}
+
+fn is_submission(request: &TapedRequest) -> bool {
+    request.method == "POST" && request.target.ends_with("/generation")
+}
+
+/// The id of the task whose end an exchange shows.
+fn ended_task(exchange: &TapedExchange) -> Option<&str> {
+    let (_, id) = exchange.request.target.split_once("/generation/task/")?;
+    is_lasting(exchange).then_some(id)
+}
+
+/// What is read of an answer to a submission.
+#[derive(Deserialize)]
+struct SubmittedTask {
+    id: String,
+}
+
 impl Exchange for Player {
     fn exchange(&self, request: Request<Bytes>, _limit: Duration) -> Answer {
         self.answer(&request)
@@ -190,3 +227,6 @@ impl fmt::Debug for Player {
         f.debug_tuple("Player").field(&self.0.path).finish()
     }
 }
+
+/// What is added to why an answer was lost: a run's error tells when its submission left.
+const AS_RECORDED: &str = ", when it was recorded: this is a replay, in which nothing leaves this machine and nothing is billed";
