@@ -19,7 +19,7 @@ use crate::input_file::InputFile;
 use crate::output::{Output, say};
 use crate::place::GatewayPlace;
 use crate::profile;
-use crate::rerun_line::{quoted, resolve_lines, rows_line};
+use crate::rerun_line::{resolve_lines, rows_line};
 use crate::state;
 
 /// Where the journal is.
@@ -205,13 +205,6 @@ impl JournalChoice {
     /// Whether the option names one.
     pub(crate) fn is_given(&self) -> bool {
         self.journal.is_some()
-    }
-
-    /// The option, as a line that goes on with this journal has it; empty without one.
-    pub(crate) fn option_words(&self) -> String {
-        let Some(path) = &self.journal else { return String::new() };
-        let shown = self.url().map_or_else(|| path.display().to_string(), without_password);
-        format!(" --journal {}", quoted(&shown))
     }
 
     /// The journal that is there, to be read and gone on with; none if nothing was journaled yet.

@@ -19,6 +19,7 @@ use crate::journal::{self, JournalChoice};
 use crate::output::{self, Output};
 use crate::page::{CostTable, Page};
 use crate::report_place::{ReportKind, ReportPlace};
+use crate::rerun_line::journal_line;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -127,9 +128,9 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
     };
     match arguments.by {
         Some(By::Scope) => objects.extend(forgotten.into_iter().map(CostObject::of_forgotten)),
-        _ => left_out.extend(forgotten_left_out(&forgotten, &arguments.journal)),
+        _ => left_out.extend(forgotten_left_out(&forgotten)),
     }
-    left_out.extend(doubtful_left_out(&*store, &arguments.journal)?);
+    left_out.extend(doubtful_left_out(&*store)?);
     if objects.is_empty() && left_out.is_empty() {
         left_out.push("the journal has no task yet".to_owned());
     }
@@ -143,23 +144,20 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
 }
 
 /// What to say of forgotten rows where the sums do not have them.
-fn forgotten_left_out(forgotten: &[(String, Decimal)], journal: &JournalChoice) -> Option<String> {
+fn forgotten_left_out(forgotten: &[(String, Decimal)]) -> Option<String> {
     if forgotten.is_empty() {
         return None;
     }
     let cost: Decimal = forgotten.iter().map(|(_, cost)| *cost).sum();
     Some(format!(
-        "{cost} USD of rows that `effects journal prune` has forgotten are in no sum here: `effects cost --by \
-         scope{}` has them with the scopes that count them",
-        journal.option_words()
+        "{cost} USD of rows that `effects journal prune` has forgotten are in no sum here: `{}` has \
+         them with the scopes that count them",
+        journal_line("effects cost --by scope")
     ))
 }
 
 /// What to say of submissions of unknown outcome, which are in no sum.
-fn doubtful_left_out(
-    store: &dyn JournalStore,
-    journal: &JournalChoice,
-) -> Result<Option<String>, Failure> {
+fn doubtful_left_out(store: &dyn JournalStore) -> Result<Option<String>, Failure> {
     let mut rows = 0;
     let filter = Filter { which: Which::Doubtful, ..Filter::default() };
     journal::each(store, filter, |_| {
@@ -170,9 +168,9 @@ fn doubtful_left_out(
         return Ok(None);
     }
     Ok(Some(format!(
-        "{} of unknown outcome may be billed, and no sum has that: `effects tasks --doubtful{}` lists {}",
+        "{} of unknown outcome may be billed, and no sum has that: `{}` lists {}",
         count_of(rows, "row"),
-        journal.option_words(),
+        journal_line("effects tasks --doubtful"),
         if rows == 1 { "it" } else { "them" }
     )))
 }
