@@ -121,11 +121,14 @@ fn a_submission_of_unknown_outcome_is_told_beside_the_sums() {
     site.rows("rows.csv", 3)
         .batch("rows.csv", &[&NEW[..], &["--in-flight", "1"]].concat())
         .exits(8);
-    let told = "1 row of unknown outcome may be billed, and no sum has that: `effects tasks \
-                --doubtful --journal new.db` lists it";
+    let told = format!(
+        "1 row of unknown outcome may be billed, and no sum has that: `effects tasks --doubtful --journal {}` \
+         lists it",
+        site.path("new.db").display()
+    );
     for line in [&["cost"][..], &["cost", "--by", "day", "--json"]] {
         let ran = site.run(&[line, &NEW].concat()).exits(0);
-        assert!(ran.stdout.contains("0.06") && ran.stderr.contains(told), "{ran:?}");
+        assert!(ran.stdout.contains("0.06") && ran.stderr.contains(&told), "{ran:?}");
     }
 }
 
