@@ -85,7 +85,8 @@ fn a_batch_goes_on_from_another_machine_under_one_budget() {
     assert_eq!(made.unwrap(), "0", "to plan makes nothing");
     let first = batch(&here, &["--report", "report.html"]);
     let page = std::fs::read_to_string(here.path("report.html")).unwrap();
-    assert!(page.contains("postgres://postgres@") && !page.contains(PASSWORD), "{page}");
+    // A batch that its budget ended has no line to go on with, which alone would name the database.
+    assert!(page.contains("Report of a batch") && !page.contains(PASSWORD), "{page}");
     let (rows, _) = told(&first);
     let done = count(&rows, "completed");
     assert!(done > 0 && done < 12, "{first:?}");
