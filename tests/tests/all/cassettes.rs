@@ -166,6 +166,13 @@ fn request(template: Template, image: &str) -> EffectRequest {
     EffectRequest::new(template, image).unwrap()
 }
 
+/// Records a run of one picture, which was not fetched.
+fn record_one_run(cassette: &Path) {
+    let emulator = emulator();
+    let client = Client::recording(ClientKind::Blocking, &emulator, cassette).unwrap();
+    client.run(request(Template::GlassBall, SIGNED)).unwrap();
+}
+
 #[test]
 fn what_one_client_recorded_both_replay_without_a_network() {
     for recorder in KINDS {
@@ -337,10 +344,7 @@ fn a_picture_that_is_not_beside_the_cassette_is_told_by_its_hash() {
 #[test]
 fn uploads_and_downloads_that_were_not_recorded_are_told_like_any_request() {
     let (_folder, cassette) = folder();
-    let emulator = emulator();
-    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
-    client.run(request(Template::GlassBall, SIGNED)).unwrap();
-    drop(client);
+    record_one_run(&cassette);
     for kind in KINDS {
         let client = Client::replaying(kind, &cassette).unwrap();
         let error = client.upload(&Photo::new(picture(), "photo.png").unwrap()).unwrap_err();
@@ -358,10 +362,7 @@ fn uploads_and_downloads_that_were_not_recorded_are_told_like_any_request() {
 #[test]
 fn jobs_of_a_replay_end_with_the_first_request_that_was_not_recorded() {
     let (_folder, cassette) = folder();
-    let emulator = emulator();
-    let client = Client::recording(ClientKind::Blocking, &emulator, &cassette).unwrap();
-    client.run(request(Template::GlassBall, SIGNED)).unwrap();
-    drop(client);
+    record_one_run(&cassette);
     for kind in KINDS {
         let begun = Instant::now();
         let jobs = (0..50).map(|_| effects_ureq::Job::url(Template::MyWorld, SIGNED).unwrap());

@@ -19,6 +19,13 @@ fn emulator() -> Emulator {
     emulator.latency(Latency::fixed(Duration::from_millis(200))).start().unwrap()
 }
 
+/// An emulator whose tasks end when its clock is moved on.
+fn stopped_emulator() -> Emulator {
+    let emulator = Emulator::builder().pictures(Pictures::Stub).api_key(KEY);
+    let emulator = emulator.latency(Latency::fixed(Duration::from_secs(60)));
+    emulator.clock(ClockKind::Virtual).start().unwrap()
+}
+
 /// The command with nothing set but a cassette: by the environment or by its option.
 fn replays(world: &World, cassette: &Path, by_option: bool, arguments: &[&str]) -> Ran {
     let mut command = world.bare(arguments);
@@ -162,9 +169,7 @@ fn a_batch_is_recorded_and_replayed() {
 #[test]
 fn a_recording_that_ends_early_names_a_line_that_does_not_replay_it() {
     let world = World::new();
-    let emulator = Emulator::builder().pictures(Pictures::Stub).api_key(KEY);
-    let emulator = emulator.latency(Latency::fixed(Duration::from_secs(60)));
-    let emulator = emulator.clock(ClockKind::Virtual).start().unwrap();
+    let emulator = stopped_emulator();
     let cassette = world.path("run.json");
     let rows = "template,image\nglass_ball,https://example.com/cat.jpg\n";
     fs::write(world.path("rows.csv"), rows).unwrap();
@@ -388,9 +393,7 @@ fn a_watch_that_is_killed_while_it_records_goes_on_without_its_cassette() {
     let world = World::new();
     fs::create_dir(world.path("in")).unwrap();
     fs::write(world.path("in/a.png"), crate::world::PHOTO).unwrap();
-    let emulator = Emulator::builder().pictures(Pictures::Stub).api_key(KEY);
-    let emulator = emulator.latency(Latency::fixed(Duration::from_secs(60)));
-    let emulator = emulator.clock(ClockKind::Virtual).start().unwrap();
+    let emulator = stopped_emulator();
     let cassette = world.path("watch.json");
     let watch = ["watch", "in", "--template", "glass_ball", "--out", "out", "--settle", "0"];
     let watch = [&watch[..], &["--budget", "1", "--price", "0.05", "--poll", "0.02"]].concat();
@@ -439,9 +442,7 @@ fn an_interrupted_watch_that_records_names_a_line_without_its_cassette() {
     let world = World::new();
     fs::create_dir(world.path("in")).unwrap();
     fs::write(world.path("in/a.png"), crate::world::PHOTO).unwrap();
-    let emulator = Emulator::builder().pictures(Pictures::Stub).api_key(KEY);
-    let emulator = emulator.latency(Latency::fixed(Duration::from_secs(60)));
-    let emulator = emulator.clock(ClockKind::Virtual).start().unwrap();
+    let emulator = stopped_emulator();
     let watch = ["watch", "in", "--template", "glass_ball", "--out", "out", "--budget", "1"];
     let line = [&watch[..], &["--settle", "0", "--price", "0.05", "--poll", "0.02"]].concat();
     let mut command = world.bare(&[&line[..], &["--cassette", "watch.json"]].concat());

@@ -256,7 +256,7 @@ fn within_a_minute(test: impl FnOnce() + Send + 'static) {
 }
 
 /// One whose looks are told one by one, and one that looks for others: the end that one of them sees is both
-/// their end, whoever came first.
+/// their end, whichever began first.
 #[test]
 fn a_task_whose_end_was_seen_is_not_looked_at_again() {
     for alone in [0, 1, 2] {
