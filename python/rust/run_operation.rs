@@ -69,7 +69,7 @@ impl Single {
         let now = now();
         let left = self.client.policy().ends_by(now).since(now);
         tokio::time::timeout(left, self.ready_in_time()).await.unwrap_or_else(|_| {
-            let why = "the deadline was over before it was submitted; nothing is billed";
+            let why = "the deadline was over first; nothing was submitted, and nothing is billed";
             Err(Error::new(ErrorKind::DeadlineExceeded, why))
         })
     }
