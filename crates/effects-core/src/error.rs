@@ -165,6 +165,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self.trouble() {
             Some(trouble) => trouble.status(),
+            // A failed task has no trouble: the answer that showed its end was a good one.
             None => self.response().map(|response| response.status),
         }
     }
@@ -323,6 +324,8 @@ impl Task {
         let (kind, trouble) = match Look::read(task, result.as_reply(), TaskDetail::Full) {
             Look::Seen(task) => {
                 let pictures = task.pictures.into_iter();
+                // Links are made whole here, since what decodes an answer does not know the
+                // gateway.
                 let pictures = pictures.filter_map(|picture| picture.at(Some(gateway))).collect();
                 return Ok(Self { pictures, response: result.response(), ..*task });
             }

@@ -101,6 +101,7 @@ impl ErrorKind {
         row(Self::TaskNotFound, "task_not_found", "TaskNotFound", 4),
         row(Self::OutcomeUnknown, "outcome_unknown", "OutcomeUnknown", 8),
         row(Self::WaitTimeout, "wait_timeout", "WaitTimeout", 5),
+        // 130 is what a shell reports of a command that Ctrl-C ended: 128 and SIGINT, which is 2.
         row(Self::Detached, "detached", "KeyboardInterrupt", 130),
         row(Self::Journal, "journal", "EffectsError", 1),
     ];

@@ -51,12 +51,17 @@ impl ImageFormat {
             [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
+            // A text can begin with `BM`, too: the four reserved bytes, zero in a bitmap, tell the two
+            // apart.
             [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Some(Self::Bmp),
             [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Some(Self::Tiff),
+            // The bare codestream, or the box that begins its container.
             [0xff, 0x0a, ..]
             | [0, 0, 0, 12, b'J', b'X', b'L', b' ', b'\r', b'\n', 0x87, b'\n', ..] => {
                 Some(Self::JpegXl)
             }
+            // Files of the ISO base media format begin with the length of a box, its name `ftyp`,
+            // and a brand.
             [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => {
                 Some(Self::Avif)
             }
@@ -83,6 +88,7 @@ impl ImageFormat {
     /// ```
     pub fn is_whole(self, start: &[u8], end: &[u8], length: u64) -> bool {
         let number = |at: usize| match start.get(at..at + 4) {
+            // BMP and RIFF both write numbers with the least byte first.
             Some(bytes) => bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
             None => u64::MAX,
         };
@@ -94,6 +100,7 @@ impl ImageFormat {
         match self {
             // The length of the file; 0 where its encoder did not know.
             Self::Bmp => number(2) <= length,
+            // The end of the last block of data, then the trailer.
             Self::Gif => padded().ends_with(b"\0;"),
             Self::Jpeg => padded().ends_with(&[0xff, 0xd9]),
             Self::Png => end.ends_with(b"\0\0\0\0IEND\xaeB`\x82"),
@@ -254,6 +261,7 @@ mod tests {
         };
         for (format, file) in files {
             assert!(is_whole(format, file), "{format}: {file:?}");
+            // Enough bytes that no format still ends as it should, the padded JPEG among them.
             for cut in [3, 4] {
                 let file = &file[..file.len() - cut];
                 assert!(!is_whole(format, file), "{format}: {file:?}");

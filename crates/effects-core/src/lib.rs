@@ -4,15 +4,15 @@
 //!
 //! The API turns a photo into a styled picture: a client POSTs a task, polls it until it is completed
 //! or failed, and gets a picture's URL and a bill. This crate knows all of that and does none of it.
-//! It opens no socket, reads no clock, rolls no dice and keeps no logger, so it runs under any HTTP
-//! stack, in any runtime, and in a test at any speed.
+//! It opens no socket, reads no clock, draws no random numbers and writes no log, so it runs under any
+//! HTTP stack, in any runtime, and in a test at any speed.
 //!
 //! # The contract
 //!
 //! **Step the [`Run`], do what the [`Step`] says, tell the run what came of it. Nothing else happens.**
 //!
 //! 1. Make a run with [`Run::submit`], [`Run::attach`] or [`Run::restore`]. It takes the time and eight
-//!    bytes of chance as arguments, and never asks for more of either.
+//!    random bytes as arguments, and never asks for more of either.
 //! 2. Call [`Run::step`] with the time. It is safe at any moment and any number of times.
 //! 3. [`Step::Record`]: make the entry durable, then call [`Run::recorded`]. Nothing else comes before
 //!    that, so no submission leaves without its intent on disk, and no poll before the task's id is.
@@ -120,10 +120,10 @@
 //!
 //! # Where to look
 //!
-//! The root holds what most programs name. The rest is in the room that it belongs to, and each room
-//! imports from those above it alone.
+//! The root holds what most programs name. The rest is in the module that it belongs to, and each
+//! module imports from those above it alone.
 //!
-//! | room | what it holds |
+//! | module | what it holds |
 //! |---|---|
 //! | [`gateway`] | the seam to HTTP: calls, the requests they become, the [`Endpoint`](gateway::Endpoint) that has the key |
 //! | [`wire`] | from the bytes of an answer to types: task, pictures, usage, codes, what went wrong |

@@ -1,8 +1,6 @@
 //! [`printable`]: escapes in a text from outside what a terminal obeys or hides instead of showing it.
 //! The command's `output.rs` and the Python package's messages call it; `Error` and `Event` write
 //! through [`Escaping`], which does the same piece by piece.
-//!
-//! Errors and events print themselves through it, and so does every line of the command.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -47,6 +45,8 @@ impl<W: Write + ?Sized> Write for Escaping<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut shown = 0;
         for (at, character) in text.char_indices() {
+            // Scripts and emoji that need joiners are outside ASCII; behind a letter of ASCII one
+            // only hides.
             let joins = matches!(character, '\u{200c}' | '\u{200d}') && !self.last.is_ascii();
             if !joins && is_hidden(character) {
                 self.to.write_str(&text[shown..at])?;

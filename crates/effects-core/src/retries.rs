@@ -58,6 +58,7 @@ impl Retries {
         }
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         if trouble.status().is_some() {
+            // The gateway is there: from here on the whole wait counts.
             self.unanswered_until = Time::MAX;
         }
         let until = now + self.policy.retry_delay(self.failures, asked, &mut self.dice);

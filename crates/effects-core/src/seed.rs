@@ -58,8 +58,10 @@ impl Dice {
     ///
     /// The salt keeps two runs apart even where a driver gave both the same seed.
     pub(crate) const fn uuid(&mut self, salt: u64) -> Uuid {
+        // The salt is mixed first, so that salts which differ in one bit differ in many.
         let mut mixed = Self(self.next() ^ Self(salt).next());
         let (high, low) = (mixed.next(), mixed.next());
+        // Version 4 and the variant 10, in the bits that RFC 9562 gives them.
         Uuid { high: high & !0xf000 | 0x4000, low: low & !(0b11 << 62) | 0b10 << 62 }
     }
 }

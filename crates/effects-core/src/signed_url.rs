@@ -27,10 +27,13 @@ fn is_permission(url: &str) -> bool {
 fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
     let url = url.split('#').next().unwrap_or_default();
     let query = url.split_once('?').map_or("", |(_, query)| query);
+    // Some servers take a semicolon for a separator, too. A parameter without `=` may be a token
+    // itself.
     query.split(['&', ';']).map(|pair| pair.split_once('=').unwrap_or((pair, pair)))
 }
 
 fn plain(name: &str) -> String {
+    // A server decodes the names of parameters, so a hyphen and an underscore may come as escapes.
     name.to_ascii_lowercase().replace("%2d", "-").replace("%5f", "_")
 }
 
@@ -39,6 +42,7 @@ fn plain(name: &str) -> String {
 pub fn shown(url: &str) -> String {
     let url = url.split('#').next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else {
+        // A data URL is the photo itself and may have megabytes.
         return cut(url, MOST_OF_A_DATA_URL);
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -82,6 +86,7 @@ pub fn redacted(url: &str) -> String {
             Some((name, value)) if is_secret(name, value) => {
                 clean.push_str(&format!("{name}=redacted"));
             }
+            // A query without `=` can be a token.
             None if is_secret("", pair) => clean.push_str("redacted"),
             _ => clean.push_str(pair),
         }

@@ -98,6 +98,7 @@ impl FromStr for TaskId {
         // `.` and `..` would name another place in the URL of the task.
         if id.is_empty() || id.len() > MAX_BYTES || id.chars().any(odd) || matches!(id, "." | "..")
         {
+            // Shown in part: a text that is no id may be a whole page.
             return Err(InvalidTaskId(id.chars().take(80).collect()));
         }
         Ok(Self(id.into()))
@@ -145,6 +146,8 @@ mod tests {
 
     #[test]
     fn an_id_is_its_text_wherever_that_lies() {
+        // On both sides of the length where an id moves to the heap, with letters of two bytes
+        // across it.
         let texts: Vec<String> = [1, SHORT - 2, SHORT - 1, SHORT, SHORT + 1, MAX_BYTES]
             .map(|length| "é".repeat(length / 2) + &"x".repeat(length % 2))
             .into();
@@ -158,6 +161,7 @@ mod tests {
         }
         let distinct: std::collections::HashSet<&TaskId> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());
+        // Three words, with room for the absence: a batch holds one for each waiting run.
         assert_eq!(size_of::<Option<TaskId>>(), 24);
     }
 }

@@ -137,6 +137,7 @@ pub(crate) fn parse_iso(text: &str) -> Option<Time> {
     let hours: u64 = parts.next()?.parse().ok()?;
     let minutes: u64 = parts.next()?.parse().ok()?;
     let seconds: f64 = parts.next().map_or(Some(0.0), |seconds| seconds.parse().ok())?;
+    // A leap second is written as :60.
     if hours > 23 || minutes > 59 || !(0.0..61.0).contains(&seconds) {
         return None;
     }
@@ -164,6 +165,8 @@ fn offset_millis(zone: &str) -> Option<i64> {
 fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year / 400, year % 400);
+    // From March on, five months have 153 days. 400 years have 146 097, and 719 468 lie between
+    // 0000-03-01 and 1970-01-01.
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     era * 146_097 + day_of_era - 719_468
@@ -172,6 +175,7 @@ fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
 /// The inverse of [`days_from_civil`].
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
+    // The leap days, one in 1 460 days but not in 36 524, are taken out before the division by 365.
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -210,6 +214,8 @@ mod tests {
 
     #[test]
     fn a_time_prints_as_it_reads() {
+        // Among them the last millisecond before the leap day of 2000 and its first, and the first
+        // of 2100.
         for millis in [0, 951_782_399_999, 951_782_400_000, 1_764_000_000_123, 4_102_444_800_000] {
             let time = Time::from_millis(millis);
             assert_eq!(parse_iso(&time.to_string()), Some(time));

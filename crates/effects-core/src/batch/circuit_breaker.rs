@@ -175,12 +175,14 @@ impl CircuitBreaker {
 
     /// When a submission that waits may leave, if time alone keeps it.
     pub(super) fn until(&self, now: Time) -> Option<Time> {
+        // A final outage ends the queue at once; waiting for a time would not help.
         let held = self.outage.as_ref().is_some_and(|outage| !outage.is_final) && now < self.until;
         held.then_some(self.until)
     }
 
     /// An attempt to submit ended so; attempts count in the order of their ends.
     pub(super) fn note(&mut self, end: AttemptEnd, policy: &Policy, now: Time) {
+        // An answer to an attempt that was still out does not reopen what is over for good.
         if self.outage.as_ref().is_some_and(|outage| outage.is_final) {
             return;
         }
@@ -189,6 +191,8 @@ impl CircuitBreaker {
         match end {
             // One answer for good, also a refusal, shows that the gateway works.
             AttemptEnd::Answered => *self = Self::new(now),
+            // A budget, its caller, a certificate or a recording kept it here: that says nothing of
+            // the gateway.
             AttemptEnd::NotTried => {}
             AttemptEnd::Unknown => self.note_unknown(most, now),
             AttemptEnd::RefusedForNow => {
@@ -208,8 +212,11 @@ impl CircuitBreaker {
     }
 
     fn note_unknown(&mut self, most: u32, now: Time) {
+        // Each count is of attempts in a row, and an unknown outcome ends the rows of other kinds.
         (self.pauses, self.not_sent) = (0, 0);
         self.unknown = self.unknown.saturating_add(1);
+        // A probe of another outage, throttled or not sent, whose outcome is unknown is only the
+        // first of this kind.
         let failed_probe = std::mem::take(&mut self.probing) && self.unknown > most;
         if failed_probe || self.unknown >= most {
             // The pause begins once; attempts that were out with the last one do not lengthen it.
@@ -235,6 +242,7 @@ impl CircuitBreaker {
         // The ends of attempts that had begun before the pause tell nothing new.
         if self.pauses == 0 || self.probing {
             self.pauses = self.pauses.saturating_add(1);
+            // 2^16 s is far past the longest pause, and a shift by 32 or more would overflow.
             let pause = FIRST_PAUSE.saturating_mul(1 << (self.pauses - 1).min(16));
             self.until = now + pause.min(LONGEST_PAUSE);
         }

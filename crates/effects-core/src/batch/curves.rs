@@ -36,6 +36,7 @@ impl Curves {
     /// Goes by another pacer from now on.
     pub(super) fn go_by(&mut self, pacer: Pacer) {
         self.pacer = pacer;
+        // So old that each curve is fetched from the new pacer when it is next asked for.
         self.kinds.iter_mut().for_each(|kind| kind.asked = Time::default());
     }
 
@@ -62,6 +63,8 @@ impl Curves {
         let kind = &mut self.kinds[kind as usize];
         if now.since(kind.asked) >= REFRESH_EVERY {
             kind.curve = self.pacer.curve(kind.label.as_ref(), pace, now);
+            // Also where the pacer gave the same curve: its lock is left alone for another quarter
+            // of a second.
             kind.asked = now;
         }
         &kind.curve

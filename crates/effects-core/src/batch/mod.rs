@@ -210,6 +210,7 @@ impl Batch {
     ) -> RunId {
         self.lots.stir(seed);
         let mut run = Run::submit(submission, Arc::clone(&self.policy), seed, now);
+        // Its caller waits from now on, so the time in the queue counts as well.
         run.begin(now);
         let id = self.add(run);
         self.slots.slot(id.index).at_once = true;
@@ -233,8 +234,10 @@ impl Batch {
         if let Some(submitted) = submitted {
             run = run.submitted_at(submitted);
         }
+        // Its task is under way already, and so is the wait for it.
         run.begin(now);
         let id = self.add(run);
+        // A follower takes no place among the tasks: its leader has one for both.
         if !self.follow(id.index, &followed) {
             self.activate(id.index);
         }
@@ -250,6 +253,8 @@ impl Batch {
     pub fn step(&mut self, now: Time) -> BatchStep {
         self.now = self.now.max(now);
         loop {
+            // First the runs that were told something: one that ends here frees a place for the
+            // queues below.
             while let Some(index) = self.next_ready() {
                 if let Some(step) = self.look_after(index) {
                     return step;
@@ -258,6 +263,7 @@ impl Batch {
             if let Some(step) = self.start_submission().or_else(|| self.start_poll()) {
                 return step;
             }
+            // `start_submission` may have let a run go, which is ready then.
             if self.ready.is_empty() {
                 return self.idle();
             }
@@ -267,6 +273,8 @@ impl Batch {
     /// What became of a call. A handle or an id that is not awaited is ignored.
     pub fn reply(&mut self, now: Time, id: RunId, call: CallId, result: &CallResult) {
         self.now = self.now.max(now);
+        // Before the handle is looked up: a refusal for now holds for all runs, also where its own
+        // is over.
         if let Reply::Answer { status, headers, .. } = result.as_reply()
             && let Some(asked) = refused_for_now(status.as_u16(), headers)
         {
@@ -283,6 +291,7 @@ impl Batch {
             let curve = self.curves.curve(slot.kind, &self.policy.pace, self.now);
             run.paced(curve, |run| run.reply(self.now, call, result));
         }
+        // Noted before the next step, in which the breaker decides by it whether another may leave.
         self.note_posting(index);
         self.make_ready(index);
     }
@@ -326,6 +335,7 @@ impl Batch {
         let slot = self.slots.slot(index);
         let Some(run) = &slot.run else { return };
         let outcome = Outcome::Detached(run.detached());
+        // The step is dropped: the driver tells the run's caller of the journal's error instead.
         self.finish(index, outcome);
     }
 
@@ -359,6 +369,8 @@ impl Batch {
             self.activate(index);
         }
         self.slots.slot(index).looks = if held { Looks::Held } else { Looks::Alone };
+        // Until now its timer was set to the end of its wait alone, since it had no poll of its own
+        // to make.
         if matches!(before, Looks::ByAnother | Looks::Held) && !held {
             self.make_ready(index);
         }
@@ -386,10 +398,12 @@ impl Batch {
 
     fn add(&mut self, run: Run) -> RunId {
         self.live += 1;
+        // A driver that gave one run may have more.
         self.asked = false;
         let kind = self.curves.of(run.label(), &self.policy.pace, self.now);
         let id = self.slots.add(run, kind);
         let ticket = self.slots.ticket(id.index);
+        // New runs go behind those that were told something.
         self.ready.push_back(ticket);
         id
     }
@@ -421,6 +435,7 @@ impl Batch {
 
     /// Does what a run wants, or puts it where it waits for leave to do it.
     fn look_after(&mut self, index: u32) -> Option<BatchStep> {
+        // What its leader saw ends it, also while a poll of its own is out.
         if let Some(outcome) = self.shared_polls.take_verdict(self.slots.id(index)) {
             return Some(self.finish(index, outcome));
         }
@@ -461,6 +476,7 @@ impl Batch {
         let id = self.slots.id(index);
         self.note_posting(index);
         let run = self.slots.slot(index).run.as_mut()?;
+        // Taken out and not copied: an outcome holds the whole answer.
         if let Some(outcome) = run.take_outcome() {
             return Some(self.finish(index, outcome));
         }
@@ -481,6 +497,8 @@ impl Batch {
             }
             Step::Notify(event) => {
                 if let Event::Submitted { task_id } = &event {
+                    // An answer can name a task that another run of the batch follows already: one
+                    // polls for both.
                     self.follow(index, task_id);
                 }
                 self.make_ready(index);
@@ -524,6 +542,7 @@ impl Batch {
         self.live -= 1;
         self.active -= u32::from(slot.active);
         self.posting -= u32::from(slot.posting);
+        // There is room again, so the driver is asked for more runs.
         self.asked = false;
         match &outcome {
             Outcome::Completed(_) => self.pictureless = 0,
@@ -533,6 +552,7 @@ impl Batch {
             _ => {}
         }
         let waited = slot.run.as_ref().is_some_and(|run| self.now >= run.deadline());
+        // A run of a batch has no pacer of its own, so the batch teaches for it.
         if let Some(observation) = slot.run.as_ref().and_then(Run::observation) {
             self.curves.learn(slot.kind, observation);
         }
@@ -555,6 +575,8 @@ impl Batch {
 
     fn idle(&mut self) -> BatchStep {
         let room = self.width_of_tasks().saturating_sub(self.live);
+        // Asked once for each change: a driver that has no run right now would never get to sleep
+        // otherwise.
         if !self.fed && !self.asked && room > 0 {
             self.asked = true;
             return BatchStep::WantRuns(room);
@@ -567,6 +589,7 @@ impl Batch {
     }
 
     fn width_of_tasks(&self) -> u32 {
+        // A width of zero would hold every run back for ever.
         self.widths.tasks.max(1)
     }
 }
@@ -580,5 +603,6 @@ fn refused_for_now(status: u16, headers: &HeaderMap) -> Option<Option<Duration>>
         return None;
     }
     let asked = retry_after(headers);
+    // A 503 that names no time tells of a breakdown and not of too many requests.
     (status == 429 || asked.is_some()).then_some(asked)
 }

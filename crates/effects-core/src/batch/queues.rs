@@ -50,6 +50,8 @@ impl Batch {
         if self.now > deadline || (patient && self.now == deadline) {
             return Some(self.turn_never_came(index));
         }
+        // A timer set to this very moment would ring in the same step, and the run ask again
+        // without end.
         self.timers.set(index, deadline.max(self.now + TICK));
         if self.slots.slot(index).at_once {
             self.queues.at_once.push_back(ticket);
@@ -78,6 +80,7 @@ impl Batch {
             return self.step_run(index);
         }
         let ticket = self.slots.ticket(index);
+        // At the end of its wait it asks for its last poll instead.
         self.timers.set(index, deadline);
         self.queues.looks.push(ticket);
         None
@@ -91,6 +94,7 @@ impl Batch {
         // It has a last look of its own: what the leader sees may come too late for it.
         self.set_leader(index, None);
         let ticket = self.slots.ticket(index);
+        // When this rings it is asked once more, and polls whatever the limits.
         self.timers.set(index, latest);
         self.queues.last_looks.push_back(ticket);
         None
@@ -102,6 +106,8 @@ impl Batch {
             return None;
         }
         while self.posting < self.throttle.width(self.widths.submissions, self.now) {
+            // A caller waits for each of these, so the breaker is not asked; the width and the
+            // throttle apply to them, too.
             let index = match next(&mut self.queues.at_once, &self.slots) {
                 Some(index) => index,
                 None => match self.breaker.pass(self.posting, self.now) {
@@ -130,6 +136,8 @@ impl Batch {
         loop {
             let waiting = next(&mut self.queues.retries, &self.slots);
             let index = waiting.or_else(|| next(&mut self.queues.fresh, &self.slots))?;
+            // An earlier attempt may have made a task, so `Refused`, which means that none was
+            // made, would be untrue.
             if self.slots.run(index).is_some_and(Run::is_in_doubt) {
                 self.let_go(index);
                 continue;
@@ -144,7 +152,8 @@ impl Batch {
     pub(super) fn start_poll(&mut self) -> Option<BatchStep> {
         self.queues.look_at = None;
         loop {
-            // Asked before anybody is chosen; none may be left who still waits.
+            // The rate is asked before a run is taken out. All tickets may turn out to be stale below,
+            // and then no run polls.
             if self.queues.last_looks.is_empty() && self.queues.looks.is_empty() {
                 return None;
             }
@@ -170,6 +179,7 @@ impl Batch {
         let rows = !self.queues.retries.is_empty() || !self.queues.fresh.is_empty();
         let waiting = rows || !self.queues.at_once.is_empty();
         let pause = Some(self.throttle.until()).filter(|until| waiting && self.now < *until);
+        // The breaker holds back rows alone, not runs whose caller waits already.
         let outage = self.breaker.until(self.now).filter(|_| rows);
         match (pause.max(outage), self.queues.look_at) {
             (Some(pause), Some(look)) => Some(pause.min(look)),
@@ -219,12 +229,14 @@ impl Batch {
     /// the likeliest of some drawn by lot: asking all would cost more than it finds.
     fn likeliest(&mut self, left: f64) -> Option<u32> {
         let plenty = left >= self.queues.looks.len() as f64;
+        // The whole list is gone through anyway, so its stale tickets are swept out on the way.
         if plenty || self.queues.looks.len() <= DRAWS {
             self.queues.looks.retain(|ticket| self.slots.holds(*ticket));
         }
         let count = self.queues.looks.len();
         let mut best: Option<(f64, usize)> = None;
         let mut stale = 0;
+        // Where all that wait may leave, their order does not matter.
         for nth in 0..count.min(if plenty { 1 } else { DRAWS }) {
             let place = if count <= DRAWS { nth } else { self.draw(count) };
             let ticket = self.queues.looks[place];
@@ -238,8 +250,12 @@ impl Batch {
             }
         }
         let chosen = best.map(|(_, place)| self.queues.looks.swap_remove(place).index);
+        // Each stale ticket that is drawn is a comparison lost; at a quarter of them a sweep pays
+        // off.
         if stale > DRAWS / 4 {
             self.queues.looks.retain(|ticket| self.slots.holds(*ticket));
+            // If all that were drawn were stale, others may wait: none is stale after the sweep, so
+            // this ends.
             return chosen.or_else(|| self.likeliest(left));
         }
         chosen

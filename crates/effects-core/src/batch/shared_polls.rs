@@ -2,9 +2,9 @@
 //! the leader, and the others end with the verdict that it sees; if it leaves without one, another
 //! leads. A run that polls for itself alone (`Batch::look_alone`) is told the verdict, too.
 //!
-//! A follower is a complete run with its own wait. A run whose looks are told one by one looks for itself
-//! alone; the end that it or the leader sees is the other's as well, so that no task is looked at after it. When the leader stops before the task has ended, since
-//! its wait is over or it was cancelled, the next follower becomes the leader.
+//! A follower is a complete run with its own wait. The end that the leader sees, or a run that polls for
+//! itself alone, is that of all others, so that no task is polled after it. A leader leaves without an
+//! end where its wait is over or it was cancelled.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -21,7 +21,8 @@ pub(super) struct SharedPolls {
     /// kept twice, nor hashed.
     leaders: HashMap<u64, RunId, BuildHasherDefault<Hashed>>,
     hashes: RandomState,
-    /// The runs that hear the end from a leader: its followers, and those that look for themselves alone.
+    /// The runs that are told the end by a leader: its followers, and those that look for themselves
+    /// alone.
     followers: HashMap<RunId, Vec<RunId>>,
     /// Whom a run follows, by its index; those that do say so in their slots.
     followed: HashMap<u32, RunId>,
@@ -46,6 +47,7 @@ impl Batch {
         let (id, key) = (self.slots.id(index), self.shared_polls.hashes.hash_one(task));
         let leader = self.shared_polls.leaders.get(&key).copied();
         let leads = |leader: &RunId| {
+            // A run that is over, or that polls for itself alone, leads no other.
             *leader != id && self.is_at(*leader, task) && !self.slots.is_alone(leader.index)
         };
         // Two ids may have one hash: the two then look each for itself.
@@ -54,6 +56,8 @@ impl Batch {
         self.set_leader(index, followed);
         let hears = match leader {
             Some(leader) => Some((leader, id)),
+            // The run that stood there is over or polls for itself alone; `hand_on` leaves those
+            // out that are over.
             None => self.shared_polls.leaders.insert(key, id).map(|alone| (id, alone)),
         };
         if let Some((leader, hearer)) = hears.filter(|(leader, hearer)| leader != hearer) {
@@ -65,6 +69,7 @@ impl Batch {
     /// A run has left: those that followed it end as it did, or one of them leads. `waited` says
     /// whether its own wait was over.
     pub(super) fn hand_on(&mut self, leader: RunId, outcome: &Outcome, waited: bool) {
+        // A verdict that was not taken belongs to a run that is over now.
         self.shared_polls.take_verdict(leader);
         let Some(task) = outcome.task_id() else { return };
         let key = self.shared_polls.hashes.hash_one(task);
@@ -81,6 +86,7 @@ impl Batch {
             Some(leading) if said => hearers.push(leading),
             _ => {}
         }
+        // Some may be over by now, or be about another task whose id has the same hash.
         hearers.retain(|id| self.is_at(*id, task));
         if said {
             for id in hearers {
@@ -88,9 +94,11 @@ impl Batch {
                 self.lead(id, None);
             }
         } else if let Some(place) = hearers.iter().position(|id| self.follows(*id, leader)) {
+            // Only a follower leads next; a run that polls for itself alone goes on so.
             let next = hearers.remove(place);
             self.shared_polls.leaders.insert(key, next);
             self.lead(next, None);
+            // The new leader polls from now on, so it counts among the tasks.
             self.activate(next.index);
             for id in &hearers {
                 if self.follows(*id, leader) {
@@ -147,6 +155,7 @@ impl Hasher for Hashed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
+        // The trait demands it; the keys are `u64` and go through `write_u64`.
         bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
     }
 

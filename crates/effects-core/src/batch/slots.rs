@@ -43,6 +43,7 @@ pub(super) enum Looks {
 
 /// A run and where it stands, which no other run's shares a line of memory with.
 #[derive(Debug)]
+// A cache line has 64 bytes on x86-64 and on most ARM cores.
 #[repr(align(64))]
 pub(super) struct RunSlot {
     generation: u32,
@@ -93,6 +94,7 @@ impl Slots {
         self.free.push(index);
         let slot = self.slot(index);
         slot.run = None;
+        // A handle of the run that was here finds another generation, and so no run.
         slot.generation = slot.generation.wrapping_add(1);
         slot.ticket = slot.ticket.wrapping_add(1);
         (slot.active, slot.posting, slot.at_once) = (false, false, false);
@@ -146,6 +148,7 @@ impl Slots {
     /// The runs that are not over, by index.
     pub(super) fn indices(&self) -> Vec<u32> {
         let all = (0_u32..).zip(self.pages.iter().flatten());
+        // Collected, since callers change the slots while they go through them.
         all.filter(|(_, slot)| slot.run.is_some()).map(|(index, _)| index).collect()
     }
 }

@@ -27,6 +27,7 @@ impl Throttle {
             share: 1.0,
             since: now,
             halved: Time::default(),
+            // The first poll of a batch leaves at once.
             tokens: 1.0,
             filled: now,
         }
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!(throttle.width(16, start), 8);
         assert_eq!(throttle.width(16, start + Duration::from_secs(30)), 12);
         assert_eq!(throttle.width(16, start + Duration::from_secs(600)), 16);
+        // Halved each second, which outruns the recovery; the width still lets one leave.
         for second in 0..100 {
             throttle.refused(Duration::from_secs(1), start + Duration::from_secs(second));
         }
@@ -124,6 +126,8 @@ mod tests {
                 Err(until) => now = until,
             }
         }
+        // 20 a second for 10 s make 200; waits in whole milliseconds lose some, the burst at first
+        // adds some.
         assert!((190..=205).contains(&polls), "{polls}");
     }
 }

@@ -24,7 +24,7 @@ pub enum Told {
 
 /// Drives a run to its end, blocking the thread.
 ///
-/// `tell` hears every event.
+/// `tell` is called with every event.
 ///
 /// # Errors
 ///
@@ -61,6 +61,7 @@ pub fn drive_on(
     journal: &dyn Journal,
     stop: impl Fn() -> bool,
 ) -> Result<Told, JournalError> {
+    // The call before may have ended while an entry was being written.
     run.record_again();
     // Only what waits takes time, and reading a clock does.
     let mut now = clock.now();
@@ -85,6 +86,7 @@ pub fn drive_on(
             }
             Step::Notify(event) => return Ok(Told::Event(event)),
             Step::Done(outcome) => {
+                // Before the caller learns of the end, since it may end the process next.
                 journal.ended(&RowEnd::of_outcome(&outcome))?;
                 return Ok(Told::Done(outcome));
             }

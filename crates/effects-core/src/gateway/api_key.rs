@@ -92,6 +92,7 @@ impl ApiKey {
                 .map(|start| start..start + key.len());
         }
         (0..text.len()).find_map(|start| {
+            // Most places can begin neither the key nor an escape of its first character.
             let could_begin = text[start] == key[0] || matches!(text[start], b'\\' | b'%' | b'&');
             let end = if could_begin { end_of(key, text, start) } else { None };
             end.map(|end| start..end)
@@ -135,6 +136,8 @@ impl ApiKey {
     /// it was. It is still JSON: a string is searched as what it says, and written anew if that
     /// repeats the key; a number that does becomes a string.
     pub fn redact_json<'a>(&self, json: &'a str) -> Cow<'a, str> {
+        // Without a backslash every string says what is written there, so one search of the whole
+        // is enough.
         let escaped = json.contains('\\');
         if self.0.len() < Self::SHORTEST_SEARCHED
             || (!escaped && self.find_in(json.as_bytes()).is_none())
@@ -167,6 +170,8 @@ impl ApiKey {
         // `new` let nothing pass that cannot stand in a header.
         let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0))
             .unwrap_or(HeaderValue::from_static("Bearer"));
+        // `HeaderValue` then hides itself in debug output, and HTTP/2 keeps it out of its tables
+        // (RFC 7541, 7.1.3).
         value.set_sensitive(true);
         value
     }
@@ -221,6 +226,7 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
             }
         }
         b'%' => hexadecimal(text.get(1..3)?).map(|byte| (byte, 3)),
+        // Bounded, since a text may have a lone ampersand and its next semicolon far away.
         b'&' => {
             let end = text.iter().take(LONGEST_ENTITY).position(|byte| *byte == b';')?;
             let byte = match &text[1..end] {

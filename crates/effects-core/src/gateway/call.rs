@@ -43,6 +43,7 @@ impl Call {
     /// A call outside any run.
     pub fn of(kind: CallKind, timeout: Duration, now: Time) -> Self {
         let headers = RequestHeaders::default();
+        // Its id is never compared with another: no run awaits this call.
         Self { id: CallId(0), kind, timeout, limit: now + timeout, headers }
     }
 
@@ -196,6 +197,8 @@ impl CallResult {
             Answer::Answered { status, headers, body } => {
                 Reply::Answer { status: *status, headers, body: self.read(body) }
             }
+            // To a poll, half an answer is none. For a submission, `broken_off` gives it to be
+            // searched for an id.
             Answer::BrokenOff { reason, .. } | Answer::Lost(reason) => Reply::Lost(reason),
             Answer::NotSent(reason) => Reply::NotSent(reason),
             Answer::Untrusted(reason) => Reply::Untrusted(reason),

@@ -125,6 +125,8 @@ impl Endpoint {
                 self.authorised(Method::GET, &path, Bytes::new())
             }
         };
+        // Of the headers set above only `User-Agent` can be replaced: `RequestHeaders` refuses the
+        // others.
         call.headers.add_to(request.headers_mut());
         request
     }
@@ -132,6 +134,7 @@ impl Endpoint {
     /// An authorised request for a path below the base URL: `/api/v1/storage/files`, say.
     pub fn authorised(&self, method: Method, path: &str, body: Bytes) -> Request<Bytes> {
         let mut request = Request::new(body);
+        // A GET may be repeated, so it leaves on a kept connection.
         if method != Method::GET {
             request.extensions_mut().insert(FreshConnection);
         }
@@ -175,8 +178,10 @@ impl Endpoint {
 
     /// What became of a call that was sent with this key.
     pub(crate) fn result_for(&self, key: ApiKey, answer: Answer) -> CallResult {
+        // An HTTP stack may quote in its reason what it sent or read.
         let clean = |reason: String| key.clean(reason).into_owned();
         let answer = match answer {
+            // Not cleaned here: the core decodes it as it came and cleans what it keeps.
             answered @ Answer::Answered { .. } => answered,
             Answer::BrokenOff { status, headers, body, reason } => {
                 Answer::BrokenOff { status, headers, body, reason: clean(reason) }
@@ -240,6 +245,8 @@ mod tests {
 
     #[test]
     fn calls_become_requests_below_the_base_url() {
+        // An id has no spaces, so the second text is taken; its `%` would be an escape if it were
+        // not encoded.
         let poll = call(CallKind::Poll { task: "a/b c".parse().unwrap_or("a%b".parse().unwrap()) });
         let request = endpoint("https://example.com/proxy/").request(&poll);
         let expected = "https://example.com/proxy/model/v1/generation/task/a%25b";

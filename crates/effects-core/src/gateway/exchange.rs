@@ -1,7 +1,6 @@
 //! [`Exchange`] sends one request over an HTTP library and reports its answer, blocking
-//! (`UreqExchange`), and [`AsyncExchange`] without blocking (`ReqwestExchange`). The clients hold one of
-//! any type as [`DynExchange`] or [`DynAsyncExchange`]. [`Gateway`] joins it with an [`Endpoint`]; each
-//! client has one.
+//! (`UreqExchange`), and [`AsyncExchange`] without blocking (`ReqwestExchange`). [`Gateway`] joins it with
+//! an [`Endpoint`]; each client has one.
 //!
 //! Another HTTP library is one method. The gateway authorises a request before the stack gets it, and
 //! takes the key out of what is kept of its answer, so that neither can be forgotten.
@@ -224,8 +223,12 @@ impl<X: Exchange> Gateway<X> {
     ) -> CallResult {
         let keys = self.endpoint.keys();
         let (sent, again) =
+            // The stack takes the request, so a copy stays here where there may be another key; a
+            // copy shares its body.
             (keys.sent_with(request.headers()), keys.has_source().then(|| request.clone()));
         let result = self.observed(task, sent.key.clone(), request, limit);
+        // Such a 401 made no task, so that a submission may go once more; only once, since a source
+        // may give wrong keys for ever.
         let Some(mut again) = again.filter(|_| refuses_the_key(&result)) else { return result };
         keys.ask_again(&sent);
         if !keys.renew(again.headers_mut(), &sent) {
@@ -274,6 +277,8 @@ impl<X: AsyncExchange> Gateway<X> {
             (keys.sent_with(request.headers()), keys.has_source().then(|| request.clone()));
         let result = self.observed_async(task, sent.key.clone(), request, limit).await;
         let Some(mut again) = again.filter(|_| refuses_the_key(&result)) else { return result };
+        // The source may be a program or a vault that takes its time, so it is not asked on the
+        // runtime's thread.
         let (keys_there, refused) = (keys.clone(), sent.clone());
         self.stack.block(Box::new(move || keys_there.ask_again(&refused))).await;
         if !keys.renew(again.headers_mut(), &sent) {

@@ -48,6 +48,7 @@ impl KeyRing {
     }
 
     pub(crate) fn current(&self) -> KeyInUse {
+        // A panic under the lock leaves a whole key, since one assignment replaces it.
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -59,6 +60,7 @@ impl KeyRing {
     /// The key that a request with these headers carries.
     pub(crate) fn sent_with(&self, headers: &HeaderMap) -> KeyInUse {
         let current = self.current();
+        // A request that was made before the key was renewed carries the earlier one.
         let other = headers.get(AUTHORIZATION).filter(|header| **header != current.header);
         let key = other.and_then(|header| {
             let key = std::str::from_utf8(header.as_bytes()).ok()?.strip_prefix("Bearer ")?;
@@ -74,6 +76,7 @@ impl KeyRing {
         if self.current().key != refused.key {
             return;
         }
+        // Asked without the lock on `current`, so that other requests go on with the present key.
         if let Some(key) = source() {
             let header = key.header();
             *self.current.write().unwrap_or_else(PoisonError::into_inner) =
@@ -84,6 +87,7 @@ impl KeyRing {
     /// Puts the key into a request that carried another one. Whether it did.
     pub(crate) fn renew(&self, headers: &mut HeaderMap, refused: &KeyInUse) -> bool {
         let current = self.current();
+        // A request without a key goes elsewhere, to a presigned URL, and must not get one.
         let is_new = current.key != refused.key && headers.contains_key(AUTHORIZATION);
         if is_new {
             headers.insert(AUTHORIZATION, current.header);
@@ -98,6 +102,7 @@ pub(crate) fn refuses_the_key(result: &CallResult) -> bool {
     let Answer::Answered { status: StatusCode::UNAUTHORIZED, body, .. } = result.answer() else {
         return false;
     };
+    // Searched as bytes, since the body may be no JSON or have the id anywhere in it.
     let has = |word: &[u8]| body.windows(word.len()).any(|found| found.eq_ignore_ascii_case(word));
     !has(b"\"id\"") && !has(b"task_id") && !has(b"taskid")
 }

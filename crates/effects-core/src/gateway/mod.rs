@@ -1,10 +1,10 @@
-//! How the core meets HTTP. [`Gateway`] (`exchange.rs`) makes the exchanges of a client: an [`Endpoint`]
-//! (`endpoint.rs`: the web API's address and the key) over an [`Exchange`] (an HTTP stack). Both clients
-//! have one; the web API is the service's or an emulator's. A [`Call`] (`call.rs`) is what a run asks it
-//! to send.
+//! [`Gateway`] (`exchange.rs`) makes the HTTP exchanges of a client: it joins an [`Endpoint`]
+//! (`endpoint.rs`: the web API's URL and the key) with an [`Exchange`] (an HTTP stack). Both clients have
+//! one; the web API is the service's or an emulator's. A [`Call`] (`call.rs`) is what a run asks it to
+//! send.
 //!
-//! [`Endpoint`] makes an HTTP request of a [`Call`], and takes the key
-//! out of what is kept of the answer. [`Exchange`] is what another HTTP stack brings.
+//! [`Endpoint`] makes an HTTP request of a [`Call`], and takes the key out of what is kept of the answer.
+//! A program with an HTTP stack of its own implements [`Exchange`].
 
 pub(crate) mod api_key;
 pub(crate) mod call;

@@ -81,6 +81,7 @@ impl RequestExcerpt {
         let host = host.rsplit('@').next().unwrap_or_default();
         let headers = request.headers().iter().map(|(name, value)| {
             let shown = match value.to_str() {
+                // The key and the caller's own headers are marked as sensitive where they are made.
                 Ok(text) if !value.is_sensitive() => text,
                 _ => REDACTED,
             };

@@ -67,6 +67,7 @@ impl BaseUrl {
         if authority.as_str().contains('@') {
             return fail("holds a user name: the key goes into a header, not into the URL");
         }
+        // `http::Uri` drops a fragment without a word, so the text is asked for that.
         if uri.query().is_some() || text.contains('#') {
             return fail("holds a query or a fragment: give https://host[:port][/path]");
         }
@@ -134,6 +135,7 @@ impl BaseUrl {
 
     /// A link of the gateway's, made whole.
     pub(crate) fn join(&self, link: &str) -> Option<Url> {
+        // Without the slash, `join` would replace the last part of the base's path.
         Url::parse(&format!("{self}/")).and_then(|base| base.join(link)).ok()
     }
 }
@@ -148,6 +150,7 @@ impl TryFrom<String> for BaseUrl {
     type Error = InvalidBaseUrl;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
+        // What was saved was checked when it was given: http in it was allowed then.
         Self::parse(&text, true)
     }
 }
@@ -172,6 +175,8 @@ pub struct Origin {
 impl Origin {
     /// Whether it is this machine: `localhost`, anything under `.localhost`, `127.0.0.0/8`, `::1`.
     pub fn is_loopback(&self) -> bool {
+        // `IpAddr` parses IPv6 without brackets. RFC 6761 (6.3) gives every name under `.localhost`
+        // to this machine, and a name may end in the root's dot.
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let name = host.trim_end_matches('.');
         name == "localhost"
@@ -243,6 +248,8 @@ pub(crate) fn shell_word(text: &str) -> Cow<'_, str> {
     if text.chars().all(plain) {
         return text.into();
     }
+    // A single quote cannot stand between single quotes: it ends them, comes escaped, and opens
+    // them anew.
     format!("'{}'", text.replace('\'', r"'\''")).into()
 }
 
@@ -300,6 +307,7 @@ mod tests {
             ("127.9.9.9:1", true),
             ("[::1]", true),
             ("[0:0::1]:8080", true),
+            // The URL standard completes short addresses and takes zeros out of long ones.
             ("127.1", true),
             ("localhost.example.com", false),
             ("127.0.0.1.example.com", false),

@@ -34,6 +34,8 @@ impl RequestHeaders {
         let refuse = |why: &str| InvalidHeader(format!("header {name:?} {why}"));
         let known: HeaderName =
             name.parse().map_err(|_| refuse("cannot be one: give a name such as X-Team"))?;
+        // `Proxy-Authorization` and its kin are for a proxy in between, and would be sent on to the
+        // gateway.
         if OWN.contains(&known.as_str()) || known.as_str().starts_with("proxy-") {
             return Err(refuse("is set by the client itself and cannot be given"));
         }

@@ -17,10 +17,12 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     // Fractions are not in the RFC; some servers send them all the same.
     if let Ok(seconds) = text.parse::<f64>() {
+        // A negative number, an infinite one and `nan` parse as numbers; none of them is a time.
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let until = date(text)?;
     let now = date(header(headers, DATE)?)?;
+    // A date that is over asks for no wait.
     Some(until.duration_since(now).unwrap_or_default())
 }
 

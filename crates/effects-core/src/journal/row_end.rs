@@ -54,6 +54,8 @@ impl RowEnd {
         match error.cause() {
             Cause::Failed(failed) => Self::failed(failed),
             Cause::Unknown(unknown) => Self::unknown(unknown),
+            // A client may report a lost answer by an error of its own: the row is in doubt all the
+            // same.
             Cause::Problem(problem) if problem.kind == ErrorKind::OutcomeUnknown => {
                 Self::Unknown { trouble: problem.message.clone() }
             }

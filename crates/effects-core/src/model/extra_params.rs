@@ -129,6 +129,7 @@ fn check(name: &str, value: &Value) -> Result<(), InvalidParam> {
             "is a documented one: give it as {given_as:?}, not as an extra one"
         ));
     }
+    // One edit for a short name, two for `image_input1`, `template_id` and `template`.
     let is_near = |known: &&&str| distance(&plain, known) <= 1 + known.len() / 8;
     // A second photo is no misspelt first one.
     let bare = plain.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -185,6 +186,8 @@ fn write_value(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
         Value::Object(object) => {
             let mut members: Vec<_> =
                 object.iter().map(|(name, value)| (name.as_str(), value)).collect();
+            // In the order of the names, whatever order serde_json's map has: a feature that any
+            // crate of a program can switch on makes that the order of insertion.
             members.sort_unstable_by_key(|(name, _)| *name);
             write_object(f, members.into_iter())
         }

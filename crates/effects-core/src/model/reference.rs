@@ -50,11 +50,14 @@ impl Reference {
     /// # Ok::<(), effects_core::InvalidReference>(())
     /// ```
     pub fn canonical(&self) -> Cow<'_, str> {
+        // Only a data URL comes here without `//`, and it stays as it is.
         let Some((scheme, rest)) = self.0.split_once("://") else { return self.as_str().into() };
         let scheme = scheme.to_ascii_lowercase();
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (user, host) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+        // Written with the port of the scheme, without one, or with a bare colon, it is the same
+        // place.
         let usual = if scheme == "https" { ":443" } else { ":80" };
         let host = host.strip_suffix(usual).or(host.strip_suffix(':')).unwrap_or(host);
         let canonical = format!("{scheme}://{user}{}{path}", host.to_ascii_lowercase());
@@ -102,6 +105,8 @@ impl Reference {
             }
             Host::Domain(host) => {
                 let host = host.trim_end_matches('.');
+                // Names that no public server answers for (RFC 6761, RFC 6762, ICANN), and what
+                // home routers use.
                 ["localhost", "local", "internal", "lan"]
                     .iter()
                     .any(|name| host == *name || host.ends_with(&format!(".{name}")))
@@ -152,6 +157,8 @@ impl FromStr for Reference {
                 }
                 // It is kept as it was given: a row of a journal is known again by it.
                 match Url::parse(text) {
+                    // The host alone is rewritten, in punycode for HTTP clients that know ASCII
+                    // only.
                     Ok(url) if !host.is_ascii() => {
                         let named = host.rsplit_once(':').map_or(host, |(name, _)| name);
                         let text = text.replacen(named, url.host_str().unwrap_or(named), 1);

@@ -126,9 +126,13 @@ impl EffectRequest {
             template_id: Some(params.template_id.into()),
             width: params.size.width.map(i64::from),
             height: params.size.height.map(i64::from),
+            // A template that the catalogue does not list was let through when this request was
+            // made.
             allow_unlisted: true,
             params: params.extra.try_into().ok()?,
         };
+        // Only a body that is written again letter for letter is this model's: another one is saved
+        // as it is.
         Self::try_from(draft).ok().filter(|request| request.body() == body)
     }
 }
@@ -163,6 +167,8 @@ impl From<EffectRequest> for Submission {
 /// A submission as it is saved: this model's as its request, which is checked again when it is read;
 /// another's as it is.
 #[derive(Deserialize, Serialize)]
+// Untagged, since version 1 of a saved run has a bare draft here; only another model's has a
+// `body`.
 #[serde(untagged)]
 enum SavedSubmission {
     Other { body: String, label: Label },
@@ -252,7 +258,11 @@ impl Draft {
     pub fn check(&self) -> Result<Checked, InvalidRequest> {
         let mut violations = Vec::new();
         let mut note = |violation: Violation| violations.push(violation);
+        // The checks are in the order of the codes 3009001 to 3009004, in which the violations are
+        // told.
         let reference = match &self.image {
+            // Nothing to check yet: the upload that gives it a URL comes after everything else was
+            // found valid.
             DraftImage::Local => None,
             DraftImage::Missing => {
                 note(Violation::new(
@@ -271,6 +281,7 @@ impl Draft {
                 note(Violation::new(code, "template_id", None, MISSING_TEMPLATE));
                 None
             }
+            // Still checked for what no id can have.
             Some(id) if self.allow_unlisted => {
                 Template::unlisted(id).map_err(|e| note(e.into())).ok()
             }
@@ -336,6 +347,7 @@ impl From<EffectRequest> for Draft {
     fn from(request: EffectRequest) -> Self {
         Self {
             image: DraftImage::Url(request.reference.into()),
+            // What was let through on purpose is let through again when it is read back.
             allow_unlisted: matches!(request.template, Template::Unlisted(_)),
             template_id: Some(request.template.into()),
             width: request.size.width.map(i64::from),
@@ -423,6 +435,7 @@ impl fmt::Display for Violation {
 impl From<InvalidReference> for Violation {
     fn from(error: InvalidReference) -> Self {
         let value = Some(error.given.as_str()).filter(|given| !given.is_empty());
+        // The service has no code for an image that is no URL; 3009001 is the nearest of its nine.
         Self::new(ServiceCode::MissingImage, "image_input1", value, error.rule)
     }
 }

@@ -121,6 +121,8 @@ impl Template {
     /// # Ok::<(), effects_core::UnknownTemplate>(())
     /// ```
     pub fn unlisted(id: &str) -> Result<Self, UnknownTemplate> {
+        // One template has one form, so that it compares equal and its durations are learnt
+        // together.
         if let Some(listed) = Self::listed(id) {
             return Ok(listed);
         }
@@ -185,6 +187,8 @@ impl Template {
                 let id = folded(template.id());
                 let title = folded(template.title());
                 let distance = distance(&typed, &id).min(distance(&typed, &title));
+                // One edit more for every four letters; and from three letters on, a part of a name
+                // is a hint, too.
                 let within = distance <= 1 + id.len() / 4;
                 let part = typed.len() >= 3 && (id.contains(&typed) || title.contains(&typed));
                 (within || part).then_some((distance, template))
@@ -458,6 +462,8 @@ fn folded(text: &str) -> String {
 pub(super) fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
+    // Three rows of the table are enough: a swap of neighbours looks back two, every other edit
+    // one.
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=right.len()).collect();
     for (i, l) in left.iter().enumerate() {
@@ -492,6 +498,7 @@ mod tests {
 
     #[test]
     fn ids_are_case_sensitive_and_near_twins_are_suggested_not_picked() {
+        // The id in small letters: two listed ids differ from it by case or by one word.
         let error = "spring_festival_traditional_chinese_architecture".parse::<Template>();
         let suggestions = error.unwrap_err().suggestions().to_vec();
         assert_eq!(suggestions[0], Template::SpringFestivalRedWall);

@@ -107,9 +107,12 @@ impl Curve {
     pub fn chance(&self, running: Duration, age: Duration) -> f64 {
         let (running, age) = (running.as_secs_f64(), age.as_secs_f64().max(running.as_secs_f64()));
         match &self.known {
+            // It grows with the time since the last look, so the task not looked at for longest
+            // comes first.
             None => (age - running) / (age - running + UNKNOWN_MEAN),
             Some(KnownForecast { forecast, .. }) => {
                 let before = forecast.ended_by(running);
+                // Not zero, by which it is divided, where every task seen had ended earlier.
                 let left = (1.0 - before).max(f64::MIN_POSITIVE);
                 ((forecast.ended_by(age) - before) / left).clamp(0.0, 1.0)
             }
@@ -126,7 +129,11 @@ impl Curve {
         let plan = usize::from(jitter >= 0.5);
         let gap = self.gap(age, plan);
         let sharp = sharpen(gap);
+        // The spacing that follows bounds the jitter: it is short where ends are frequent, and a
+        // look that is moved far would miss them.
         let after = self.gap(age + gap, plan).min(sharp);
+        // One draw serves twice: which half it is in picks the plan, and its place in that half,
+        // from -0.5 to 0.5, moves the look. 0.5 moves nothing.
         let jitter = (2.0 * jitter + 0.5).fract() - 0.5;
         let wait = (sharp + jitter * JITTER * after).clamp(self.floor, self.ceiling);
         Duration::from_secs_f64(wait)
@@ -135,6 +142,7 @@ impl Curve {
     /// The planned wait at an age, in seconds.
     fn gap(&self, age: f64, plan: usize) -> f64 {
         let gap = match &self.known {
+            // √(2 worth / hazard) with a hazard of one in the mean duration.
             None => (2.0 * self.worth * UNKNOWN_MEAN).sqrt(),
             Some(KnownForecast { forecast, next }) => {
                 if scale::point_of(age) >= LAST {
@@ -158,6 +166,7 @@ impl History {
     ///
     /// This fits the history first; where a [`Curve`] is at hand, ask that.
     pub fn eta(&self, age: Duration) -> Option<Eta> {
+        // An estimate goes by the forecast alone; a worth that is given spares the search for one.
         self.curve(&Learned { worth: Some(Duration::from_secs(1)), ..Learned::default() }).eta(age)
     }
 }
@@ -169,6 +178,7 @@ impl std::fmt::Display for Eta {
             f,
             "usually {} s, 90 % under {} s",
             seconds(self.typical),
+            // Rounded up, since "under" must hold.
             self.p90.as_secs_f64().ceil()
         )
     }

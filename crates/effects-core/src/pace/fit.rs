@@ -54,6 +54,7 @@ impl Sample {
     fn all(history: &History) -> Vec<Self> {
         let half = CAPACITY as f64 / 2.0;
         let newest = history.len();
+        // Counted back from the newest: how full the history is does not matter.
         let weight = |i: usize| ((CAPACITY - (newest - 1 - i)) as f64 / half).min(1.0);
         history.spans().enumerate().map(|(i, span)| Self::new(span, weight(i))).collect()
     }
@@ -65,6 +66,7 @@ impl Sample {
 
 impl BinPlace {
     fn of(point: usize) -> Self {
+        // No bin begins at the last point.
         if point == scale::LAST {
             return Self { bin: BINS - 1, part: 1.0 };
         }
@@ -89,6 +91,8 @@ fn fit(samples: &[Sample]) -> Histogram {
     let weight: f64 = samples.iter().map(|sample| sample.weight).sum();
     for _ in 0..ROUNDS {
         let spread = spread(samples, &bins);
+        // A bin that no sample covers would fall to zero, and shares are in proportion to bins: the
+        // prior keeps each above it.
         let raw: Vec<f64> = spread.iter().zip(&prior).map(|(s, p)| s + PRIOR_WEIGHT * p).collect();
         bins = blur(&raw);
         let total: f64 = bins.iter().sum();
@@ -114,6 +118,7 @@ fn spread(samples: &[Sample], bins: &[f64]) -> Vec<f64> {
         } else {
             part[from.bin] += rate * (1.0 - from.part);
             part[to.bin] += rate * to.part;
+            // The whole bins between the two ends: a rise and a fall, which are summed up below.
             steps[from.bin + 1] += rate;
             steps[to.bin] -= rate;
         }
@@ -122,6 +127,7 @@ fn spread(samples: &[Sample], bins: &[f64]) -> Vec<f64> {
     let mut spread = vec![0.0; BINS];
     for (bin, slot) in spread.iter_mut().enumerate() {
         level += steps[bin];
+        // A sum of rises and falls can end a rounding error below zero.
         *slot = bins[bin] * (level + part[bin]).max(0.0);
     }
     spread
@@ -140,6 +146,7 @@ fn running_sums(bins: &[f64]) -> Vec<f64> {
 /// Gives a quarter of each bin to either neighbour; what would leave the scale stays.
 fn blur(bins: &[f64]) -> Vec<f64> {
     let mut blurred = vec![0.0; BINS];
+    // Bin 0 has all ages below the scale: on a scale of ratios it has no neighbour.
     blurred[0] = bins[0];
     for bin in 1..BINS {
         let quarter = 0.25 * bins[bin];
@@ -173,6 +180,8 @@ fn change(samples: &[Sample], fitted: &Histogram) -> usize {
     };
     let ranks: Vec<f64> = samples.iter().map(rank).collect();
     let distances: Vec<f64> = ranks.iter().map(|rank| rank.abs()).collect();
+    // Spread evenly over -1 to 1, ranks have the variance 1/3; their distances, over 0 to 1, have
+    // 1/12.
     let shift = widest_split(&ranks, 1.0 / 3.0);
     let shape = widest_split(&distances, 1.0 / 12.0);
     let (score, start) = if shift.0 >= shape.0 { shift } else { shape };

@@ -39,6 +39,7 @@ impl Forecast {
     /// often.
     pub(super) fn ended(&self, point: usize) -> f64 {
         let scale = TAIL_SCALE * self.median;
+        // Squared below, which gives the hazard 2 / (age + scale) that `spacing_beyond` counts on.
         let left = scale / (scale + scale::age_of(point));
         let unforeseen = 1.0 - left * left;
         let seen = f64::from(self.seen[point]);
@@ -65,6 +66,7 @@ impl Forecast {
     ) -> Option<[f64; N]> {
         let left = 1.0 - between(age, |point| f64::from(self.seen[point]));
         (left * self.weight > LEAST_LEFT)
+            // In `f32` a quantile can come out a little before the age itself.
             .then(|| shares.map(|share| self.quantile(1.0 - left * (1.0 - share)).max(age)))
     }
 
@@ -94,6 +96,7 @@ pub(super) fn between(age: f64, value: impl Fn(usize) -> f64) -> f64 {
 /// The weight between each point and the next, blurred by a width that suits the samples.
 fn smooth(histogram: &Histogram) -> Vec<f64> {
     let mut cells = vec![0.0; POINTS - 1];
+    // The first bin is one cell, from age 0 to the scale's beginning; the others have eight each.
     cells[0] = histogram.bins[0];
     let rest = histogram.bins.iter().skip(1);
     for (cells, bin) in cells[1..].chunks_exact_mut(STEPS_PER_BIN).zip(rest) {
@@ -111,6 +114,7 @@ fn smooth(histogram: &Histogram) -> Vec<f64> {
 fn blur_radius(histogram: &Histogram) -> usize {
     let weight = histogram.weight;
     let stretch = |step: u32| {
+        // Twenty-one thirds of the weight, evenly spaced from the first to the last.
         let from = (1.0 - THIRD) / 20.0 * f64::from(step);
         histogram.position((from + THIRD) * weight) - histogram.position(from * weight)
     };
@@ -128,6 +132,7 @@ fn blur(cells: &[f64], radius: usize) -> Vec<f64> {
     let mut steps = vec![0.0; cells.len() + 1];
     for (cell, weight) in cells.iter().enumerate() {
         let from = cell.saturating_sub(radius);
+        // At an end of the scale it is spread over fewer cells, so that no weight is lost.
         let to = (cell + radius + 1).min(cells.len());
         let share = weight / (to - from) as f64;
         steps[from] += share;

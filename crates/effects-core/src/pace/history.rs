@@ -69,6 +69,8 @@ impl History {
     pub fn observe(&mut self, last_running: Option<Duration>, first_ended: Duration) {
         let running = last_running.unwrap_or_default();
         let (early, late) = (running.min(first_ended), running.max(first_ended));
+        // The last point means "not seen to end", so an end that was seen stays below it; and a
+        // pair spans at least one step, over which the fit can spread it.
         let from = scale::nearest(early.as_secs_f64()).min(scale::LAST - 2);
         let to = scale::nearest(late.as_secs_f64()).clamp(from + 1, scale::LAST - 1);
         self.push(Span::new(from, to));
@@ -78,6 +80,7 @@ impl History {
     /// not be looked at again.
     pub fn observe_running(&mut self, age: Duration) {
         let from = scale::nearest(age.as_secs_f64()).min(scale::LAST - 1);
+        // That a task ran at age 0 says nothing.
         if from > 0 {
             self.push(Span::new(from, scale::LAST));
         }
@@ -197,6 +200,8 @@ impl TryFrom<WrittenHistory> for History {
                     scale::LAST
                 ));
             }
+            // Of more pairs than are kept, the oldest go, as they would have when they were
+            // observed.
             history.push(Span { from, to });
         }
         Ok(history)

@@ -49,6 +49,7 @@ impl Learned {
     /// Floor and ceiling in seconds, in order and usable.
     pub(super) fn bounds(&self) -> (f64, f64) {
         let floor = self.floor.as_secs_f64().max(LEAST_FLOOR);
+        // `clamp` panics where its bounds cross, and a caller's floor may be above every ceiling.
         (floor, self.ceiling.as_secs_f64().clamp(floor, MOST_CEILING.max(floor)))
     }
 }

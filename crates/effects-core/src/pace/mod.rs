@@ -76,6 +76,7 @@ impl Pace {
             Self::Backoff(backoff) => backoff.draw(looks, dice),
             Self::Learned(settings) => match curve {
                 Some(curve) => curve.next_look_with_progress(age, dice.unit(), reports),
+                // An empty history has no fit to make, so a curve for one look costs little.
                 None => History::new().curve(settings).next_look(age, dice.unit()),
             },
         }

@@ -59,6 +59,7 @@ impl Models {
 
     /// Appends what was learnt at an origin to its histories: see [`History::append`].
     pub fn add(&mut self, origin: &Origin, news: &Histories) {
+        // An origin of which nothing was learnt gets no entry, so that `is_empty` stays true.
         if news.values().all(History::is_empty) {
             return;
         }

@@ -146,6 +146,7 @@ impl LabelHistory {
         let curve = Arc::clone(&made.curve);
         self.curves.retain(|old| old.settings != made.settings);
         if self.curves.len() == MOST_SETTINGS {
+            // The first is the one made longest ago, since a new one is put last.
             self.curves.remove(0);
         }
         self.curves.push(made);

@@ -35,6 +35,8 @@ impl<'a> Ground<'a> {
         let mut area = vec![0.0; POINTS];
         for point in 1..POINTS {
             let width = ages[point] - ages[point - 1];
+            // Trapezia: the chance is taken to rise evenly between two points, as `between` takes
+            // it.
             area[point] = area[point - 1] + (ended[point] + ended[point - 1]) / 2.0 * width;
         }
         Self { forecast, ages, ended, area }
@@ -49,6 +51,8 @@ impl<'a> Ground<'a> {
         let mut candidate = LAST;
         for point in (0..LAST).rev() {
             let (age, ended) = (self.ages[point], self.ended[point]);
+            // A point closer than the floor is no candidate yet. The last one always is, so that
+            // there is a line.
             while candidate > point && (candidate == LAST || self.ages[candidate] >= age + floor) {
                 lines.push(candidate);
                 candidate -= 1;
@@ -69,6 +73,7 @@ impl<'a> Ground<'a> {
         let budget = on_average.min(at_median.max(1.0)).max(FEWEST_LOOKS);
         let (mut low, mut high) = CREDIBLE_WORTH;
         for _ in 0..HALVINGS {
+            // The geometric mean, since what counts between two worths is their ratio.
             let middle = f64::sqrt(low * high);
             let plan = self.plan(middle, floor);
             if self.looks(|point| plan[point]) > budget {
@@ -85,6 +90,8 @@ impl<'a> Ground<'a> {
         let (mut point, mut looks) = (0, 0.0);
         while point < LAST && 1.0 - self.ended[point] > NEVER {
             looks += 1.0 - self.ended[point];
+            // At a high age an interval can be shorter than a step of the scale, and would not move
+            // on.
             point = next(point).max(point + 1);
         }
         looks

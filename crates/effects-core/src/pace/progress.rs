@@ -19,11 +19,13 @@ pub struct Progress {
 pub(super) fn expected_end(reports: &[Progress]) -> Option<f64> {
     let [.., before, last] = reports else { return None };
     let moves = before.done > 0.0 && last.done - before.done >= LEAST_MOVE && last.done < 1.0;
+    // The age of a task can be corrected between two reports, and a `Duration` cannot be negative.
     let time = last.age.checked_sub(before.age)?.as_secs_f64();
     if !moves || time <= 0.0 {
         return None;
     }
     let left = 1.0 - last.done;
+    // The time that is left, at the pace between the two reports and at the pace since the start.
     let lately = left * time / (last.done - before.done);
     let overall = left * last.age.as_secs_f64() / last.done;
     let steady = lately <= STEADY * overall && overall <= STEADY * lately;

@@ -159,9 +159,13 @@ impl Run {
     pub fn step(&mut self, now: Time) -> Step {
         self.core.tell_time(now);
         loop {
+            // Pending entries come before any step of the state: no submission leaves before its
+            // intent is durable, and no poll before the task's id is.
             let known = self.core.next_pending().or_else(|| self.state.rest(&self.core));
             if let Some(step) = known {
                 if let Step::Done(_) = step {
+                    // A caller may keep the finished run; other runs of the pacer are to profit
+                    // from it now.
                     self.teach();
                 }
                 return step;
@@ -181,6 +185,8 @@ impl Run {
         if let State::Waiting(waiting) = &mut self.state
             && waiting.awaits(call)
         {
+            // Most answers are to polls: they change the state in place, since moving it costs more
+            // than the rest of the poll.
             let end = waiting.reply(result.as_reply(), &mut self.core);
             return self.go_on(end);
         }
@@ -188,6 +194,8 @@ impl Run {
             State::Submitting(submitting) if submitting.awaits(call) => {
                 submitting.reply(result, &mut self.core)
             }
+            // Only submissions are booked as lost: a late answer to a poll says nothing that the
+            // next one does not.
             state if self.core.has_lost(call) => state.late_reply(call, result, &mut self.core),
             state => state,
         };
@@ -235,6 +243,8 @@ impl Run {
     /// run asks again after a while, or ends as refused. An id that is not awaited is ignored.
     pub fn admission(&mut self, now: Time, entry: EntryId, admission: &Admission) {
         self.core.tell_time(now);
+        // A confirmation that comes twice, or for an entry that is not out, must not move the
+        // state.
         if !self.core.recorded(entry) {
             return;
         }
@@ -242,6 +252,7 @@ impl Run {
             State::Submitting(submitting) => {
                 submitting.answered_by_journal(admission, &mut self.core)
             }
+            // Only an intent asks for admission; what the other entries tell has happened already.
             state => state,
         };
     }
@@ -307,16 +318,20 @@ impl Run {
 
     /// The outcome of a run that is over, without a copy of it: for a caller that drops the run next.
     pub(crate) fn take_outcome(&mut self) -> Option<Outcome> {
+        // As in `step`, the end comes after everything that is to be recorded or reported.
         if self.core.has_pending() {
             return None;
         }
         let State::Done(done) = &mut self.state else { return None };
+        // A placeholder that is never read: the caller drops the run next.
         let left = Outcome::Detached(Detached { task_id: None, is_shown: false });
         Some(std::mem::replace(&mut done.outcome, left))
     }
 
     /// Lets the pacer learn from it, once.
     fn teach(&mut self) {
+        // The pacer is taken out, so that the drop of a finished run does not teach the same task
+        // twice.
         if let Some(observation) = self.observation()
             && let Some(pacer) = self.core.pacer.take()
         {
@@ -339,6 +354,7 @@ impl Run {
             if pending.recording {
                 return Want::Sleep(Time::MAX);
             }
+            // A run that is let go of must not queue for a turn: it only has to end.
             if core.has_pending() || pending.detaching {
                 return Want::Step;
             }
@@ -366,6 +382,7 @@ impl Run {
 
     /// The latest that its last look may leave for want of a turn.
     pub(crate) fn last_look_by(&self) -> Time {
+        // The other half of that time is left for the exchange itself.
         (self.deadline() + self.core.last_look() / 2).min(self.core.end())
     }
 
@@ -391,6 +408,8 @@ impl Run {
                 Outcome::Unknown(_) => AttemptEnd::Unknown,
                 // No budget, or no leave to send.
                 Outcome::Refused(refused) if refused.attempts == 0 => AttemptEnd::NotTried,
+                // Attempts that had left before were noted when they ended; this one met the
+                // budget.
                 Outcome::Refused(refused) if refused.kind == ErrorKind::BudgetExceeded => {
                     AttemptEnd::NotTried
                 }
@@ -424,6 +443,7 @@ impl Clone for Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        // A run that is left midway has seen how long its task ran at least.
         self.teach();
     }
 }
@@ -451,6 +471,7 @@ impl AttemptEnd {
             // It says nothing of what reaches the gateway.
             Trouble::Untrusted { .. } | Trouble::NotRecorded { .. } => Self::NotTried,
             trouble if kind_of(trouble) == ErrorKind::RateLimited => Self::RefusedForNow,
+            // Whatever the gateway refused, its answer shows that it works.
             _ => Self::Answered,
         }
     }
@@ -476,7 +497,7 @@ pub(crate) enum Want {
 struct Core {
     policy: Arc<Policy>,
     dice: Dice,
-    /// The latest time anybody said.
+    /// The latest time that a caller gave.
     now: Time,
     /// When the run took its first step; [`Time::MAX`] before that.
     started: Time,
@@ -522,6 +543,8 @@ impl Core {
     /// What is known by now of how long tasks with this label take.
     fn curve(&self, label: Option<&Label>) -> Option<Arc<Curve>> {
         let pacer = self.pacer.as_ref();
+        // Without a pacer there is the curve that a batch lends for one call, or that a clone
+        // brought along.
         let known = pacer.map(|pacer| pacer.curve(label, &self.policy.pace, self.now));
         known.or_else(|| self.curve.clone())
     }
@@ -540,11 +563,13 @@ impl Core {
         self.started = self.began();
     }
 
-    /// What comes before any state has its say: first the entry, then the events.
+    /// What comes before any step of the state: first the entries, then the events.
     fn next_pending(&mut self) -> Option<Step> {
+        // The wait counts from the first step: a run may have queued for long before that.
         self.begin();
         let pending = self.pending.as_mut()?;
         if pending.recording {
+            // No time ends this sleep; the confirmation of the entry does.
             return Some(Step::Sleep { until: Time::MAX, why: SleepReason::Recording });
         }
         if let Some(entry) = pending.entries.front().cloned() {
@@ -556,7 +581,7 @@ impl Core {
         event.map(Step::Notify)
     }
 
-    /// Whether something is to be recorded or told before any state has its say.
+    /// Whether something is to be recorded or told before the state takes a step.
     fn has_pending(&self) -> bool {
         let pending = self.pending.as_ref();
         pending.is_some_and(|pending| !pending.entries.is_empty() || !pending.events.is_empty())
@@ -728,6 +753,7 @@ impl State {
         core.pending_mut().lost_calls.retain(|lost| *lost != call);
         match self {
             Self::Done(done) if matches!(done.outcome, Outcome::Unknown(_)) => {
+                // A lost call does not keep its X-Request-Id, so the task is recorded without one.
                 Self::created(&task, None, warning, done.label, result.as_reply(), core)
             }
             Self::Submitting(submitting) => {
@@ -736,8 +762,11 @@ impl State {
                 let label = submitting.label().clone();
                 Self::created(&task, None, warning, Some(label), result.as_reply(), core)
             }
+            // Both attempts made one task, as at a service that knows idempotency keys.
             watching if watching.task_id() == Some(&task.id) => watching,
             watching => {
+                // Recorded although the run does not follow it: it may be billed, and the budget
+                // counts it.
                 core.record(Fact::Created { task_id: task.id.clone(), request_id: None });
                 core.tell(Event::SecondTask { task_id: task.id });
                 watching
@@ -761,6 +790,7 @@ impl State {
             core.tell(Event::Warning { message });
         }
         let mut waiting = Waiting::created(task, label, core);
+        // The answer to a submission may show the end of the task already: then no poll is needed.
         let end = waiting.seen(task, reply.retry_after(), reply, core);
         end.unwrap_or(Self::Waiting(waiting))
     }

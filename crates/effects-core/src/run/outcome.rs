@@ -294,6 +294,8 @@ impl fmt::Display for StillRunning {
                 shell_word(task.as_str()),
                 TaskBill::NotKnown
             )?,
+            // The last answer was a 404: that the task goes on and will be billed is not known
+            // then.
             _ if self.trouble.as_ref().is_some_and(Trouble::is_not_found) => write!(
                 f,
                 "task {task} has no verdict after {waited:.1} s, and the service does not show it; the wait is \

@@ -106,6 +106,8 @@ impl Policy {
     /// deadline, so that the last look has that.
     pub(crate) fn waits_until(&self, began: Time) -> Time {
         let Some(deadline) = self.deadline else { return Time::MAX };
+        // A short deadline gives up an eighth of itself; without a last look nothing is held back
+        // for it.
         let last = LAST_LOOK_BEFORE_DEADLINE.min(deadline.after / 8).min(self.last_look);
         self.ends_by(began) - last
     }

@@ -51,6 +51,8 @@ pub struct Saved {
     calls: u32,
     entries: u32,
     record: Option<Box<Entry>>,
+    // A text of version 1 may lack this: a second entry comes only where a repeated submission made
+    // a second task.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     more_records: Vec<Entry>,
     detaching: bool,
@@ -152,6 +154,7 @@ impl Saved {
         };
         Self {
             version: VERSION,
+            // The stream goes on where it was, so that no attempt gets the name of an earlier one.
             dice: core.dice,
             now: core.now,
             started: known(core.started),
@@ -177,6 +180,7 @@ impl Saved {
         let mut core = Core {
             policy,
             dice: self.dice,
+            // The clock of the machine that restores the run may be behind.
             now: self.now.max(now),
             started: self.started.unwrap_or(Time::MAX),
             calls: self.calls,
@@ -186,6 +190,8 @@ impl Saved {
             curve: None,
         };
         let state = match self.state {
+            // Calls that were in flight have no driver any more: each state says what that means
+            // for it.
             SavedState::Submitting(submitting) => submitting.restored(&mut core),
             SavedState::Waiting(waiting) => Waiting::from(*waiting).restored(core.now),
             SavedState::Done(outcome) => State::done(*outcome),

@@ -159,6 +159,8 @@ impl Submitting {
             SubmitPhase::Holding { .. } if now >= self.deadline(core) => Want::Step,
             SubmitPhase::Holding { until, .. } if now >= *until => Want::Submit,
             SubmitPhase::Holding { until, .. } => Want::Sleep((*until).min(self.deadline(core))),
+            // Before the first attempt a deadline alone limits the wait for the budget; after one,
+            // the run's own wait is running.
             SubmitPhase::Unaffordable { .. } if self.attempts > 0 && now >= core.deadline() => {
                 Want::Step
             }
@@ -215,6 +217,8 @@ impl Submitting {
                 (State::Submitting(self), None)
             }
             SubmitPhase::Ready { .. } if core.now >= core.submits_until() => {
+                // The journal's confirmation came after the deadline. Without a release the intent
+                // would become doubtful when the run ends.
                 self.release(DEADLINE_OVER.to_owned(), core);
                 (self.too_late(), None)
             }
@@ -261,6 +265,7 @@ impl Submitting {
                 (self.refused(ErrorKind::BudgetExceeded, trouble), None)
             }
             SubmitPhase::Holding { .. } | SubmitPhase::Unaffordable { .. } => {
+                // Each attempt has an intent of its own on record, with an X-Request-Id of its own.
                 self.phase = SubmitPhase::Intend;
                 (State::Submitting(self), None)
             }
@@ -362,6 +367,8 @@ impl Submitting {
                 State::created(&task, request_id, warning, Some(label), reply, core)
             }
             SubmissionAnswer::Refused(kind, trouble) => {
+                // Recorded before the end is told: an intent without a release becomes doubtful
+                // when its run ends.
                 self.release(trouble.to_string(), core);
                 self.refused(kind, trouble)
             }
@@ -380,6 +387,7 @@ impl Submitting {
                 let Some(unknown) = self.doubt_of_flight(trouble.clone()) else {
                     return State::Submitting(self);
                 };
+                // Its answer may still come, with the id of a paid task.
                 core.pending_mut().lost_calls.extend(self.call_out());
                 if repeat != Repeat::Always || core.is_detaching() || core.now >= core.deadline() {
                     return State::unknown(unknown, Some(self.label().clone()));
@@ -402,6 +410,8 @@ impl Submitting {
         // A gateway that answers at all is waited for longer than an address where none does.
         self.answered |= trouble.status().is_some();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
+        // The back-off counts the failures before this one, so the first repeat has the shortest
+        // wait.
         let after = core.retry_delay(self.attempts.saturating_sub(1), asked);
         core.tell(Event::Retrying { task_id: None, trouble: trouble.clone(), after });
         let trouble = Box::new(trouble);
@@ -416,6 +426,7 @@ impl Submitting {
 
     fn refused_as(self, refused: Refused) -> State {
         match self.doubt {
+            // A refusal of this attempt says nothing of the earlier one that may have made a task.
             Some(unknown) => State::unknown(*unknown, Some(self.submission.label)),
             None => State::done(Outcome::Refused(refused)),
         }

@@ -57,6 +57,7 @@ impl Task {
             None if !has_picture => return None,
             status => !status.as_ref().is_some_and(Status::is_failure),
         };
+        // An error beside a usable picture is a warning: the picture is there and paid for.
         if completed && has_picture {
             return Some(Outcome::Completed(Box::new(Effect {
                 task_id: id.clone(),
@@ -68,6 +69,8 @@ impl Task {
                 response: None,
             })));
         }
+        // Completed with neither a picture nor a reason is a kind of its own: it may be billed, and
+        // three in a row stop a batch.
         let kind = if completed && self.error.is_none() {
             ErrorKind::NoPicture
         } else {

@@ -191,6 +191,7 @@ impl Waiting {
 
     /// The chance that the task has ended since it was last seen running.
     pub(super) fn chance(&self, now: Time, curve: &Curve) -> f64 {
+        // A task never seen running may have ended at any time since its submission.
         let running = known(self.running).map_or(Duration::ZERO, |sent| sent.since(self.submitted));
         curve.chance(running, now.since(self.submitted))
     }
@@ -199,10 +200,12 @@ impl Waiting {
         let deadline = core.deadline();
         match self.phase {
             WaitPhase::Out { limit, .. } if now < limit => Want::Sleep(limit),
+            // Past its limit the poll is booked as lost, which takes a step.
             WaitPhase::Out { .. } => Want::Step,
             WaitPhase::Due { .. } if is_over(now, core) => Want::Step,
             // The task may have ended since the last look, and the picture is paid for.
             WaitPhase::Due { .. } if now >= deadline => Want::LastPoll,
+            // The sleep never passes the deadline, where the last poll is due.
             WaitPhase::Due { at, .. } if now < at => Want::Sleep(at.min(deadline)),
             WaitPhase::Due { .. } => Want::Poll,
         }
@@ -251,6 +254,7 @@ impl Waiting {
         let asked = reply.retry_after();
         match Look::read(&self.task, reply, TaskDetail::State) {
             Look::Seen(task) => {
+                // The age comes first, since `seen` paces the next poll by it.
                 self.date(&task, reply, core.now);
                 self.seen(&task, asked, reply, core)
             }
@@ -284,6 +288,8 @@ impl Waiting {
     pub(super) fn observed(&mut self, reply: Reply<'_>, core: &mut Core) -> Option<State> {
         let task = read_pushed(&self.task, reply)?;
         let before = self.phase;
+        // Sets the phase of a poll that leaves now, by which `seen` counts; the call itself is not
+        // made.
         self.look(core);
         self.date(&task, reply, core.now);
         let end = self.seen(&task, None, reply, core);
@@ -328,6 +334,7 @@ impl Waiting {
             return Some(self.ended(outcome.shown_by(reply), core.now));
         }
         if let Some(problems) = &mut self.problems {
+            // `told` and `refused` stay: what was reported once is not reported again.
             (problems.failures, problems.trouble, problems.missing) = (0, None, None);
             self.problems.take_if(|problems| **problems == PollProblems::default());
         }
@@ -344,6 +351,7 @@ impl Waiting {
         // A look without progress does not take back what an earlier one said.
         self.progress = task.progress.or(self.progress);
         let curve = core.curve(self.label.as_ref());
+        // The answer to the submission is no poll: it shows nothing of how long the task takes.
         if let WaitPhase::Out { sent, .. } = self.phase {
             self.looks = self.looks.saturating_add(1);
             // The time that the look left: when it was answered, the task may have been over.
@@ -378,6 +386,7 @@ impl Waiting {
     ) -> (Duration, WaitReason) {
         let reports = match self.reports {
             [Some(before), Some(last)] => &[before.into(), last.into()][..],
+            // One report alone has no pace to go on at.
             _ => &[],
         };
         let moment = PaceMoment { looks: self.looks, age, reports, curve };
@@ -430,11 +439,15 @@ impl Waiting {
         let last = self.is_last();
         let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
         if last {
+            // No poll follows the last one, so its trouble is told with the end.
             return Some(self.over(Some(trouble), core));
         }
         let problems = self.problems.get_or_insert_default();
+        // Of a response up to some kilobytes are kept, and a batch holds a hundred thousand waiting
+        // runs.
         problems.trouble = Some(trouble.clone().without_response());
         let until = core.now + core.retry_delay(problems.failures, asked);
+        // A long back-off does not put the last poll off.
         let after = until.min(core.deadline()).since(core.now);
         problems.failures = problems.failures.saturating_add(1);
         let throttled = kind_of(&trouble) == ErrorKind::RateLimited;
@@ -452,6 +465,8 @@ impl Waiting {
         let task_id = self.task.clone();
         let outcome = match trouble {
             Some(trouble) if !self.seen && !self.submitted_known => {
+                // No answer ever showed the task, so it may not exist: to call it still running
+                // would be a guess.
                 Outcome::Broken(Broken { task_id, kind: kind_of(&trouble), trouble })
             }
             trouble => Outcome::StillRunning(StillRunning {

@@ -116,6 +116,7 @@ impl SubmissionAnswer {
                 return Self::Refused(ErrorKind::NotRecorded, not_recorded(reason));
             }
             Reply::Lost(reason) => {
+                // The part that came may hold the id of a task that is paid for.
                 let id = result.broken_off().and_then(|(status, body)| repaired_id(status, body));
                 return match id {
                     Some(id) => {
@@ -129,6 +130,8 @@ impl SubmissionAnswer {
         let read = Body::read(body);
         if let Some(read) = &read {
             match read.task(None, TaskDetail::State) {
+                // In an answer of another status the id alone counts, under the stricter rules of
+                // `id_of`.
                 Some(task) if status.is_success() => return Self::created(task, result),
                 _ => {}
             }
@@ -238,6 +241,7 @@ fn points_to_a_task(headers: &HeaderMap) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     parts
         .windows(2)
+        // A path that only ends in `/generation/` is another address of the endpoint, and no task.
         .any(|pair| matches!(pair[0], "generation" | "task" | "tasks") && !pair[1].is_empty())
 }
 
@@ -301,6 +305,8 @@ impl Look {
             return Self::Seen(Box::new(task));
         }
         match read.envelope_status().and_then(|code| StatusCode::from_u16(code).ok()) {
+            // The exchange succeeded and the envelope says what became of the request: its status
+            // counts.
             Some(inner) if inner.as_u16() >= 400 => Self::read_rejection(inner, headers, body),
             _ if read.error().is_some() => Self::Again(rejected(status, headers, body)),
             _ => Self::Again(unreadable(status, headers, body)),
@@ -439,6 +445,7 @@ pub(crate) fn lost(reason: &str) -> Trouble {
 pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Trouble {
     let mut error = error_of(body);
     match location_of(headers, body) {
+        // The target says more to a person than the body, which is usually a page for browsers.
         Some(location) if status.is_redirection() => {
             error = ServiceError { code: None, message: format!("redirects to {location}") };
         }

@@ -49,6 +49,8 @@ pub(crate) struct Body<'a> {
 impl<'a> Body<'a> {
     /// `None` when the body is not a JSON object.
     pub(crate) fn read(body: AnswerBody<'a>) -> Option<Self> {
+        // RFC 8259 (8.1) lets a reader pass over a byte order mark; the parser does not. The four
+        // characters are all that JSON takes for white space, where `trim` takes more.
         let bytes = body.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body.bytes);
         let raw = str::from_utf8(bytes).ok()?.trim_matches([' ', '\t', '\r', '\n']);
         Some(Self { raw, top: Object::parse(raw)?, key: body.key })
@@ -64,6 +66,7 @@ impl<'a> Body<'a> {
     /// An error's `request_id` names a request, not a task, so it counts only where no error is.
     pub(crate) fn task_id(&self) -> Option<TaskId> {
         self.id().or_else(|| {
+            // An error without words still has a code, which `error` does not count alone.
             let speaks_of_an_error = self.error().is_some() || self.codes().next().is_some();
             if speaks_of_an_error { None } else { self.task_object().id("request_id") }
         })
@@ -82,11 +85,14 @@ impl<'a> Body<'a> {
     /// words for a person.
     pub(crate) fn id_of_a_shown_task(&self) -> Option<TaskId> {
         let task = self.task_object();
+        // Beside a 4xx, "error" says how the request ended and shows no task, though a task can end
+        // so, too.
         let status = task.text("status").filter(|word| !word.eq_ignore_ascii_case("error"));
         let shown = task.has_any(&["output", "outputs"])
             || status.is_some_and(|word| !matches!(Status::from(&*word), Status::Unknown(_)));
         let says_nothing_else = self.codes().next().is_none()
             && !["error", "message", "detail"].iter().any(|field| self.top.get(field).is_some());
+        // A field of this name is a task's id, whatever else the answer says.
         let named = task.id("task_id").or_else(|| self.top.id("task_id"));
         named.or_else(|| if shown || says_nothing_else { self.id() } else { None })
     }
@@ -102,6 +108,7 @@ impl<'a> Body<'a> {
             inside(&error, "code"),
             self.top.text("code"),
         ];
+        // Envelopes say 0 or 200 where nothing is wrong.
         codes.into_iter().flatten().filter(|code| !matches!(&**code, "" | "0" | "200"))
     }
 
@@ -113,10 +120,13 @@ impl<'a> Body<'a> {
         let task = self.task_object();
         // An envelope's `status` is an object and speaks of the exchange, not of a task.
         let status = task.text("status").map(|word| match Status::from(&*word) {
+            // Only the text of an unknown word is kept, so only that one can hold the key.
             Status::Unknown(_) => Status::from(&*self.key.redact(word)),
             known => known,
         });
         let shown = status.is_some() || task.has_any(&["output", "outputs"]);
+        // A state is taken for the task that was asked for. Without one, the answer must at least
+        // name a task.
         let id = match asked {
             Some(asked) if shown => asked.clone(),
             asked => {
@@ -168,6 +178,8 @@ impl<'a> Body<'a> {
         if let Some(detail) = top.text("detail").filter(|detail| !detail.is_empty()) {
             return Some(service_error(None, Some(detail), self.key));
         }
+        // A message alone may stand beside a success ("ok"): here it takes a code to make it an
+        // error.
         let code = top.text("code").filter(|code| !matches!(&**code, "" | "0" | "200"));
         let message = top.text("message").filter(|message| !message.is_empty());
         match (code, message) {
@@ -193,6 +205,7 @@ pub(crate) fn error_of(body: AnswerBody<'_>) -> ServiceError {
         let message = || ["message", "error_message", "msg"].iter().find_map(|f| read.top.text(f));
         return read
             .error()
+            // The status has said that this is an error, so words without a code count as well.
             .unwrap_or_else(|| service_error(read.top.text("code"), message(), body.key));
     }
     ServiceError { code: None, message: excerpt(body) }
@@ -259,6 +272,7 @@ fn cut_line(text: &str, key: Option<&ApiKey>, most: usize) -> String {
     // The key has no spaces, so words are whole or left out: the beginning of a key is too much of it.
     let mut line = String::new();
     for word in text.split_whitespace() {
+        // A character has at most four bytes, so this is enough for the cut below.
         if line.len() > 4 * most {
             break;
         }
@@ -294,6 +308,7 @@ fn service_error(
 /// Text, or an object with a code and one of three words for the message; null and empty are none.
 fn read_error(raw: &RawValue, key: &ApiKey) -> Option<ServiceError> {
     if let Some(text) = text_of(raw) {
+        // `"error": false` says that there is none.
         return (!text.is_empty() && text != "false").then(|| service_error(None, Some(text), key));
     }
     let object = Object::read(raw)?;
@@ -352,6 +367,7 @@ fn gather_pictures(raw: &RawValue, id: &TaskId, pictures: &mut Vec<Picture>) {
 /// A picture by its `url`, or by a text that stands for its content.
 fn read_picture(item: &Object<'_>, content: Option<&RawValue>, id: &TaskId) -> Option<Picture> {
     let kind = item.text("type").unwrap_or_default().to_ascii_lowercase();
+    // Content of other types, such as texts and films, has URLs as well.
     if !matches!(kind.as_str(), "" | "image" | "image_url") {
         return None;
     }
@@ -475,6 +491,7 @@ impl<'a> Object<'a> {
         }
         let mut parser = serde_json::Deserializer::from_str(json);
         let object = parser.deserialize_map(ObjectVisitor).ok()?;
+        // With something behind the object it is no JSON; `repair` passes over that.
         parser.end().ok()?;
         Some(object)
     }

@@ -165,6 +165,7 @@ mod tests {
         for code in ServiceCode::LISTED {
             assert_eq!(ServiceCode::from(code.as_str()), code);
             assert!(code.meaning().is_some());
+            // All have seven digits, so their texts are in the order of the numbers.
             assert_eq!(code.may_pass(), code.as_str() >= "3009095");
         }
         assert_eq!(ServiceCode::from("3009005").fault(), None);

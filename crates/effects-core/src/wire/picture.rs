@@ -30,6 +30,7 @@ impl Picture {
     /// picture that is paid for is not given up for a space in its name.
     pub(crate) fn at(mut self, gateway: Option<&BaseUrl>) -> Option<Self> {
         let whole = match Url::parse(&self.url) {
+            // A picture behind a link that is not whole is paid for like any other.
             Err(ParseError::RelativeUrlWithoutBase) => gateway?.join(&self.url)?,
             parsed => {
                 let parsed = parsed.ok()?;

@@ -2,8 +2,8 @@
 //! a fault of form. `wire/answer.rs` tries it on the answer to a submission that broke off or that `Body`
 //! cannot read.
 //!
-//! [`repair`] is for answers that [`Body`](super::body::Body) cannot read. It keeps every complete member
-//! and drops the rest: `NaN` becomes `null`, and a text that was cut ends where it was cut.
+//! It keeps every complete member and drops the rest: `NaN` becomes `null`, and so does a text that was
+//! cut, since its end is not known.
 
 /// The object that a body begins with, as JSON; `None` where it begins with something else.
 ///
@@ -12,6 +12,7 @@
 /// are no UTF-8, and whatever follows the object. A string or number that is cut is left out, since
 /// its end is not known.
 pub(crate) fn repair(body: &[u8]) -> Option<String> {
+    // Bytes that are no UTF-8 become U+FFFD, by which the caller knows an id that was damaged.
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
     if !text.starts_with('{') {
@@ -28,6 +29,7 @@ pub(crate) fn repair(body: &[u8]) -> Option<String> {
         // The last token was cut.
         let Some(length) = token else { break };
         let (token, after) = rest.split_at(length);
+        // Without the white space, since a name is known by the colon behind it.
         rest = after.trim_start();
         match c {
             '{' | '[' => object.open(c),
@@ -65,6 +67,7 @@ impl Repaired {
 
     /// Closes up to the bracket that this one closes; one that closes nothing is passed over.
     fn close(&mut self, bracket: char) {
+        // The innermost of its kind: in `{"a":[1}` the list that is open inside is closed with it.
         let Some(depth) = self.open.iter().rposition(|open| closing(*open) == bracket) else {
             return;
         };
@@ -101,6 +104,8 @@ impl Repaired {
             self.json.push(',');
         }
         if self.open.last() == Some(&'{') {
+            // Only an object or a list comes here without a name: `scalar` leaves out what has
+            // none.
             self.json.push_str(&self.name.take().unwrap_or_else(|| "\"\"".to_owned()));
             self.json.push(':');
         }
@@ -137,6 +142,8 @@ fn quoted(text: &str) -> String {
             '\\' => {
                 let left = chars.as_str();
                 let is_escape = match left.chars().next() {
+                    // Four digits must follow; `get` is none where the text ends or a character
+                    // would be cut.
                     Some('u') => left.get(1..5).is_some_and(is_hexadecimal),
                     Some(letter) => "\"\\/bfnrt".contains(letter),
                     None => false,
@@ -199,6 +206,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        // Characters that the repair treats each in a way of its own, so that short texts meet most
+        // cases.
         #[test]
         fn whatever_comes_out_is_json(body in "[{}\\[\\]:,\"'\\\\a-c0-9u \\-.\n]{0,60}") {
             if let Some(json) = repair(format!("{{{body}").as_bytes()) {

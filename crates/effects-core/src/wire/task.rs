@@ -136,6 +136,7 @@ impl Status {
 /// Letter case, spaces and hyphens do not matter.
 impl From<&str> for Status {
     fn from(word: &str) -> Self {
+        // Nearly every word is written so already, and is read without a copy at each poll.
         let folded: Cow<'_, str> = if word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
             word.into()
         } else {
@@ -149,6 +150,7 @@ impl From<&str> for Status {
             "cancelled" | "canceled" => Self::Cancelled,
             "expired" => Self::Expired,
             "rejected" => Self::Rejected,
+            // It is shown and saved, and the service may write anything there.
             _ => Self::Unknown(word.trim().chars().take(64).collect::<String>().into()),
         }
     }

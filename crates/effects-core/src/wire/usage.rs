@@ -48,5 +48,7 @@ impl Usage {
 /// A number as JSON or a text writes it, exact to the digit.
 pub(crate) fn read_decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
+    // `from_str_exact` refuses digits that a decimal cannot hold, where `from_str` would round a
+    // sum of money.
     Decimal::from_str_exact(text).ok().or_else(|| Decimal::from_scientific(text).ok())
 }
