@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts the ends that wait for their reader, so that no more jobs are drawn than are read.
+/// Counts the results that wait for their reader, so that no more jobs are drawn than are read.
 ///
 /// A driver never waits for its reader: a task's id must reach the journal and an answer its run,
 /// however long the reader takes with a result. What waits is bounded all the same, by what is full
@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Backlog(Arc<AtomicUsize>);
 
 impl Backlog {
-    /// An end was told.
+    /// A result was sent to its reader.
     pub fn told(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// An end was read. Whether that made room just now: the driver should hear of it.
+    /// A result was read. Returns whether that made room: then the driver has to be woken.
     pub fn read(&self) -> bool {
+        // At the step from full to not full alone: no driver has to wake for every result that is
+        // read.
         self.0.fetch_sub(1, Ordering::SeqCst) == FULL
     }
 
@@ -29,7 +31,7 @@ impl Backlog {
     }
 }
 
-/// Ends that wait for a reader before no more is drawn.
+/// Unread results at which no more jobs are drawn.
 const FULL: usize = 64;
 
 #[cfg(test)]

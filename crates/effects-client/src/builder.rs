@@ -29,7 +29,7 @@ use crate::telemetry;
 use crate::transport::{FromExchange, Transport};
 use crate::unreachable_photos::UnreachablePhotos;
 
-/// Everything a client is made of, checked.
+/// The settings of a client, checked.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -43,11 +43,11 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Where local photos are put.
     pub uploads: Uploads,
-    /// Through what to connect.
+    /// The proxy to connect through.
     pub proxy: Proxy,
-    /// Whom to trust instead of the system's certificates.
+    /// Certificates to trust instead of the system's.
     pub ca_bundle: Option<CaBundle>,
-    /// What to show to a server that asks for a certificate.
+    /// The client's certificate, shown to a server that asks for one.
     pub client_cert: Option<ClientCert>,
     /// Whether http passes to other machines.
     pub allow_http: bool,
@@ -55,7 +55,7 @@ pub struct Settings {
     pub is_replay: bool,
     /// Warns of photos that the gateway cannot reach.
     pub unreachable_photos: Arc<UnreachablePhotos>,
-    /// Is told of each event of a run.
+    /// Called with each event of a run.
     pub event_observer: EventObserver,
 }
 
@@ -68,9 +68,9 @@ impl Settings {
         }
     }
 
-    /// Refuses work that repeats the API key, in its template, in a parameter, in its photo's URL, or in one of
-    /// the `words` that are kept with it, each with its name. Each submission is asked by itself; a caller who uploads a photo
-    /// or keeps a row first asks before.
+    /// Refuses work that repeats the API key, in its template, in a parameter, in its photo's URL, or in
+    /// one of the `words` that are kept with it, each with its name. Each submission is asked by itself;
+    /// a caller who uploads a photo or keeps a row first asks before.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Settings {
         refuse_key(&self.endpoint, work, words)
     }
 
-    /// Tells an event of a run, inside its task's span.
+    /// Reports an event of a run to `tracing`, inside its task's span, and to the caller's callback.
     pub fn tell(&self, span: &Span, event: &Event) {
         telemetry::tell(span, event);
         if let Some(observe) = &self.event_observer.0 {
@@ -90,6 +90,7 @@ impl Settings {
     /// The policy at this gateway, which links to pictures are resolved against.
     pub fn policy_here(&self, policy: Arc<Policy>) -> Arc<Policy> {
         let here = self.endpoint.base();
+        // The usual case: the caller's policy is shared and not copied for each call.
         if policy.gateway.as_ref() == Some(here) && !self.is_replay {
             return policy;
         }
@@ -98,7 +99,7 @@ impl Settings {
     }
 }
 
-/// What is told of each event of a client's runs, if anything is.
+/// The callback for each event of a client's runs, if there is one.
 #[derive(Clone, Default)]
 pub struct EventObserver(Option<Arc<ObserveEvent>>);
 
@@ -110,15 +111,15 @@ impl fmt::Debug for EventObserver {
     }
 }
 
-/// Through what to connect.
+/// The proxy to connect through, if any.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub enum Proxy {
     /// What the environment or the system says; never for this machine.
     #[default]
     System,
-    /// Nothing.
+    /// No proxy.
     Direct,
-    /// This one, for everything.
+    /// This proxy, for everything.
     Url(String),
 }
 
@@ -232,12 +233,15 @@ impl<C: BuildClient> ClientBuilder<C> {
     /// empty variable counts as unset. One that is not UTF-8 is an error of [`build`](Self::build), unless
     /// what it says is given otherwise.
     pub fn from_env() -> Self {
+        // A variable that cannot be read counts as set: `build` then fails, and no other key stands
+        // in for the one that was meant.
         let key = KEY_VARIABLES.into_iter().map(variable).find(|key| *key != Ok(None));
         let program = || Ok(variable(KEY_COMMAND_VARIABLE)?.map(KeyFrom::program));
         let api_key = key.map_or_else(program, |key| Ok(key?.map(KeyFrom::Text)));
         let cassette = cassette_of_the_environment().map(CassettePath::Environment);
         let ca_bundle = path_variable(CA_BUNDLE_VARIABLE);
         let client_cert = path_variable(CLIENT_CERT_VARIABLE);
+        // A key alone is left out, since `build` refuses one without its certificate.
         let client_key = path_variable(CLIENT_KEY_VARIABLE).filter(|_| client_cert.is_some());
         let base_url = base_url_of_the_environment();
         Self { api_key, base_url, cassette, ca_bundle, client_cert, client_key, ..Self::new() }
@@ -249,8 +253,9 @@ impl<C: BuildClient> ClientBuilder<C> {
         self
     }
 
-    /// Where the key comes from: it is asked for when the client is built, and once more for each key that the
-    /// gateway refuses with a 401; the request is then sent again with the new one. It may block.
+    /// Where the key comes from: it is asked for when the client is built, and once more for each key
+    /// that the gateway refuses with a 401; the request is then sent again with the new one. It may
+    /// block.
     ///
     /// ```
     /// # use effects_client::{BuildClient, ClientBuilder};
@@ -385,7 +390,7 @@ impl<C: BuildClient> ClientBuilder<C> {
         self
     }
 
-    /// Through what to connect.
+    /// The proxy to connect through.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = proxy;
         self
@@ -397,9 +402,9 @@ impl<C: BuildClient> ClientBuilder<C> {
         self
     }
 
-    /// A PEM file with the certificate to show to a gateway that asks for one, its chain, and its private key,
-    /// unless [`client_key`](Self::client_key) names that. As with curl's `--cert`, each server that asks is
-    /// shown it; the key leaves no client.
+    /// A PEM file with the certificate to show to a gateway that asks for one, its chain, and its private
+    /// key, unless [`client_key`](Self::client_key) names that. As with curl's `--cert`, each server that
+    /// asks is shown it; the key leaves no client.
     pub fn client_cert(mut self, path: impl AsRef<Path>) -> Self {
         self.client_cert = Some(path.as_ref().to_owned());
         // A key of the environment is that of the environment's certificate.
@@ -488,7 +493,8 @@ impl<C: BuildClient> ClientBuilder<C> {
         self
     }
 
-    /// Records all exchanges in this file where it is not there, and replays it without a network where it is.
+    /// Records all exchanges in this file where it is not there, and replays it without a network where
+    /// it is.
     ///
     /// The file is JSON without the key, without permissions of signed URLs, and with the hashes of uploaded
     /// photos; pictures are files in a folder beside it. In a replay no key is needed, nothing is waited for,
@@ -511,6 +517,7 @@ impl<C: BuildClient> ClientBuilder<C> {
         if transport.is_given() {
             self.check_exchange()?;
         }
+        // Before the settings: a replay needs no key, and has a gateway of its own.
         let cassette = match &self.cassette {
             Some(path) => Some(Cassette::open(path, &self.base()?)?),
             None => None,
@@ -518,6 +525,8 @@ impl<C: BuildClient> ClientBuilder<C> {
         let settings = self.settings(cassette.as_ref().is_some_and(Cassette::is_replay))?;
         match cassette {
             Some(Cassette::Replay(player)) => transport.give(C::Exchange::from_exchange(player)),
+            // Where the player stands in a replay, so that middleware is around both and the
+            // requests that are compared are those that were recorded.
             Some(Cassette::Record(recording)) => transport.wrap_innermost(|inner| {
                 C::Exchange::from_exchange(Recorded::new(inner, recording))
             }),
@@ -555,6 +564,7 @@ impl<C: BuildClient> ClientBuilder<C> {
         let connect_timeout = self.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let base = if is_replay { replay_gateway() } else { self.base()? };
         let (key, source) = match self.api_key? {
+            // Nothing is sent in a replay, so no program is run for a key.
             None | Some(KeyFrom::Source(_)) if is_replay => (NO_KEY.to_owned(), None),
             None => return Err(Error::new(ErrorKind::MissingKey, self.missing_key.to_string())),
             Some(KeyFrom::Text(key)) => (key, None),
@@ -770,6 +780,7 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_before_anything_is_sent() {
         let key = || builder().api_key("key-for-tests");
+        // "hunter2" stands for each secret in a setting: no refusal may repeat it.
         for broken in [
             key().base_url("http://example.com"),
             key().base_url("nowhere"),

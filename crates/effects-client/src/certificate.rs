@@ -1,7 +1,7 @@
 //! [`unsent`] and [`lost`]: the answers of exchanges that failed before and after they left (of
-//! downloads: [`unsent_fetch`], [`lost_fetch`]). A refused certificate is told apart, since it ends the
-//! run at once; [`with_way_out`] adds what to do about it. The HTTP clients of `effects-ureq` and
-//! `effects-reqwest` use them.
+//! downloads: [`unsent_fetch`], [`lost_fetch`]). A refused certificate is told apart: a run that has not
+//! seen its task yet ends with it at once. [`with_way_out`] adds what to do about it. The HTTP clients of
+//! `effects-ureq` and `effects-reqwest` use them.
 
 use effects_core::gateway::Answer;
 use effects_core::wire::Trouble;
@@ -77,6 +77,7 @@ const WAYS_OUT: [(&str, &str); 8] = [
          EFFECTS_CLIENT_CERT)",
     ),
     (
+        // After the alert above, since the first entry that is found counts.
         "received fatal alert: ",
         "the server does not accept the client certificate: name another one as client_cert, with its chain \
          up to an authority that the server trusts",

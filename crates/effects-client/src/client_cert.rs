@@ -46,6 +46,7 @@ impl ClientCert {
         };
         let shown = key_path.display();
         let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| {
+            // Both forms have the word: `BEGIN ENCRYPTED PRIVATE KEY` and `Proc-Type: 4,ENCRYPTED`.
             let is_encrypted = String::from_utf8_lossy(&key_pem).contains("ENCRYPTED");
             misconfigured(if is_encrypted {
                 format!(
@@ -63,6 +64,8 @@ impl ClientCert {
         })?;
         let installed = CryptoProvider::get_default().cloned();
         let provider = installed.unwrap_or_else(|| Arc::new(ring::default_provider()));
+        // Compares key and certificate. Otherwise the first handshake would fail, and the server's
+        // alert would not say why.
         CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|error| {
             misconfigured(format!(
                 "client_cert {} and the private key of {shown} do not go together: {error}",

@@ -36,6 +36,7 @@ impl Default for WallClock {
 }
 
 fn wall() -> Time {
+    // A clock that was never set may stand before 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
@@ -75,6 +76,8 @@ impl Stopper {
 
     /// Sleeps, but no longer than until it is told to stop.
     fn sleep(&self, duration: Duration) {
+        // Read under the lock that `stop` takes, so that no stop falls between this look and the
+        // wait.
         let stopped = self.0.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         if !*stopped {
             // Waking early does no harm, so neither does an interrupted wait.
@@ -108,6 +111,7 @@ impl Clock for StoppableClock {
     }
 }
 
+// How late a sleep ends at most where the machine was suspended meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

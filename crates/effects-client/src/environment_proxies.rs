@@ -2,9 +2,9 @@
 //! blocking client's `http_client.rs` takes both from it, the async client's `http_client.rs` and
 //! `connector.rs` the exceptions; `effects doctor` shows which proxy a gateway is reached by.
 //!
-//! The rules are curl's: `https_proxy` for https and `http_proxy` for http alone, `all_proxy` for what has none
-//! of its own, each in capitals too; and `no_proxy` with hosts, their domains, addresses, networks and
-//! ports.
+//! The rules are curl's: `https_proxy` for https and `http_proxy` for http alone, `all_proxy` for what has
+//! none of its own, and `no_proxy` with hosts, their domains, addresses, networks and ports. Unlike curl,
+//! each name in capitals comes before the same in small letters.
 
 use std::env;
 use std::net::IpAddr;
@@ -49,6 +49,8 @@ impl EnvironmentProxies {
 
     fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
         let find = |name: &str| {
+            // Capitals first, as in hyper-util, by which the async client finds its proxies: where
+            // both are set, both clients go by the same one.
             [name.to_uppercase(), name.to_owned()]
                 .iter()
                 .find_map(|name| variable(name).filter(|value| !value.trim().is_empty()))
@@ -92,6 +94,7 @@ impl EnvironmentProxies {
         }
         let proxy = if target.scheme() == "https" { self.https() } else { self.http() };
         let Some(proxy) = proxy else { return Ok(None) };
+        // As for curl, a proxy without a scheme is an http one.
         let scheme = if proxy.contains("://") { "" } else { "http://" };
         let proxy = Url::parse(&format!("{scheme}{proxy}")).map_err(|_| UnreadableProxy)?;
         let port = proxy.port().map_or(String::new(), |port| format!(":{port}"));
@@ -119,6 +122,7 @@ impl Exception {
         if entry.is_empty() {
             return None;
         }
+        // Before a port is looked for: an IPv6 address has colons of its own.
         if let Some(network) = network(entry) {
             return Some(Self { hosts: network, port: None });
         }
@@ -126,6 +130,7 @@ impl Exception {
             Some((host, port)) => (host, Some(port.parse().ok()?)),
             None => (entry, None),
         };
+        // `*.corp.org`, `.corp.org` and `corp.org` are the same entry.
         let domain = host.strip_prefix('*').unwrap_or(host).trim_matches('.').to_ascii_lowercase();
         let hosts = match network(host) {
             Some(network) => network,
@@ -140,12 +145,14 @@ impl Exception {
         if self.port.is_some_and(|own| own != port) {
             return false;
         }
+        // URLs have IPv6 addresses in brackets.
         let host = host.trim_matches(['[', ']']);
         match &self.hosts {
             Hosts::All => true,
             Hosts::Domain(domain) => {
                 let host = host.trim_end_matches('.').to_ascii_lowercase();
                 let before = host.strip_suffix(domain.as_str());
+                // `notexample.com` ends in `example.com` and is no part of that domain.
                 before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
             }
             Hosts::Network(network, prefix) => {
@@ -168,6 +175,7 @@ fn network(text: &str) -> Option<Hosts> {
 }
 
 fn is_in(host: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    // Addresses of one network differ in no bit before the end of its prefix.
     let prefix = u32::from(prefix);
     match (host, network) {
         (IpAddr::V4(host), IpAddr::V4(network)) => {

@@ -57,6 +57,7 @@ impl FileId {
 
 #[cfg(unix)]
 fn open_file(open: std::os::fd::BorrowedFd<'_>) -> Option<std::fs::Metadata> {
+    // Of a duplicate, since a `File` closes its descriptor when it is dropped.
     std::fs::File::from(open.try_clone_to_owned().ok()?).metadata().ok()
 }
 

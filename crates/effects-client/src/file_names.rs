@@ -65,6 +65,7 @@ pub fn of_row(
 /// A photo's name without its folders and its ending: `cat` of `a/cat.jpg` and of
 /// `https://example.com/cat.jpg?v=3`; `photo` where it has none.
 pub fn stem(image: &str) -> &str {
+    // A query may hold slashes and dots of its own.
     let path = image.split(['?', '#']).next().unwrap_or_default();
     let last = path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or("photo");
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
@@ -112,6 +113,7 @@ pub fn of_identity(path: &Path, identity: &Identity) -> PathBuf {
 pub fn is_at_or_beside(path: &Path, place: &Path, task: &TaskId) -> bool {
     let beside = beside(place, task);
     let stem = |path: &Path| path.file_stem().unwrap_or_default().as_encoded_bytes().to_vec();
+    // A second picture beside it goes on with `-2`, hence the beginning alone.
     path == place || path.parent() == beside.parent() && stem(path).starts_with(&stem(&beside))
 }
 
@@ -170,6 +172,7 @@ fn composed(text: &str) -> Cow<'_, str> {
 /// assert_eq!(folded("Zo\u{eb}"), folded("zoe\u{308}"));
 /// ```
 pub fn folded(text: &str) -> String {
+    // Lower case may take a letter and its mark apart (`İ`), so it is composed once more.
     composed(&composed(text).to_lowercase()).into_owned()
 }
 
@@ -186,6 +189,7 @@ fn asked(image: &str, template: &Template, size: Size, params: &ExtraParams) -> 
 
 /// FNV-1a: the same in every version, since names are made of it.
 pub fn hash(text: &str) -> u64 {
+    // The offset basis and the prime of its 64-bit form.
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -1,7 +1,7 @@
 //! [`refuse_key`]: refuses a submission that repeats the API key in its template, in a parameter, in its
-//! photo's URL or in a word of the caller's, before anything is kept or sent: a journal, a manifest and the
-//! service would have it. Both clients ask it of each submission (`Settings::refuse_key`), and `JobContext` of
-//! each job.
+//! photo's URL or in a word of the caller's, before anything is kept or sent: a journal, a manifest and
+//! the service would have it. Both clients ask it of each submission (`Settings::refuse_key`), and
+//! `JobContext` of each job.
 
 use effects_core::gateway::Endpoint;
 use effects_core::{Error, ErrorKind, Reference};
@@ -21,6 +21,7 @@ pub(crate) fn refuse_key(
     let (template, params, photo) = match work {
         Work::Submit(request) => (request.template(), request.params(), Some(request.reference())),
         Work::Upload(checked) => (&checked.template, &checked.params, checked.reference.as_ref()),
+        // Following a task sends its id and nothing of the caller's words.
         Work::Watch { .. } | Work::Resume => return Ok(()),
     };
     for (name, value) in params.iter() {

@@ -183,6 +183,8 @@ impl PendingBytes {
         match self {
             Self::Beside(temporary) => {
                 temporary.file.set_len(0)?;
+                // Cutting a file leaves the position where it was: the next write would begin
+                // behind a gap of zeros.
                 temporary.file.seek(SeekFrom::Start(0)).map(drop)
             }
             Self::Through { bytes, .. } => {
@@ -195,6 +197,7 @@ impl PendingBytes {
     fn finish_new(self) -> io::Result<()> {
         match self {
             Self::Beside(temporary) => temporary.finish_new(),
+            // The device or pipe that stands there.
             Self::Through { .. } => Err(io::ErrorKind::AlreadyExists.into()),
         }
     }
@@ -203,6 +206,8 @@ impl PendingBytes {
         match self {
             Self::Beside(temporary) => temporary.finish(),
             Self::Through { target, bytes } => {
+                // Cut for the sake of an open file that is named by `/proc`; a device and a pipe do
+                // not mind.
                 OpenOptions::new().write(true).truncate(true).open(target)?.write_all(&bytes)
             }
         }
@@ -230,6 +235,7 @@ impl Temporary {
         hidden.push(format!(".{}.part", random_name()?));
         // In the same folder: a rename works within one file system alone.
         let path = place.with_file_name(hidden);
+        // `create_new` follows no link that another user has put there under this name.
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         Ok(Self { file, path, place, moved: false })
     }
@@ -279,6 +285,7 @@ fn place_of(target: &Path) -> io::Result<LandingPlace> {
         Ok(found) if !found.is_file() => return Ok(LandingPlace::Other),
         _ => {}
     }
+    // Link by link and not by `canonicalize`, which fails where the last one leads to nothing yet.
     let mut path = target.to_owned();
     for _ in 0..MOST_LINKS {
         let Ok(leads_to) = fs::read_link(&path) else { return Ok(LandingPlace::File(path)) };
@@ -401,6 +408,7 @@ mod tests {
         let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         symlink("pipe", &link).unwrap();
+        // Opening a pipe to write waits until it is opened to read.
         let reader = std::thread::spawn({
             let pipe = pipe.clone();
             move || fs::read(pipe).unwrap()

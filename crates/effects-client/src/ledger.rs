@@ -142,6 +142,7 @@ impl Ledger {
     pub fn begin(&self, draft: RowDraft) -> Result<OpenRow, JournalError> {
         // A row of its own for each call: a single run given twice is meant twice.
         let chance = random_bytes().map_err(|error| JournalError::Unwritable(error.to_string()))?;
+        // A hash over the chance alone: nothing of the draft makes two such rows one.
         let row = draft.unique(chance);
         match self.store.open(&row)? {
             Opened::Submit(journal) => Ok(self.charged(journal, None)),

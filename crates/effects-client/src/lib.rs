@@ -3,14 +3,17 @@
 //! (`effects-cli`) and the Python package.
 //!
 //! [`effects_core`] and [`effects_jobs`] perform no I/O and a client crate should be about HTTP, so what both
-//! clients need from this machine lives here: settings and the environment ([`ClientBuilder`],
-//! [`EnvironmentProxies`]), HTTP stacks of the caller's ([`Transport`], [`PictureFetch`]),
-//! recorded exchanges ([`Player`]), client certificates ([`ClientCert`]), the wall
-//! clock ([`WallClock`]), jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), rows of a
-//! journal ([`Ledger`]), files that appear whole ([`AtomicFile`]), whether a picture is still the one that was
-//! saved ([`PictureState`]), programs that upload ([`run_uploader`]) and what was uploaded
-//! ([`UploadCache`]), profiles ([`Profile`]) and the keys that are stored for them ([`StoredKey`]), this user's state folder ([`state_dir`]) with the durations learnt ([`PaceFile`]), and
-//! spans ([`telemetry`]). It knows no HTTP library and no async runtime.
+//! clients need from this machine is here. It knows no HTTP library and no async runtime.
+//!
+//! * Settings and the environment ([`ClientBuilder`], [`EnvironmentProxies`]), client certificates
+//!   ([`ClientCert`]), profiles ([`Profile`]) and the keys that are stored for them ([`StoredKey`]).
+//! * HTTP stacks of the caller's ([`Transport`], [`PictureFetch`]) and recorded exchanges ([`Player`]).
+//! * Jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), and rows of a journal ([`Ledger`]).
+//! * Files that appear whole ([`AtomicFile`]), and whether a picture is still the one that was saved
+//!   ([`PictureState`]).
+//! * Programs that upload ([`run_uploader`]), and what was uploaded ([`UploadCache`]).
+//! * The wall clock ([`WallClock`]), this user's state folder ([`state_dir`]) with the durations learnt
+//!   ([`PaceFile`]), and spans ([`telemetry`]).
 
 mod backlog;
 mod builder;

@@ -75,6 +75,8 @@ impl PaceFile {
         if origin.is_loopback() {
             return Ok(());
         }
+        // Read anew, since another process may have added to it; and before the news are taken,
+        // which stay with the pacer where the file cannot be read.
         let mut models = self.load()?;
         let news = pacer.take_news();
         if news.is_empty() {

@@ -57,6 +57,7 @@ impl PictureFetch {
     pub fn request(&self) -> Result<(Request<Bytes>, Duration), Trouble> {
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = self.url.as_str().parse().map_err(|_| unreadable_url())?;
+        // No key: pictures are at storages of any host.
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
@@ -93,11 +94,13 @@ impl PictureFetch {
     fn follow(&mut self, headers: &HeaderMap) -> bool {
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let next = location.and_then(|location| self.url.join(location).ok());
+        // A `file:` URL would read from this machine.
         let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) else {
             return false;
         };
         self.redirects += 1;
         self.url = next;
+        // One too many is taken as the answer, whose status then says what it is.
         self.redirects <= MOST_REDIRECTS
     }
 }
@@ -132,6 +135,7 @@ impl<'a> ObservedDownload<'a> {
     /// It has ended; one that this machine gave up is dropped instead.
     pub fn ended(self, end: Result<(), &Trouble>) {
         let Some(observe) = self.observe else { return };
+        // The picture's bytes go to its file; an observer is told of status and headers.
         let body = Bytes::new();
         let answer = match (self.head, end) {
             (Some((status, headers)), Err(Trouble::Lost { reason })) => {

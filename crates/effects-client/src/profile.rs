@@ -83,6 +83,7 @@ impl Profile {
     /// [`ErrorKind::Misconfigured`] where there is none, or the file cannot be used: a setting that is not
     /// known is named.
     pub fn load(name: &str) -> Result<Self, Error> {
+        // The name becomes part of a path to a key.
         check_profile_name(name)?;
         let mut profiles = read()?;
         if let Some(profile) = profiles.remove(name) {
@@ -137,6 +138,7 @@ impl Profile {
     /// Where its key is. No keyring is asked: the stored key's file says that it is there.
     pub fn key(&self) -> ProfileKey {
         match self {
+            // In the order in which `read_key` looks.
             Self { api_key: Some(_), .. } => ProfileKey::Inline,
             Self { api_key_file: Some(_), .. } => ProfileKey::File,
             Self { api_key_command: Some(_), .. } => ProfileKey::Command,
@@ -153,8 +155,8 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MissingKey`] where its file cannot be read, its program prints none, or the system's keyring
-    /// is locked or does not answer within a few seconds.
+    /// [`ErrorKind::MissingKey`] where its file cannot be read, its program prints none, or the system's
+    /// keyring is locked or does not answer within a few seconds.
     pub fn read_key(&self) -> Result<Option<String>, Error> {
         let read = |path: &Path| {
             fs::read_to_string(path).map(Some).map_err(|error| {
@@ -185,6 +187,7 @@ impl Profile {
         builder = self.apply_transport(builder);
         // The profile's own gateway: another one that the environment names must not get its key.
         builder = builder.base_url(self.base()?.to_string()).allow_http(self.allow_http);
+        // Without a key of its own it leaves the builder's, which may be the environment's.
         Ok(if self.key() == ProfileKey::None { builder } else { self.apply_key(builder) })
     }
 
@@ -204,6 +207,7 @@ impl Profile {
         if let Some(cert) = &self.client_cert {
             builder = builder.client_cert(cert);
         }
+        // After the certificate, whose setting drops the key of an earlier one.
         match &self.client_key {
             Some(key) => builder.client_key(key),
             None => builder,
@@ -259,6 +263,7 @@ fn read() -> Result<BTreeMap<String, Profile>, Error> {
 #[cfg(unix)]
 fn others_may_read(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
+    // Any right of the group or of others.
     path.metadata().is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
 }
 

@@ -26,6 +26,7 @@ use crate::random::random_name;
 /// [`ErrorKind::Upload`] when it cannot be run, fails, or prints no URL.
 pub fn run_uploader(program: &str, photo: &Photo, limit: Duration) -> Result<Reference, Error> {
     let folder = Scratch::new()?;
+    // Under the photo's own name, since programs go by a file's ending.
     let path = folder.0.join(photo.name());
     fs::write(&path, photo.bytes())
         .map_err(|error| upload_error(&format!("{} cannot be written: {error}", path.display())))?;
@@ -81,6 +82,7 @@ pub fn run_presigner(
 /// [`ErrorKind::MissingKey`] when it cannot be run, fails, or prints nothing.
 pub fn run_key_program(program: &str) -> Result<String, Error> {
     let fail = |why: &str| {
+        // `run` says so for uploads; a key may be read where nothing is to be submitted.
         let why = why.trim_end_matches("; nothing was submitted");
         Error::new(ErrorKind::MissingKey, format!("there is no API key: {why}"))
     };
@@ -102,6 +104,7 @@ fn run(program: &str, arguments: &[&OsStr], limit: Duration) -> Result<String, E
     let mut child = Command::new(words.next().unwrap_or_default())
         .args(words)
         .args(arguments)
+        // What stdin has is meant for this program: a photo, say.
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -110,6 +113,8 @@ fn run(program: &str, arguments: &[&OsStr], limit: Duration) -> Result<String, E
     // A pipe that is full would stop the program.
     let (printed, said) = (read_aside(child.stdout.take()), read_aside(child.stderr.take()));
     let Some(status) = wait(&mut child, limit).map_err(failed)? else {
+        // The threads that read are left alone: a child of the program may hold its pipes open for
+        // longer.
         let message = format!("{program:?} did not end before the deadline and was stopped");
         let message = format!("{message}; nothing was submitted");
         return Err(Error::new(ErrorKind::DeadlineExceeded, message));
@@ -138,11 +143,13 @@ fn read_aside(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Ve
 fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     let begun = Instant::now();
     loop {
+        // The standard library cannot wait for a child with a limit.
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
         if begun.elapsed() >= limit {
             child.kill()?;
+            // Without this the child would stay in the process table.
             child.wait()?;
             return Ok(None);
         }
@@ -165,6 +172,7 @@ impl Scratch {
         let folder = env::temp_dir();
         let fail = |error| upload_error(&format!("{} takes no folder: {error}", folder.display()));
         let path = folder.join(format!("effects-{}", random_name().map_err(fail)?));
+        // It fails where something has that name, so the folder is no other user's.
         fs::create_dir(&path).map_err(fail)?;
         Ok(Self(path))
     }

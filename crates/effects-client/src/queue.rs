@@ -8,13 +8,14 @@ use crate::backlog::Backlog;
 #[derive(Debug, Default)]
 pub struct Queue {
     backlog: Backlog,
-    /// Jobs there is room for, and of them those asked for that have not come.
+    /// Jobs there is room for, until they are asked for.
     hungry: u32,
+    /// Of them, those that were asked for and have not come.
     wished: u32,
 }
 
 impl Queue {
-    /// The ends that wait for their reader, who counts them too.
+    /// The count of unread results, which their reader shares.
     pub fn backlog(&self) -> &Backlog {
         &self.backlog
     }
@@ -24,13 +25,16 @@ impl Queue {
         self.hungry = room;
     }
 
-    /// How many jobs to ask for now: as many as there is room for, if a reader takes the ends of
-    /// those before.
+    /// How many jobs to ask for now: as many as there is room for; `None` while too many results are
+    /// unread.
     pub fn wish(&mut self) -> Option<u32> {
+        // Room that is not asked for now stays noted until a result is read.
         if self.hungry == 0 || self.backlog.is_full() {
             return None;
         }
         let room = std::mem::take(&mut self.hungry);
+        // A machine tells its whole room each time, with the jobs in it that are on their way
+        // already.
         let wish = room.saturating_sub(self.wished);
         self.wished = self.wished.max(room);
         (wish > 0).then_some(wish)
@@ -42,8 +46,8 @@ impl Queue {
     }
 }
 
-/// Draws as many jobs as are wished for, each time they are, and sends them: `None` after the last.
-/// It returns after that, or when no side wishes or takes any more.
+/// Takes as many jobs from an iterator as each wish asks for and sends them, and `None` after the last.
+/// It returns then, or when there are no more wishes or a job is not taken.
 pub fn draw<T>(
     mut jobs: impl Iterator<Item = T>,
     wishes: impl IntoIterator<Item = u32>,

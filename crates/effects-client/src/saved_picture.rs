@@ -55,6 +55,7 @@ impl PictureState {
     ) -> Result<Self, JournalError> {
         let Some(path) = &picture.path else { return Ok(Self::Gone) };
         let Some(found) = picture_at(path) else { return Ok(Self::Gone) };
+        // Another length is another content, so no byte has to be read.
         if let Some(saved) = picture.content.filter(|saved| saved.size == found.len()) {
             if modified(&found) == saved.modified {
                 return Ok(Self::Kept);

@@ -2,8 +2,8 @@
 //! talks to it: [`find_bus`] says whether there is a bus at all, [`unlock`] has the keyring unlocked.
 //! `keyring_calls.rs` calls both.
 //!
-//! The `keyring` crate alone would ask a person to unlock the keyring on a machine where no one sees it, and wait
-//! for a year.
+//! The `keyring` crate alone would ask a person to unlock the keyring on a machine where no one sees it,
+//! and wait for a year.
 
 use std::collections::HashMap;
 use std::env;
@@ -23,6 +23,7 @@ pub(crate) fn find_bus() -> Result<(), KeyringError> {
         }
         Some(_) => return Ok(()),
         None => match set("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("bus")) {
+            // Where libdbus looks when the variable is not set.
             Some(bus) if bus.exists() => return Ok(()),
             _ => format!("{BUS_VARIABLE} is not set"),
         },
@@ -30,8 +31,8 @@ pub(crate) fn find_bus() -> Result<(), KeyringError> {
     Err(KeyringError::new(format!("there is no keyring here ({why})")))
 }
 
-/// Has the keyring unlocked, if it or the entry is locked and there is a desktop to ask a person on. `on_wait` is
-/// called before that.
+/// Has the keyring unlocked, if it or the entry is locked and there is a desktop to ask a person on.
+/// `on_wait` is called before that.
 pub(crate) fn unlock(
     service: &str,
     account: &str,
@@ -44,6 +45,7 @@ pub(crate) fn unlock(
         error => KeyringError::new(format!("no keyring can be used: {error}")),
     };
     let seconds = limit.as_secs();
+    // No secret passes over this connection, so it is not encrypted.
     let keyring = SecretService::connect_with_max_prompt_timeout(EncryptionType::Plain, seconds)
         .map_err(unusable)?;
     let collection = keyring.get_default_collection().map_err(unusable)?;

@@ -74,8 +74,8 @@ impl StoredKey {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MissingKey`] where its file cannot be read, and where the keyring is locked, does not answer
-    /// or does not have it any more.
+    /// [`ErrorKind::MissingKey`] where its file cannot be read, and where the keyring is locked, does not
+    /// answer or does not have it any more.
     pub fn read(&self) -> Result<Option<String>, Error> {
         let entry = match self.content()? {
             None => return Ok(None),
@@ -97,13 +97,13 @@ impl StoredKey {
         Err(Error::new(ErrorKind::MissingKey, message))
     }
 
-    /// Stores a key in this place, and takes an earlier one out of the other. Returns why an earlier key is still
-    /// in the keyring, where it could not be taken out.
+    /// Stores a key in this place, and takes an earlier one out of the other. Returns why an earlier key
+    /// is still in the keyring, where it could not be taken out.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misconfigured`] for a text that is no key, where the keyring does not take it, and where the
-    /// file cannot be written. An earlier key is still there then.
+    /// [`ErrorKind::Misconfigured`] for a text that is no key, where the keyring does not take it, and
+    /// where the file cannot be written. An earlier key is still there then.
     pub fn store(&self, key: &str, store: KeyStore) -> Result<Option<KeyringError>, Error> {
         let key = ApiKey::new(key).map_err(|error| misconfigured(error.to_string()))?;
         let before = match self.content()? {
@@ -111,11 +111,13 @@ impl StoredKey {
             _ => None,
         };
         if store == KeyStore::File {
+            // The file first: were the entry forgotten before, a full disk would lose the key.
             self.write(key.expose())?;
             return Ok(before.and_then(|entry| entry.forget().err()));
         }
         let is_new = before.is_none();
         let entry = before.map_or_else(|| self.new_entry(), Ok)?;
+        // The keyring first: the file must not name an entry that is not there.
         entry.store(&key).map_err(|error| {
             misconfigured(format!("the key is not in the system's keyring: {error}"))
         })?;
@@ -134,6 +136,7 @@ impl StoredKey {
     /// [`ErrorKind::Misconfigured`] where it cannot be removed; nothing is removed then.
     pub fn forget(&self) -> Result<bool, Error> {
         let file = self.file.display();
+        // The keyring first: without the file, the entry would never be found again.
         if let Some(StoredContent::Entry(entry)) = self.content()? {
             entry.forget().map_err(|error| {
                 misconfigured(format!(
@@ -152,6 +155,7 @@ impl StoredKey {
         let entries = state_dir().and_then(|folder| fs::read_dir(folder.join(KEYS)).ok());
         let names = entries.into_iter().flatten().filter_map(|entry| {
             let name = entry.ok()?.file_name().into_string().ok()?;
+            // What an interrupted `write` left has a dot in its name, which no profile's has.
             check_profile_name(&name).ok().map(|()| name)
         });
         names.collect()
@@ -194,6 +198,7 @@ impl StoredKey {
             let mut file = options.open(&beside)?;
             file.write_all(format!("{line}\n").as_bytes())?;
             file.sync_all()?;
+            // A reader sees the old key or the new one, and never half of one.
             fs::rename(&beside, &self.file)
         });
         written.map_err(|error| self.unwritten(&error))

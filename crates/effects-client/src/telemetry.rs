@@ -40,7 +40,7 @@ pub struct OutageNotice {
 }
 
 impl OutageNotice {
-    /// An exchange with this URL's place ended like this.
+    /// Takes note of how an exchange with this URL's host ended.
     pub fn hear(&self, url: &Uri, answer: &Answer) {
         if let Answer::NotSent(reason) = answer {
             // A user's name and password are not repeated.
@@ -48,6 +48,7 @@ impl OutageNotice {
             let host = host.rsplit('@').next().unwrap_or_default();
             let scheme = url.scheme_str().unwrap_or_default();
             self.not_sent(&format_args!("{scheme}://{host}"), reason);
+        // Without the lock: every exchange ends here, and nearly none has anything to say.
         } else if self.is_out.load(Ordering::Relaxed) {
             self.is_out.store(false, Ordering::Relaxed);
         }
@@ -91,6 +92,7 @@ pub fn wait_span(task: &Span) -> Span {
 pub fn exchange_span(request: &Request<Bytes>) -> Span {
     if request.method() == Method::GET {
         tracing::debug_span!("poll")
+    // Of the requests that are no looks, submissions alone carry this header.
     } else if request.headers().contains_key("idempotency-key") {
         tracing::debug_span!("submit")
     } else {

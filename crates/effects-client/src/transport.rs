@@ -71,7 +71,8 @@ impl<E> Transport<E> {
         !self.is_given() && self.middleware.is_empty()
     }
 
-    /// The exchange that it comes to; the client's own stack is made only where it is needed.
+    /// The whole exchange: the middleware around the caller's stack, or around the client's own, which is
+    /// made only then.
     ///
     /// # Errors
     ///

@@ -43,6 +43,7 @@ impl UploadCache {
     /// Remembers where the photo was put.
     pub fn insert(&self, photo: &Photo, reference: Reference, now: Time) {
         let mut cache = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Old entries go only when it is full, so that an insert mostly looks at no other.
         if cache.len() >= MOST {
             cache.retain(|_, (_, since)| now.since(*since) < BELIEVED);
         }
@@ -62,6 +63,7 @@ struct Turn<'a> {
 impl<'a> Turn<'a> {
     fn of(cache: &'a UploadCache, key: [u8; 32]) -> Self {
         let under_way = cache.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        // Waits and takes the turn under one lock, so that two who wait do not both get it.
         let waited = cache.changed.wait_while(under_way, |under_way| under_way.contains(&key));
         waited.unwrap_or_else(PoisonError::into_inner).insert(key);
         Self { cache, key }
@@ -70,6 +72,7 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        // Also where the upload panics: those who wait would otherwise wait for ever.
         self.cache.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
         self.cache.changed.notify_all();
     }

@@ -12,6 +12,7 @@ pub struct Verdict(Arc<Mutex<Option<Result<Effect, Error>>>>);
 impl Verdict {
     /// Remembers how a run that followed the task ended, if that was the task's end.
     pub fn saw(&self, end: &Result<Effect, Error>) {
+        // A wait that is over or a refused key ends the run alone: the task may be looked at again.
         let failed = |error: &Error| matches!(error.cause(), Cause::Failed(_));
         if end.as_ref().err().is_none_or(failed) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());

@@ -39,6 +39,7 @@ pub(super) fn difference(
         let cut_off = if is_cut_off { CUT_OFF } else { "" };
         return format!("{no_such} with another body: {}{cut_off}", body_difference(asked, near));
     }
+    // Those of the same method first: one of them was probably meant.
     all.sort_by_key(|request| (request.method != asked.method, shown(request)));
     all.dedup_by_key(|request| shown(request));
     let more = all.len().saturating_sub(MOST_SHOWN);
@@ -75,6 +76,7 @@ fn json_difference(place: &str, asked: Option<&Value>, taped: Option<&Value>) ->
     match (asked, taped) {
         (asked, taped) if asked == taped => None,
         (Some(Value::Object(asked)), Some(Value::Object(taped))) => {
+            // Both sides' names, since a field may be missing on either.
             asked.keys().chain(taped.keys()).find_map(|name| {
                 let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
                 json_difference(&place, asked.get(name), taped.get(name))

@@ -128,6 +128,8 @@ impl TapedBody {
 /// Where a URL leads: its path below one of these gateways, else the URL.
 pub(super) fn target<'a>(url: &'a str, gateways: &[&str]) -> &'a str {
     let below =
+        // Another host may begin with the gateway's name: `https://a.example` and
+        // `https://a.example.org`.
         |gateway: &&str| url.strip_prefix(*gateway).filter(|rest| rest.starts_with(['/', '?']));
     gateways.iter().find_map(below).unwrap_or(url)
 }

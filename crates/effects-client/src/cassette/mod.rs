@@ -58,6 +58,8 @@ impl Cassette {
             CassettePath::Environment(path) => (path, true),
         };
         let path = absolute(path).map_err(|error| unusable(path, &error.to_string()))?;
+        // Held to the end: of two clients that are made at once, one begins the recording and the
+        // other joins it.
         let mut open = open_cassettes().lock().unwrap_or_else(PoisonError::into_inner);
         // Once there is a file, a client that the code points there replays it, even while
         // another one still records.
@@ -77,9 +79,11 @@ impl Cassette {
             }
             return Ok(Self::Replay(player));
         }
+        // The first exchange makes the file, and would fail where there is no folder for it.
         let folder = path.parent().filter(|folder| folder.is_dir());
         folder.ok_or_else(|| unusable(&path, "its folder does not exist"))?;
         let recording = Arc::new(Recording::new(path.clone(), base));
+        // Weak, so that the last client that records takes the file and its lock with it.
         open.recordings.insert(path, Arc::downgrade(&recording));
         if is_shared {
             open.kept.push(Arc::clone(&recording));
@@ -111,6 +115,7 @@ struct OpenCassettes {
 impl OpenCassettes {
     /// Refuses a cassette that another process records.
     fn check_lock(&self, path: &Path) -> Result<(), Error> {
+        // Locks belong to open files: this process would find its own and take it for another's.
         let is_recorded_here =
             self.recordings.get(path).is_some_and(|recording| recording.strong_count() > 0);
         if !is_recorded_here && is_locked(path) {
@@ -173,6 +178,7 @@ fn unusable(path: &Path, why: &str) -> Error {
 pub const CASSETTE_VARIABLE: &str = "EFFECTS_CASSETTE";
 /// Why a cassette is neither replayed nor recorded.
 const RECORDED_ELSEWHERE: &str = "another process records it just now";
+// Names below `localhost` lead nowhere else (RFC 6761), so that http may be used here.
 const REPLAY_BASE: &str = "http://replay.localhost";
 /// What stands for the key where a replay is given none.
 pub(crate) const NO_KEY: &str = "no-key-in-a-replay";

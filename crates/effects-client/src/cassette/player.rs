@@ -64,11 +64,14 @@ impl Player {
 
     fn answer(&self, request: &Request<Bytes>) -> Answer {
         let Replay { tape, state, path } = &*self.0;
+        // One lock for look and note: equal requests of two threads are given two answers.
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.redactor.learn(request.headers());
         let url = state.redactor.text(&request.uri().to_string());
         let asked = TapedRequest {
             method: request.method().to_string(),
+            // The client asks the gateway of replays; links in recorded answers lead to the
+            // recorded one.
             target: target(&url, &[REPLAY_BASE, &tape.base_url]).to_owned(),
             body: state.redactor.request_body(request.body()),
         };
@@ -120,6 +123,7 @@ impl Replay {
         let is_file = body.as_ref().is_some_and(|body| body.sha256.is_some());
         let body = match body.as_ref().map_or(Ok(Bytes::new()), |body| self.bytes(body)) {
             Ok(body) => body,
+            // A download is not tried again after `Untrusted`: that would not bring the file.
             Err(why) => return Answer::Untrusted(why),
         };
         // What the gateway asked to be waited for was waited for when it was recorded; the dates are of
@@ -149,6 +153,8 @@ impl Replay {
             format!("the cassette {path} has only the hash of these bytes (sha256 {hash}): {why}")
         };
         let Some(name) = &body.file else { return Err(only("it names no file".to_owned())) };
+        // A cassette may come from others: a name such as `../key` must not have a file elsewhere
+        // read.
         let is_beside =
             Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         if !is_beside {
@@ -172,8 +178,10 @@ fn is_lasting(exchange: &TapedExchange) -> bool {
     if request.method != "GET" || answer.status != Some(200) || answer.broken_off.is_some() {
         return false;
     }
+    // Every GET but a look at a task is a picture's.
     let Some((_, id)) = request.target.split_once("/generation/task/") else { return true };
     let (Ok(id), Ok(key)) = (id.parse::<TaskId>(), ApiKey::new(NO_KEY)) else { return false };
+    // Read as a client reads it, so that a task is over here exactly when it is over for a run.
     let endpoint = Endpoint::new(replay_gateway(), key);
     let text = answer.body.as_ref().and_then(TapedBody::text).unwrap_or_default();
     let task = endpoint.pushed(Bytes::copy_from_slice(text.as_bytes()));

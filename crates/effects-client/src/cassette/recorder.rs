@@ -86,6 +86,7 @@ impl Recording {
             return Err(refused(why.to_owned()));
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Made before the first request leaves: what cannot be recorded is not sent, and not paid for.
         if state.file.is_none() {
             let file = TapeFile::create(&self.path, &self.base).map_err(|error| {
                 refused(match error.kind() {
@@ -123,6 +124,8 @@ impl Recording {
             request: beginning.request,
             answer,
         });
+        // Nothing after a gap: a replay gives equal requests their answers in order, and one would
+        // be missing.
         let Some(file) = state.file.as_mut().filter(|file| !file.failed) else { return };
         if let Err(error) = taped.and_then(|exchange| file.append(&exchange)) {
             file.failed = true;
@@ -232,6 +235,7 @@ impl<X: Exchange> Exchange for Recorded<X> {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
         let beginning = match self.recording.begin(&request) {
             Ok(beginning) => beginning,
+            // Also the answer of a stack that does not send a request: a submission is not repeated.
             Err(why) => return Answer::Untrusted(why),
         };
         let answer = self.inner.exchange(request, limit);
@@ -258,6 +262,7 @@ where
             };
             let answer = self.inner.exchange(request, limit).await;
             let (recording, written) = (Arc::clone(&self.recording), answer.clone());
+            // Writing to a disk may block the thread that drives.
             self.inner.block(Box::new(move || recording.end(beginning, &written))).await;
             answer
         })

@@ -80,12 +80,15 @@ impl Redactor {
         }
         let text = std::str::from_utf8(body).ok()?;
         let as_text = || TapedBody { text: Some(self.text(text)), ..TapedBody::default() };
+        // In the file, JSON of `null` would read as a body without JSON.
         if serde_json::from_str::<&RawValue>(text).is_err() || text.trim() == "null" {
             return Some(as_text());
         }
         let keyless =
             self.keys.iter().fold(text.to_owned(), |text, key| key.redact_json(&text).into());
         let clean = strings_mapped(&keyless, |string| match string.strip_prefix("data:") {
+            // A request of a cassette is redacted once more when it is read: a hash stays what it
+            // is.
             Some(photo) if is_sent && !photo.starts_with(HASHED) => {
                 format!("data:{HASHED}{}", sha256(photo.as_bytes()))
             }
@@ -137,6 +140,7 @@ fn strings_mapped(json: &str, map: impl Fn(&str) -> String) -> String {
 fn string_length(text: &str) -> usize {
     let (bytes, mut at) = (text.as_bytes(), 1);
     while at < bytes.len() && bytes[at] != b'"' {
+        // What follows a backslash may be a quote, and does not end the string.
         at += if bytes[at] == b'\\' { 2 } else { 1 };
     }
     (at + 1).min(bytes.len())

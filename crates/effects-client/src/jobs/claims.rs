@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::file_id::FileId;
 use crate::file_names;
 
-/// Files that are spoken for: by rows whose picture goes there, or whose photo is there.
+/// Files that rows have claimed: their picture goes there, or their photo is there.
 ///
 /// A file is known by its name, and where something is there already, by what the name leads to. Names
 /// that differ only in their letters' case, or in how an accent is written, are one file on some systems, so
@@ -44,6 +44,7 @@ impl Claims {
     pub fn picture(&mut self, path: &Path, claim: Claim) -> Result<(), Claim> {
         let places: Vec<ClaimedPlace> = places(path).collect();
         let others = places.iter().filter_map(|place| self.0.get(place)?.picture);
+        // All places are looked at before one is claimed, so that a refusal leaves no trace.
         if let Some(other) = others.into_iter().find(|other| *other != claim) {
             return Err(other);
         }
@@ -65,6 +66,7 @@ impl Claims {
         let both = |claimed: &Claimed| Some((claimed.picture?, claimed.photo?));
         let mut conflicts: Vec<_> = self.0.values().filter_map(both).collect();
         conflicts.sort_by_key(|(claim, _)| claim.index);
+        // A row may conflict twice, by the name of its file and by what the name leads to.
         conflicts.dedup_by_key(|(claim, _)| *claim);
         conflicts
     }
@@ -90,6 +92,7 @@ impl Claims {
 
 /// The places that a path stands for.
 fn places(path: &Path) -> impl Iterator<Item = ClaimedPlace> {
+    // Without looking at the disk: most pictures are not there yet.
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let name =
         ClaimedPlace::Name(file_names::hash(&file_names::folded(&file_names::shown(&whole))));

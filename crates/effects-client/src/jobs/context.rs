@@ -82,6 +82,8 @@ impl JobContext {
         let origin = endpoint.base().origin();
         let retry_failed = options.limits(origin).retry_failed;
         let journal = options.store.as_ref().map(|store| Ledger::new(Arc::clone(store)));
+        // A ledger of the caller's comes first: it has budgets and orders that a bare store knows
+        // nothing of.
         let journal = options.ledger.clone().or(journal);
         let budgeted = |ledger: Ledger| match options.budget {
             None => Ok::<_, Error>(ledger),
@@ -150,6 +152,7 @@ impl JobContext {
             warnings: Vec::new(),
             wrong: None,
         };
+        // Before anything is looked up or kept under the job's own words.
         let refused = self.refuse_key(&tracked.job).map_err(PrepareError::Refused);
         if let Err(wrong) = refused.and_then(|()| self.identify(&mut tracked, &mut counted)) {
             tracked.wrong = Some(wrong);
@@ -182,6 +185,7 @@ impl JobContext {
         counted: &mut CountedJobs,
     ) -> Result<(), PrepareError> {
         let JobInput::Picture(checked, photo) = &tracked.job.ask else { return Ok(()) };
+        // A caller who brings the row (`known_as`) has counted it already.
         if let (Some(ledger), None) = (&self.ledger, &tracked.job.row) {
             let photo = match (&checked.reference, photo) {
                 (Some(url), _) => RowPhoto::Url(url.clone()),
@@ -203,6 +207,7 @@ impl JobContext {
             };
             let store = ledger.store();
             let look = |identity: &Identity| store.look(&RowName::Identity(*identity));
+            // The row's file is set below, once its name is chosen.
             let counted = counted.occurrences.row(draft, look).map_err(|error| match error {
                 RowError::Signed(signed) => {
                     let error = Error::new(ErrorKind::InvalidRequest, signed.to_string());
@@ -221,6 +226,8 @@ impl JobContext {
                         (tracked.job.image(), &checked.template, checked.size);
                     let params = &checked.params;
                     let asked = file_names::hash_of_ask(&image, template, size, params);
+                    // Equal jobs are numbered as they come, so that the same list names its
+                    // pictures alike at each run.
                     let before = counted.names.entry(asked).or_default();
                     *before += 1;
                     file_names::of_row(&image, template, size, params, *before - 1)
@@ -242,6 +249,7 @@ impl JobContext {
         // Claimed in order, before anything is paid for: of two jobs with one file, the later is
         // refused.
         let mut claims = files.claims();
+        // The photo first: the job's own picture must not replace it either.
         if let Some(photo) = tracked.job.photo_path() {
             claims.photo(photo, line);
         }
@@ -306,6 +314,7 @@ impl JobContext {
         let found = match (&job.job.ask, &self.ledger, &self.memory) {
             (JobInput::Row { number, .. }, Some(ledger), _) => {
                 let found = ledger.resume(*number).map_err(PrepareError::Journal)?;
+                // Of a row that is resumed, the record alone knows the template and the file.
                 if let Found::Watch(open) | Found::Settled(open) = &found
                     && let Some(record) = open.record()
                 {
@@ -326,6 +335,8 @@ impl JobContext {
                 let found = row.map(|row| self.open_row(ledger, row)).transpose();
                 found.map_err(PrepareError::Journal)?
             }
+            // This store only counts money and finds nothing again. So its row needs no digest, key
+            // or tag, but origin, template and size, by which prices are known.
             (JobInput::Picture(checked, _), None, Some(memory)) => {
                 let row = RowDraft {
                     origin: self.origin.clone(),
@@ -373,6 +384,7 @@ impl JobContext {
             return Ok(if is_enough { Found::Settled(open) } else { Found::Watch(open) });
         };
         let kept = placement::kept(files, ledger, job, record).map_err(PrepareError::Journal)?;
+        // A look at the task costs nothing and brings a fresh link to what is missing.
         let Some(kept) = kept else { return Ok(Found::Watch(open)) };
         for (index, picture) in kept.into_iter().enumerate() {
             self.keep(job, Some(&open), index, picture);
@@ -447,6 +459,8 @@ impl JobContext {
             );
             return Err(PrepareError::Refused(Error::new(ErrorKind::UnusablePhoto, why)));
         }
+        // Locked for the look alone, not while the check decodes a photo: at worst two threads
+        // check the same one.
         let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(check) = self.check_photo.as_ref().filter(|_| !checked().contains(&digest)) {
             check(&photo).map_err(|why| {
@@ -503,6 +517,7 @@ impl JobContext {
             .map_err(|error| FetchError { error, is_local: true })?;
         if let Some(row) = row {
             // Not lost where that fails: the journal's next flush tells, and the picture is found again.
+            // After the file is in its place: the journal names none that is not there.
             let _ = record_picture(row, index, &path);
         }
         let wanted = placement::place(files, job, index, &picture.task_id);

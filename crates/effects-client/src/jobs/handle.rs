@@ -35,6 +35,7 @@ impl JobsHandle {
     /// Stops: nothing more is begun, submitted or fetched. A submission in flight is still awaited, and
     /// each job that was begun still has its result.
     pub fn stop(&self) {
+        // Before the driver is woken, which then looks at it.
         self.0.is_stopped.store(true, Ordering::SeqCst);
         self.wake();
     }
@@ -91,11 +92,13 @@ impl JobsHandle {
     pub fn publish<K>(&self, machine: &JobMachine<K>) {
         let mut status = self.status();
         (status.running, status.submitting) = (machine.running(), machine.posting());
+        // Drivers publish at every step, so an outage is cloned only where it changed.
         if status.outage.as_ref() != machine.outage() {
             status.outage = machine.outage().cloned();
         }
         if machine.is_halted() {
             self.0.is_halted.store(true, Ordering::SeqCst);
+            // The first reason stays: what comes after it is mostly its consequence.
             if status.halted_by.is_none() {
                 status.halted_by = machine.halted_by().cloned();
             }

@@ -17,7 +17,7 @@ pub enum JobNotice {
     Begun {
         /// The job's place among the jobs.
         index: usize,
-        /// How its picture will be come by.
+        /// How it gets its picture.
         method: Method,
         /// Its task, if it has one already.
         task: Option<TaskId>,
@@ -42,7 +42,7 @@ pub enum JobNotice {
     Billed {
         /// The job's place among the jobs.
         index: usize,
-        /// How the task was come by.
+        /// How it got its task.
         method: Method,
         /// What it cost, in USD.
         cost: Decimal,
@@ -61,8 +61,8 @@ pub enum JobNotice {
     },
 }
 
-/// Hears what is written of the runs of jobs, for a caller that has to know their submissions and tasks
-/// before their results come.
+/// Makes a journal of the caller's around that of each job's run: for a caller that has to know of their
+/// submissions and tasks before their results come.
 pub trait JobJournals: Send + Sync {
     /// The journal of a job's run, which passes entries on to `inner`.
     fn journal(&self, index: usize, inner: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal>;

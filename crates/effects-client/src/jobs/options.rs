@@ -36,9 +36,9 @@ pub struct JobOptions {
     pub save: Save,
     /// Looks through a photo before its job is paid for.
     pub check_photo: Option<PhotoCheck>,
-    /// Who is told what happens on the way.
+    /// The callback for what happens on the way.
     pub on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
-    /// Who hears what is written of their runs, in the async client.
+    /// Journals of the caller's around those of their runs, in the async client.
     pub journals: Option<Arc<dyn JobJournals>>,
 }
 
@@ -95,6 +95,7 @@ impl Save {
     /// The same with its folder from the root: the journal is read from other folders too.
     pub(super) fn rooted(mut self) -> Self {
         if let Self::Files(SaveFiles { folder: Some(folder), .. }) = &mut self
+            // Fails for an empty path, which is the current folder, or where there is none.
             && let Ok(whole) = absolute(&*folder)
         {
             *folder = whole;
@@ -112,6 +113,7 @@ impl JobOptions {
                 "a price of {price} USD limits nothing: give one above 0, or none"
             ));
         }
+        // 0 is allowed: it lets nothing be paid for, while finished rows are still fetched.
         if let Some(budget) = self.budget.filter(|budget| *budget < Decimal::ZERO) {
             return refused(format!("a budget of {budget} USD is below 0"));
         }
@@ -161,5 +163,6 @@ impl std::fmt::Debug for JobOptions {
     }
 }
 
+// As many as `Widths::default` has.
 const DEFAULT_IN_FLIGHT: u32 = 16;
 const LOOPBACK_POLLS: f64 = 2_000.0;

@@ -24,6 +24,7 @@ impl OutageNews {
     fn of_at<'a>(&mut self, outage: &'a Outage, now: Instant) -> Option<&'a Outage> {
         let (failure, is_final) = (discriminant(&outage.failure), outage.is_final);
         let is_known = self.0.is_some_and(|(before, was_final, told)| {
+            // Nothing is submitted after a final outage, so it is told once and not each minute.
             let is_recent = is_final || now.duration_since(told) < BETWEEN_TOLD;
             before == failure && was_final == is_final && is_recent
         });
@@ -47,9 +48,11 @@ mod tests {
         let after = |seconds| {
             let reason = "connection refused".to_owned();
             let failure = OutageFailure::NotSent { time: Duration::from_secs(seconds), reason };
+            // A batch gives up after ten minutes without an answer.
             (Outage { failure, is_final: seconds >= 600 }, begun + Duration::from_secs(seconds))
         };
         let mut told = Vec::new();
+        // Every 7 s, which does not divide a minute: told at the first look after it.
         for seconds in (0..=700).step_by(7) {
             let (outage, now) = after(seconds);
             told.extend(news.of_at(&outage, now).map(|_| seconds));

@@ -65,12 +65,14 @@ pub(super) fn choose(
         false => Some(folder.join(before.file_name()?)),
     });
     let claim = job.job.claim;
+    // Another job of this run may have claimed that name.
     let is_free = |path: &PathBuf| {
         claim.is_none_or(|claim| !files.claims().has_for_another(path, claim.index))
     };
     if let Some(before) = before.filter(is_free) {
         *target = before;
     }
+    // Names are made of photos and keys, so rows of two batches may come to the same one.
     if !files.overwrite && is_picture(target) {
         let owner = store.look(&RowName::Picture(target.clone()))?;
         if owner.is_some_and(|owner| owner.row.identity != row.identity) {
@@ -93,6 +95,7 @@ pub(super) fn check(files: &SaveFiles, target: &Path, is_own: bool) -> Result<()
              replace it with {overwrite}; nothing was sent"
         ));
     }
+    // In a folder a picture is named after its task, which no file there is yet.
     if target.is_dir() {
         return Ok(());
     }
@@ -102,6 +105,7 @@ pub(super) fn check(files: &SaveFiles, target: &Path, is_own: bool) -> Result<()
              sent"
         ));
     }
+    // A picture would be written over what the program prints, or into the middle of it.
     let stdout = FileId::of_stdout();
     if stdout.is_some() && FileId::of(target) == stdout {
         return refused(format!(
@@ -109,6 +113,7 @@ pub(super) fn check(files: &SaveFiles, target: &Path, is_own: bool) -> Result<()
         ));
     }
     make_folder(target)
+        // Begun and dropped: a folder that takes no file is found out before the job is paid for.
         .and_then(|()| AtomicFile::begin(target).map(drop))
         .or_else(|error| refused(format!("{error}; nothing was sent")))
 }
@@ -130,6 +135,8 @@ pub(super) fn kept(
     let Standing::Completed { task, pictures, .. } = &record.standing else { return Ok(None) };
     let mut kept = Vec::new();
     for index in 0..pictures.len() {
+        // One that is missing leaves two cases: the whole folder was moved, or some pictures have
+        // to be fetched. For those `has_picture` asks for each by itself.
         match kept_at(files, ledger, job, record, index)? {
             Some(picture) => kept.push(picture),
             None => return moved(files, ledger, job, record, task, pictures),
@@ -174,6 +181,8 @@ fn moved(
     pictures: &[PictureRecord],
 ) -> Result<Option<Vec<KeptPicture>>, JournalError> {
     let is_gone = |picture: &PictureRecord| picture.path.as_ref().is_some_and(|it| !it.exists());
+    // A folder that was copied is not one that was moved: its pictures are still where they were
+    // saved.
     if !pictures.iter().all(is_gone) {
         return Ok(None);
     }
@@ -220,11 +229,14 @@ pub(super) fn place(files: &SaveFiles, job: &TrackedJob, index: usize, task: &Ta
         // A second picture whose usual name is another job's; a first one's own was claimed.
         Some(_) => index > 0 && files.claims().has(&path),
         None => {
+            // A task or a row that is followed claims no file; its own photo must not be replaced
+            // all the same.
             let photo = job.job.photo_path().and_then(FileId::of);
             photo.is_some() && FileId::of(&path) == photo
         }
     };
     if is_taken {
+        // By the path's hash, so that the next run comes to the same name.
         let hash = file_names::hash(&file_names::shown(&path));
         return path.with_extension(format!("{hash:016x}.png"));
     }
@@ -245,6 +257,8 @@ pub(super) fn save(
     let beside = Names::chosen(file_names::beside(&path, task));
     let places = iter::once(path).chain((0..).map(|number| beside.path(number)));
     for place in places {
+        // `overwrite` means files that stood there before, not the picture of another job of this
+        // run.
         let is_anothers =
             job.job.claim.is_some_and(|claim| files.claims().has_for_another(&place, claim.index));
         if place_at(&place, bytes, files.overwrite && !is_anothers)? {
@@ -260,6 +274,7 @@ pub(super) fn save(
 /// Whether these bytes are in this file now: it had them before, or it is written. A picture that is
 /// there is replaced only if it may be.
 fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error> {
+    // A crash between saving and recording leaves the picture there without its record.
     let has_them = || fs::read(place).is_ok_and(|there| there == bytes);
     if is_picture(place) {
         let has_them = has_them();
@@ -273,6 +288,7 @@ fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error
     let is_new = fs::metadata(place).is_err();
     let mut landing = AtomicFile::begin(place)?;
     landing.write(bytes)?;
+    // What is there is empty, or may be replaced.
     if !is_new {
         return landing.finish().map(|_| true);
     }

@@ -21,7 +21,7 @@ pub struct JobResult {
     pub job: Job,
     /// What came of it.
     pub outcome: JobOutcome,
-    /// How its picture was come by, where it came that far.
+    /// How it got its picture, where it came that far.
     pub method: Option<Method>,
     /// What its tasks before the last one cost, in USD.
     pub earlier_cost: Decimal,
@@ -102,6 +102,8 @@ impl JobResult {
             _ => None,
         };
         match last {
+            // A cost of zero that the service said is told; one that it did not say is not taken
+            // for zero.
             None if self.earlier_cost.is_zero() => None,
             last => Some(self.earlier_cost + last.unwrap_or_default()),
         }
