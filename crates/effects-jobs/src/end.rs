@@ -1,4 +1,4 @@
-//! [`JobEnd`]: how a job ended ([`JobOutcome`]), and how its picture was come by ([`Method`]).
+//! [`JobEnd`]: how a job ended ([`JobOutcome`]), and how it got its picture ([`Method`]).
 //! [`JobMachine`](crate::JobMachine) gives it to its driver with the last step of a job, and
 //! `JobContext` of `effects-client` makes a `JobResult` of it.
 
@@ -13,7 +13,7 @@ use crate::row::OpenRow;
 pub struct JobEnd {
     /// What came of it.
     pub outcome: JobOutcome,
-    /// How its picture was come by, where it came that far.
+    /// How it got its picture, where it came that far.
     pub method: Option<Method>,
     /// What its tasks before the last one cost, in USD.
     pub earlier_cost: Decimal,
@@ -57,7 +57,7 @@ impl JobOutcome {
     }
 }
 
-/// How a job's picture was come by.
+/// How a job got its picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Method {
     /// It was there.

@@ -15,13 +15,13 @@
 //!            +-> held by another process: Open again, every second   +-> taken by another process: Open again
 //! ```
 //!
-//! Two rooms serve it: `journal` (the contract of a [`JournalStore`], budgets, and [`MemoryStore`]) and
-//! `transfer` (a [`Photo`] on its way to a URL, a [`Download`] on its way to a file). Stores keep the first,
-//! clients drive the second.
+//! Two modules serve it: `journal` (the contract of a [`JournalStore`], budgets, and [`MemoryStore`]) and
+//! `transfer` (a [`Photo`] on its way to a URL, a [`Download`] on its way to a file). Stores implement the
+//! first, clients drive the second.
 //!
-//! What must never happen is decided here once for all faces: nothing more is paid for when an error
-//! would be every job's ([`ends_all`]), when a budget is used up, or when what is paid for cannot be
-//! saved.
+//! What must never happen is decided here once, for both clients, the command and Python: nothing more is
+//! paid for when an error would be every job's ([`ends_all`]), when a budget is used up, or when what is
+//! paid for cannot be saved.
 
 mod end;
 mod halt;

@@ -370,6 +370,7 @@ impl<K> JobMachine<K> {
     /// Whether the journal took the end of a job's run.
     pub fn settled(&mut self, id: JobId, settled: Result<(), JournalError>, fetches: bool) {
         let outcome = self.slot(id).and_then(|slot| slot.outcome.take());
+        // Taken above, so a job whose end is told twice goes on once.
         let Some(outcome) = outcome else { return };
         if let Err(error) = settled
             && self.plan(id).is_some_and(|plan| plan.row.is_some())
@@ -403,6 +404,8 @@ impl<K> JobMachine<K> {
         match fetched {
             Ok(()) => self.end(id, JobOutcome::Completed(effect)),
             Err(FetchError { error, is_local }) => {
+                // A machine that cannot save what it has paid for must buy no more. A job that only
+                // follows a task buys nothing, so it ends none but itself.
                 if is_local && self.plan(id).is_some_and(|plan| plan.work.submits()) {
                     let why = format!(
                         "a picture that is paid for cannot be saved, so nothing more is submitted; it \
@@ -422,6 +425,7 @@ impl<K> JobMachine<K> {
             self.halted_by = why;
         }
         self.is_halted = true;
+        // Not `to_fetch`: those pictures are paid for, and are still fetched.
         let queues = [&mut self.to_open, &mut self.to_upload, &mut self.ready];
         let mut unbegun: Vec<JobId> =
             queues.into_iter().flat_map(|queue| queue.drain(..)).collect();
@@ -467,6 +471,7 @@ impl<K> JobMachine<K> {
 
     /// What the driver knows of the job of a run.
     pub fn known(&self, run: RunId) -> Option<&K> {
+        // A place is used again by later runs, so the run itself is compared, too.
         let (known, id) = self.runs.get(run.place()).copied().flatten()?;
         self.known_of(id).filter(|_| known == run)
     }
@@ -589,6 +594,8 @@ impl<K> JobMachine<K> {
             }
         }
         let wanted = self.wanted();
+        // Asked once for each number: a driver whose caller has no job at hand would otherwise be
+        // asked in a loop.
         let is_news = std::mem::replace(&mut self.asked_for, wanted) != wanted;
         (is_news && wanted > 0).then_some(JobStep::WantJobs(wanted))
     }
@@ -617,6 +624,7 @@ impl<K> JobMachine<K> {
     fn insert(&mut self, known: K, plan: Option<Box<JobPlan>>) -> JobId {
         self.live += 1;
         let slot = JobSlot { known: Some(known), run: None, outcome: None, plan };
+        // Places are used again, so that a million jobs take no more memory than those under way.
         if let Some(index) = self.free.pop() {
             self.slots[index as usize] = Some(slot);
             return JobId(index);
@@ -691,7 +699,9 @@ impl<K> JobMachine<K> {
         let now = self.now;
         let Some(plan) = self.plan(id) else { return };
         plan.waiting_since.get_or_insert(now);
+        // Dropped, since the row is opened anew by what is known of it then.
         plan.row = None;
+        // The first that waits sets the time for all: they are opened together.
         if self.waiting.is_empty() {
             self.open_again_at = now + OPEN_AGAIN_AFTER;
         }
@@ -700,6 +710,7 @@ impl<K> JobMachine<K> {
 
     fn not_ready(&mut self, id: JobId, error: PrepareError) {
         let outcome = match error {
+            // The job's own mistake, in a journal that works: the others go on.
             PrepareError::Journal(error @ JournalError::KeyReused { .. }) => {
                 JobOutcome::Refused(Error::new(ErrorKind::InvalidRequest, error.to_string()))
             }
@@ -879,6 +890,7 @@ impl<K> JobMachine<K> {
 /// What the tasks of a row cost before the one it goes on with.
 fn earlier_cost(row: &OpenRow) -> Decimal {
     row.record()
+        // `paid` has the cost of the current task in it, which the job's own end tells.
         .map_or(Decimal::ZERO, |record| record.paid - record.standing.cost().unwrap_or_default())
 }
 

@@ -246,6 +246,7 @@ mod tests {
             Admission::OverBudget(OverBudget::CostUnreadable { row: RowNumber(3) })
         );
         // With a price it counts as one picture.
+        // 0.03 for the cost that cannot be read and 0.03 for the new one: 0.06 is just enough.
         let given = |limit| budget(limit, Some("0.03"));
         assert_eq!(admit(&given("0.06"), &scope, known("0.03"), 1), Admission::Admitted);
         let refused = admit(&given("0.05"), &scope, known("0.03"), 1);
@@ -255,6 +256,7 @@ mod tests {
     #[test]
     fn tasks_under_way_grow_with_the_costs_seen() {
         let limit = budget("100", None);
+        // The limit of 100 USD is out of reach, so the turns alone decide.
         for seen in 0..5 {
             let mut scope = ScopeState { costs_seen: seen, ..ScopeState::default() };
             let mut admitted = 0;

@@ -52,6 +52,8 @@ impl Identity {
 
     /// The hash of some parts, none of which can run into the next.
     pub(super) fn hashed(kind: &str, parts: &[&[u8]]) -> Self {
+        // The lengths keep `ab`, `c` apart from `a`, `bc`. Another kind or layout would make every
+        // row in existing journals an unknown one, which is paid for again.
         let mut hash = Sha256::new();
         for part in std::iter::once(&kind.as_bytes()).chain(parts) {
             hash.update((part.len() as u64).to_le_bytes());

@@ -19,7 +19,8 @@
 //! ```
 //!
 //! * An intent is inserted under a unique identity, and its inserter alone may submit: a run that comes
-//!   second gets [`JournalError::Taken`](effects_core::journal::JournalError::Taken) before anything was sent.
+//!   second gets [`JournalError::Taken`](effects_core::journal::JournalError::Taken) before anything was
+//!   sent.
 //! * A row is in the hands of one owner, a process. An intent is doubtful only once its owner is
 //!   gone, or says itself that the outcome is unknown; then a person alone can
 //!   [`resolve`](JournalStore::resolve) it.

@@ -104,6 +104,8 @@ impl Occurrences {
         let own = draft.identity(self.scope.as_deref(), UrlForm::Canonical, before)?;
         let is_url = matches!(draft.photo, RowPhoto::Url(_));
         let written = match &draft.key {
+            // Earlier versions counted equal URLs as they were written, so that count is kept
+            // beside the other.
             None if is_url => next(&mut self.as_written, draft.likeness(UrlForm::AsWritten)),
             _ => before,
         };
@@ -114,9 +116,14 @@ impl Occurrences {
         let mut row = draft.known_as(own);
         if has_key {
             let is_rewritten = as_written != row.likeness;
+            // Most rows can have one identity alone, and need no look into the journal.
             let known = if former.is_some() || is_rewritten { look(&own)? } else { None };
             match (known, former) {
+                // An earlier version noted the photo by the letters of its URL: the same picture,
+                // not a key that is used for another.
                 (Some(record), _) if record.row.likeness == as_written => row.likeness = as_written,
+                // Its former identity is taken only where that row asks for the same: without a
+                // scope, another order may have used the key.
                 (None, Some(former)) => {
                     let record = look(&former)?;
                     let likenesses = [row.likeness, as_written];
@@ -132,6 +139,8 @@ impl Occurrences {
         } else if let Some(former) = former.filter(|former| !self.given.contains(former))
             && let Some(record) = look(&former)?
         {
+            // Not one that this order has used: two spellings of a URL may lead to one former
+            // identity.
             (row.identity, row.likeness) = (former, record.row.likeness);
         }
         if is_url && !has_key {

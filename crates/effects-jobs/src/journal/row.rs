@@ -100,8 +100,8 @@ impl RowPhoto {
 }
 
 impl RowDraft {
-    /// The row, known by its key; else by origin, template, size, extra parameters, photo, and how often an equal row
-    /// came before it in its manifest ([`Occurrences`](crate::Occurrences) counts).
+    /// The row, known by its key; else by origin, template, size, extra parameters, photo, and how often
+    /// an equal row came before it in its manifest ([`Occurrences`](crate::Occurrences) counts).
     ///
     /// # Errors
     ///
@@ -163,6 +163,7 @@ impl RowDraft {
             RowPhoto::Content { .. } => "effects file row 1",
         };
         let origin = self.origin.to_string();
+        // As text: a side that is left out is the same as its default.
         let size = self.size.to_string();
         let params = self.params.to_string();
         let texts = [origin.as_bytes(), self.template.id().as_bytes(), size.as_bytes(), photo];
@@ -227,6 +228,7 @@ impl Row {
     pub fn differs_from(&self, other: &Self) -> Option<&'static str> {
         match self {
             row if row.template != other.template => Some("template"),
+            // As text, in which a side that is left out and its default are the same.
             row if row.size.to_string() != other.size.to_string() => Some("size"),
             row if row.params != other.params => Some("params"),
             row if row.likeness != other.likeness => Some("image"),

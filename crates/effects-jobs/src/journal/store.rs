@@ -329,8 +329,8 @@ pub enum SpendBy {
     Tag,
     /// By the day (UTC) on which the task was submitted: `2026-01-31`.
     Day,
-    /// By the name of the [`Scope`](JournalStore::open_scope) that the row is in; what is in no named one is under
-    /// the empty name, and what is in several counts in each.
+    /// By the name of the [`Scope`](JournalStore::open_scope) that the row is in; what is in no named one
+    /// is under the empty name, and what is in several counts in each.
     Scope,
 }
 

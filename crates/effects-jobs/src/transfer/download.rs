@@ -238,6 +238,8 @@ impl Download {
     ) {
         self.unfinished += 1;
         self.longest = self.longest.max(received);
+        // The wait before the next attempt is that of a lost answer, whatever is odd about this
+        // one.
         let passing = Trouble::Lost { reason: String::new() };
         match self.retries.next(&passing, now) {
             // One shorter than an earlier one is not the best that the service has.
@@ -336,6 +338,7 @@ impl Receiver {
     /// The trouble, when they are too many; stop reading and hand it to [`Download::received`].
     pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         self.received += bytes.len() as u64;
+        // Beginning and end tell format and wholeness; the bytes between them are not kept here.
         let missing = ImageFormat::SNIFF_BYTES.saturating_sub(self.start.len());
         self.start.extend_from_slice(&bytes[..bytes.len().min(missing)]);
         self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(ImageFormat::END_BYTES)..]);

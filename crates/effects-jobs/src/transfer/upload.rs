@@ -162,6 +162,8 @@ pub fn presigned_request(url: &str, photo: &Photo) -> Result<Request<Bytes>, Err
     let mut request = Request::new(photo.bytes().clone());
     *request.method_mut() = Method::PUT;
     *request.uri_mut() = uri;
+    // A host may close a kept connection at this very moment, and then it is not known whether the
+    // photo arrived.
     request.extensions_mut().insert(FreshConnection);
     let kind = HeaderValue::from_static(photo.format().media_type());
     request.headers_mut().insert(CONTENT_TYPE, kind);

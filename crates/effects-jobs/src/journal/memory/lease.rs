@@ -38,7 +38,10 @@ impl RowLease {
 impl Journal for RowLease {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let mut state = self.state();
+        // Before the entry is written: from here on a run that is dropped has a row to let go of.
         state.holds = true;
+        // The lease's own lock is held, and the table's is taken under it, never the other way
+        // round.
         let mut table = self.store.table();
         table.now = table.now.max(entry.at);
         match &entry.fact {
@@ -53,6 +56,7 @@ impl Journal for RowLease {
                 table.create(&self.claim, task_id, request_id.as_deref(), entry.at)
             }
             Fact::Released { reason } => {
+                // A task that was made meanwhile outweighs it: only an intent can be released.
                 if let Some(stored) = table.held(&self.claim)
                     && stored.state == RowStage::Intent
                 {
@@ -104,6 +108,7 @@ impl RowJournal for RowLease {
             && let Some(task) = stored.task
         {
             let pictures = &mut stored.tasks[task].pictures;
+            // A picture may be saved before those that come before it.
             while pictures.len() <= index {
                 pictures.push(PictureRecord { url: String::new(), path: None, content: None });
             }

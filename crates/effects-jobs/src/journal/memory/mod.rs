@@ -1,6 +1,6 @@
 //! [`MemoryStore`] (rows in `table.rs`): a [`JournalStore`] in memory, gone with its process. Jobs with
-//! a budget and no journal use it, and so do the command's `batch --plan` and `doctor --live`, and
-//! tests.
+//! a budget and no journal use it, and so do the command's `batch --plan`, `doctor --live` and `watch` in a
+//! replay, the simulated world of `effects-testkit`, and tests.
 //!
 //! It keeps the contract of [`JournalStore`] without a disk: for a budget without a journal file, for
 //! tests, and as the model that other stores are compared with.
@@ -87,6 +87,8 @@ impl MemoryStore {
         let (record, held) = (table.record(index), table.rows[index].claim.is_some());
         match &record.standing {
             Standing::Doubtful { .. } => Opened::Doubtful(record),
+            // Its run is in this very process, so it is alive: an intent that is let go of becomes
+            // doubtful.
             Standing::Intent { .. } => Opened::Elsewhere(record),
             Standing::Created { .. } | Standing::Released { .. } if held => {
                 Opened::Elsewhere(record)
@@ -116,12 +118,14 @@ impl JournalStore for MemoryStore {
         };
         let stored = &mut table.rows[index];
         if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&stored.row)) {
+            // Nothing is paid for a released row, so its key may ask for something else.
             if stored.state != RowStage::Released || stored.claim.is_some() {
                 let number = RowNumber(index as u64 + 1);
                 return Err(JournalError::KeyReused { key: key.clone(), row: number, differs });
             }
             stored.row = row.clone();
         }
+        // The file that the latest run wants is the one that counts.
         if row.target.is_some() {
             stored.row.target.clone_from(&row.target);
         }
@@ -163,6 +167,7 @@ impl JournalStore for MemoryStore {
                         row: RowNumber(other as u64 + 1),
                     });
                 }
+                // The task was made by one of the attempts; the last is the closest guess at when.
                 let at = table.rows[index].attempts.last().map_or(table.now, |last| last.at);
                 table.rows[index].attempts.clear();
                 table.rows[index].give_task(task, at);
@@ -208,6 +213,7 @@ impl JournalStore for MemoryStore {
 
     fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError> {
         let table = self.table();
+        // Rows count from 1 and places from 0: the number of the last row is the place after it.
         let after = filter.after.map_or(0, |row| usize::try_from(row.0).unwrap_or(usize::MAX));
         let records = (after..table.rows.len()).map(|index| table.record(index));
         let is_wanted = |record: &Record| {

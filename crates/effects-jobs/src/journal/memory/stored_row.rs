@@ -63,6 +63,7 @@ pub(super) struct StoredTask {
 impl StoredRow {
     /// Whether this task of the row stands for all that an imported one had before.
     pub(super) fn is_sum_of_tasks(&self, task: &StoredTask) -> bool {
+        // `import_earlier` names such a sum after the task beside it.
         let is_of = |other: &StoredTask| {
             Identity::of_task(&self.row.origin, &other.id).to_string() == task.id.as_str()
         };
@@ -78,6 +79,7 @@ impl StoredRow {
         let mine = self.claim == Some(claim.number);
         match self.state {
             RowStage::Intent => mine,
+            // Its own run may try again, and so may any once the row is let go of.
             RowStage::Released => mine || self.claim.is_none(),
             // A verdict that was told otherwise since is another one.
             RowStage::Failed | RowStage::Completed => {
@@ -105,6 +107,7 @@ impl StoredRow {
 
     /// The attempt that made a task is in doubt no more.
     pub(super) fn forget_attempt(&mut self, request_id: Option<&str>) {
+        // Without a name, or with one that is not known, the oldest attempt is taken to be the one.
         let named = |attempt: &Attempt| Some(attempt.request_id.as_str()) == request_id;
         let place = self.attempts.iter().position(named);
         if let Some(place) = place.or((!self.attempts.is_empty()).then_some(0)) {
@@ -126,6 +129,7 @@ impl StoredRow {
             None => self.state = RowStage::Released,
             Some((former, state)) => {
                 (self.state, self.task, self.claim) = (state, Some(former), None);
+                // A renewal that made no task cost nothing and uses up no try.
                 self.renewals -= u32::from(state == RowStage::Failed);
             }
         }
@@ -133,6 +137,8 @@ impl StoredRow {
 
     pub(super) fn finish(&mut self, place: usize, state: RowStage) {
         if self.task == Some(place) {
+            // The completed task is the row's again where its new order failed; where it did not,
+            // the new one stays.
             let former = self.former.take().filter(|_| state == RowStage::Failed);
             let (task, state) = former.unwrap_or((place, state));
             (self.task, self.state, self.claim) = (Some(task), state, None);
@@ -178,6 +184,7 @@ impl StoredRow {
             RowStage::Intent | RowStage::Created => (holding(held), open),
             // Its run may try again.
             RowStage::Released => (holding(held), open.max(u64::from(held))),
+            // Whatever is still open of these, no run follows it.
             RowStage::Doubtful | RowStage::Completed | RowStage::Failed => {
                 (Holding::Abandoned, open)
             }
@@ -194,6 +201,8 @@ impl StoredRow {
             (RowStage::Completed, Some(task)) => task.completed(),
             (RowStage::Failed, Some(task)) => task.failed(),
             (RowStage::Released, _) => Standing::Released { reason: self.reason.clone() },
+            // No row has a stage with a task and no task; a doubtful one would at least not be paid
+            // for again.
             (RowStage::Doubtful, _) | (_, None) => {
                 Standing::Doubtful { attempts: self.attempts.clone(), trouble: self.reason.clone() }
             }

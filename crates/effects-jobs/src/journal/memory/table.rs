@@ -48,6 +48,7 @@ type PriceKind = (String, Option<u32>, Option<u32>);
 
 impl MemoryTable {
     pub(super) fn index(&self, row: RowNumber) -> Result<usize, JournalError> {
+        // Row 0 wraps round to a place that no row has.
         let index = usize::try_from(row.0).unwrap_or_default().wrapping_sub(1);
         if index < self.rows.len() { Ok(index) } else { Err(JournalError::NoSuchRow(row)) }
     }
@@ -64,6 +65,7 @@ impl MemoryTable {
             let there = pictures.filter(|picture| picture.path.as_deref() == Some(path));
             there.map(move |picture| (picture.content.map(|content| content.modified), index))
         });
+        // The file saved last; of two at one time, the later row's.
         saved.max().map(|(_, index)| index)
     }
 
@@ -137,6 +139,7 @@ impl MemoryTable {
             unreadable: scope.unreadable.first().map(|index| RowNumber(*index as u64 + 1)),
             ..ScopeState::default()
         };
+        // Not over all rows, most of which hold nothing: this is asked at each intent.
         for &index in &self.reserving {
             let stored = &self.rows[index];
             let identity = &stored.row.identity;
@@ -177,6 +180,8 @@ impl MemoryTable {
             return Err(JournalError::Taken { row: RowNumber(index as u64 + 1) });
         }
         let attempts = index.map_or(&[][..], |index| &self.rows[index].attempts);
+        // An attempt that is recorded once more is still one submission, so it reserves nothing
+        // more.
         let again = attempts.iter().any(|open| open.request_id == attempt.request_id);
         let tasks = attempts.len() as u64 + u64::from(!again);
         let mut price = None;
@@ -188,6 +193,7 @@ impl MemoryTable {
             let held = index.is_some_and(|index| self.rows[index].reservation().1 >= tasks);
             if !held {
                 match admit(budget, &scope, known, tasks) {
+                    // No row is changed before every budget has admitted it.
                     Admission::Admitted => {}
                     refused => return Ok(refused),
                 }
@@ -197,6 +203,8 @@ impl MemoryTable {
         let index = index.unwrap_or_else(|| self.insert(claim.row.clone(), attempt.at));
         let stored = &mut self.rows[index];
         if matches!(stored.state, RowStage::Failed | RowStage::Completed) {
+            // Kept until the new task is there and has ended: the row is as it was where nothing
+            // comes of it.
             stored.former = stored.task.take().map(|task| (task, stored.state));
             stored.renewals += u32::from(stored.state == RowStage::Failed);
         }
@@ -204,6 +212,7 @@ impl MemoryTable {
             stored.attempts.push(attempt);
         }
         (stored.state, stored.claim) = (RowStage::Intent, Some(claim.number));
+        // The highest price of any budget, so that enough is reserved in each.
         stored.reserved = stored.reserved.max(price);
         self.note_reservation(index);
         Ok(Admission::Admitted)
@@ -370,6 +379,8 @@ impl MemoryTable {
             return Ok(Admission::Admitted);
         }
         let stored = &mut self.rows[index];
+        // By the name of its attempt, too: a row may have been resolved or taken over while the
+        // answer was under way.
         let mine = stored.claim == Some(claim.number)
             || request_id.is_some_and(|id| stored.attempts.iter().any(|it| it.request_id == id));
         if mine
@@ -384,6 +395,8 @@ impl MemoryTable {
         if mine {
             stored.forget_attempt(request_id);
         }
+        // The row goes on with another task, but this one exists and may be billed: it gets a row
+        // of its own, which counts in the same budgets.
         let reserved = stored.reserved;
         self.note_reservation(index);
         let kept = self.stray(claim, task, at, reserved);
@@ -432,6 +445,7 @@ impl MemoryTable {
                 let stored = &mut self.rows[index];
                 let kept = &mut stored.tasks[place].pictures;
                 for (nth, url) in pictures.iter().enumerate() {
+                    // A picture may have been saved already, and its file is kept.
                     match kept.get_mut(nth) {
                         Some(picture) => picture.url.clone_from(url),
                         None => {
@@ -462,6 +476,7 @@ impl MemoryTable {
                 known.message.clone_from(message);
                 stored.finish(place, RowStage::Failed);
             }
+            // Ignored where the task turned out to exist meanwhile.
             RowEnd::Unknown { trouble } => {
                 if let Some(stored) = self.held(claim)
                     && stored.state == RowStage::Intent
@@ -499,6 +514,7 @@ impl MemoryTable {
         }
         let place = find(&self.rows[index])?;
         let known = &mut self.rows[index].tasks[place];
+        // A second sight of the end does not move it.
         known.finished.get_or_insert(self.now);
         let before = known.cost;
         known.cost = cost.or(before);
@@ -529,6 +545,7 @@ impl MemoryTable {
         *highest = cost.max(*highest);
         for &other in &self.reserving {
             let stored = &self.rows[other];
+            // Those without a price of their own kind go by the highest of any.
             let same = price_kind(&stored.row) == price_kind(&row)
                 || self.known_prices(&stored.row).same.is_none();
             if same
