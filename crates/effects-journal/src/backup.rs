@@ -23,6 +23,7 @@ pub(crate) fn write(database: &Connection, target: &Path) -> Result<(), io::Erro
     // One transaction that reads: others write on meanwhile, and what is in the log is copied too.
     database.execute("VACUUM INTO ?1", [path]).map_err(io::Error::other)?;
     File::open(&part.0)?.sync_all()?;
+    // A link fails where the target is there by now; a rename would replace it.
     match fs::hard_link(&part.0, target) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists()),

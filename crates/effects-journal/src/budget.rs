@@ -21,6 +21,8 @@ use crate::transaction::{Fail, Transaction};
 
 /// Opens the scope with this name, or a new one without, which is gone with its owner.
 pub(crate) fn open_scope(tx: &Transaction<'_>, name: Option<&str>) -> Result<ScopeNumber, Fail> {
+    // In the transaction that would make it, so that two processes that open one name
+    // get one scope.
     if let Some(scope) = name.map_or(Ok(None), |name| find_scope(tx, name))? {
         return Ok(scope);
     }
@@ -76,6 +78,7 @@ pub(crate) fn note_forgotten(
         let before: Option<String> = row.get(1)?;
         let forgotten = paid + before.as_deref().map_or(Ok(Decimal::ZERO), decimal)?;
         let scope: u64 = row.get(0)?;
+        // A row that cost nothing leaves nothing to remember.
         if forgotten.is_zero() {
             let sql = "DELETE FROM scope_rows WHERE identity = ?1 AND scope = ?2";
             tx.later(sql, values![identity.as_bytes(), scope])?;
@@ -102,6 +105,7 @@ fn uncounted(
     member: &StoredMember,
     sum: Decimal,
 ) -> Result<Decimal, Fail> {
+    // A cost that was corrected downwards is a negative sum, which no forgotten task explains.
     let known = member.forgotten.min(sum).max(Decimal::ZERO);
     if !known.is_zero() {
         let left = Some(member.forgotten - known).filter(|left| !left.is_zero());
@@ -129,6 +133,7 @@ fn join_scope(
     may_have_tasks: bool,
 ) -> Result<(), Fail> {
     let sql = "INSERT INTO scope_rows (identity, scope) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    // Its answer is waited for: a row that is a member already has had its costs counted.
     if tx.run(sql, values![identity.as_bytes(), scope.0])? == 0 || !may_have_tasks {
         return Ok(());
     }
@@ -138,6 +143,8 @@ fn join_scope(
         let sql = "UPDATE scopes SET paid = ?2 WHERE number = ?1";
         tx.later(sql, values![scope.0, paid.to_string()])?;
     }
+    // A cost that could not be read comes along: without it the scope would seem to
+    // know all it paid.
     let sql = "SELECT r.number FROM rows r JOIN tasks t ON t.number = r.task
         WHERE r.identity = ?1 AND r.state = 'completed' AND t.cost IS NULL";
     let unreadable = tx.database.find(sql, values![identity.as_bytes()])?;
@@ -152,6 +159,9 @@ pub(crate) fn scope_state(
 ) -> Result<ScopeState, Fail> {
     let mut state = stored_scope(tx, scope)?;
     // Rows that count alike are counted by the database: there may be thousands in flight.
+    // The index has only these rows, so the query costs the same however large the journal is. The
+    // cast is for Postgres, whose sum of integers is of another type. `IS DISTINCT FROM` is true as
+    // well where no row asks, and `?2` is NULL.
     let sql =
         "SELECT min(r.number), r.state, r.owner, CAST(sum(r.open_tasks) AS BIGINT), r.reserved,
             count(*), o.host, o.place, o.process, o.started, o.lease
@@ -164,6 +174,7 @@ pub(crate) fn scope_state(
     for row in tx.database.query(sql, values![scope.0, but.map(Identity::as_bytes)])? {
         let (number, owner) = (RowNumber(row.get(0)?), row.get(2)?);
         let (tasks, reserved): (u64, Option<String>) = (row.get(3)?, row.get(4)?);
+        // The join has its columns, which saves a query for each owner.
         if let Some(owner) = owner {
             tx.meet(owner, OWNER_PLACE, &row)?;
         }
@@ -206,6 +217,7 @@ pub(crate) fn ask(
                 refused => return Ok(Err(refused)),
             }
         }
+        // A row has one reservation for all its budgets, so the highest of their prices counts.
         price = price.max(reservation_price(budget.price, &scope, known));
     }
     Ok(Ok(price.or(known.same).or(known.any)))
@@ -225,6 +237,8 @@ pub(crate) fn book(
         let StoredMember { scope, state, .. } = &member;
         let more = cost - before.unwrap_or_default();
         let paid = state.paid + uncounted(tx, &row.identity, &member, more)?;
+        // Each cost seen lets more rows leave (`admit`): a correction is not seen anew,
+        // and zero is no price.
         let counts = before.is_none() && !cost.is_zero();
         let highest = state.highest_seen.max(Some(cost).filter(|cost| !cost.is_zero()));
         is_news |= highest > state.highest_seen;
@@ -367,6 +381,7 @@ fn known_prices(tx: &Transaction<'_>, row: &Row) -> Result<KnownPrices, Fail> {
     let values = values![row.origin.to_string(), row.template.id(), width, height];
     let mut known = KnownPrices::default();
     for found in tx.database.query(sql, values)? {
+        // Compared here and not in SQL, where a price is a text.
         let price = decimal(&found.get::<String>(1)?)?;
         known.any = known.any.max(Some(price));
         if found.get(0)? {
@@ -389,6 +404,7 @@ fn reprice(tx: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
     for found in tx.database.query(sql, values)? {
         let (number, reserved): (u64, Option<String>) = (found.get(0)?, found.get(1)?);
         let reserved = reserved.as_deref().map(decimal).transpose()?;
+        // Not lowered: the task that it is for may cost what was reserved.
         if reserved.is_none_or(|price| price < cost) {
             let sql = "UPDATE rows SET reserved = ?2 WHERE number = ?1";
             tx.later(sql, values![number, cost.to_string()])?;
@@ -399,5 +415,6 @@ fn reprice(tx: &Transaction<'_>, row: &Row, cost: Decimal) -> Result<(), Fail> {
 
 /// A size as the table of prices has it: 0 is the service's default.
 fn stored_size(size: Size) -> (u32, u32) {
+    // Not NULL, which equals nothing: the table's key would not find its row again.
     (size.width.unwrap_or_default(), size.height.unwrap_or_default())
 }

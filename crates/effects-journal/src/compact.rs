@@ -15,6 +15,7 @@ use crate::transaction::{Fail, Transaction};
 pub(crate) fn forget(tx: &Transaction<'_>, age: Duration) -> Result<usize, Fail> {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     let before = tx.now.as_millis().saturating_sub(age);
+    // A link is needed until its picture is saved.
     let sql = "UPDATE pictures SET url = '' WHERE url <> '' AND path IS NOT NULL AND task IN
         (SELECT task FROM rows WHERE state = 'completed' AND changed <= ?1)";
     tx.run(sql, values![before])?;

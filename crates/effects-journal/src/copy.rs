@@ -73,6 +73,7 @@ fn copy(tx: &Transaction<'_>, source: &Arc<WriterHandle>) -> Result<Copied, Fail
     if tx.database.get(there, values![])?.get::<u64>(0)? > 0 {
         return Err(refuse("it has rows already, and a copy is made into an empty journal alone"));
     }
+    // The file's own thread reads while this one writes.
     let read = read(source)?;
     let mut counts = [0; TABLES.len()];
     let mut sums = [0; TABLES.len()];
@@ -82,6 +83,7 @@ fn copy(tx: &Transaction<'_>, source: &Arc<WriterHandle>) -> Result<Copied, Fail
             Read::Row(table, row) => {
                 tx.run(&insert[table], &row.0)?;
                 counts[table] += 1;
+                // A sum of hashes, since the copy may list its rows in another order.
                 sums[table] = hash(&row).wrapping_add(sums[table]);
             }
             Read::Over(Ok(id)) => {
@@ -106,6 +108,7 @@ enum Read {
 
 /// Reads the file as it is at one moment.
 fn read(source: &WriterHandle) -> Result<Receiver<Read>, JournalError> {
+    // Bounded, since a file may be read faster than the database is written.
     let (sender, receiver) = sync_channel(1_000);
     let (rows, over) = (sender.clone(), sender);
     let act = move |tx: &Transaction<'_>| {
@@ -158,6 +161,7 @@ fn check(
 
 /// A number for what a row holds. A path is text in the file and bytes in the database.
 fn hash(row: &Fields) -> u64 {
+    // Its keys are fixed, so that equal rows have equal hashes on both sides.
     let mut hasher = DefaultHasher::new();
     for value in &row.0 {
         match value {

@@ -51,6 +51,7 @@ fn connect(path: &Path) -> Result<Connection, Refusal> {
     }
     // A file's name is never read as a URI: it may hold anything.
     let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_URI;
+    // SQLite says of a folder only that it cannot open the file.
     if path.is_dir() {
         let why = "it is a folder: name the file of a journal in it";
         return Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, why).into());
@@ -84,6 +85,8 @@ pub(crate) struct EmptyFile(pub(crate) PathBuf);
 impl EmptyFile {
     pub(crate) fn beside(path: &Path) -> io::Result<Self> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
+        // In the same folder, since a backup becomes its target by a link or a rename, which cross
+        // no file system.
         name.push(format!(".{:016x}", random_number()?));
         let model = path.with_file_name(name);
         let mut options = OpenOptions::new();
@@ -169,6 +172,7 @@ pub(crate) fn check(path: &Path, opened: Option<&FileNumber>) -> Result<(), Stri
 /// Whether a path is the database's own, or that of a file beside it that belongs to it.
 pub(crate) fn is_part_of(database: &Path, path: &Path) -> bool {
     let Some(name) = database.file_name() else { return false };
+    // The folders are compared, since the target itself need not be there yet.
     let folder = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()
@@ -183,12 +187,15 @@ pub(crate) fn is_part_of(database: &Path, path: &Path) -> bool {
 
 /// Makes a connection ready for use.
 fn ready(mut database: Connection) -> Result<Connection, Refusal> {
+    // SQLite's own handler sleeps up to 100 ms between two tries, in which many commits fit.
     database.busy_handler(Some(wait_for_others))?;
+    // Before anything is written, so that a database of something else stays as it was.
     schema::check(&mut database)?;
     // A log written ahead lets others read while one writes, and makes a commit one append.
     database.pragma_update(None, "journal_mode", "WAL")?;
     // On macOS a plain fsync leaves the data in the drive's cache.
     database.pragma_update(None, "fullfsync", true)?;
+    // More than the 16 of rusqlite's default: the rules of a row have dozens of statements.
     database.set_prepared_statement_cache_capacity(64);
     // A plan that may depend on what is bound is made anew at every use of its statement.
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -267,6 +274,7 @@ mod tests {
         for code in LOCKING {
             assert!(said(code).contains("keep the journal on a local disk"), "{}", said(code));
         }
+        // None of these is about locks, so the advice about a local disk would mislead.
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_NOTADB] {
             assert!(!said(code).contains("local disk"), "{}", said(code));
         }

@@ -42,6 +42,7 @@ impl ForkHandle {
     /// Waits until the requests made before are done and the file is closed. `None` if the journal is
     /// closed for good.
     pub fn close_for_fork(&self) -> Option<ClosedForFork> {
+        // Nothing is sent through `until`: the thread waits until `ClosedForFork` drops it.
         let ((promise, closed), (until, told)) = (promise(), channel());
         self.messages.send(WriterMessage::Away(Away { closed, until: told })).ok()?;
         promise.wait().map(|()| ClosedForFork { _until: until })

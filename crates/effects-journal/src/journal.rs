@@ -168,6 +168,7 @@ impl JournalBuilder {
             lease: self.lease,
             now: self.now,
             counters: Arc::clone(&counters),
+            // `enter` sets it, with the lease that it begins.
             renew_at: Time::MAX,
             company: false,
             synced: false,
@@ -176,6 +177,7 @@ impl JournalBuilder {
         // Task ids that the database still refuses stay in the spill file; the next renewal tries again.
         let _ = writer.take_spilled(file::PATIENCE);
         let (sender, commands) = channel();
+        // The thread holds it until it ends: fork handles see by it whether the journal is closed.
         let here = Arc::new(());
         let there = Arc::downgrade(&here);
         let thread = thread::Builder::new()

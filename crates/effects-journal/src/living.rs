@@ -32,6 +32,7 @@ pub(crate) fn strike(owner: i64) {
 
 /// Whether an owner of this process may be at work.
 pub(crate) fn may_live(owner: i64) -> bool {
+    // An owner that found no place is taken to live: its rows are held too long rather than by two.
     FULL.load(Ordering::SeqCst) || OWNERS.iter().any(|it| it.load(Ordering::SeqCst) == owner)
 }
 

@@ -59,6 +59,8 @@ impl<T> Future for Promise<T> {
         match &mut *state {
             PromiseState::Over(value) => Poll::Ready(value.take()),
             PromiseState::Open(waker) => {
+                // The waker of the last poll counts: the future may have moved to another task
+                // since the one before.
                 *waker = Some(context.waker().clone());
                 Poll::Pending
             }
@@ -72,9 +74,11 @@ impl<T> PromiseKeeper<T> {
     }
 
     fn end(&mut self, value: Option<T>) {
+        // `keep` ended it already: dropping the keeper then breaks no promise.
         let Some(shared) = self.0.take() else {
             return;
         };
+        // The lock is free again after this statement: the side that is woken takes it at once.
         let before = std::mem::replace(&mut *shared.lock(), PromiseState::Over(value));
         shared.changed.notify_all();
         if let PromiseState::Open(Some(waker)) = before {

@@ -47,6 +47,7 @@ fn started(id: u32) -> Option<String> {
     // The name in parentheses may hold anything; the state follows it, and is the third field.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?;
+    // The fourth field is the first that is left.
     let started = fields.nth(STARTED - 4)?;
     (!matches!(state, "Z" | "X")).then(|| started.to_owned())
 }
@@ -56,6 +57,7 @@ fn host() -> String {
         let named = std::env::var_os(name).filter(|name| !name.is_empty());
         named.map(|name| name.to_string_lossy().into_owned())
     };
+    // The kernel's name first: `HOSTNAME` is a variable of the shell, and often not exported.
     fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
         .ok()
@@ -66,6 +68,7 @@ fn host() -> String {
 
 fn place() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    // In a container the same id is another process.
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     match (boot.trim(), namespace.to_str()) {
         ("", _) | (_, None | Some("")) => String::new(),
@@ -94,6 +97,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_dead_process_that_was_not_reaped_is_gone() {
+        // It waits for input that never comes, so that it runs until it is killed.
         let mut child =
             process::Command::new("cat").stdin(process::Stdio::piped()).spawn().unwrap();
         let this = Process::current();

@@ -62,6 +62,7 @@ fn prune(writer: &WriterHandle, age: Duration) -> Result<u64, JournalError> {
     let Some(until) = writer.ask(Needs::Reading, until)? else { return Ok(0) };
     let (mut after, mut pruned) = (0, 0);
     loop {
+        // A transaction for each step, so that other processes get the lock in between.
         match writer.ask(Needs::Safety, move |tx| step(tx, age, (after, until)))? {
             None => return Ok(pruned),
             Some((last, rows)) => (after, pruned) = (last, pruned + rows),

@@ -30,8 +30,10 @@ pub(crate) fn list(tx: &Transaction<'_>, filter: &Filter) -> Result<Vec<Record>,
         "r.number > ?1 AND {states} AND (r.origin = ?2 OR ?2 IS NULL) AND (r.tag = ?3 OR ?3 IS NULL)"
     );
     let sql = format!("{SELECT} WHERE {wanted} ORDER BY r.number LIMIT ?4");
+    // The same values serve both: `?4` is a page's length in one and its last row in the other.
     let of_page = format!("{wanted} AND r.number <= ?4");
     let origin = filter.origin.as_ref().map(Origin::to_string);
+    // More than one page, since the database does not tell which intents have lost their owner.
     while records.len() < filter.limit {
         let values = |last| values![after, origin.as_deref(), filter.tag.as_deref(), last].to_vec();
         let page = tx.database.query(&sql, &values(PAGE))?;
@@ -70,6 +72,7 @@ pub(crate) fn spend(
     let (group, scopes) = match by {
         SpendBy::Template => ("r.template", ""),
         SpendBy::Tag => ("coalesce(r.tag, '')", ""),
+        // Days of milliseconds: both databases divide whole numbers to whole numbers.
         SpendBy::Day => ("t.submitted / 86400000", ""),
         SpendBy::Scope => ("coalesce(n.name, '')", NAMED_SCOPES),
     };

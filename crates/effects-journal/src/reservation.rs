@@ -20,6 +20,8 @@ pub(crate) fn reserve(
     number: u64,
     price: Option<Decimal>,
 ) -> Result<(), Fail> {
+    // Counted anew, not added to, so that a step that is done twice changes nothing. `max` of two
+    // numbers is SQLite's; the schema in Postgres defines a function of this name.
     let sql = "UPDATE rows SET reserved = coalesce(?2, reserved), open_tasks = max(
             json_array_length(coalesce(attempts, '[]'))
                 + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL),

@@ -17,7 +17,7 @@ use crate::transitions::{self, EntryResult};
 use crate::writer_handle::WriterHandle;
 use crate::writer_thread::{Needs, command_with_callback};
 
-/// A row in hand.
+/// A row that a run of this process holds.
 #[derive(Debug)]
 pub(crate) struct RowLease {
     writer: Arc<WriterHandle>,
@@ -27,11 +27,11 @@ pub(crate) struct RowLease {
     holds: AtomicBool,
 }
 
-/// What the last write came to.
+/// What the run's writes have come to, and the budgets of its submissions.
 #[derive(Debug, Default)]
 struct Hand {
     taken: bool,
-    /// What its submissions have to fit into.
+    /// The budgets that its submissions have to fit into.
     budgets: Vec<Budget>,
     /// The entry that could not be written: to be tried once more before the row is settled.
     unwritten: Option<Entry>,
@@ -50,6 +50,7 @@ impl RowLease {
         if let Fact::Intent { .. } = entry.fact {
             self.make_room()?;
         }
+        // Before it is handed in: the write may succeed although its answer is never read.
         self.holds.store(true, Ordering::SeqCst);
         let rescue = self.rescue(entry);
         let (claim, standing) = (Arc::clone(&self.claim), Arc::clone(&self.standing));
@@ -186,6 +187,7 @@ impl RowJournal for RowLease {
                 Some(Entry { fact: Fact::Intent { request_id, .. }, .. }) => {
                     transitions::withdraw(tx, &claim, request_id)?;
                 }
+                // Only an intent asks its budgets, and that is withdrawn above.
                 Some(entry) => drop(transitions::write(tx, &claim, &[], entry)?),
                 None => {}
             }

@@ -117,6 +117,7 @@ impl RowLine {
         let mine = self.is_of(tx, claim);
         Ok(match self.state {
             RowStage::Intent => mine,
+            // The run that released it may submit it again while it lives.
             RowStage::Released => mine || tx.holder(self.owner)?.is_none(),
             // A verdict that was told otherwise since is another one.
             RowStage::Failed | RowStage::Completed => {
@@ -162,6 +163,7 @@ impl RowLine {
     pub(crate) fn free(&self, tx: &Transaction<'_>) -> Result<(), Fail> {
         let sql = "UPDATE rows SET owner = NULL, claim = NULL WHERE number = ?1";
         tx.later(sql, values![self.number])?;
+        // A released row without a run keeps no reservation.
         note_reservation(tx, self.number)
     }
 }

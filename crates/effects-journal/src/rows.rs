@@ -29,6 +29,7 @@ pub(crate) fn find(tx: &Transaction<'_>, name: &RowName) -> Result<Option<Record
              ORDER BY r.number DESC LIMIT 1",
             values![task.as_str(), origin.to_string()],
         ),
+        // A later row may have been saved over the file: what is in it is the last one's picture.
         RowName::Picture(path) => read(
             "r.number = (SELECT t.row FROM pictures p JOIN tasks t ON t.number = p.task
              WHERE p.path = ?1 ORDER BY p.modified DESC NULLS LAST, p.task DESC LIMIT 1)",
@@ -156,6 +157,7 @@ impl Columns {
         let paid_picture = self.paid_picture.as_ref();
         let paid_picture = paid_picture.map(|task| task.completed(tx, None)).transpose()?;
         let costs = self.costs.as_deref().unwrap_or_default().split_whitespace();
+        // Added as decimals: a sum in SQLite would be one of binary fractions.
         let paid = costs.map(decimal).sum::<Result<_, _>>()?;
         let template = self.template.parse().or_else(|_| Template::unlisted(&self.template));
         let params = self.params.as_deref().map(str::parse).transpose();

@@ -46,6 +46,7 @@ pub(crate) fn migrate(database: &mut Connection) -> Result<(), Refusal> {
         return Ok(());
     }
     let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again under the lock: another process may have taken the steps meanwhile.
     let found = format(&transaction)?;
     for step in &STEPS[found as usize..] {
         transaction.execute_batch(step)?;
@@ -54,6 +55,7 @@ pub(crate) fn migrate(database: &mut Connection) -> Result<(), Refusal> {
     let id = format!("{:016x}{:016x}", random_number()?, random_number()?);
     let named = "INSERT INTO journal (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM journal)";
     transaction.execute(named, [id])?;
+    // In the transaction of the steps, so that a crash leaves the old format whole.
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
@@ -68,6 +70,7 @@ fn format(transaction: &Connection) -> Result<u32, Refusal> {
     if owner != APPLICATION {
         let tables = "SELECT count(*) FROM sqlite_schema";
         let tables: u32 = transaction.query_row(tables, [], |row| row.get(0))?;
+        // A new file has none of these yet: it is one to make a journal in.
         if owner != 0 || found != 0 || tables != 0 {
             return Err(Refusal::Foreign);
         }

@@ -126,6 +126,7 @@ impl Spill {
         }
         kept.extend(lines.into_iter().zip(taken).filter(|(_, taken)| !taken).map(|(line, _)| line));
         let mut rest = kept.join(&BLANK);
+        // Of the same length, so that the room stays reserved.
         rest.resize(text.len(), BLANK);
         file.rewind()?;
         file.write_all(&rest)?;
@@ -156,6 +157,8 @@ impl Locked {
         let file = options.open(path)?;
         let until = Instant::now() + patience;
         loop {
+            // Tried, not waited for: a stopped process, or a fork with a copy of the file, may
+            // never let go of it.
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
                 Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(file::NAP),

@@ -8,6 +8,7 @@ use crate::database::{Database, DatabaseError, Fields, SqlValue};
 
 impl Database for Connection {
     fn run(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<usize, DatabaseError> {
+        // Every row runs the same few statements, so they are parsed once.
         Ok(self.prepare_cached(sql)?.execute(params_from_iter(values))?)
     }
 

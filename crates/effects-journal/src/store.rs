@@ -30,6 +30,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(writer: Arc<WriterHandle>) -> Self {
+        // From 1: an import settles rows as run 0, which no run may be.
         Self { writer, claims: AtomicI64::new(1) }
     }
 
@@ -53,6 +54,7 @@ impl Store {
             let held = record.holder.is_some();
             match &record.standing {
                 Standing::Doubtful { .. } => return Ok(Opened::Doubtful(record)),
+                // Its owner is there: without it the intent was read as doubtful.
                 Standing::Intent { .. } => return Ok(Opened::Elsewhere(record)),
                 Standing::Created { .. } | Standing::Released { .. } if held => {
                     return Ok(Opened::Elsewhere(record));
@@ -89,6 +91,8 @@ impl Store {
             let task = transitions::current_task(tx, &record.row.identity)?;
             Ok((record, task))
         };
+        // Nothing is written yet. The intent is, and checks that the row still has this verdict
+        // (`may_intend`).
         let (record, task) = self.writer.ask(Needs::Reading, find)?;
         if !may_be_taken(&record.standing) {
             return Err(wrong(&record, wanted));
@@ -119,6 +123,7 @@ impl JournalStore for Store {
                 return Err(JournalError::KeyReused { key, row: record.number, differs });
             }
         }
+        // The latest run says where the picture is wanted.
         if let Some(target) = row.target.clone()
             && record.row.target.as_ref() != Some(&target)
         {

@@ -26,6 +26,8 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(crate) fn new(process: Process) -> io::Result<Self> {
+        // Positive, since its column is signed, and never 0, which `living.rs` takes
+        // for a free place.
         let id = (random_number()? >> 1).cast_signed().max(1);
         living::list(id);
         Ok(Self { id, process })
@@ -83,7 +85,7 @@ impl From<io::Error> for Fail {
     }
 }
 
-/// What a command works with.
+/// What a command works with inside a database transaction.
 pub(crate) struct Transaction<'a> {
     pub(crate) database: &'a dyn Database,
     pub(crate) now: Time,
@@ -120,6 +122,8 @@ impl<'a> Transaction<'a> {
         if apart < CLOCKS_AGREE {
             return time;
         }
+        // Added before it is subtracted: a clock may be ahead or behind, and a number of
+        // milliseconds has no sign.
         let millis = time.as_millis() + self.now.as_millis();
         Time::from_millis(millis.saturating_sub(self.local.as_millis()))
     }
@@ -139,11 +143,12 @@ impl<'a> Transaction<'a> {
         if self.waits.get() { self.database.answered() } else { Ok(()) }
     }
 
-    /// The owner, if it is there: its leave to what it holds has not ended.
+    /// The owner, if it is alive: what it holds is still its own.
     pub(crate) fn holder(&self, owner: Option<i64>) -> Result<Option<Holder>, DatabaseError> {
         let Some(owner) = owner else {
             return Ok(None);
         };
+        // Decided once per transaction, so that all rows of an owner are judged alike.
         if let Some(met) = self.met.borrow().get(&owner) {
             return Ok(met.clone());
         }
@@ -153,8 +158,8 @@ impl<'a> Transaction<'a> {
         Ok(self.met(owner, found))
     }
 
-    /// Learns of an owner by a query that has its `host, place, process, started, lease` from this place on,
-    /// or nothing there for one that is not known.
+    /// Decides whether an owner is alive, from a query's row that has its `host, place, process, started,
+    /// lease` from this place on, or NULL there for an owner that is not known.
     pub(crate) fn meet(&self, owner: i64, place: usize, row: &Fields) -> Result<(), DatabaseError> {
         if self.met.borrow().contains_key(&owner) {
             return Ok(());
@@ -222,6 +227,7 @@ impl<'a> Transaction<'a> {
     /// Lets go of everything this owner holds, before it leaves. An intent it leaves behind is
     /// doubtful: no process is left that will learn its fate.
     pub(crate) fn let_go_of_all(&self) -> Result<(), DatabaseError> {
+        // A released row has a reservation only while its run may submit it again.
         let sql = "UPDATE rows SET owner = NULL, claim = NULL,
                 open_tasks = CASE WHEN state = 'released' THEN 0 ELSE open_tasks END
             WHERE owner = ?1 AND state IN ('created', 'released')";
@@ -252,6 +258,8 @@ impl<'a> Transaction<'a> {
     fn is_there(&self, owner: i64, process: &Process, lease: Time) -> bool {
         owner == self.me.id
             || match self.me.process.sees(process) {
+                // Another journal of this very process: that it runs says nothing of whether that
+                // journal is open.
                 Some(true) if process.id == std::process::id() => living::may_live(owner),
                 Some(there) => there,
                 None => self.now < lease || self.now < self.believed_until,

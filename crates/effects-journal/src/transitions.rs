@@ -43,8 +43,8 @@ pub(crate) fn write(
     }
 }
 
-/// An intent whose writing failed: nothing was sent on it, so if it is there all the same, it says
-/// what is not so.
+/// Takes an intent back whose writing failed: nothing was sent on it, so if it is in the database all
+/// the same, it is wrong.
 pub(crate) fn withdraw(
     tx: &Transaction<'_>,
     claim: &RowHold,
@@ -53,6 +53,8 @@ pub(crate) fn withdraw(
     let Some(line) = RowLine::find(tx, &claim.row.identity)? else {
         return Ok(());
     };
+    // Another run has the row by now, or it went on to another state: this intent is
+    // not there any more.
     if !line.is_of(tx, claim) || line.state != RowStage::Intent {
         return Ok(());
     }
@@ -67,16 +69,18 @@ pub(crate) fn withdraw(
     note_reservation(tx, line.number)
 }
 
-/// What a run came to.
+/// Records how a run ended.
 pub(crate) fn settle(tx: &Transaction<'_>, claim: &RowHold, end: &RowEnd) -> Result<(), Fail> {
     match end {
         RowEnd::Completed { task, cost, pictures } => {
             let verdict =
                 StepVerdict { state: "completed", cost: *cost, code: None, message: None };
+            // Without a row of its own there is no task here to keep pictures of.
             let Some(task) = conclude(tx, claim, task, &verdict)? else {
                 return Ok(());
             };
             for (place, url) in (0_u32..).zip(pictures) {
+                // Settled again, the newer link counts, and the path of a saved picture stays.
                 let sql = "INSERT INTO pictures (task, place, url) VALUES (?1, ?2, ?3)
                     ON CONFLICT (task, place) DO UPDATE SET url = excluded.url";
                 tx.later(sql, values![task, place, url.as_str()])?;
@@ -93,7 +97,7 @@ pub(crate) fn settle(tx: &Transaction<'_>, claim: &RowHold, end: &RowEnd) -> Res
     }
 }
 
-/// A picture was downloaded.
+/// Records where a picture of the row's task was saved.
 pub(crate) fn land(
     tx: &Transaction<'_>,
     claim: &RowHold,
@@ -143,6 +147,7 @@ pub(crate) fn replace(tx: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
     let Some(line) = line.filter(|line| line.state == RowStage::Released) else {
         return Ok(false);
     };
+    // A live process has the row in hand, and may be about to submit what it asks for now.
     if tx.holder(line.owner)?.is_some() {
         return Ok(false);
     }
@@ -165,14 +170,14 @@ pub(crate) fn replace(tx: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
     Ok(true)
 }
 
-/// Where the pictures of a row are wanted from now on.
+/// Sets where the pictures of a row are to be saved.
 pub(crate) fn aim(tx: &Transaction<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
     let sql = "UPDATE rows SET target = ?2 WHERE identity = ?1";
     tx.later(sql, values![identity.as_bytes(), target])?;
     Ok(())
 }
 
-/// What a person found out of a row that is doubtful.
+/// Settles a doubtful row with what a person found out.
 pub(crate) fn resolve(
     tx: &Transaction<'_>,
     row: &Row,
@@ -183,18 +188,22 @@ pub(crate) fn resolve(
         return Err(JournalError::NoSuchRow(number).into());
     };
     let Resolution::Task(task) = found else {
+        // A doubtful row is still its owner's. Freed, any run may submit it again.
         unmake(tx, &line, "a person found that nothing was billed")?;
         return line.free(tx);
     };
     // A task in two rows would be booked twice.
     refuse_known_task(tx, &row.origin, task)?;
+    // The person does not say which attempt made the task, so the last one gives the time.
     let submitted = line.attempts()?.last().map_or(tx.now, |attempt| attempt.at);
+    // The answer is for the whole row: none of its attempts stays in doubt.
     line.give_task(tx, task, submitted, &[])?;
     line.free(tx)
 }
 
 /// A task is one row's alone.
 fn refuse_known_task(tx: &Transaction<'_>, origin: &Origin, task: &TaskId) -> Result<(), Fail> {
+    // An id belongs to one gateway. Another gateway may give the same id to a task of its own.
     let sql = "SELECT row FROM tasks JOIN rows r ON r.number = row WHERE id = ?1 AND r.origin = ?2";
     match tx.database.find(sql, values![task.as_str(), origin.to_string()])? {
         None => Ok(()),
@@ -218,6 +227,7 @@ pub(crate) fn import(
         refuse_known_task(tx, &row.origin, task)?;
     }
     if !is_known {
+        // Begun as released, it goes on by the same steps as a row of this journal.
         insert(tx, row, "released", &[], None)?;
     }
     let inserted = RowLine::find(tx, &row.identity)?;
@@ -231,6 +241,8 @@ pub(crate) fn import(
             let (Some(task), Some(submitted)) = (other.task(), other.submitted()) else {
                 return Ok(false);
             };
+            // First, so that its number is below the current task's: a task after that of a
+            // completed row is read as an order that failed (`rows::SELECT`).
             import_earlier(tx, row, &line, task, submitted, earlier)?;
             line.give_task(tx, task, submitted, &[])?;
         }
@@ -259,6 +271,7 @@ pub(crate) fn import_order(
     match order {
         Standing::Intent { .. } | Standing::Doubtful { .. } => {}
         Standing::Created { task, .. } => match refuse_known_task(tx, &origin, task) {
+            // The row has this very task already: it was taken in before.
             Err(Fail::Known(JournalError::TaskOfAnotherRow { row })) if row.0 == line.number => {
                 return Ok(false);
             }
@@ -324,6 +337,8 @@ fn import_end(
     else {
         return Ok(());
     };
+    // Before `settle`, which keeps a time that is there: the verdict is as old as the
+    // other journal says.
     let sql = "UPDATE tasks SET finished = ?2
         WHERE number = (SELECT task FROM rows WHERE identity = ?1)";
     tx.later(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
@@ -344,7 +359,8 @@ pub(crate) fn current_task(tx: &Transaction<'_>, identity: &Identity) -> Result<
     Ok(RowLine::find(tx, identity)?.and_then(|line| line.task))
 }
 
-/// The inserter alone may submit, and may write its intent again.
+/// Writes an intent, where this run may submit the row ([`RowLine::may_intend`]) and it fits into the
+/// budgets; the price of its tasks is reserved.
 fn intend(
     tx: &Transaction<'_>,
     claim: &RowHold,
@@ -362,6 +378,7 @@ fn intend(
     if open.iter().all(|known| known.request_id != attempt.request_id) {
         open.push(attempt);
     }
+    // Each attempt of unknown outcome may have made a task, so the budget has to bear them all.
     let tasks = open.len() as u64;
     // In the transaction that writes the intent: two processes at once cannot both have the last
     // of a budget.
@@ -369,6 +386,7 @@ fn intend(
         Ok(price) => price,
         Err(refused) => return Ok(Ok(refused)),
     };
+    // An intent that is written again is for the same task, which pays for nothing new.
     if line.as_ref().is_none_or(|line| line.state != RowStage::Intent) {
         budget::pays_anew(tx, &claim.row.identity)?;
     }
@@ -376,6 +394,8 @@ fn intend(
         None => insert(tx, &claim.row, "intent", &open, Some(claim.number))?,
         Some(line) => {
             if matches!(line.state, RowStage::Failed | RowStage::Completed) {
+                // The former task is what the row returns to if nothing comes of the new one. Only
+                // a failed row's new task is a renewal; a completed row's is a new order.
                 let sql = "UPDATE rows SET former = task, task = NULL,
                         former_completed = CASE WHEN state = 'completed' THEN 1 ELSE 0 END,
                         renewals = CASE WHEN state = 'completed' THEN renewals ELSE renewals + 1 END
@@ -386,6 +406,7 @@ fn intend(
             line.number
         }
     };
+    // Last, since it counts the attempts that were just written.
     reserve(tx, number, price)?;
     Ok(Ok(Admission::Admitted))
 }
@@ -412,7 +433,10 @@ fn create(
     // The attempt that made the task is in doubt no more; the others still are.
     let mut attempts = line.attempts()?;
     let named = attempts.iter().position(|open| Some(open.request_id.as_str()) == request_id);
+    // A task whose request id is among the row's attempts is the row's, whichever
+    // process holds it now.
     let mine = line.is_held_by(owner, claim) || named.is_some();
+    // Where no attempt is named, one of them made the task, so one of them leaves the count.
     if let Some(place) = named.or((mine && !attempts.is_empty()).then_some(0)) {
         attempts.remove(place);
     }
@@ -457,6 +481,7 @@ pub(crate) fn held_tasks(tx: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
         let record = rows::get(tx, RowNumber(number))?;
         if let Standing::Created { task, submitted } = record.standing {
             let (identity, owner) = (record.row.identity, tx.me.id);
+            // The attempt that made the task left the row when its id was written.
             let (task_id, request_id, at) = (task, None, submitted);
             tasks.push(Spilled { identity, owner, claim, task_id, request_id, at });
         }
@@ -467,14 +492,17 @@ pub(crate) fn held_tasks(tx: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
 /// The number of the row that is this task's alone. It counts in the scopes of the run's row.
 fn stray(tx: &Transaction<'_>, claim: &RowHold, task: &TaskId, at: Time) -> Result<u64, Fail> {
     let identity = Identity::of_task(&claim.row.origin, task);
+    // Without the key, which names one row alone: that of the run.
     let row = Row { identity, key: None, ..claim.row.clone() };
     if let Some(line) = RowLine::find(tx, &row.identity)? {
         return Ok(line.number);
     }
+    // No run has it in hand, so that any run may take it over.
     insert(tx, &row, "intent", &[], None)?;
     let inserted = RowLine::find(tx, &row.identity)?;
     let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
     line.give_task(tx, task, at, &[])?;
+    // A second task of the same request costs as much as the first.
     let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
         WHERE number = ?1";
     tx.later(sql, values![line.number, claim.row.identity.as_bytes()])?;
@@ -498,6 +526,8 @@ fn release(tx: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<EntryR
 /// Nothing was made of what was open: a new task's row is released, that of a renewal has failed as
 /// it had before, and that of a new order is completed as it was.
 fn unmake(tx: &Transaction<'_>, line: &RowLine, reason: &str) -> Result<(), Fail> {
+    // A new row stays its run's, which may submit it again. A row with an earlier verdict goes back
+    // to that verdict, and to no run.
     let sql = "UPDATE rows SET attempts = NULL, changed = ?2, reason = ?3, former = NULL,
             state = CASE WHEN former IS NULL THEN 'released'
                 WHEN former_completed = 1 THEN 'completed' ELSE 'failed' END,
@@ -536,11 +566,14 @@ fn conclude(
     }
     let Some((line, Some(KnownTask { number, cost: before }))) = found else { return Ok(None) };
     let was_unreadable = line.state == RowStage::Completed && before.is_none();
+    // The first verdict sets the time. A later one may add a cost or a reason, and
+    // takes neither away.
     let sql = "UPDATE tasks SET finished = coalesce(finished, ?2), cost = coalesce(?3, cost),
         code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";
     let cost = verdict.cost.map(|cost| cost.to_string());
     let code = verdict.code.map(ServiceCode::as_str);
     tx.later(sql, values![number, tx.now.as_millis(), cost, code, verdict.message])?;
+    // The verdict of an earlier task changes what that one cost, and not where the row stands.
     if line.task == Some(number) {
         // Where a new order of a completed row fails, the row is completed as it was.
         let sql = "UPDATE rows SET owner = NULL, claim = NULL, reason = NULL, changed = ?3,
@@ -553,6 +586,7 @@ fn conclude(
             verdict.state == "completed" && verdict.cost.is_none() && before.is_none();
         budget::note_unreadable(tx, &claim.row, line.number, was_unreadable, is_unreadable)?;
     }
+    // The same verdict again books nothing: scopes hold sums, so each cost is added once.
     if let Some(cost) = verdict.cost.filter(|cost| before != Some(*cost)) {
         budget::book(tx, &claim.row, cost, before)?;
     }

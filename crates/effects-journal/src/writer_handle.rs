@@ -53,6 +53,8 @@ impl WriterHandle {
 
     /// Closes the journal for a fork, without keeping it open.
     pub(crate) fn fork_handle(&self) -> ForkHandle {
+        // Gone only while the handle is dropped: a sender without a receiver then stands for a
+        // closed journal.
         let messages = lock(&self.messages).clone();
         ForkHandle::new(messages.unwrap_or_else(|| channel().0), self.writer.clone())
     }
@@ -148,5 +150,7 @@ impl Drop for WriterHandle {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Each mutex holds an option that is set or taken in one step: a panic leaves
+    // nothing half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -36,13 +36,13 @@ pub(crate) enum Needs {
 /// A request to the writer thread, with the receiver of its answer.
 pub(crate) trait StoreCommand: Send {
     fn needs(&self) -> Needs;
-    /// Does it. Where that does not go well, what it wrote is undone; the error says whether it may go
-    /// well in another transaction. Where a transaction was undone as a whole, it is done once more.
+    /// Runs the command. Where it fails, what it wrote is undone; the error says whether it may succeed
+    /// in another transaction. Where a transaction was undone as a whole, the command is run once more.
     fn act(&mut self, tx: &Transaction<'_>) -> Result<(), DatabaseError>;
-    /// Whether it may be done once more after it was committed: saying the same again changes nothing.
+    /// Whether it may be run once more after it was committed: the same again changes nothing.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
     fn is_repeatable(&self) -> bool;
-    /// Tells, once the transaction is over.
+    /// Hands its answer to the caller, once the transaction is over.
     fn tell(self: Box<Self>, committed: Result<(), JournalError>);
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Away {
     pub(crate) until: Receiver<()>,
 }
 
-/// What is handed in.
+/// A message to the writer thread.
 pub(crate) enum WriterMessage {
     /// Something to do within a transaction.
     Command(Box<dyn StoreCommand>),
@@ -115,6 +115,8 @@ where
     fn act(&mut self, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
         let reading = self.needs == Needs::Reading;
         let mut ended = Ok(());
+        // A statement that was queued fails only when its answer is read, and is this
+        // command's all the same.
         let done = (self.act)(tx).and_then(|done| Ok(tx.answered().map(|()| done)?));
         let answer = done.map_err(|fail| {
             ended = Err(match &fail {
@@ -167,7 +169,7 @@ impl Counters {
     }
 }
 
-/// The thread's own.
+/// What the writer thread of an SQLite journal owns.
 pub(crate) struct WriterThread {
     pub(crate) database: Connection,
     /// Where it is; `None` for a journal in memory.
@@ -190,9 +192,11 @@ pub(crate) struct WriterThread {
 }
 
 impl WriterThread {
-    /// The thread's whole life.
+    /// Does what the messages ask for until the journal is closed.
     pub(crate) fn work(mut self, messages: &Receiver<WriterMessage>) {
         loop {
+            // An idle journal wakes too: its lease has to be renewed for processes that
+            // cannot see this one.
             let first = match messages.recv_timeout(self.lease / RENEWALS_A_LEASE) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -202,6 +206,8 @@ impl WriterThread {
             let (mut shrinking, mut emptying) = (Vec::new(), Vec::new());
             let mut copying = Vec::new();
             let mut last = false;
+            // All that came in while the last commit ran goes into the next: one wait
+            // for the disk serves them.
             for message in first.into_iter().chain(messages.try_iter().take(MOST_AT_ONCE)) {
                 match message {
                     WriterMessage::Command(command) => group.push(command),
@@ -212,6 +218,8 @@ impl WriterThread {
                     WriterMessage::Close => last = true,
                 }
             }
+            // Commands first: those sent before a copy or a fork are then in the copy, or done
+            // before the fork.
             let wrote = self.serve(group);
             for keep in shrinking {
                 keep.keep(self.shrink());
@@ -280,6 +288,8 @@ impl WriterThread {
         // One in memory is nowhere else: a fork cannot open it.
         if !self.away && self.path.is_some() {
             let Ok(nothing) = Connection::open_in_memory() else { return };
+            // SQLite closes the file when its connection is dropped; an empty one
+            // stands in until then.
             drop(std::mem::replace(&mut self.database, nothing));
             self.away = true;
         }
@@ -294,6 +304,7 @@ impl WriterThread {
             // One that vanished meanwhile would be made anew, and know of nothing.
             self.check_file()?;
             self.database = file::open(&path)?;
+            // `synchronous` is a setting of the connection, so the new one has to be told again.
             (self.away, self.synced) = (false, false);
         }
         Ok(())
@@ -304,6 +315,8 @@ impl WriterThread {
     fn check_file(&mut self) -> Result<(), JournalError> {
         let Some(path) = &self.path else { return Ok(()) };
         let Err(why) = file::check(path, self.file.as_ref()) else { return Ok(()) };
+        // Kept once: later writes fail with the same words, and add no second line to
+        // the spill file.
         let kept = self.kept_tasks.take().unwrap_or_else(|| self.keep_tasks());
         let why = format!("{why}{kept}");
         self.kept_tasks = Some(kept);
@@ -426,11 +439,14 @@ impl WriterThread {
 
     fn begin(&mut self, needs: Needs) -> Result<(), DatabaseError> {
         let safe = needs == Needs::Safety;
+        // Outside of the transaction: SQLite does not change the level within one.
         if needs > Needs::Reading && safe != self.synced {
             let level = if safe { "FULL" } else { "NORMAL" };
             self.database.pragma_update(None, "synchronous", level)?;
             self.synced = safe;
         }
+        // The lock at once: a transaction that reads first and then wants to write fails, without a
+        // wait, where another process wrote meanwhile.
         let begin = if needs > Needs::Reading { "BEGIN IMMEDIATE" } else { "BEGIN" };
         self.database.run(begin, values![]).map(drop)
     }
@@ -472,6 +488,8 @@ impl WriterThread {
                 tx.leave()?;
                 tx.is_alone()
             });
+            // Before the commit gives up the lock: until then no other process can join
+            // and count on the file.
             if let Ok(true) = left {
                 // It is not there where nothing was submitted; what cannot be taken away stays.
                 let _ = self.spill.remove_if_empty();
@@ -482,7 +500,7 @@ impl WriterThread {
     }
 }
 
-/// One command within the transaction: what it wrote is undone if it did not go well.
+/// Runs one command within the transaction; what it wrote is undone if it fails.
 fn act(command: &mut dyn StoreCommand, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
     if command.needs() == Needs::Reading {
         // It has its error itself.
@@ -490,6 +508,7 @@ fn act(command: &mut dyn StoreCommand, tx: &Transaction<'_>) -> Result<(), Datab
         return Ok(());
     }
     let run = |sql| tx.run(sql, values![]).map(drop);
+    // A failed command is undone alone: the others of its group are not its callers' concern.
     run("SAVEPOINT command")?;
     if command.act(tx).is_err() {
         run("ROLLBACK TO command")?;
@@ -499,6 +518,7 @@ fn act(command: &mut dyn StoreCommand, tx: &Transaction<'_>) -> Result<(), Datab
 
 /// Commands of one transaction.
 const MOST_AT_ONCE: usize = 1_000;
+// One renewal that comes late ends no lease.
 pub(crate) const RENEWALS_A_LEASE: u32 = 3;
 /// How long the lock is left to others between two transactions, where there are others.
 const BREATH: Duration = Duration::from_millis(1);

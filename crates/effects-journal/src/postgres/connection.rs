@@ -95,12 +95,16 @@ impl PreparedConnection {
     pub(crate) fn begin(&self, needs: Needs, owner: i64) -> Result<Begun, DatabaseError> {
         let lock = format!("SELECT pg_advisory_xact_lock({WRITER})");
         let begin = match needs {
+            // One snapshot for all of its statements: a page of rows and their pictures
+            // are of one moment.
             Needs::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
             // A crash of the server is not one of this process, which would never learn what it lost:
             // every commit waits for the disk.
             Needs::Writing | Needs::Safety => format!("BEGIN; {lock}"),
         };
         let asked = format!(
+            // One message for the lock, the clock and the owner: one round trip. The clock is not
+            // `now()`, which is when the transaction began, before its wait for the lock.
             "{begin}; SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
                 floor(extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint,
                 commits, lease FROM (SELECT) AS one LEFT JOIN owners ON id = {owner}"
@@ -127,6 +131,7 @@ impl PreparedConnection {
     }
 
     pub(crate) fn roll_back(&self) -> Result<(), DatabaseError> {
+        // What was queued was of the transaction that is undone.
         self.queued.borrow_mut().clear();
         self.after_queued(async |client| client.batch_execute("ROLLBACK").await)
     }
@@ -187,7 +192,7 @@ impl PreparedConnection {
     }
 }
 
-/// Takes leave of the server, which ends its session at once then.
+/// Ends the session in order, so that the server frees it at once.
 impl Drop for PreparedConnection {
     fn drop(&mut self) {
         drop(self.client.take());
@@ -364,6 +369,7 @@ const PASSING: [SqlState; 5] = [
 
 /// Said to the server of each connection: it ends a transaction whose client is gone, so that the lock
 /// is free for the others.
+// With `synchronous_commit` off, a commit that was confirmed may be lost when the server crashes.
 const SESSION: &str = "
     SET search_path TO effects;
     SET client_min_messages TO warning;

@@ -182,6 +182,8 @@ impl PostgresBuilder {
         let Self { lease, patience, spill, .. } = self;
         let counters = Arc::<Counters>::default();
         let (sender, messages) = channel();
+        // The thread holds `here` until it ends: fork handles see by it whether the
+        // journal is closed.
         let (here, (told, first)) = (Arc::new(()), channel());
         let (there, counts, number) = (Arc::downgrade(&here), Arc::clone(&counters), owner.id);
         let thread = thread::Builder::new().name("effects-journal".to_owned()).spawn(move || {

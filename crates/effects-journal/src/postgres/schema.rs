@@ -17,6 +17,7 @@ pub(crate) const SCHEMA: &str = "effects";
 /// others find nothing left to do.
 pub(crate) async fn migrate(client: &mut Client) -> Result<String, JournalError> {
     let refuse = |error: Error| JournalError::Unreadable(words(&error));
+    // Without the lock: nearly every opening finds today's format.
     if let Some((FORMAT, id)) = found(client).await.map_err(refuse)? {
         return Ok(id);
     }
@@ -88,6 +89,7 @@ const STEPS: [&str; 5] = [FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5];
 /// The tables are those of the file (`schema.rs` beside this folder has what they mean), with two more
 /// columns. An owner's `commits` numbers its transactions, so that one whose answer was lost is found
 /// again. Paths are bytes, and the functions are those of SQLite's that the shared statements use.
+// A row is changed six times on its way: the fill factors leave room for that within its page.
 const FORMAT_1: &str = "
     CREATE SCHEMA IF NOT EXISTS effects;
     SET LOCAL search_path TO effects;

@@ -40,6 +40,7 @@ impl DatabaseSettings {
             let value = environment(name).filter(|value| !value.is_empty());
             value.map(|value| value.to_string_lossy().into_owned())
         };
+        // The driver refuses a URL with parameters of libpq's that it does not know.
         let (plain, ours) = split(url);
         let ours = |name: &str, variable: &str| {
             let named = ours.iter().find(|(known, _)| known == name);
@@ -49,6 +50,8 @@ impl DatabaseSettings {
             text.parse::<u16>().map_err(|_| refuse(format!("{name}={text} is not a whole number")))
         };
         let port = var("PGPORT").map(|port| number("PGPORT", port)).transpose()?;
+        // The driver reads port 5432 for a host without one, which then cannot be told from a port
+        // that was given.
         let plain = port.map_or(plain.clone(), |port| with_port(&plain, port));
         let parsed = plain.parse::<Config>();
         let mut config = parsed.map_err(|error| refuse(words(&error)))?;
@@ -103,6 +106,7 @@ impl DatabaseSettings {
         let secure = match mode.as_deref() {
             Some("disable") => false,
             Some("require" | "verify-ca" | "verify-full") => true,
+            // With libpq these two may come to plain text; here they are the same as no mode.
             None | Some("allow" | "prefer") => !is_here,
             Some(other) => {
                 return Err(refuse(format!(
@@ -207,6 +211,7 @@ fn password_in(
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(name)) => name.clone(),
         #[cfg(unix)]
+        // libpq looks sockets up in the file under this name.
         Some(Host::Unix(_)) => "localhost".to_owned(),
         None => String::new(),
     };

@@ -27,6 +27,8 @@ impl Tls {
         if !secure && root.is_none() {
             return Ok(Self(None));
         }
+        // Named, since rustls finds one by itself only where the crates of the program bring a single
+        // one, and panics otherwise.
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;

@@ -21,7 +21,7 @@ use crate::transaction::{Fail, Owner, Transaction};
 use crate::transitions;
 use crate::writer_thread::{Away, Counters, Needs, RENEWALS_A_LEASE, StoreCommand, WriterMessage};
 
-/// The thread's own.
+/// What the writer thread of a Postgres journal owns.
 pub(crate) struct Writer {
     pub(crate) settings: DatabaseSettings,
     /// `None` while it is lost, or given up for a fork.
@@ -42,10 +42,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// The thread's whole life.
+    /// Does what the messages ask for until the journal is closed.
     pub(crate) fn work(mut self, messages: &Receiver<WriterMessage>) {
         let beat = self.lease / RENEWALS_A_LEASE;
         loop {
+            // Every transaction that writes renews the lease, so the next renewal is due a beat
+            // after the last of them.
             let first = match messages.recv_timeout(beat.saturating_sub(self.renewed.elapsed())) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -88,6 +90,7 @@ impl Writer {
 
     /// Joins the owners of this journal.
     pub(crate) fn enter(&mut self) -> Result<(), JournalError> {
+        // `attempt` enters the owner itself where the database does not know it.
         self.transact(Needs::Safety, &mut |tx, _| tx.bury_owners()).map_err(unwritable)
     }
 
@@ -286,6 +289,7 @@ impl Writer {
 
     /// Lets go of everything and leaves the owners. Where that fails, the lease ends by itself.
     fn close(mut self) {
+        // The program is ending: a server that is away is not waited for.
         self.patience = Duration::ZERO;
         let _ = self.take_spilled();
         let left = self.transact(Needs::Safety, &mut |tx, _| {
