@@ -57,6 +57,7 @@ impl Client {
     /// The same client under another policy: for one call, `client.with_policy(policy).run(…)`.
     #[must_use]
     pub fn with_policy(&self, policy: impl Into<Arc<Policy>>) -> Self {
+        // A driver has one policy for all its runs, so these get a driver of their own.
         Self(Runs::of(self.core().with_policy(policy.into())))
     }
 
@@ -105,9 +106,9 @@ impl Client {
         self.core().base_url()
     }
 
-    /// Refuses work that repeats the API key, as each submission does by itself: in its template, a parameter, its
-    /// photo's URL, or in one of the `words` that are kept with it, each with its name. To be asked before a
-    /// photo is uploaded or a row is kept.
+    /// Refuses work that repeats the API key, as each submission does by itself: in its template, a
+    /// parameter, its photo's URL, or in one of the `words` that are kept with it, each with its name. To
+    /// be asked before a photo is uploaded or a row is kept.
     ///
     /// # Errors
     ///

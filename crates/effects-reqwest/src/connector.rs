@@ -64,7 +64,9 @@ enum Proxies {
 impl Connector {
     pub(crate) fn new(settings: &Settings, tls: &ClientConfig) -> Result<Self, Error> {
         let mut tcp = HttpConnector::new();
+        // It would refuse https URLs: it does not know that TLS is put around its sockets.
         tcp.enforce_http(false);
+        // Nagle's algorithm would hold a small write back until the one before is acknowledged.
         tcp.set_nodelay(true);
         let mut tls_to_proxy = tls.clone();
         tls_to_proxy.alpn_protocols.clear();
@@ -160,6 +162,7 @@ impl Proxies {
             }
             Proxy::Url(url) => url,
         };
+        // Any URL will do, since the matcher is told of one proxy for all.
         let any = Uri::from_static("https://gateway");
         let proxy = Matcher::builder().all(url.as_str()).build().intercept(&any);
         // The URL may hold a password.
@@ -214,6 +217,7 @@ async fn open_tunnel(
     }
     head.extend_from_slice(b"\r\n");
     stream.write_all(&head).await?;
+    // TLS to a proxy may hold bytes back until it is flushed.
     stream.flush().await?;
 
     // Behind the head comes nothing yet: in TLS, the client speaks first.
@@ -241,6 +245,7 @@ async fn open_tunnel(
 
 fn server_name(uri: &Uri) -> Result<ServerName<'static>, BoxError> {
     let host = uri.host().unwrap_or_default();
+    // rustls takes IPv6 addresses without their brackets.
     let name = host.trim_start_matches('[').trim_end_matches(']');
     Ok(ServerName::try_from(name.to_owned())?)
 }

@@ -1,7 +1,7 @@
 //! [`Driver`]: one tokio task that drives a [`JobMachine`].
 //! [`SharedRuns`](crate::shared_runs::SharedRuns) starts one for the single runs of a client, `jobs.rs`
-//! one for the jobs of each [`JobResults`](crate::JobResults). Each brings a [`Crowd`], which adds jobs
-//! to the machine (in [`Driving`]) and takes their ends.
+//! one for the jobs of each [`JobResults`](crate::JobResults). Each brings a [`Crowd`], the source of its
+//! jobs, which adds them to the machine (in [`Driving`]) and takes their ends.
 //!
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
 //! time, so that writes which wait for the disk side by side are committed together.
@@ -27,12 +27,12 @@ use crate::client_core::ClientCore;
 use crate::transfer;
 use crate::waiter::{WaitedFor, watched};
 
-/// Where a driver's jobs come from, and who waits for them.
+/// The source of a driver's jobs, which passes their ends on to those who wait for them.
 pub(crate) trait Crowd: Send + 'static {
-    /// What it sends to its driver.
+    /// The messages that callers send to the driver for it.
     type Word: Send + 'static;
 
-    /// Something it sent arrived.
+    /// Takes a message that arrived.
     fn hear(&mut self, word: Self::Word, driver: &mut Driving);
     /// There is room for so many more jobs.
     fn make_room(&mut self, room: u32);
@@ -42,7 +42,7 @@ pub(crate) trait Crowd: Send + 'static {
     fn before_step(&mut self, driver: &mut Driving);
     /// Something happened to a job.
     fn tell(&mut self, _known: &DriverJob, _news: News) {}
-    /// A run has something to tell.
+    /// A run has an event.
     fn hear_event(&mut self, run: RunId, event: Event, driver: &mut Driving) {
         if let Some(known) = driver.machine.known(run) {
             self.tell(known, News::Event(event));
@@ -96,7 +96,7 @@ pub(crate) enum Arrival<W> {
     Word(W),
 }
 
-/// A driver, and the crowd it works for.
+/// A driver, and the source of its jobs.
 pub(crate) struct Driver<C: Crowd> {
     crowd: C,
     driving: Driving,
@@ -129,6 +129,7 @@ impl Driving {
         }
         self.core.shared().settings.warn_of(&work);
         let now = self.now();
+        // A caller that is told of each look cannot share those of other runs at the task.
         let reads = run.waiter.reads();
         let job = self.machine.add_at_once(work, DriverJob::Run(run), seed, now);
         if reads {
@@ -165,7 +166,7 @@ impl Driving {
 }
 
 impl<C: Crowd> Driver<C> {
-    /// A driver, and what it is sent words with.
+    /// A driver, and the sender of messages to it.
     pub(crate) fn new(
         core: &ClientCore,
         policy: Arc<Policy>,
@@ -179,7 +180,7 @@ impl<C: Crowd> Driver<C> {
         (Self { crowd, driving, arrive: arrive.clone(), arrivals }, arrive)
     }
 
-    /// Drives until every job is over and no more are to come; gives the crowd back.
+    /// Drives until every job is over and no more are to come; returns the source of its jobs.
     pub(crate) async fn run(mut self) -> C {
         loop {
             // Every answer that is there is told before the machine looks at its time limits: an
@@ -195,6 +196,8 @@ impl<C: Crowd> Driver<C> {
                 JobStep::WantJobs(room) => self.crowd.make_room(room),
                 JobStep::Sleep(until) => {
                     let wait = until.since(self.driving.now()).min(LONGEST_SLEEP);
+                    // The driver has a sender of its own, so the channel does not close: no arrival
+                    // means that time is up.
                     if let Ok(Some(arrival)) =
                         tokio::time::timeout(wait, self.arrivals.recv()).await
                     {
@@ -224,6 +227,8 @@ impl<C: Crowd> Driver<C> {
                     if let (Some(DriverJob::Job(job)), Some(context)) =
                         (self.driving.machine.known_of(id), self.crowd.context())
                     {
+                        // Now, and not with the job's result, which may have to wait for a
+                        // download.
                         context.tell_cost(job.index, self.driving.machine.method(id), &end);
                     }
                     let fetches = self.crowd.context().is_some_and(|context| context.fetches());
@@ -254,6 +259,7 @@ impl<C: Crowd> Driver<C> {
         let row: Option<Arc<dyn AsyncJournal>> = machine.row_of(id).map(OpenRow::journal);
         let context = self.crowd.context().cloned();
         if let Some(DriverJob::Job(job)) = machine.known_of_mut(id) {
+            // Before the run begins, whose first entry already goes to this journal.
             job.span = watched(span);
             job.journal = context.and_then(|context| context.journal_of(job, row));
         }
@@ -286,6 +292,7 @@ impl<C: Crowd> Driver<C> {
         let (core, arrive) = (self.driving.core.clone(), self.arrive.clone());
         let exchange = async move {
             let result = core.shared().gateway.call_async(&call).await;
+            // The driver outlives every run that awaits an answer, unless the runtime is shut down.
             let _ = arrive.send(Arrival::Answered(Box::new((run, call.id, result))));
         };
         tokio::spawn(exchange.instrument(span));
@@ -296,6 +303,7 @@ impl<C: Crowd> Driver<C> {
             return;
         };
         tokio::task::spawn_blocking(move || {
+            // Journals and disks block.
             let found = Box::new(context.open(&mut job));
             let _ = arrive.send(Arrival::Opened(id, job, found));
         });
@@ -308,6 +316,7 @@ impl<C: Crowd> Driver<C> {
         let core = self.driving.core.clone();
         tokio::spawn(async move {
             let handle = context.handle().clone();
+            // After a halt no submission follows the upload.
             let is_wanted = move || !handle.is_halted();
             let read = tokio::task::spawn_blocking(move || (context.photo(&mut job), job));
             // It is gone only where the runtime is shut down, and the driver with it.

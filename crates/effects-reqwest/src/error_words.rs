@@ -15,6 +15,7 @@ pub(crate) fn words(error: &(dyn StdError + 'static)) -> String {
     };
     while let Some(cause) = source {
         let cause_text = cause.to_string();
+        // Some errors repeat their cause in their own words.
         if !text.contains(&cause_text) {
             if !text.is_empty() {
                 text.push_str(": ");

@@ -40,7 +40,7 @@ pub(crate) struct HttpClient {
     outage: OutageNotice,
 }
 
-/// Room for exchanges, which have a connection each where the gateway speaks HTTP/1.
+/// Limits how many exchanges are under way: each has a connection where the gateway speaks HTTP/1.
 ///
 /// A process may open so many files only; and a connection takes as much memory as fifty waiting
 /// runs, so that none is made to a gateway that answers at once: few exchanges are enough there, and
@@ -85,6 +85,7 @@ impl Room {
     /// A place, if there is one and no other exchange waits for it.
     fn try_enter(&self, now: Instant) -> Option<ConnectionPlace<'_>> {
         let _among_all = self.all.try_acquire().ok()?;
+        // Held while an exchange waits for its turn: a newcomer does not go before it.
         let _first = self.entrance.try_lock().ok()?;
         let number = self.young().begin(now).ok()?;
         Some(ConnectionPlace { room: self, number, _among_all })
@@ -93,6 +94,7 @@ impl Room {
     /// Waits for a place among all, and for one among the young.
     async fn enter(&self) -> Option<ConnectionPlace<'_>> {
         let _among_all = self.all.acquire().await.ok()?;
+        // tokio's lock is fair, so exchanges begin in the order in which they came.
         let _first = self.entrance.lock().await;
         loop {
             let begun = self.young().begin(Instant::now());
@@ -138,14 +140,16 @@ impl Young {
 
 impl Drop for ConnectionPlace<'_> {
     fn drop(&mut self) {
+        // Where no exchange waits just now, the notice is kept for the next: no end falls between
+        // look and wait.
         if self.room.young().end(self.number) {
             self.room.ended.notify_one();
         }
     }
 }
 
-/// One for this machine and for what `no_proxy` names, which no proxy of the environment may catch, and
-/// one for all others.
+/// Two clients of reqwest: one for this machine and for what `no_proxy` names, which no proxy of the
+/// environment may catch, and one for all other hosts.
 #[derive(Debug)]
 struct ByPlace {
     here: reqwest::Client,
@@ -207,7 +211,11 @@ impl HttpClient {
                 .connect_timeout(settings.connect_timeout)
                 .pool_idle_timeout(idle)
                 .redirect(redirects)
+                // By default reqwest repeats what a server refused to process. Here the run decides
+                // on each attempt, counts it and tells of it.
                 .retry(reqwest::retry::never())
+                // Where a download is redirected, the next host would be told the picture's URL,
+                // which may be a permission.
                 .referer(false);
             build(proxied(builder, &settings.proxy, here)?)
         };
@@ -219,8 +227,10 @@ impl HttpClient {
         };
         Ok(Self {
             submit: Submitter::new(Connector::new(settings, &tls)?),
+            // A redirect may lead to another host, and the key must not go there.
             poll: by_place(Redirects::none, POLL_IDLE)?,
             gateway: KnownGateway::of(settings.endpoint.base(), &environment)?,
+            // Downloads carry no key, and storages often redirect them.
             transfer: by_place(|| Redirects::limited(5), TRANSFER_IDLE)?,
             room: Room::new(),
             outage: OutageNotice::default(),
@@ -376,6 +386,7 @@ async fn read(response: &mut Response, body: &mut BytesMut) -> Result<(), String
 
 fn proxied(builder: ClientBuilder, proxy: &Proxy, here: bool) -> Result<ClientBuilder, Error> {
     match proxy {
+        // reqwest reads the environment's proxies by itself.
         Proxy::System if !here => Ok(builder),
         Proxy::System | Proxy::Direct => Ok(builder.no_proxy()),
         Proxy::Url(url) => {
@@ -406,8 +417,9 @@ const TRANSFER_IDLE: Duration = Duration::from_secs(30);
 /// Exchanges at once. With the connections that wait for their next use, this stays well below the
 /// thousand files that a process may usually open.
 pub(crate) const MOST_AT_ONCE: usize = 256;
-/// Of them, those that are young, and how long they are.
+/// Of them, those that began less than [`YOUTH`] ago.
 const MOST_YOUNG: usize = 4;
+/// How long an exchange counts as young.
 const YOUTH: Duration = Duration::from_millis(10);
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ impl HttpStack {
         if transport.is_plain() {
             return ReqwestExchange::new(settings).map(Self::Own);
         }
+        // reqwest tells of outages itself, also from under middleware.
         let outage = transport.is_given().then(OutageNotice::default);
         let own = || ReqwestExchange::new(settings).map(DynAsyncExchange::new);
         Ok(Self::Given(transport.over(own)?, outage))

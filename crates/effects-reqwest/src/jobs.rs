@@ -64,9 +64,11 @@ impl RunJobs for Client {
             handle: handle.clone(),
         };
         let limits = options.limits(origin);
+        // Anchored: the deadline of many jobs begins here, and not with each of their calls.
         let core = self.core().with_policy(self.policy().among_many().into()).anchored();
         let (driver, words) = Driver::new(&core, Arc::clone(core.policy()), limits, drawn);
         let waker = words.clone();
+        // A stop is looked at before each step, and the driver may sleep until an answer comes.
         handle.wake_by(move || drop(waker.send(Arrival::Word(JobsMessage::Room))));
         let (drawer, shared) = (words.clone(), Arc::clone(&context));
         thread::spawn(move || {
@@ -76,7 +78,7 @@ impl RunJobs for Client {
             });
         });
         tokio::spawn(async move {
-            // The crowd keeps the results open until the journal has everything.
+            // `crowd` has the sender of results, which stay open until the journal has everything.
             let crowd = driver.run().await;
             let flushed = tokio::task::spawn_blocking(move || {
                 if let Err(error) = crowd.context.flush() {
@@ -145,7 +147,7 @@ impl Drop for JobResults {
     }
 }
 
-/// What the driver is told.
+/// A message to the driver of jobs.
 pub(crate) enum JobsMessage {
     /// The next job; `None` after the last.
     Drawn(Option<Box<TrackedJob>>),
@@ -153,7 +155,7 @@ pub(crate) enum JobsMessage {
     Room,
 }
 
-/// Jobs that are drawn one after the other, each known by its place.
+/// The driver's source of jobs: the caller's iterator, drawn one after the other.
 struct Drawn {
     tell: UnboundedSender<JobResult>,
     wish: mpsc::Sender<u32>,
@@ -190,6 +192,8 @@ impl Crowd for Drawn {
         } else if self.handle.is_halted() && !driving.machine.is_halted() {
             driving.machine.halt(None);
         }
+        // A halted machine asks for no more jobs, and would wait for the end of a list that is drawn
+        // no further.
         if driving.machine.is_halted() {
             driving.machine.no_more_jobs();
         }
@@ -205,8 +209,10 @@ impl Crowd for Drawn {
 
     fn end(&mut self, known: DriverJob, end: JobEnd, core: &ClientCore) {
         let DriverJob::Job(job) = known else { return };
+        // Before the result is sent: its reader may count it out at once.
         self.queue.backlog().told();
         let (tell, context) = (self.tell.clone(), Arc::clone(&self.context));
+        // The row's number is looked up in the journal, which blocks.
         if context.must_look_up(&job, &end) {
             tokio::task::spawn_blocking(move || {
                 // Where the results are read no more, the journal has what it is.

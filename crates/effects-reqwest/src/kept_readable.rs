@@ -40,6 +40,7 @@ impl KeptReadable {
         write(Pin::new(&mut self.socket)).map(|written| {
             written.or_else(|error| {
                 self.cut_short.get_or_init(|| error.to_string());
+                // Counts as written, so that hyper goes on to read the answer.
                 Ok(length)
             })
         })

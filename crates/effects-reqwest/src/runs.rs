@@ -35,6 +35,7 @@ impl Runs {
     /// The runs that the next one joins, in the runtime that is entered. Another runtime has others, since
     /// each drives its own.
     pub(crate) fn here(&self) -> Arc<SharedRuns> {
+        // Locked over the start, so that two first runs start one driver.
         let mut driven = self.driven();
         match &*driven {
             Some(runs) if runs.is_here() => Arc::clone(runs),

@@ -54,6 +54,7 @@ impl SharedRuns {
 
     /// Adds a run. If the runtime is shut down, the waiter is dropped without a result.
     pub(crate) fn begin(&self, work: Work, run: WaitedFor) {
+        // Before the run is sent: the driver may end it at once, and counts it out.
         self.shared.runs.fetch_add(1, Ordering::SeqCst);
         if self.words.send(Arrival::Word(RunsMessage::Begin(Box::new((work, run))))).is_err() {
             self.shared.runs.fetch_sub(1, Ordering::SeqCst);
@@ -62,6 +63,7 @@ impl SharedRuns {
 
     /// Whether its driver runs in the runtime that is entered.
     pub(crate) fn is_here(&self) -> bool {
+        // The driver is gone where its runtime was shut down, or where it panicked.
         self.runtime == Handle::current().id() && !self.words.is_closed()
     }
 
@@ -73,6 +75,7 @@ impl SharedRuns {
 
     /// Stops the runs whose waiters have left.
     pub(crate) fn look_who_left(&self) {
+        // One message for all callers that leave before the driver comes to it.
         if !self.shared.callers_left.swap(true, Ordering::SeqCst) {
             // A driver that is gone has no runs left.
             let _ = self.words.send(Arrival::Word(RunsMessage::Left));
@@ -91,7 +94,7 @@ impl Drop for SharedRuns {
     }
 }
 
-/// What the driver is told.
+/// A message to the driver of runs.
 enum RunsMessage {
     Begin(Box<(Work, WaitedFor)>),
     LookOn(RunTicket),
@@ -123,6 +126,7 @@ impl Crowd for Newcomers {
                 }
             }
             RunsMessage::Left => {
+                // Before the look: a caller that leaves during it sends another message.
                 self.shared.callers_left.store(false, Ordering::SeqCst);
                 let now = driving.now();
                 driving.machine.detach_those(now, |known| match known {

@@ -96,6 +96,7 @@ impl Submitter {
             // hyper's connection makes progress only as a task of its own.
             tokio::spawn(driver);
             sender.ready().await.map_err(before)?;
+            // Only now: until the connection is ready for a request, nothing of one can have left.
             *is_sending = true;
             sender.try_send_request(request).await
         } else {
@@ -210,6 +211,7 @@ fn plain(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, BoxError> {
     if plain.len() > MOST_ANSWER_BYTES {
         return Err(format!("an answer longer than {MOST_ANSWER_BYTES} bytes").into());
     }
+    // Both tell of the packed body.
     headers.remove(CONTENT_ENCODING);
     headers.remove(CONTENT_LENGTH);
     Ok(plain.into())

@@ -39,6 +39,7 @@ impl Subscription {
         interest: Interest,
     ) -> Self {
         let state = Arc::<SubscriptionState>::default();
+        // Before the run begins: its driver may ask at once.
         state.lock().interest = interest;
         let waiter = Arc::new(Teller(Arc::clone(&state)));
         runs.begin(work, WaitedFor::new(waiter, journal, Some(span)));
@@ -49,7 +50,9 @@ impl Subscription {
     pub(crate) async fn next(&self) -> Next {
         poll_fn(|context| {
             let mut state = self.state.lock();
+            // Events before the end, which comes after all of them.
             if let Some(event) = state.events.pop_front() {
+                // The run was held because its events were not read; now they are.
                 if state.events.is_empty()
                     && let Some(run) = state.held.take()
                 {
@@ -80,6 +83,7 @@ impl Drop for Subscription {
             return;
         }
         (state.has_left, state.held) = (true, None);
+        // The driver asks `has_left` under this lock.
         drop(state);
         self.runs.look_who_left();
     }
@@ -105,7 +109,7 @@ struct SubscriptionState(Mutex<SubscriptionShared>);
 struct SubscriptionShared {
     interest: Interest,
     events: VecDeque<Event>,
-    /// The run does not look, until the events are taken.
+    /// The run, while it does not look at its task because its events are unread.
     held: Option<RunTicket>,
     task: Option<TaskId>,
     end: Option<Result<Effect, Error>>,
@@ -151,6 +155,7 @@ impl Waiter for Teller {
 
     fn hear(&self, event: Event, run: RunTicket) -> PollControl {
         let mut shared = self.0.lock();
+        // The id is kept whatever the caller's interest: `Watch` tells of it when it is dropped.
         let is_submitted = if let Event::Submitted { task_id } = &event {
             shared.task = Some(task_id.clone());
             true
@@ -179,7 +184,7 @@ impl Waiter for Teller {
     }
 }
 
-/// A driver that is gone without a word was shut down with its runtime.
+/// Dropped without a result: the driver was shut down with its runtime.
 impl Drop for Teller {
     fn drop(&mut self) {
         if !self.0.lock().is_over {

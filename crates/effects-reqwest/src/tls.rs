@@ -29,9 +29,12 @@ pub(crate) fn settings(settings: &Settings, secure: bool) -> Result<ClientConfig
         Some(bundle) => builder.with_root_certificates(certificates(bundle)?),
         None => {
             let system = SystemTrust { provider, verifier: OnceLock::new() };
+            // A machine without certificates is told of when the client is made, not at its first
+            // request.
             if secure {
                 system.verifier().map_err(|error| unusable(&error))?;
             }
+            // rustls calls every verifier of one's own dangerous; this one asks the system's.
             builder.dangerous().with_custom_certificate_verifier(Arc::new(system))
         }
     };
@@ -58,6 +61,7 @@ impl SystemTrust {
             return Ok(verifier);
         }
         let verifier = Verifier::new(Arc::clone(&self.provider))?;
+        // Of two threads that read the certificates at once, the first one's stay.
         Ok(self.verifier.get_or_init(|| verifier))
     }
 }
@@ -102,6 +106,7 @@ impl ServerCertVerifier for SystemTrust {
 
 fn certificates(CaBundle { path, pem }: &CaBundle) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
+    // Bundles often have old certificates among them that rustls cannot read; the others count.
     let (added, _) =
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
     if added == 0 {

@@ -35,6 +35,7 @@ pub(crate) async fn upload(
     let shared = core.shared();
     let (settings, endpoint) = (&shared.settings, shared.gateway.endpoint());
     let _alone = shared.uploads.alone_with(photo).await;
+    // With the photo's lock held: the job that had it before may have uploaded the photo.
     if let Some(reference) = shared.uploads.made.get(photo, shared.clock.now()) {
         return Ok(reference);
     }
@@ -43,6 +44,7 @@ pub(crate) async fn upload(
         telemetry::warn(&warning);
     }
     let reference = match uploads {
+        // Not remembered: the whole photo is in it, and making it anew costs less than keeping it.
         Uploads::DataUrl => return Ok(photo.data_url()),
         Uploads::By(uploader) => {
             let photo = photo.clone();
@@ -62,6 +64,8 @@ pub(crate) async fn upload(
         Uploads::Gateway(url) => {
             let mut request =
                 storage_request(endpoint, url.as_deref(), settings.allow_http, photo)?;
+            // The caller's own headers are meant for the gateway; a presigned URL is another host's
+            // and gets none.
             core.policy().headers.add_to(request.headers_mut());
             repeat(core, &request, is_wanted, read_storage_answer).await?
         }
@@ -95,6 +99,7 @@ async fn repeat<T>(
             Err(trouble) => trouble,
         };
         let Some(until) = retries.next(&trouble, clock.now()) else {
+            // The deadline is named only where time ran out, and not for what is refused for good.
             return Err(upload_error(trouble, retries.is_over(clock.now())));
         };
         while clock.now() < until {
@@ -132,6 +137,7 @@ pub(crate) async fn fetch_job(
 ) -> Option<(Box<TrackedJob>, Result<(), FetchError>)> {
     let mut fetched = Ok(());
     for (index, picture) in effect.pictures.iter().enumerate() {
+        // A run that was interrupted may have saved some of the pictures.
         let (shared, kept, task) = (Arc::clone(context), row.clone(), effect.task_id.clone());
         let looked =
             blocking(context, job, move |job| shared.has_picture(job, kept.as_ref(), &task, index));
@@ -293,6 +299,8 @@ async fn attempt(
     match &fetched {
         Ok((_, end)) => observed.ended(end.as_ref().copied()),
         Err(Hitch::Trouble(trouble)) => observed.ended(Err(trouble)),
+        // This machine gave it up, and no exchange failed: an observer would count an error of the
+        // host.
         Err(Hitch::Target(_)) => {}
     }
     fetched
@@ -305,6 +313,7 @@ async fn fetch_once(
     target: &mut Target,
     observed: &mut ObservedDownload<'_>,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+    // What an attempt before has left is not the beginning of this one's picture.
     target.restart().await.map_err(Hitch::Target)?;
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
     let http = match core.shared().gateway.stack() {
@@ -358,8 +367,11 @@ async fn take_whole(
     target: &mut Target,
 ) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
     let ArrivedPicture { status, headers, body, end } = arrived;
+    // Such a stack tells no version. Under HTTP/1.1 a body without a length counts as one that may
+    // have been cut off.
     let receiver = download.receive(status, Version::HTTP_11, &headers);
     let mut receiver = receiver.map_err(Hitch::Trouble)?;
+    // Nothing of it is written: it is no picture that is kept.
     if let Err(too_long) = receiver.chunk(&body) {
         return Ok((receiver, Err(too_long)));
     }

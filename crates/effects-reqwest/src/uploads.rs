@@ -20,8 +20,10 @@ pub(crate) struct UploadMemory {
 impl UploadMemory {
     /// Waits while another job uploads the same photo; no other one does as long as this is held.
     pub(crate) async fn alone_with(&self, photo: &Photo) -> OwnedMutexGuard<()> {
+        // The map is free again before the wait, which may be as long as an upload.
         let turn = {
             let mut turns = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            // Locks of uploads that are over are removed here and nowhere else.
             turns.retain(|_, turn| turn.strong_count() > 0);
             let kept = turns.entry(UploadCache::key(photo)).or_default();
             kept.upgrade().unwrap_or_else(|| {

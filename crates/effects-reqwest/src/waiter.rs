@@ -13,7 +13,8 @@ use tracing::Span;
 
 /// What waits for a run that has no future of its own; see [`Client::begin`](crate::Client::begin).
 pub trait Waiter: Send + Sync {
-    /// Whether its caller waits no more. Asked when [`Client::look_who_left`](crate::Client::look_who_left) was called.
+    /// Whether its caller waits no more. Asked when
+    /// [`Client::look_who_left`](crate::Client::look_who_left) was called.
     fn has_left(&self) -> bool;
 
     /// Whether it hears of each look at the task. Its run then looks for itself alone, and else shares

@@ -89,6 +89,7 @@ impl Watch {
     /// Every outcome but a completed task, and a journal that cannot be written.
     pub async fn finish(mut self) -> Result<Effect, Error> {
         self.begin(Interest::End);
+        // A run whose events were read before has more of them; they are dropped.
         while self.next().await.is_some() {}
         match std::mem::replace(&mut self.stage, Stage::Over(None)) {
             Stage::Over(Some(end)) => end,
@@ -157,6 +158,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let Stage::Under(subscription) = &self.stage else { return };
         let Some(task) = self.task.take().or_else(|| subscription.task()) else { return };
+        // The task goes on and is paid for: its id must not be lost with the watch.
         let line = self.runs.core().shared().gateway.resume_line(&task);
         self.span.in_scope(|| {
             tracing::info!("stopped watching task {task}; the task goes on; resume with: {line}");
