@@ -35,6 +35,7 @@ impl AddressOrder {
         let Some(first) = addresses.first().copied() else { return };
         let is_first_s = |address: &SocketAddr| address.is_ipv6() == first.is_ipv6();
         if !addresses.iter().all(is_first_s) && !self.leads_there(&first) {
+            // `false` comes first, and the resolver's order stays within a family.
             addresses.sort_by_key(is_first_s);
         }
     }
@@ -46,6 +47,7 @@ impl AddressOrder {
         if let Some(known) = known.filter(|known| Instant::now() < known.until) {
             return known.leads_there;
         }
+        // Not locked meanwhile: two threads may try at once, and neither waits for the other.
         let leads_there = TcpStream::connect_timeout(address, HEAD_START).is_ok();
         let lasts = if leads_there { WORKS_FOR } else { BROKEN_FOR };
         let known = KnownAddress { leads_there, until: Instant::now() + lasts };

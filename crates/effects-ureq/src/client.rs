@@ -101,9 +101,9 @@ impl Client {
         self.0.base_url()
     }
 
-    /// Refuses work that repeats the API key, as each submission does by itself: in its template, a parameter, its
-    /// photo's URL, or in one of the `words` that are kept with it, each with its name. To be asked before a
-    /// photo is uploaded or a row is kept.
+    /// Refuses work that repeats the API key, as each submission does by itself: in its template, a
+    /// parameter, its photo's URL, or in one of the `words` that are kept with it, each with its name. To
+    /// be asked before a photo is uploaded or a row is kept.
     ///
     /// # Errors
     ///

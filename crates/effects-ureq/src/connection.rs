@@ -227,6 +227,8 @@ impl<C: Connector, R: Resolver> Connector for GatewayConnector<C, R> {
         }
         let is_gateways =
             EXCHANGE.with_borrow_mut(|exchange| !std::mem::replace(&mut exchange.connecting, true));
+        // The connection to a proxy, made on the way to the gateway: what leaves on it is no part
+        // of the request.
         if !is_gateways {
             let connected = self.connector.connect(details, None)?;
             return Ok(connected.map(|transport| Box::new(transport) as Self::Out));
@@ -254,10 +256,12 @@ impl<In: Transport> Transport for GatewayConnection<In> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         EXCHANGE.with_borrow_mut(|exchange| {
+            // Before the write: of one that fails, a part may have left.
             exchange.left = true;
             if let Some(value) = &exchange.header
                 && put_in(&mut self.0.buffers().output()[..amount], value)
             {
+                // Looked for once: what follows the head may hold the same bytes.
                 exchange.header = None;
             }
         });
@@ -333,6 +337,7 @@ impl<In: Transport> Transport for KeptReadable<In> {
     }
 
     fn is_open(&mut self) -> bool {
+        // No other request may leave on a connection that has half of one in it.
         !self.is_cut && self.socket.is_open()
     }
 
@@ -345,6 +350,7 @@ impl<In: Transport> Transport for KeptReadable<In> {
 /// stalls twice: after that part, and with the rest.
 fn with_time_to_read(left: Duration) -> Duration {
     match left {
+        // After two stalls more than a third of the time is left to read.
         Duration::Exact(left) => Duration::Exact(left.mul_f32(0.4)),
         Duration::NotHappening => left,
     }
@@ -433,9 +439,11 @@ fn unmark(text: &[u8], marked: &[Vec<u8>]) -> Vec<u8> {
 }
 
 pub(crate) const NO_SOCKS: &str = "only proxies that speak HTTP can be used, none that speak SOCKS";
+// ureq writes names of headers as the `http` crate has them: in lower case.
 const HEADER: &[u8] = b"\r\nauthorization: ";
 const STAND_IN: &str = "the-key-comes-later-";
 
+// Bytes that occur in no text in UTF-8.
 const MARK_BEGIN: u8 = 0xff;
 const MARK_END: u8 = 0xfe;
 /// Enough for every repetition in the longest answer; a key that is looked for has room for them.
@@ -528,6 +536,7 @@ mod tests {
         assert_eq!(key.find_in(&read), None);
         assert!(read.starts_with(b"<\xff") && read.ends_with(b", abc/123"));
         assert_eq!(unmark(&read, &marked), text);
+        // Bytes that look like marks and are none: too short, or with a number that no mark has.
         for other in [&b"\xff"[..], b"\xff\x80\x80\x80\x80", b"\xff\xbf\xbf\xbf\xbf\xfe\xfe\xfe"] {
             assert_eq!(unmark(other, &marked), other);
         }

@@ -106,6 +106,7 @@ impl HttpClient {
                         .build(),
                 )
                 .timeout_connect(Some(settings.connect_timeout))
+                // The core reads answers of every status.
                 .http_status_as_error(false)
                 .max_idle_connections(IDLE_CONNECTIONS)
                 .max_idle_connections_per_host(IDLE_CONNECTIONS)
@@ -120,6 +121,7 @@ impl HttpClient {
                     .timeout_global(Some(timeout))
                     // A redirect may lead to another host, and the key must not go there.
                     .max_redirects(0)
+                    // The redirect itself is the answer then.
                     .max_redirects_will_error(false)
                     .max_idle_age(POLL_IDLE)
                     .max_idle_connections(idle)
@@ -127,6 +129,7 @@ impl HttpClient {
         };
         let gateway = settings.endpoint.base().to_string().parse::<Uri>().ok();
         Ok(Self {
+            // No connection is kept, so that each submission makes one of its own.
             submit: keyed(0),
             poll: keyed(IDLE_CONNECTIONS),
             // Downloads carry no key, and storage often redirects them.
@@ -151,6 +154,7 @@ impl HttpClient {
         let agents = if is_fresh { &self.submit } else { &self.poll };
         let url = request.uri().clone();
         let agent = agents.by(self.route(&url));
+        // Before ureq has the request, all of which it may log.
         let under = connection::begin(Some(request.headers_mut()));
         let answer = self.send(agent, request, timeout).map(|response| {
             let (parts, body) = response.into_parts();

@@ -35,6 +35,7 @@ impl HttpStack {
         if transport.is_plain() {
             return UreqExchange::new(settings).map(Self::Own);
         }
+        // ureq tells of outages itself, also from under middleware.
         let outage = transport.is_given().then(OutageNotice::default);
         let exchange = transport.over(|| UreqExchange::new(settings).map(DynExchange::new))?;
         Ok(Self::Given(exchange, outage))

@@ -102,6 +102,8 @@ impl Iterator for JobResults {
 
 impl Drop for JobResults {
     fn drop(&mut self) {
+        // The driver is awaited, too: a process that ended now would leave a submission in doubt
+        // whose answer is on its way.
         self.handle.stop();
         if let Some(driver) = self.driver.take() {
             // A panic there has been told on its own thread.
@@ -160,6 +162,7 @@ impl JobsDriver {
         let limits = options.limits(core.base_url().origin());
         let now = core.now();
         let machine = JobMachine::new(Arc::clone(core.policy()), limits, now);
+        // The machine hands out no more at once, so none of them waits for a thread.
         let transfers = (limits.uploads + limits.downloads) as usize;
         let hands =
             Hands { core: core.clone(), context: Arc::clone(&context), arrive: arrive.clone() };
@@ -245,6 +248,8 @@ impl JobsDriver {
                     let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
                     let settled = journal.ended(&end);
                     if let Some(job) = self.machine.known_of(id) {
+                        // Now, and not with the job's result, which may have to wait for a
+                        // download.
                         self.context.tell_cost(job.index, self.machine.method(id), &end);
                     }
                     if let Err(error) = &settled {
@@ -385,6 +390,7 @@ impl Workers {
             let (hands, queue) = (self.hands.clone(), Arc::clone(&self.queue));
             thread::spawn(move || {
                 loop {
+                    // One worker at a time waits in the queue, and the others for this lock.
                     let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(task) = task else { return };
                     if hands.arrive.send(hands.run(task)).is_err() {

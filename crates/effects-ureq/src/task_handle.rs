@@ -60,6 +60,7 @@ impl TaskHandle {
         let shared = self.core.shared();
         let (now, timeout) = (shared.clock.now(), self.core.policy().request_timeout);
         let mut retries = Retries::new(self.core.policy(), fresh_seed()?, now).within(timeout, now);
+        // Nothing stops this clock: `within` limits the look to one request's time.
         let clock = effects_client::StoppableClock::new(shared.clock.clone(), Default::default());
         loop {
             let call = Call::look(self.id.clone(), timeout, clock.now())

@@ -68,6 +68,7 @@ impl Stage {
     /// The run, begun if it was not.
     fn run(&mut self, core: &ClientCore, now: Time) -> Result<&mut Run, Error> {
         if let Self::Before(work) = self {
+            // First, so that a work that repeats the key is neither recorded nor sent.
             core.shared().settings.refuse_key(work, &[])?;
             core.shared().settings.warn_of(work);
             *self = Self::Begun(Box::new(begin_run(
@@ -137,6 +138,8 @@ impl Watch {
             on_event(event);
         }
         let known = self.core.now();
+        // A stopped run does not look at its task; if the answer to the submission has the task's
+        // end in it, it still ends with that.
         self.stopper.stop();
         let task = self.task_id().cloned();
         match self.finish() {
@@ -160,6 +163,7 @@ impl Watch {
         let (now, stopper) = (self.core.shared().clock.now(), &self.stopper);
         let run = self.driving.run(&self.core, now)?;
         let told = drive_on(run, &gateway, &self.clock, journal, || stopper.is_stopped());
+        // By now the answer is read and recorded, or there was none.
         self.stopper.set_submitting(false);
         told.map_err(|error| {
             let (kind, task_id) = (ErrorKind::Journal, run.task_id().cloned());
@@ -207,6 +211,7 @@ struct NotingExchange<'a> {
 
 impl Exchange for NotingExchange<'_> {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
+        // Of a run's exchanges, the submission alone is a POST.
         if request.method() == Method::POST {
             self.stopper.set_submitting(true);
         }
