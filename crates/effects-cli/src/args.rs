@@ -119,6 +119,7 @@ impl Cli {
     pub(crate) fn read(arguments: &[OsString]) -> Result<Self, clap::Error> {
         let mut command = option_use::parsed(Self::command());
         let matches = command.try_get_matches_from_mut(arguments)?;
+        // Formatted with the command, which gives the error its usage and its styles.
         let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         let cli = Self { given: GivenOptions::of(&matches), ..cli };
         let ignored = matches.subcommand_name().filter(|name| cli.ignores_emulator(name));

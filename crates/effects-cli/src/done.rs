@@ -9,7 +9,7 @@ use crate::failure::Failure;
 pub(crate) enum CommandEnd {
     /// All is well.
     Well,
-    /// It was asked for a judgement, and the judgement is this.
+    /// It was asked for a judgement (`effects check`), and what it judged would fail with this kind of error.
     Bad(ErrorKind),
     /// It did many things, and this is the exit code of them all.
     Code(u8),

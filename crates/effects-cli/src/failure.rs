@@ -28,7 +28,7 @@ pub(crate) enum Failure {
     Doubtful(Error, RowNumber),
     /// A second signal ended the command while a submission was on its way.
     Left(Intent),
-    /// The system refused something that never fails.
+    /// The system refused something that hardly ever fails, such as a thread.
     Unforeseen(String),
 }
 
@@ -59,6 +59,7 @@ impl Failure {
     ) -> Self {
         let detached = |task_id| Error::from(Cause::Detached(Detached { task_id, is_shown }));
         match standing {
+            // The answer is lost with this process; the names it was sent with are all that finds the task.
             SubmissionStanding::InFlight(intent) => Self::Left(intent),
             SubmissionStanding::Nothing(None) => Self::Error(detached(None)),
             SubmissionStanding::Nothing(Some(reason)) => Self::Error(Error::new(
@@ -85,6 +86,7 @@ impl Failure {
     /// The same failure, without the line that resumes the task where the gateway ends with this command.
     pub(crate) fn at(self, place: &GatewayPlace) -> Self {
         match (self, place) {
+            // The line is part of the error and not of its cause, so an error made of the cause has none.
             (Self::Error(error), GatewayPlace::Inside) => Self::Error(error.cause().clone().into()),
             (failure, _) => failure,
         }
@@ -111,6 +113,7 @@ impl Failure {
         match self {
             Self::Invalid(problems) => Some(problems.kind()),
             Self::Error(error) | Self::Doubtful(error, _) => Some(error.kind()),
+            // Left on purpose, so it ends as an interruption (130) and not as a lost answer (8).
             Self::Left(_) => Some(ErrorKind::Detached),
             Self::Unforeseen(_) => None,
         }

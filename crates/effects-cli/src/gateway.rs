@@ -26,14 +26,14 @@ use crate::{state, typed_words};
 pub(crate) struct Gateway<C = Client> {
     pub(crate) client: C,
     origin: Origin,
-    /// Kept when the client is done with.
+    /// Writes what was learnt of durations to its file when it is dropped.
     _pace: Option<KeptPace>,
-    /// Kept for as long as the client is used.
+    /// Runs for as long as the client is used.
     _emulator: Option<Emulator>,
 }
 
 impl Gateway {
-    /// Connects, as far as that needs no network.
+    /// Makes the client, and starts the gateway inside this command if that is the place. Nothing is sent.
     pub(crate) fn open(
         global: &Global,
         place: &GatewayPlace,
@@ -50,7 +50,7 @@ impl Gateway {
 }
 
 impl<C: BuildClient> Gateway<C> {
-    /// Connects with a client of another kind.
+    /// Does so with a client of another kind.
     pub(crate) fn open_as(
         global: &Global,
         place: &GatewayPlace,
@@ -61,13 +61,18 @@ impl<C: BuildClient> Gateway<C> {
         let (mut emulator, mut pace, mut origin) = (None, None, place.origin()?);
         match place {
             GatewayPlace::At(base) => {
+                // One pacer for the client, so that what it learns
+                // is there when the file is written in the end.
                 pace = KeptPace::load(base.origin(), global.quiet);
                 if let Some(pace) = &pace {
                     builder = builder.pacer(pace.pacer.clone());
                 }
                 builder = builder.base_url(base.to_string()).allow_http(global.allow_http);
+                // Before the options, which replace what the profile says: the last word to a builder counts.
                 if let Some(InUse { profile, has_key }) = &global.settings {
                     builder = profile.apply_transport(builder);
+                    // A profile's key is not the one to use where an option,
+                    // or the environment before the profile, has one.
                     if *has_key {
                         builder = profile.clone().apply_key(builder);
                     }
@@ -80,6 +85,7 @@ impl<C: BuildClient> Gateway<C> {
                 }
             }
             GatewayPlace::Inside => {
+                // With its own key: a real one that the environment has is not sent to it.
                 let started = Emulator::start().map_err(|error| cannot_start(&error))?;
                 builder = builder.base_url(started.base_url()).api_key(started.api_key());
                 origin = origin_of(started.base_url())?;
@@ -106,6 +112,7 @@ impl<C: BuildClient> Gateway<C> {
         }
         let client = builder.policy(policy).build()?;
         if let Some(cassette) = global.cassette().filter(|_| !global.quiet) {
+            // Said before anything happens: what a replay prints looks like a paid run otherwise.
             let path = cassette.display();
             say(&if place.is_replay() {
                 format!("replaying {path}: {REPLAYING}")
@@ -160,6 +167,7 @@ pub(crate) fn usual_duration(origin: &Origin) -> Option<Duration> {
 
 impl Drop for KeptPace {
     fn drop(&mut self) {
+        // `drop` returns no error, and lost durations only cost later commands some foresight.
         if let Err(error) = self.file.keep(&self.origin, &self.pacer) {
             warn(&error, self.quiet);
         }
@@ -190,6 +198,7 @@ pub(crate) fn key(global: &Global) -> Result<Option<String>, Error> {
 
 /// Where the key of a client comes from; not the key.
 pub(crate) fn key_source(global: &Global) -> String {
+    // The order is the one in which a client looks, so that what is said is where the key really is from.
     let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
     let variable = || KEY_VARIABLES.into_iter().chain([KEY_COMMAND_VARIABLE]).find(is_set);
     match global {
@@ -215,7 +224,7 @@ pub(crate) fn key_source(global: &Global) -> String {
     }
 }
 
-/// What a command says that replays.
+/// What a command says when it replays a cassette.
 const REPLAYING: &str =
     "nothing is sent and nothing is paid, and no journal knows of it but one of --journal";
 

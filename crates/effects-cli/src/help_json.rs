@@ -14,6 +14,7 @@ use crate::schemas::{Objects, Schemas};
 
 /// Prints the description of `command`, the whole program; `schemas` adds those of what it prints.
 pub(crate) fn print(command: &mut Command, schemas: fn(&mut Objects)) -> u8 {
+    // Clap completes the definitions here (actions, global options) and asks for it before they are read.
     command.build();
     let mut objects = Objects::default();
     schemas(&mut objects);
@@ -160,6 +161,7 @@ fn parameter(arg: &Arg) -> Parameter {
         default: arg
             .get_default_values()
             .iter()
+            // Clap gives a flag the default `false` and the values `true` and `false`, which cannot be typed.
             .filter(|_| takes_value)
             .map(|value| shown(value))
             .collect(),
@@ -175,6 +177,7 @@ fn parameter(arg: &Arg) -> Parameter {
 
 /// The objects that a command prints with `--json`; every one may print an error.
 fn prints(command: &str, schemas: &Schemas) -> Vec<&'static str> {
+    // A command prints the object of its own name but for these.
     let own: &[&str] = match command {
         "wait" => &["run"],
         "batch" => &["row", "batch", "plan"],

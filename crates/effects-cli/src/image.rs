@@ -19,7 +19,7 @@ pub(crate) enum InputImage {
     Url(String),
     /// A photo on this machine.
     Local(Photo),
-    /// A photo on this machine that is none.
+    /// A file on this machine that cannot be used as a photo.
     Unusable(Error),
 }
 
@@ -42,7 +42,7 @@ impl InputImage {
         match self {
             Self::Missing => DraftImage::Missing,
             Self::Url(url) => DraftImage::Url(url.clone()),
-            // What is wrong with the photo is told in its own words.
+            // What is wrong with the photo is reported by its own error.
             Self::Local(_) | Self::Unusable(_) => DraftImage::Local,
         }
     }
@@ -77,6 +77,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Photo, Error> {
 fn read_stdin() -> Result<Photo, Error> {
     let fail = |message: String| Err(Error::new(ErrorKind::UnusablePhoto, message));
     let stdin = io::stdin();
+    // To read on would wait for a photo that cannot be typed.
     if stdin.is_terminal() {
         return fail("the photo is to come from stdin, and stdin is a terminal".to_owned());
     }

@@ -17,6 +17,7 @@ impl InputFile {
     /// The file of IMAGE as it was given: a URL, a path, or `-` for stdin.
     pub(crate) fn of(image: Option<&OsStr>) -> Self {
         Self(image.and_then(|image| match image.to_str() {
+            // A shell's `< photo.jpg` is a file, too, and a picture must not replace it.
             Some("-") => FileId::of_stdin(),
             Some(url) if Reference::is_url(url) => None,
             _ => FileId::of(Path::new(image)),

@@ -3,7 +3,7 @@
 //! journals through the [`AttendingThread`]. (Batches have a loop of their own,
 //! `batch/interruptible.rs`.)
 //!
-//! All output happens on the attending thread, so that leaving at once leaves nothing half said.
+//! All output happens on the attending thread, so that leaving at once leaves no line half printed.
 //! Leaving ends the process, and with it the work: a poll or a download under way can be made again.
 //! Only a submission is waited for, since its answer names the task that is being paid for.
 
@@ -32,12 +32,12 @@ pub(crate) struct AttendingThread {
 }
 
 impl AttendingThread {
-    /// The client, so that its submissions are known here, and on record where there is one.
+    /// The same client, whose submissions the tracker knows, and `record` too, if there is one.
     pub(crate) fn client(&self, client: &Client, record: Option<Arc<dyn Journal>>) -> Client {
         client.with_journal(self.journal(record))
     }
 
-    /// The journal of a run, so that its submissions are known here, and on record where there is one.
+    /// The journal of a run, by which the tracker knows its submissions, and `record` too, if there is one.
     pub(crate) fn journal(&self, record: Option<Arc<dyn Journal>>) -> Arc<dyn Journal> {
         let flight = Arc::clone(&self.flight);
         match record {
@@ -46,7 +46,7 @@ impl AttendingThread {
         }
     }
 
-    /// Follows a run to its end and shows what it tells.
+    /// Follows a run to its end and shows its events.
     pub(crate) fn follow(&self, mut watch: Watch) -> Result<Effect, Error> {
         for event in watch.by_ref() {
             self.show(event);
@@ -70,6 +70,7 @@ impl AttendingThread {
         let landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
         if *landing == FileGuard::Closed {
             drop(landing);
+            // In a loop, since `park` may return without a reason. The process ends while this thread waits.
             loop {
                 thread::park();
             }
@@ -92,7 +93,7 @@ pub(crate) enum FileGuard {
     Closed,
 }
 
-/// Does `work` and returns what came of it, or what an interruption left.
+/// Does `work` and returns its result, or the failure that says what an interruption left.
 pub(crate) fn interruptible<T: Send + 'static>(
     output: &Output,
     place: &GatewayPlace,
@@ -100,7 +101,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
     work: impl FnOnce(&AttendingThread) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let (wake, woken) = mpsc::channel();
-    // A task of this command's own submission is shown by the answer; one that was named is, by a look.
+    // The service shows a task by the answer to its submission; one that the caller named, by a look.
     let mut is_shown = !matches!(begins, SubmissionStanding::Made(_));
     let flight = Arc::new(SubmissionTracker::new(begins, wake.clone()));
     let desk = AttendingThread {
@@ -128,6 +129,8 @@ pub(crate) fn interruptible<T: Send + 'static>(
             Ok(FlightWake::Event(event)) => {
                 match &event {
                     Event::Running { .. } => is_shown = true,
+                    // A 404 takes back that the service shows the task:
+                    // a line then says that its bill is not known.
                     Event::Retrying { task_id: Some(_), trouble, .. } => {
                         is_shown &= trouble.status() != Some(404);
                     }
@@ -138,10 +141,13 @@ pub(crate) fn interruptible<T: Send + 'static>(
             Ok(FlightWake::Note(text)) => progress.note(&text),
             // `DoneOnDrop` sends it even when the work panics.
             Ok(FlightWake::Done) | Err(_) => break None,
+            // This may be the answer to an earlier attempt, still
+            // in the queue while the next one is in flight.
             Ok(FlightWake::Answered) if waiting => match flight.interrupt() {
                 SubmissionStanding::InFlight(_) => {}
                 standing => break Some(standing),
             },
+            // Without an interruption the work goes on and returns its result.
             Ok(FlightWake::Answered) => {}
             Ok(FlightWake::Signal) => match flight.interrupt() {
                 // Only an answer names the task that is being paid for, so this one is waited
@@ -155,12 +161,15 @@ pub(crate) fn interruptible<T: Send + 'static>(
         }
     };
     progress.clear();
+    // After an interruption the worker is not joined: its exchange may take up to the time limit of a
+    // request, and ends with the process.
     match left {
         Some(standing) => {
             // Waits for the file that is being written, and lets none begin.
             *landing.lock().unwrap_or_else(PoisonError::into_inner) = FileGuard::Closed;
             Err(Failure::interrupted(standing, is_shown, place))
         }
+        // A panic of the work goes on here, and `lib.rs` makes exit code 1 of it.
         None => worker.join().unwrap_or_else(|panic| resume_unwind(panic)),
     }
 }

@@ -47,10 +47,12 @@ impl JournalChoice {
         if self.is_without(place) {
             return Ok(None);
         }
+        // `found` makes no tables: a plan leaves nothing behind in a database either.
         if let Some(url) = self.url() {
             return if plan { found(url) } else { Ok(Some(connected(url)?)) };
         }
         let Some(path) = self.path_for_batch(place)? else { return Ok(None) };
+        // To open it would make it.
         if plan && !path.exists() {
             return Ok(None);
         }
@@ -101,8 +103,8 @@ impl JournalChoice {
         Ok((path, Arc::new(store)))
     }
 
-    /// Forgets what ended at least so long ago in the journal that is there; where it is, and how many
-    /// rows.
+    /// Forgets rows that ended at least this long ago; the journal has to exist. Returns where it is, and
+    /// how many rows.
     pub(crate) fn prune(&self, age: Duration) -> Result<(PathBuf, u64), Failure> {
         if let Some(url) = self.url() {
             let rows = prune_database(url, age)?;
@@ -155,6 +157,7 @@ impl JournalChoice {
         if let Some(url) = self.url() {
             return Ok(Some(connected(url)?));
         }
+        // A person who names a journal counts on it; only the usual one may fail.
         if let Some(path) = self.named() {
             return Ok(Some(Arc::new(self.open(path)?)));
         }
@@ -167,7 +170,7 @@ impl JournalChoice {
         }
     }
 
-    /// The row of the task that `wait` waits for, if the journal knows it: what it came to belongs there.
+    /// The row of the task that `wait` waits for, if the journal knows it, so that its end is recorded there.
     /// Waiting needs no journal, so that a faulty one is a warning; one that the option names must work.
     pub(crate) fn row_of(
         &self,
@@ -193,6 +196,8 @@ impl JournalChoice {
             Ok(Some((ledger, Found::Watch(row) | Found::Settled(row)))) => {
                 Ok(Some(JournaledRow { ledger, row }))
             }
+            // Not in the journal, or not to be settled here: it is in doubt, or another process has it in
+            // hand and settles it.
             Ok(_) => Ok(None),
             Err(failure) if self.is_given() => Err(failure),
             Err(failure) => {
@@ -212,6 +217,7 @@ impl JournalChoice {
         &self,
         output: &Output,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
+        // A name with a slip would read as a journal in which nothing is unfinished.
         if let (None, Some(path)) = (self.url(), &self.journal)
             && !path.exists()
         {
@@ -239,6 +245,8 @@ impl JournalChoice {
     }
 
     fn open(&self, path: &Path) -> Result<SqliteJournal, Failure> {
+        // Only the state folder is made. A folder of a path
+        // that was named and is missing is most likely a slip.
         if self.named().is_none()
             && let Some(folder) = path.parent()
         {
@@ -281,6 +289,8 @@ fn prune_database(url: &str, _age: Duration) -> Result<u64, Failure> {
 #[cfg(feature = "postgres")]
 pub(crate) fn database() -> Result<effects_journal::PostgresBuilder, Failure> {
     let builder = effects_journal::PostgresStore::builder();
+    // Without a state folder the database works all the same;
+    // an id that it does not take is in the error alone.
     let Some(folder) = state_dir() else { return Ok(builder) };
     make_private_dir(&folder).map_err(|error| {
         unusable(&format!("the state folder {} cannot be made: {error}", folder.display()))
@@ -331,7 +341,7 @@ impl JournaledRow {
         self.row.journal()
     }
 
-    /// Tells how the run ended.
+    /// Records how the run ended.
     pub(crate) fn settle(&self, result: &Result<Effect, Error>) {
         self.sure(self.row.settle(result));
     }
@@ -347,6 +357,7 @@ impl JournaledRow {
 
     /// The row of a submission of unknown outcome, by the name that the submission was sent with.
     fn doubtful_row(&self, error: &Error) -> Option<RowNumber> {
+        // Only a submission of unknown outcome makes a doubtful row.
         let Cause::Unknown(unknown) = error.cause() else { return None };
         let filter = Filter { which: Which::Doubtful, ..Filter::default() };
         let mut found = None;
@@ -358,17 +369,19 @@ impl JournaledRow {
             }
             Ok(found.is_none())
         });
-        // The error itself is told in any case.
+        // The error itself is reported in any case.
         listed.ok().and(found)
     }
 
-    /// Tells where a picture is.
+    /// Records where a picture was saved.
     pub(crate) fn landed(&self, index: usize, path: &Path) {
         self.sure(record_picture(&self.row, index, path));
     }
 
-    /// The run is over and its picture is there: that the journal missed it is worth a warning.
+    /// Warns where the journal could not record something: the run is over, and its picture is there.
     fn sure(&self, told: Result<(), JournalError>) {
+        // Flushed, since the store may write what is settled
+        // later: a failure must show before the command ends.
         if let Err(error) = told.and_then(|()| self.ledger.store().flush()) {
             say(&format!("warning: {error}"));
         }
@@ -405,6 +418,7 @@ pub(crate) fn way_out(record: &Record) -> String {
 
 /// A failure of the journal.
 pub(crate) fn failure(error: &JournalError) -> Failure {
+    // These are what the caller asked for, the rest is the journal's own failure: exit code 2 or 1.
     let kind = match error {
         JournalError::NoSuchRow(_)
         | JournalError::WrongStanding { .. }
@@ -441,6 +455,7 @@ pub(crate) fn each(
             }
         }
         let last: Option<RowNumber> = page.last().map(|record| record.number);
+        // A page that is not full is the last one.
         if last.is_none() || page.len() < filter.limit {
             return Ok(());
         }

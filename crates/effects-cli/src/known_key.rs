@@ -20,7 +20,7 @@ pub(crate) struct KnownKey(Option<ApiKey>);
 impl KnownKey {
     /// The key that these options lead to.
     pub(crate) fn of(global: &Global) -> Self {
-        // One that cannot be used is told of where it is used.
+        // A key that cannot be used is reported where it is used.
         Self(read(global).and_then(|key| ApiKey::new(key).ok()))
     }
 
@@ -44,6 +44,7 @@ fn read(global: &Global) -> Option<String> {
     // A pipe can be read once, and the client reads it.
     let is_file = |path: &Path| path.metadata().is_ok_and(|found| found.is_file());
     match global {
+        // The gateway inside makes its own key, and the client is given no other.
         Global { emulator: true, .. } => None,
         Global { api_key_file: Some(path), .. } => {
             is_file(path).then(|| fs::read_to_string(path).ok()).flatten()

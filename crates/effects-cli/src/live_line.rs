@@ -25,6 +25,7 @@ impl LiveLine {
             if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
                 bar.set_style(style);
             }
+            // It draws from a thread of its own: the time goes on while nothing happens.
             bar.enable_steady_tick(every);
             *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
             bar
@@ -60,6 +61,7 @@ impl LiveLine {
     /// Does something to stdout or stderr, which may be the same terminal.
     pub(crate) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
         match &self.bar {
+            // The line is taken off the terminal meanwhile, so that nothing is written into it.
             Some(bar) => bar.suspend(act),
             None => act(),
         }
@@ -74,6 +76,7 @@ impl LiveLine {
 }
 
 /// The live line that is shown, for [`say_above`].
+// The layer of `logging.rs` is made before the line, and cannot be handed it.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Says something on stderr, above the live line if one is shown.

@@ -1,5 +1,5 @@
-//! [`start`]: prints on stderr what the libraries tell `tracing`: with `-v` as a log, without it their
-//! warnings alone, and nothing with `--quiet`. No key is in it. `commands::main` calls it.
+//! [`start`]: prints on stderr what the libraries report to `tracing`: a log with `-v`, their warnings
+//! alone without it, and nothing with `--quiet`. No key is in it. `commands::main` calls it.
 
 use std::env::VarError;
 use std::fmt::Debug;
@@ -27,6 +27,7 @@ pub(crate) fn start(verbose: u8, quiet: bool) {
     }
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| LogLines)
+        // Colours would not survive `LogLines`, which escapes what a terminal obeys.
         .with_ansi(false)
         .with_filter(filter(verbose));
     // There is no other subscriber in this process.

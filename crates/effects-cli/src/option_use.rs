@@ -18,6 +18,7 @@ pub(crate) fn parsed(command: Command) -> Command {
 /// The command line as completions offer it: each command with the options it uses.
 pub(crate) fn offered(command: Command) -> Command {
     let globals = globals(&command);
+    // As clap's global options they would be offered with every command.
     let command = command.mut_args(|option| option.global(false));
     command.mut_subcommands(|subcommand| {
         let name = subcommand.get_name().to_owned();

@@ -35,7 +35,7 @@ pub(crate) struct OrderBudget {
 
 impl OrderBudget {
     /// The ledger over a journal, whose submissions have to fit into the budget, if there is one. Of orders
-    /// with a name that these rows are of, and whose budget is not asked for, it is told what they have spent.
+    /// with a name that these rows are of, and whose budget is not asked for, a line says what they have spent.
     ///
     /// # Errors
     ///
@@ -54,6 +54,7 @@ impl OrderBudget {
         for row in rows {
             for member in store.scopes_of(row).map_err(failed)? {
                 match member.name {
+                    // A name is one scope, so a row is counted once.
                     Some(name) if self.scope.as_ref() == Some(&name) => members += 1,
                     Some(name) => drop(others.insert(name, member.scope)),
                     None => {}
@@ -66,10 +67,13 @@ impl OrderBudget {
         let ledger = Ledger::new(Arc::clone(store));
         let Some(limit) = self.budget else { return Ok(ledger) };
         let scope = match &self.scope {
+            // Before the scope is opened: a name with a slip would make a new one, with nothing spent in it.
             Some(name) if members < rows.len() => return Err(not_of(name, rows.len() - members)),
             name => store.open_scope(name.as_deref()).map_err(failed)?,
         };
+        // Now and not with the first submission, so that what these rows have paid counts from the beginning.
         store.add_to_scope(scope, rows).map_err(failed)?;
+        // Said and not refused: without a price one task runs alone until its cost is seen.
         if self.price.is_none() && highest_cost(&**store, origin).map_err(failed)?.is_none() {
             output.urge(&price_unknown("the first of these tasks", limit));
         }
@@ -77,7 +81,7 @@ impl OrderBudget {
     }
 }
 
-/// What is told of an order whose budget these submissions do not keep.
+/// The line about an order whose budget these submissions do not keep.
 fn spent_by(store: &dyn JournalStore, name: &str, scope: ScopeNumber) -> Result<String, Failure> {
     let state = store.scope(scope).map_err(|error| journal::failure(&error))?;
     let reserved = match state.reserved {
@@ -117,6 +121,7 @@ pub(crate) fn highest_cost(
     store: &dyn JournalStore,
     origin: &Origin,
 ) -> Result<Option<Decimal>, JournalError> {
+    // Any grouping would do: the highest cost of one task is the same in all.
     let spend = store.spend(SpendBy::Template, Some(origin))?;
     Ok(spend.into_iter().filter_map(|spend| spend.highest).max())
 }

@@ -50,6 +50,7 @@ impl Output {
                 say(&format!("stdout is closed; the result: {}", text.replace('\n', ", ")));
                 Ok(())
             }
+            // It may be of a paid task, so the error has what stdout lost.
             Err(error) => Err(Failure::Unforeseen(format!(
                 "stdout cannot be written: {error}; the result: {}",
                 text.replace('\n', ", ")
@@ -57,7 +58,7 @@ impl Output {
         }
     }
 
-    /// Prints one of many results that can be had again. Says whether anybody reads on.
+    /// Prints one of many results that can be had again. Returns whether stdout is still read.
     pub(crate) fn listing(
         &self,
         object: &impl Serialize,
@@ -112,6 +113,7 @@ impl Output {
                 .map(|json| json.replace(['\n', '\r'], " "))
                 .map_err(|error| Failure::Unforeseen(format!("JSON: {error}")));
         }
+        // Escaped line by line: the breaks between them are this command's own.
         let lines: Vec<_> = lines.iter().map(|line| printable(line)).collect();
         Ok(lines.join("\n"))
     }
@@ -147,7 +149,9 @@ pub(crate) struct LogLines;
 impl Write for LogLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
+        // Through `say`, which escapes: a log repeats what services and files say.
         say(text.strip_suffix('\n').unwrap_or(&text));
+        // All of it, so that the log writes no rest as a line of its own.
         Ok(bytes.len())
     }
 

@@ -70,7 +70,7 @@ pub(crate) struct PictureObject {
 }
 
 impl RunObject {
-    /// What came of a task, with its pictures as they were told or saved.
+    /// The object of a completed task, with its pictures as the service listed them or as they were saved.
     pub(crate) fn new(
         effect: Effect,
         template: Option<Template>,
@@ -157,6 +157,7 @@ pub(crate) fn save(
             }
             desk.show(event);
         })?;
+        // Asked for each picture: a numbered name may be the photo's, too.
         let path = input.spared(names, &mut number);
         land(desk, &path, &bytes).map_err(|error| {
             // It is paid for: the way back to it belongs to the error.
@@ -166,6 +167,7 @@ pub(crate) fn save(
                 None => error,
             }
         })?;
+        // After the file is in its place: the journal has no picture that is not on the disk.
         if let Some(kept) = kept {
             kept.landed(index, &path);
         }
@@ -181,6 +183,7 @@ pub(crate) fn save(
 }
 
 fn land(desk: &AttendingThread, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    // Held from the first byte to the renaming, so that no Ctrl-C leaves a temporary file.
     let nobody_leaves = desk.landing();
     let mut landing = AtomicFile::begin(path)?;
     landing.write(bytes)?;
@@ -195,6 +198,7 @@ fn land(desk: &AttendingThread, path: &Path, bytes: &[u8]) -> Result<(), Error> 
 /// is begun beside it and taken away again.
 pub(crate) fn unwritable(path: &Path, input: &InputFile) -> Option<InputProblem> {
     let stdout = FileId::of_stdout();
+    // By identity, too: `/dev/stdout`, or the very file that the shell has redirected stdout to.
     if path == Path::new("-") || stdout.is_some() && FileId::of(path) == stdout {
         let name = path.display();
         return Some(InputProblem::option(format!(
@@ -207,6 +211,7 @@ pub(crate) fn unwritable(path: &Path, input: &InputFile) -> Option<InputProblem>
             path.display()
         )));
     }
+    // The temporary file is taken away where the value is dropped, at the end of this line.
     let error = AtomicFile::begin(path).err()?;
     Some(InputProblem { kind: ErrorKind::Misconfigured, ..InputProblem::from(error) })
 }

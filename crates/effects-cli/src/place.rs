@@ -20,6 +20,8 @@ pub(crate) enum GatewayPlace {
 impl GatewayPlace {
     /// The gateway the global options and the environment name.
     pub(crate) fn of(global: &Global) -> Result<Self, Error> {
+        // First of all: a cassette that is there is replayed
+        // whatever gateway is set, so nothing is sent to that.
         let replayed = global.cassette().map(|path| replay_base(&path)).transpose()?.flatten();
         if let Some(base) = replayed {
             return Ok(Self::At(base));
@@ -67,6 +69,7 @@ impl GatewayPlace {
     pub(crate) fn uploads(&self, chosen: Option<&Uploads>) -> Result<Uploads, Error> {
         let chosen = chosen.cloned().unwrap_or_default();
         match self {
+            // Its port is not known yet, and the choice depends on the host alone.
             Self::Inside => chosen.chosen_for(&loopback()?),
             Self::At(base) => chosen.chosen_for(base.origin()),
         }

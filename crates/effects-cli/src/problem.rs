@@ -36,7 +36,7 @@ impl InputProblem {
         Self::plain(ErrorKind::Misconfigured, message.into())
     }
 
-    /// A photo on this machine that is none: the service would call its place empty.
+    /// A file that is no photo. It has the service's code for a missing image.
     pub(crate) fn photo(given: &str, error: &Error) -> Self {
         Self {
             code: Some(ServiceCode::MissingImage),
@@ -112,9 +112,11 @@ pub(crate) struct Problems {
 impl Problems {
     /// The problems, if there are any, in the order of the service's codes and without a code last.
     pub(crate) fn among(mut list: Vec<InputProblem>) -> Option<Self> {
+        // `~` comes after every digit. The sort keeps the order of equals.
         list.sort_by_key(|problem| {
             problem.code.as_ref().map_or("~".to_owned(), |code| code.as_str().to_owned())
         });
+        // It decides the exit code.
         let first = list.first()?.kind;
         Some(Self { first, list })
     }

@@ -32,12 +32,15 @@ pub(crate) fn apply(global: &mut Global) -> Result<(), Error> {
             None => return Ok(()),
         },
     };
+    // Loaded all the same, so that a name of no profile is an error here, too.
     if global.emulator {
         return Ok(());
     }
+    // As the header says: the profile of an option comes before the environment, any other after it.
     let wins = |in_environment: bool| is_option || !in_environment;
     if global.base_url.is_none() && wins(base_url_of_the_environment()?.is_some()) {
         global.base_url.clone_from(&profile.base_url);
+        // The permission is for the profile's own URL, and for no other.
         global.allow_http |= profile.base_url.is_some() && profile.allow_http;
     }
     if global.uploads.is_none() {
@@ -80,7 +83,7 @@ fn refuse_another_gateway(global: &Global, profile: &Profile) -> Result<(), Erro
     };
     let url = url.as_deref().unwrap_or(BaseUrl::DEFAULT);
     let own = profile.base()?;
-    // One that cannot be read is told of where it is used.
+    // A URL that cannot be read is reported where it is used.
     let Ok(base) = BaseUrl::parse(url, true) else { return Ok(()) };
     if base.origin() == own.origin() {
         return Ok(());

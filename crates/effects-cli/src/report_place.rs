@@ -39,6 +39,7 @@ impl ReportPlace {
     /// command will create.
     pub(crate) fn unusable(&self, made: Option<&Path>) -> Option<String> {
         let folder = self.path.parent();
+        // No folder is made for a report; that of --out will be there by then.
         let has_folder = folder.is_some_and(|folder| folder.is_dir() || made == Some(folder));
         (self.path.is_dir() || !has_folder).then(|| {
             let (option, path) = (self.kind.option, self.path.display());
@@ -71,6 +72,7 @@ impl ReportPlace {
         let (begins, mut start) = (self.kind.begins.as_bytes(), Vec::new());
         let file = File::open(&self.path);
         match file.and_then(|file| file.take(begins.len() as u64).read_to_end(&mut start)) {
+            // An empty file has nothing to lose; `mktemp` makes one.
             Ok(_) => start.is_empty() || start == begins,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         }

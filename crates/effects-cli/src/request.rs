@@ -81,6 +81,7 @@ impl RequestArguments {
         if let InputImage::Unusable(error) = &image {
             more.push(InputProblem::photo(&self.image_text().unwrap_or_default(), error));
         }
+        // Of a photo that cannot be read, too: the file and its way to the service are reported together.
         if matches!(image, InputImage::Local(_) | InputImage::Unusable(_))
             && let Some(Err(error)) = place.map(|place| place.uploads(uploads))
         {
@@ -97,6 +98,7 @@ impl RequestArguments {
                 more.push(InputProblem::option(why));
                 continue;
             }
+            // A clone, since `with` takes the parameters, and a bad one must not lose those before it.
             match params.clone().with(name, value.clone()) {
                 Ok(with) => params = with,
                 Err(invalid) => more.push(InputProblem::option(format!("--param: {invalid}"))),
@@ -105,6 +107,7 @@ impl RequestArguments {
         let draft = Draft {
             image: image.draft(),
             template_id: self.template.clone(),
+            // A side that is no number is among `more` by now; left out here, it is not reported twice.
             width: width.ok().flatten(),
             height: height.ok().flatten(),
             allow_unlisted: self.allow_unlisted,
@@ -138,7 +141,7 @@ impl ReadyRequest {
         self.photo.as_ref()
     }
 
-    /// What should be told before it is paid for; `here` says that the gateway is on this machine.
+    /// Warnings to show before it is paid for; `here` says that the gateway is on this machine.
     pub(crate) fn warnings(&self, here: bool) -> Vec<String> {
         match (&self.checked.reference, &self.photo) {
             (Some(reference), _) if !here => reference.warning().into_iter().collect(),
@@ -170,6 +173,7 @@ impl ReadyRequest {
         client: &Client,
         tag: Option<&str>,
     ) -> Result<EffectRequest, Error> {
+        // Before the photo leaves: nothing of a request that repeats the key is sent.
         client.refuse_key(&Work::Upload(self.checked.clone()), &[("--tag", tag)])?;
         let reference = match (&self.checked.reference, &self.photo) {
             (Some(reference), _) => reference.clone(),

@@ -1,7 +1,8 @@
-//! Command lines to be pasted. [`remember`] takes what was typed in `commands::main`; [`line_to_run_again`]
-//! gives it without key, headers and password to `batch/reporter.rs` and `effects resume`. Every line of
-//! another command is completed here with the options that this one was given ([`GivenOptions`]):
-//! [`journal_line`], [`gateway_line`], [`rows_line`] and [`task_line`]. [`quoted`] quotes a word.
+//! The command lines that messages print to be pasted. [`remember`] takes what was typed in
+//! `commands::main`; [`line_to_run_again`] gives it without key, headers and password to
+//! `batch/reporter.rs` and `effects resume`. [`journal_line`], [`gateway_line`], [`rows_line`],
+//! [`keyed_line`] and [`task_line`] complete a line of another command with the options that this one was
+//! given ([`GivenOptions`]). [`quoted`] quotes a word.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,6 +16,7 @@ use effects_journal::{is_database_url, without_password};
 
 /// Remembers the command line; a process has one command.
 pub(crate) fn remember(arguments: &[OsString], options: GivenOptions) {
+    // Asked now: once the command recorded, the file is there and looks like one to be replayed.
     let records = cassette_of_the_environment().is_some_and(|path| !path.exists());
     let typed = TypedLine { line: line(arguments, Path::exists), options, records };
     // A second command in one process prints the first one's line.
@@ -32,7 +34,7 @@ pub(crate) fn journal_line(line: &str) -> String {
     completed(line, |given| vec![&given.journal, &given.profile])
 }
 
-/// The two lines, of which one tells the journal of this command what became of a doubtful row.
+/// The two lines for a doubtful row of this command's journal: it made a task, or nothing was billed.
 pub(crate) fn resolve_lines(row: RowNumber) -> String {
     let line = |found: &str| journal_line(&format!("effects resolve {row} {found}"));
     format!("`{}` or `{}`", line("--task ID"), line("--not-billed"))
@@ -94,10 +96,12 @@ impl GivenOptions {
     /// Those of a command line that was read.
     pub(crate) fn of(matches: &ArgMatches) -> Self {
         let mut command = matches;
+        // The innermost command has the global options, too, also those that stand before its name.
         while let Some((_, inner)) = command.subcommand() {
             command = inner;
         }
         let raw = |id: &str| {
+            // `try_`, since not every command has the option, for which clap panics in debug builds.
             let mut values = command.try_get_raw(id).ok().flatten()?;
             Some(values.next()?.to_string_lossy().into_owned())
         };
@@ -109,7 +113,7 @@ impl GivenOptions {
             let is_given = command.try_get_one::<bool>(id).ok().flatten() == Some(&true);
             if is_given { format!(" {option}") } else { String::new() }
         };
-        // Rows' reports keep it in files, which are read in other folders.
+        // As a whole path: reports keep such lines in files, which are read from other folders.
         let journal = raw("journal").map(|named| match is_database_url(&named) {
             true => without_password(&named),
             false => std::path::absolute(&named)
@@ -135,6 +139,7 @@ impl GivenOptions {
 /// environment.
 fn without_recording(line: &str) -> String {
     match TYPED.get() {
+        // An empty variable counts as unset.
         Some(typed) if typed.records => format!("{CASSETTE_VARIABLE}= {line}"),
         _ => line.to_owned(),
     }
@@ -156,6 +161,7 @@ fn line(arguments: &[OsString], is_there: impl Fn(&Path) -> bool) -> String {
         path.is_some_and(|path| !is_there(Path::new(path)))
     };
     while let Some(word) = arguments.next() {
+        // With its value, which is the next word.
         if SECRETS.contains(&&*word) {
             arguments.next();
         } else if word == CASSETTE {
@@ -194,10 +200,13 @@ fn shown(word: &str) -> String {
 
 /// The word as a shell takes it for one.
 pub(crate) fn quoted(word: &str) -> String {
+    // A POSIX shell gives these no meaning within a word; `~`, `*` and `$` are not among them.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
+        // Within single quotes a shell has no escape: the
+        // quote ends, `\'` stands outside, and another begins.
         format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
@@ -219,6 +228,7 @@ mod tests {
     #[test]
     fn the_key_is_left_out_however_it_is_given() {
         let line = |words: &str| {
+            // No path is there; only cassettes are looked for.
             line(&words.split(' ').map(OsString::from).collect::<Vec<_>>(), |_| false)
         };
         assert_eq!(line("/bin/effects batch --api-key sk-1 a.csv"), "effects batch a.csv");

@@ -25,9 +25,11 @@ impl Objects {
         for (name, part) in parts {
             let part = json!(part);
             let known = self.components.entry(name).or_insert_with(|| part.clone());
+            // Components are shared by name, so a second type of this name would get the first one's schema.
             debug_assert_eq!(*known, part, "two types of one name");
         }
         let mut schema = json!(<T as PartialSchema>::schema());
+        // A program tells the objects apart by this field alone.
         schema["properties"]["schema"] = json!({ "const": name });
         self.schemas.insert(name, schema);
     }

@@ -15,6 +15,7 @@ pub(crate) fn listen(interrupted: impl Fn() + Send + 'static) -> io::Result<()> 
         wanted.push(SIGHUP);
     }
     let mut signals = signal_hook::iterator::Signals::new(wanted)?;
+    // On a thread, since a signal's own handler may neither lock nor send.
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
             interrupted();
@@ -35,6 +36,7 @@ fn hang_up_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal N is bit N - 1 of the mask.
     mask.is_some_and(|mask| mask & 1 << (signal_hook::consts::SIGHUP - 1) != 0)
 }
 

@@ -8,6 +8,7 @@ use crate::output::say;
 /// Warns of a state folder that cannot be used: once, however many things are kept there.
 pub(crate) fn warn_once(what: &str) {
     static WARNED: AtomicBool = AtomicBool::new(false);
+    // `Relaxed`, since the flag stands for nothing but itself.
     if !WARNED.swap(true, Ordering::Relaxed) {
         say(&format!("warning: {what}"));
     }

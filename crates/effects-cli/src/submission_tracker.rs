@@ -5,7 +5,7 @@
 //!
 //! It stands where a journal stands: a submission leaves only after its intent was written here, so
 //! an interruption finds either that nothing left and nothing will, or an intent in flight, or
-//! the task's id. Nothing can slip between looking and leaving.
+//! the task's id. No submission can begin between that look and the exit.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowEnd};
 use effects_core::{Event, TaskId};
 
-/// What the thread that prints is told.
+/// A message to the thread that prints.
 pub(crate) enum FlightWake {
     /// Something to show.
     Event(Event),
@@ -57,13 +57,14 @@ pub(crate) struct Intent {
 }
 
 impl SubmissionTracker {
-    /// The tracker of a command that begins with this standing; `wake` hears when an intent is answered.
+    /// The tracker of a command that begins so; `wake` gets a [`FlightWake::Answered`] for each answer.
     pub(crate) fn new(standing: SubmissionStanding, wake: Sender<FlightWake>) -> Self {
         Self { state: Mutex::new(FlightState { standing, interrupted: false }), wake }
     }
 
-    /// Tells how things stand. From here on nothing is submitted any more.
+    /// Returns how the submission stands. From here on nothing is submitted any more.
     pub(crate) fn interrupt(&self) -> SubmissionStanding {
+        // One lock for both: an intent is either written before and seen here, or refused afterwards.
         let mut state = self.lock();
         state.interrupted = true;
         state.standing.clone()
@@ -83,8 +84,8 @@ impl SubmissionTracker {
 
 /// The journal of one command that is on record elsewhere too.
 ///
-/// A submission is only said to be in flight once its intent is durable, and an answer is durable
-/// before the command may exit because of it.
+/// An intent is in flight here before it is on record, so that an interruption either refuses it or waits for
+/// it. An answer is on record before the command may exit because of it.
 pub(crate) struct FlightRecord {
     pub(crate) flight: Arc<SubmissionTracker>,
     pub(crate) record: Arc<dyn Journal>,
@@ -93,6 +94,7 @@ pub(crate) struct FlightRecord {
 impl Journal for FlightRecord {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let intent = matches!(entry.fact, Fact::Intent { .. });
+        // Here first: after an interruption the intent is refused, and the record never has it.
         if intent {
             self.flight.write(entry)?;
         }
@@ -109,6 +111,7 @@ impl Journal for FlightRecord {
                 Err(error)
             }
             (false, written) => {
+                // The record first: a Ctrl-C that waits for this answer leaves only once it is durable.
                 // The command knows its task even where the record cannot be written.
                 self.flight.write(entry)?;
                 written
@@ -125,6 +128,7 @@ impl Journal for SubmissionTracker {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let mut state = self.lock();
         state.standing = match &entry.fact {
+            // The run gives up without a POST when its intent cannot be written.
             Fact::Intent { .. } if state.interrupted => {
                 return Err(JournalError::Unwritable("interrupted".to_owned()));
             }

@@ -48,6 +48,7 @@ pub(crate) struct DeadlineOption {
 impl DeadlineOption {
     /// The policy under this option, for a command that begins now.
     pub(crate) fn policy(self, policy: Policy) -> Policy {
+        // It begins with the command and not with the first exchange, so that an upload counts, too.
         let begun = |limit| Deadline::after(limit).begun(WallClock::new().now());
         Policy { deadline: self.deadline.map(begun), ..policy }
     }

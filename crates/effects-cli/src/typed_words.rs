@@ -21,6 +21,7 @@ pub(crate) fn remember(arguments: &[OsString], command: MakeCommand) {
 pub(crate) fn problems(is_key: impl Fn(&str) -> bool) -> Vec<InputProblem> {
     let Some((words, command)) = TYPED.get() else { return Vec::new() };
     let words: Vec<_> = words.iter().skip(1).map(|word| word.to_string_lossy()).collect();
+    // Nearly always so, and then no definition of the command line is made.
     if !words.iter().any(|word| is_key(word)) {
         return Vec::new();
     }
@@ -30,6 +31,8 @@ pub(crate) fn problems(is_key: impl Fn(&str) -> bool) -> Vec<InputProblem> {
     while let Some(word) = words.next() {
         let (option, value) = match word.split_once('=') {
             Some((option, value)) if option.starts_with("--") => (option, Some(value)),
+            // A value may look like an option or like a plain
+            // word, so the definition says which words are values.
             None if takes_value(&command, word) => {
                 (&**word, Some(words.next().map_or("", |word| word)))
             }

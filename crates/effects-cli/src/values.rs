@@ -98,6 +98,7 @@ pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
 
 /// Reads an amount of money: `5`, `0.03`. Decimal, never a float.
 pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
+    // `Decimal` reads a sign, too. `from_str_exact` refuses digits that it would have to round away.
     let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let amount = Decimal::from_str_exact(text).ok().filter(|_| plain);
     amount.ok_or_else(|| "give an amount in USD such as 5 or 0.03".to_owned())
@@ -113,6 +114,8 @@ pub(crate) fn order_name(text: &str) -> Result<String, String> {
 pub(crate) fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("give NAME: VALUE, such as 'X-Team: studio'")?;
     let (name, value) = (name.trim(), value.trim());
+    // Checked as the command line is read: a header that
+    // cannot be sent, or is the command's own, is exit code 2.
     RequestHeaders::default().with(name, value).map_err(|invalid| invalid.to_string())?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -176,6 +179,7 @@ fn span(text: &str) -> Option<Duration> {
         "h" => number * 3600.0,
         _ => return None,
     };
+    // An error for what is too long for a `Duration`.
     Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= LONGEST)
 }
 
@@ -198,6 +202,7 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
         }
+        // `1e9h` has no unit that is known, and 10000 h are more than a year.
         for text in ["", "s", "-1", "1d", "1e9h", "nan", "inf", "1 m", "9999h9", "10000h"] {
             assert!(duration(text).is_err(), "{text}");
         }
@@ -206,6 +211,7 @@ mod tests {
     #[test]
     fn money_is_exact() {
         assert_eq!(usd("5.10").unwrap().to_string(), "5.10");
+        // Among them what a float or a spreadsheet would take.
         for text in ["", "-1", "1e3", "five", "$5", "1,5", "."] {
             assert!(usd(text).is_err(), "{text}");
         }

@@ -26,6 +26,8 @@ impl Asked {
         let (key, template, image) = (&told.key, &told.template, &told.image);
         let Size { width, height } = told.size;
         let mut asked = format!("{:?}", (key, template, image, width, height));
+        // Only where there is one, and so with the parameters: other rows keep the hash that earlier
+        // versions wrote into the marks of running batches.
         asked.extend(told.scope.as_ref().map(|scope| format!("{scope:?}")));
         if !told.params.is_empty() {
             asked.push_str(&told.params.to_string());
@@ -54,6 +56,7 @@ pub(super) fn earlier_identities(
         if line.identity().is_some_and(|identity| !seen.insert(identity)) {
             continue;
         }
+        // Nothing was sent for an invalid row, so it is not counted among equal ones.
         if line.origin.as_deref() == Some(origin) && line.status != RowStatus::Invalid {
             let asked = Asked::of(&line.told()).counted(&mut before);
             identities.extend(line.identity().map(|identity| (asked, identity)));

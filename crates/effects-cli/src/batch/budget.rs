@@ -32,6 +32,8 @@ impl Batch<'_> {
         let failed = |error: JournalError| journal::failure(&error);
         let Some(ledger) = store.map(Ledger::new) else { return Ok(None) };
         let Some(limit) = self.options.budget else { return Ok(Some(ledger)) };
+        // A submission is admitted at a price. A task of an earlier run may tell one for nothing; else
+        // the first new task runs alone until its cost is seen.
         if self.options.price.is_none()
             && highest_cost(&**ledger.store(), &self.common.origin)?.is_none()
         {
@@ -54,6 +56,7 @@ impl Batch<'_> {
         };
         let why = match scope.unreadable {
             Some(row) => OverBudget::CostUnreadable { row },
+            // A task that a live process follows may still tell its cost; an abandoned one may never.
             None if scope.abandoned > 0
                 && highest_cost(&**ledger.store(), &self.common.origin)?.is_none() =>
             {
@@ -95,11 +98,13 @@ fn find_price(
     for row in created {
         live.doing("waiting for a task of an earlier run, to know what one costs");
         let found = ledger.resume(*row).map_err(|error| journal::failure(&error))?;
+        // Another process follows it, or it has its verdict by now.
         let Found::Watch(open) = found else { continue };
         let task = open.record().and_then(|record| record.standing.task().cloned());
         let (Some(task), Some(submitted)) = (task, open.submitted()) else { continue };
         let client = client.with_journal(open.journal::<Arc<dyn Journal>>());
         let result = client.task(task).submitted_at(submitted).wait();
+        // The journal has its verdict and its cost from now on, as of any run.
         open.settle(&result).map_err(|error| journal::failure(&error))?;
         // What became of the row is told when its turn comes.
         if result.is_ok_and(|effect| effect.usage.cost.is_some_and(|cost| !cost.is_zero())) {

@@ -46,15 +46,16 @@ impl CountedRows {
         }
     }
 
-    /// The row, as the journal knows it. Its photo is read where it is on this machine, unless its file is as it
-    /// was when an earlier run read it and the row is settled. It tells whether the row asks for what an
-    /// earlier one does.
+    /// The row, as the journal knows it. Its photo is read where it is on this machine, unless its file is
+    /// as it was when an earlier run read it and the row is settled. In `wanted` it marks a row that asks
+    /// for what an earlier one does.
     pub(crate) fn row(
         &mut self,
         common: &Common,
         wanted: &mut Wanted,
         look: JournalLookup<'_>,
     ) -> Result<CountedRow, InputProblem> {
+        // Only of a row with a key, which names it alone: nothing is counted.
         if let Some(problem) = &wanted.unreadable {
             let row = common.known_row(wanted, look)?.ok_or_else(|| problem.clone())?;
             return Ok(CountedRow { row, before: 0, former: None });
@@ -91,8 +92,11 @@ impl CountedRows {
         let shown = file_names::shown(path).into_owned();
         let photo = RowPhoto::Content { digest: known.sha256(), shown };
         let draft = common.draft(wanted, photo);
+        // Counted to find its identity. Where the photo is read after all, this is taken back, since
+        // reading counts it anew.
         let counted = self.count(draft.clone(), look)?;
         let record = look(&counted.row.identity).map_err(|error| journal_problem(&error))?;
+        // A row that may be paid for anew is not settled: what would be sent is always read.
         let is_settled = record
             .is_some_and(|record| record.standing.is_final() && !record.standing.may_be_renewed());
         if !is_settled {
@@ -112,6 +116,7 @@ impl CountedRows {
     }
 
     fn mark_duplicate(&mut self, wanted: &mut Wanted, draft: &RowDraft) {
+        // Each as the first of equal rows, number 0, so that all of them share one identity here.
         if let (None, Some(line), Ok(equal)) = (&draft.key, wanted.told.line, draft.clone().row(0))
         {
             let first = *self.first.entry(equal.identity).or_insert(line);

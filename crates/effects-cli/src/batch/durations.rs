@@ -77,6 +77,7 @@ impl Durations {
             return None;
         }
         let most_learnt = templates.iter().filter_map(|it| it.learnt).map(|it| it.most);
+        // A few tasks that took far longer share the last bar: they would make all others one bar.
         let end = most_learnt.fold(quantile(&all, 0.98), f64::max);
         let width = WIDTHS.into_iter().find(|width| width * MOST_BARS > end);
         let width = width.unwrap_or(end / MOST_BARS);
@@ -113,6 +114,7 @@ fn expected(curves: &[(Curve, usize)], tasks: usize, width: f64, bars: usize) ->
     };
     let mut expected: Vec<f64> =
         (1..=bars).map(|bar| within(ended_by(bar as f64 * width))).collect();
+    // What is expected after the last of these bars.
     expected.push(within(1.0));
     expected
 }
@@ -144,6 +146,7 @@ mod tests {
     #[test]
     fn bars_hold_every_task_and_stand_beside_as_many_that_were_expected() {
         let mut durations = Durations::default();
+        // 8 to 12 s here, and 9 to 11 s of earlier tasks: bars of half a second.
         for tenth in 0..100 {
             durations.add("glass_ball", Duration::from_millis(8_000 + tenth * 40));
         }
@@ -159,6 +162,7 @@ mod tests {
         let expected = told.learnt.unwrap();
         assert_eq!(expected.len(), told.seen.len());
         assert!((expected.iter().sum::<f64>() - 101.0).abs() < 1.0, "{expected:?}");
+        // The bars from 9 to 11 s, within which all earlier tasks ended.
         assert!(expected[18..22].iter().sum::<f64>() > 60.0, "{expected:?}");
         let [ball, world] = &told.templates[..] else { panic!("{:?}", told.templates) };
         assert_eq!((ball.tasks, ball.earlier, ball.seen.half), (100, 40, 9.96));

@@ -60,6 +60,8 @@ pub(crate) struct EarlierLine {
     #[serde(default)]
     attempts: Vec<Attempt>,
     /// The picture that it keeps while a new order of it has no end: a [`PaidPicture`], if it can be one.
+    // As a value: were it decoded with the line and failed, the line would be no row's, and its task
+    // unknown.
     paid_picture: Option<Value>,
     /// What its photo was, on this machine: a [`KnownPhoto`], if it can be one.
     photo: Option<Value>,
@@ -203,6 +205,7 @@ impl EarlierLine {
         }
         let task = self.task_id.as_ref()?;
         let task: TaskId = task.parse().ok()?;
+        // The line has the sum of all tasks of the row, and a standing the cost of the last one.
         let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(believed);
         let failed = ErrorKind::TaskFailed.name();
         Some(match (self.status, &self.error) {
@@ -210,6 +213,8 @@ impl EarlierLine {
                 let pictures = self.pictures();
                 Standing::Completed { task, submitted, finished: now, cost, pictures }
             }
+            // Only a verdict of the service ends a row. A task that was not found, say, is looked at
+            // again.
             (RowStatus::Failed, Some(error)) if error.kind == failed => {
                 let (code, message) = (error.code.clone(), error.message.clone());
                 Standing::Failed { task, submitted, finished: now, code, message, cost }
@@ -227,6 +232,7 @@ impl EarlierLine {
         };
         let origin = self.origin.clone().and_then(|origin| Origin::try_from(origin).ok());
         let id = self.template.as_deref().ok_or_else(|| missing("template"))?;
+        // The line may be of a version that lists more templates.
         let template = id.parse().or_else(|_| Template::unlisted(id));
         let photo_hash = self.photo_hash.as_deref().and_then(Identity::from_digits);
         Ok(Row {
@@ -247,6 +253,7 @@ impl EarlierLine {
     /// been moved since.
     fn target(&self, folder: &Path) -> PathBuf {
         let is_within = |path: &&PathBuf| {
+            // It compares names alone: `folder/../x` starts with `folder` too.
             path.starts_with(folder) && !path.components().any(|part| part == Component::ParentDir)
         };
         self.paths.first().filter(is_within).map_or_else(|| folder.to_owned(), PathBuf::clone)
@@ -333,6 +340,7 @@ pub(crate) fn earlier_lines(
     manifest: &Path,
 ) -> io::Result<impl Iterator<Item = io::Result<ManifestText>> + use<>> {
     let (mut last, mut superseded) = (HashMap::new(), HashSet::new());
+    // A first reading finds which lines later ones replace, so that the second need not hold them all.
     for text in all_lines(manifest)? {
         let ManifestText { number, line: Some(line), .. } = text? else { continue };
         let Some(identity) = line.identity().filter(|_| line.status != RowStatus::Invalid) else {
@@ -346,6 +354,7 @@ pub(crate) fn earlier_lines(
             && (before_task.is_none()
                 || before_task == task
                 || task.is_some() && line.journal_id.is_some() && before_journal == line.journal_id)
+            // A line that may be paid for is never replaced by one that may not.
             && (may_be_paid || !was_paid)
         {
             superseded.insert(before);
@@ -385,6 +394,7 @@ fn all_lines(
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         file => Some(file?),
     };
+    // Bytes and not text: a line that this program did not write may be no UTF-8, and is kept as it is.
     let lines = file.into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
     let is_empty = |text: &[u8]| text.iter().all(u8::is_ascii_whitespace);
     let lines = lines.zip(1..).map(|(text, number)| {
@@ -392,6 +402,8 @@ fn all_lines(
         let line = serde_json::from_slice(&text).ok();
         Ok(ManifestText { number, text, line })
     });
+    // A line that a kill cut. What is whole JSON and no line of this version is kept: a later version may
+    // have written it.
     let is_torn = |text: &ManifestText| {
         text.line.is_none()
             && text.text.starts_with(BEGINNING)

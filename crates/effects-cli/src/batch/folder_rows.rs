@@ -71,6 +71,8 @@ impl<'a> FolderRows<'a> {
     /// Those of [`note`](Self::note).
     pub(crate) fn note_order(&mut self, row: RowNumber, now: Time) -> Result<(), Error> {
         let Some(record) = self.record(Some(row))? else { return Ok(()) };
+        // Without names, as no submission has left yet; an attempt all the same, since it may be billed
+        // from now on.
         let unnamed =
             Attempt { request_id: String::new(), idempotency_key: String::new(), at: now };
         let is_completed = matches!(record.standing, Standing::Completed { .. });
@@ -96,8 +98,10 @@ impl<'a> FolderRows<'a> {
         {
             report.how = told.how;
         }
+        // An id that the file has is never replaced by none.
         let task = report.task.as_ref().map(ToString::to_string).or(earlier.task_id.clone());
         let attempts = record.standing.attempts();
+        // Nothing is new: each look at the row would add a line.
         if earlier.tells(task.as_deref(), report.paid(), report.status, attempts) {
             return Ok(());
         }
@@ -116,6 +120,7 @@ impl<'a> FolderRows<'a> {
             let why = format!("{} cannot be written: {error}", manifest.display());
             Error::new(ErrorKind::Download, why)
         })?;
+        // What is told of the row next is compared with this line.
         let known = (Some(origin), record.row.identity);
         if let (Some(lines), Some(last)) = (self.manifests.get_mut(&folder), last) {
             lines.insert(known, last);
@@ -126,11 +131,13 @@ impl<'a> FolderRows<'a> {
     /// The nearest folder, from where the row's picture is wanted upwards, whose manifest tells of the
     /// row, and its line.
     fn folder_of(&mut self, record: &Record) -> Result<Option<(PathBuf, &EarlierLine)>, Error> {
+        // A relative path would be looked for from the folder that this command was started in.
         let Some(target) = record.row.target.as_ref().filter(|path| path.is_absolute()) else {
             return Ok(None);
         };
         let known = (Some(record.row.origin.to_string()), record.row.identity);
         let mut found = None;
+        // Upwards, since a row's `out` may have folders below that of the batch.
         for folder in target.ancestors() {
             if self.lines(folder)?.contains_key(&known) {
                 found = Some(folder.to_owned());
@@ -158,6 +165,7 @@ impl<'a> FolderRows<'a> {
 
 fn read(manifest: &Path) -> io::Result<EarlierLines> {
     let mut lines = EarlierLines::new();
+    // A pipe of this name would be waited for.
     if !manifest.is_file() {
         return Ok(lines);
     }

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 
 /// What the main thread's loop tells its caller.
 pub(crate) enum RowNews<'a> {
-    /// What became of it.
+    /// A row ended, and this became of it.
     Ended(&'a RowReport),
     /// The row of this number has a new task.
     Submitted(RowNumber),
@@ -86,6 +86,8 @@ pub(crate) fn interruptible(
                 trouble.get_or_insert_with(|| outage.to_string());
             }
         }
+        // It wakes up without a message too: the live line, outages and the end of the wait after Ctrl-C
+        // go by the time alone.
         let received = woken.recv_timeout(TICK);
         let halted_by = handle.halted_by().filter(|error| {
             // Other reasons are told of each row.
@@ -97,6 +99,8 @@ pub(crate) fn interruptible(
             fail(&mut tally, &mut trouble, live, error.exit_code(), error.to_string());
         }
         let wake = match received {
+            // Only where no message waits: rows that ended before that moment are still counted and
+            // written.
             Err(RecvTimeoutError::Timeout) if leaving.is_some_and(|end| Instant::now() > end) => {
                 left_submitting = handle.is_submitting();
                 break;
@@ -111,6 +115,7 @@ pub(crate) fn interruptible(
             BatchWake::BegunAnew(index) => RowNews::BegunAnew(*index),
             _ => RowNews::None,
         };
+        // Before the row's next end is added to the sums: a row counts once.
         if let RowNews::BegunAnew(index) = news {
             tally.take_back(index);
         }
@@ -119,9 +124,12 @@ pub(crate) fn interruptible(
             session.was_told(report.told.index);
             let over = report.error.as_ref().filter(|error| error.kind == OVER_BUDGET);
             if let Some(error) = over
+                // A manifest's further rows are refused one by one, each by name. Photos would come and
+                // be refused for ever.
                 && rows.grows()
                 && !std::mem::replace(&mut is_used_up, true)
             {
+                // Not `stop`: what is paid for is still followed and fetched.
                 handle.halt();
                 live.urge(&format!(
                     "the budget does not reach further: no more photos are ordered, and what is paid for is \
@@ -130,6 +138,8 @@ pub(crate) fn interruptible(
                 ));
             }
         }
+        // The folder or stdout takes no more. Nothing more is begun, but the loop goes on: tasks that are
+        // paid for are followed to their ends, and the journal records them.
         if let Err(failure) = hear(news)
             && trouble.is_none()
         {
@@ -169,7 +179,8 @@ pub(crate) fn interruptible(
                      way (at most {} s), so that no paid task is lost; interrupt again to leave at once",
                     most_wait.as_secs()
                 ));
-                // The machine books a lost answer itself, at the end of that time.
+                // At the end of that time the job machine itself records an answer as lost; the two
+                // seconds are for its doing so.
                 leaving = Some(Instant::now() + most_wait + Duration::from_secs(2));
             }
             BatchWake::Over => break,
@@ -177,6 +188,7 @@ pub(crate) fn interruptible(
     }
     live.clear();
     let interrupted = leaving.is_some();
+    // A signal is how a watch ends. It is an interruption only where a photo that came has no end yet.
     if interrupted && (!rows.grows() || tally.told() < rows.now()) {
         tally.note(ErrorKind::Detached.exit_code());
     }

@@ -14,7 +14,8 @@ use effects_jobs::Photo;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What a row's photo was when it was read: its content, and by what its file is known to be as it was.
+/// A row's photo when it was read: the hash of its content, and the stamp by which its unchanged file is
+/// recognised.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct KnownPhoto {
     #[serde(with = "hexadecimal")]
@@ -23,13 +24,14 @@ pub(crate) struct KnownPhoto {
     file: FileStamp,
 }
 
-/// By what a file is known to be as it was, without its content being read.
+/// The size, inode and times by which an unchanged file is recognised without being read.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct FileStamp {
     size: u64,
     inode: u64,
     /// In nanoseconds since the epoch: when its content, and when anything about it was last changed.
     modified_ns: i64,
+    // A program can set `modified_ns` back, and not this one.
     changed_ns: i64,
 }
 
@@ -67,6 +69,8 @@ impl KnownPhoto {
         let stamp = || fs::metadata(path).ok().as_ref().and_then(FileStamp::of);
         let before = stamp();
         let photo = effects_client::read_photo(path)?;
+        // Looked at before and after the reading: of a file that was changed meanwhile it is not known
+        // what was read.
         let file = before.filter(|before| !before.is_fresh() && stamp() == Some(*before));
         let sha256 = Sha256::digest(photo.bytes()).into();
         Ok((photo, file.map(|file| Self { sha256, file })))
@@ -98,6 +102,7 @@ impl FileStamp {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let last = self.modified_ns.max(self.changed_ns);
         let unchanged = u64::try_from(last).ok().map(Duration::from_nanos);
+        // A time before the epoch tells nothing, and counts as fresh.
         unchanged.is_none_or(|last| last + TICK > now)
     }
 }
@@ -109,6 +114,7 @@ mod hexadecimal {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        // An `Identity` is 32 bytes too, and writes them so; this hash is none.
         to.collect_str(&Identity::from_bytes(*bytes))
     }
 

@@ -16,6 +16,7 @@ pub(super) struct MadePictures(HashMap<u64, Vec<([u8; 32], RowNumber)>>);
 impl MadePictures {
     /// Takes the pictures of a row; whether all of them are saved.
     pub(super) fn add(&mut self, record: &Record) -> bool {
+        // A row with a new order under way still has the picture of its earlier one.
         let standings = [Some(&record.standing), record.paid_picture.as_deref()];
         for standing in standings.into_iter().flatten() {
             let Standing::Completed { pictures, .. } = standing else { continue };

@@ -77,6 +77,8 @@ pub(super) fn with_task(line: &[u8], id: &str) -> Vec<u8> {
 /// Puts a line at the end of the file, which is made if it is not there.
 pub(super) fn append(target: &Path, mut line: Vec<u8>) -> io::Result<()> {
     let _lock = lock(target);
+    // In append mode each write goes to the file's end of that moment, also where another process has no
+    // lock.
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(target)?;
     if file.metadata()?.len() > 0 {
         let mut last = [0];
@@ -94,6 +96,8 @@ pub(super) fn append(target: &Path, mut line: Vec<u8>) -> io::Result<()> {
 /// the other's lines. Where a folder takes no lock, they may.
 #[cfg(unix)]
 pub(super) fn lock(target: &Path) -> Option<File> {
+    // The folder, and not the file: at its end a run replaces the file, and a lock on the one before
+    // would keep no other process off.
     let folder = File::open(target.parent()?).ok()?;
     folder.lock().ok()?;
     Some(folder)

@@ -8,7 +8,8 @@
 //!   survey    session                                                       interruptible
 //! ```
 //!
-//! Each arrow is a bounded queue: a slow stage holds back those before it. Polling is never held back.
+//! The queue from rows to jobs is bounded, so that slow jobs hold back the reading of the manifest. The
+//! messages to the main thread are not: no job, and so no polling, waits for what is printed.
 
 mod asked;
 mod budget;

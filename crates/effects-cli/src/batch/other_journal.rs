@@ -62,6 +62,7 @@ impl Batch<'_> {
             true => self.all_of(unknown, known)?,
             false => self.rows_among(unknown, known)?,
         };
+        // All or nothing: a batch that stops leaves the journal as it was.
         if found.unmatched > 0 {
             return Err(self.refusal(&found, known, own, &manifest)?);
         }
@@ -100,6 +101,7 @@ impl Batch<'_> {
         for text in earlier_lines(manifest).map_err(unreadable)? {
             // What is no line of a row says nothing of one.
             let Some(line) = text.map_err(unreadable)?.line else { continue };
+            // A line of the first edition has no origin, and may be of this gateway.
             if line.origin.as_ref().is_some_and(|there| *there != origin) {
                 continue;
             }
@@ -108,6 +110,8 @@ impl Batch<'_> {
                     unknown.by_identity.insert(identity, line);
                 }
             } else if line.status != RowStatus::Invalid {
+                // Counted before it is asked whether the line is paid: which of equal rows it is depends
+                // on all of them.
                 let asked = Asked::of(&line.told()).counted(&mut before);
                 if line.may_be_paid() && self.row_of_task(store, &line)?.is_none() {
                     unknown.by_asked.insert(asked, line);
@@ -138,6 +142,7 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
     ) -> Result<ImportPlan, Failure> {
         let (mut found, now) = (ImportPlan::default(), WallClock::new().now());
+        // The journal knows every paid line, so that no photo has to be read.
         if unknown.by_identity.is_empty() && unknown.by_asked.is_empty() {
             return Ok(found);
         }
@@ -160,6 +165,8 @@ impl Batch<'_> {
             };
             let mut named = unknown.by_identity.remove(&row.identity);
             let row_of = |line: &EarlierLine| line.row(&self.common.out).ok();
+            // By what an earlier version knew the row, or an order that had no scope yet. A key without a
+            // scope may name another picture: then it is another row.
             if let (None, Some(former)) = (&named, former)
                 && let Some(known) = unknown.by_identity.get(&former).and_then(row_of)
                 && (row.key.is_none() || row.differs_from(&known).is_none())
@@ -180,10 +187,13 @@ impl Batch<'_> {
             };
             found.journals.extend(line.journal.clone());
             found.ids.extend(line.journal_id.clone());
+            // A line of the first edition tells only what its row asked for: too little to follow a paid
+            // task as this row's.
             let is_named = line.identity().is_some();
             let owner = self.row_of_task(store, &line)?;
             let is_anothers = owner.is_some_and(|owner| owner != row.identity);
             let importable = line.importable_as(row, now);
+            // A doubt has no task to follow: a person decides on it.
             match importable.filter(|row| row.standing.task().is_some()) {
                 Some(importable) if is_named && !is_anothers => found.to_import.push(importable),
                 _ => {
@@ -197,6 +207,7 @@ impl Batch<'_> {
         for identity in unsent.map_err(|error| unreadable(&manifest, &error))? {
             let Some(line) = unknown.by_identity.remove(&identity) else { continue };
             let owner = self.row_of_task(store, &line)?;
+            // Nothing is sent for these rows now, so that one that cannot be taken in stops nothing.
             if let Ok(importable) = line.importable(&self.common.out, now)
                 && importable.standing.task().is_some()
                 && owner.is_none_or(|owner| owner == identity)
@@ -309,5 +320,6 @@ fn is_known(
     let is_released =
         record.holder.is_none() && matches!(record.standing, Standing::Released { .. });
     let is_news = is_released && line.task_id.is_some() && !line.is_doubt();
+    // The line is of this journal itself, which knows better what became of the row since.
     Ok(!(is_news || line.orders_anew(&record)) || line.journal_id == store.id().map_err(failed)?)
 }

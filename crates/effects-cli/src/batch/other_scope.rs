@@ -36,6 +36,7 @@ impl Batch<'_> {
             return Ok(());
         }
         let mut paid = self.paid_lines()?;
+        // No other order has paid lines here, so that the manifest need not be read.
         if paid.of_other_orders.is_empty() {
             return Ok(());
         }
@@ -65,6 +66,7 @@ impl Batch<'_> {
                 |line: &EarlierLine| line.may_be_paid() && line.origin.as_ref() == Some(&origin);
             let Some(line) = line.filter(is_paid) else { continue };
             paid.identities.extend(line.identity());
+            // Lines without a scope are left out: `Occurrences` knows their rows again within one.
             if let (Some(key), Some(_)) = (&line.key, &line.scope)
                 && line.scope != self.common.scope
             {
@@ -89,7 +91,7 @@ impl Batch<'_> {
         if told.template != before.template || told.size != before.size {
             return false;
         }
-        // Renamed since, the photo is the same.
+        // A photo that was renamed since is the same by its content.
         told.image == before.image
             || line.photo_hash.is_some() && self.common.photo_hash(wanted) == line.photo_hash
     }
@@ -102,6 +104,7 @@ impl Batch<'_> {
         paid: &HashSet<Identity>,
     ) -> Result<bool, Failure> {
         let look = looking_in(store);
+        // Only rows with keys come here, whose identity takes no count.
         let mut order = Occurrences::within(self.common.scope.clone());
         let Some(identity) = self.common.identity(wanted, &mut order, &look) else {
             return Ok(false);

@@ -84,6 +84,7 @@ impl FromStr for NameTemplate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // `name` takes a closing brace without an opening one for text.
         let is_open = text.split('}').any(|part| part.matches('{').count() > 1)
             || text.matches('{').count() != text.matches('}').count()
             || text.find('}').is_some_and(|end| text.find('{').is_none_or(|start| end < start));
@@ -91,6 +92,7 @@ impl FromStr for NameTemplate {
         // A key may end in .png of itself, which shows only as the rows are read.
         let key = Some(if text.ends_with("{key}") { "k.png" } else { "k" });
         let fields = NameFields { stem: "cat", template: "glass_ball", key, row: 1 };
+        // Filled once on trial, so that a template that no row can use is refused before a row is read.
         match name.name(&fields) {
             Ok(_) if !is_open => Ok(name),
             Err(why) if !why.contains("not known") => Err(why),
@@ -107,6 +109,8 @@ fn within_a_part(text: &str) -> String {
     plain.strip_prefix('.').map_or_else(|| plain.clone(), |rest| format!("_{rest}"))
 }
 
+// In bytes. File systems take 255, and `.NAME.0123456789abcdef.part` has to fit, also where a piece of
+// the row's identity was added to the name.
 const LONGEST_PART: usize = 200;
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ impl PaidPicture {
 
     /// How its row stands where nothing comes of the new order, which was seen `now`.
     pub(crate) fn standing(&self, now: Time) -> Standing {
+        // Neither the URL nor the content is kept here: the file is adopted as one that an earlier
+        // version saved.
         let picture = |path| PictureRecord { url: String::new(), path, content: None };
         let mut pictures: Vec<_> =
             self.paths.iter().map(|path| picture(Some(path.into()))).collect();

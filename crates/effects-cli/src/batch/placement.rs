@@ -17,6 +17,7 @@ pub(super) fn all_there(
     let mut paths = Vec::new();
     for picture in pictures {
         match (&picture.path, PictureState::of(store, record.number, picture)?) {
+            // A picture that a person has changed counts as there: it is kept, with a warning.
             (Some(path), state) if state != PictureState::Gone => paths.push(path.clone()),
             _ => return Ok(None),
         }

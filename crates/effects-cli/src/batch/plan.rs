@@ -69,9 +69,12 @@ impl Batch<'_> {
             in_use.check(self)?;
         }
         self.check_scope(store)?;
+        // A plan writes nothing: what the journal would take in goes to a store in memory, and `Question`
+        // asks both.
         let imported = MemoryStore::new();
         self.import_from_folder(store, &imported)?;
         let retry_failed = self.options.retry_failed;
+        // Looked up and not opened, since to open a scope makes it.
         let scope = self.known_scope(store)?;
         let (imported, number) =
             (Some(&imported as &dyn JournalStore), scope.as_ref().map(|it| it.0));
@@ -93,6 +96,7 @@ impl Batch<'_> {
         }
         let standings = &survey.standings;
         let (paid, price) =
+            // A line of the folder may have cost more than the journal has seen; a run takes it in first.
             (standings.submit + standings.renew, self.price(store)?.max(self.price(imported)?));
         let cost = price.map(|price| price.saturating_mul(paid.into()));
         let object = PlanObject {
@@ -148,8 +152,10 @@ impl Batch<'_> {
         price: Option<Decimal>,
         scope: Option<ScopeState>,
     ) -> Option<u64> {
+        // A price of 0 reaches any number of rows, and nothing can be divided by it.
         let (limit, price) = (self.options.budget?, price.filter(|price| !price.is_zero())?);
         let scope = scope.unwrap_or_default();
+        // Tasks without an end or without a known cost count at the price, as in the store.
         let open = standings.uncounted_open + scope.unpriced;
         let open = Decimal::from(open).saturating_mul(price).saturating_add(scope.reserved);
         let paid = scope.paid.saturating_add(standings.uncounted);

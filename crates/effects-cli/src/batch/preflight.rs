@@ -26,7 +26,7 @@ pub(crate) struct Preflight {
     /// Rows that can be sent.
     pub(crate) good: u64,
     pub(crate) bad: u64,
-    /// Files that rows want.
+    /// The files that rows have claimed, for their pictures or as their photos.
     pub(crate) claims: Claims,
     /// What a person should know of the manifest as a whole.
     pub(crate) warnings: Vec<String>,
@@ -60,7 +60,7 @@ pub(crate) struct Standings {
     pub(crate) uncounted: Decimal,
     /// Rows that may be billed still, or never told their cost, and are no members of that scope.
     pub(crate) uncounted_open: u64,
-    /// The identities of the rows in the journal.
+    /// The identities of the rows, also of those that the journal does not have yet.
     pub(crate) identities: Vec<Identity>,
 }
 
@@ -137,6 +137,7 @@ impl<'a> Question<'a> {
             Standing::Failed { .. } | Standing::Released { .. } => true,
             Standing::Intent { .. } | Standing::Created { .. } | Standing::Doubtful { .. } => false,
         };
+        // An open task of a member is in the scope's own sums already.
         standings.uncounted_open += u64::from(!is_settled && counted.is_none());
         Ok(())
     }
@@ -187,6 +188,7 @@ pub(crate) fn survey(
             let known = match (question, &wanted.unreadable) {
                 (Some(question), _) => ask(question, common, &mut counted, standings, &mut wanted),
                 (None, None) => Ok(None),
+                // Without a question such a row is good only where the journal has its key.
                 (None, Some(problem)) => common
                     .known_row(&wanted, &looking_in(known))
                     .and_then(|row| row.map(|_| None).ok_or_else(|| problem.clone())),
@@ -195,6 +197,7 @@ pub(crate) fn survey(
             if wanted.told.duplicate_of.is_some() {
                 survey.duplicates.extend(wanted.told.line);
             }
+            // Decoding takes time. A row that is kept, waited for or left as it is needs no photo.
             let is_sent = question.is_none() || count.is_some_and(Count::is_sent);
             let whole = if decodes && is_sent && wanted.unreadable.is_none() {
                 check_whole(&wanted)
@@ -206,6 +209,7 @@ pub(crate) fn survey(
                 counts.insert(wanted.told.index, count);
             }
             known.and(whole).map_err(|problem| {
+                // Remembered, since the second look, which sends, may not find these problems again.
                 survey.refused.insert(wanted.told.index);
                 Bad { told: wanted.told.into(), problems: vec![problem] }
             })
@@ -226,6 +230,7 @@ pub(crate) fn survey(
         survey.warnings.push(manifest.without_rows());
     }
     survey.claims = checker.into_claims();
+    // Only now: the photo of a later row may be where the picture of an earlier one goes.
     for (claim, photo) in survey.claims.conflicts() {
         if claim.line == 0 {
             let why = format!(
@@ -234,6 +239,7 @@ pub(crate) fn survey(
             );
             return Err(Error::new(ErrorKind::Misconfigured, why));
         }
+        // It was counted as good when it was read.
         (survey.good, survey.bad) = (survey.good - 1, survey.bad + 1);
         survey.refused.insert(claim.index);
         if let Some(count) = counts.remove(&claim.index) {
@@ -271,6 +277,7 @@ fn ask(
         return Ok(None);
     }
     let Some((store, record)) = found else { return Ok(Some(Count::Submit)) };
+    // Gone on with by its key, the row would be given the picture of another row.
     if let Some(differs) = row.differs_from(&record.row) {
         let (key, row) = (row.key.unwrap_or_default(), record.number);
         let reused = JournalError::KeyReused { key, row, differs }.to_string();
@@ -285,6 +292,7 @@ fn ask(
         Standing::Intent { .. } | Standing::Created { .. } => Count::Wait,
         Standing::Doubtful { .. } => Count::Doubtful,
         Standing::Failed { .. }
+            // Renewals of earlier runs count, so that the same line again does not pay again and again.
             if record.standing.may_be_renewed() && record.renewals < question.retry_failed =>
         {
             Count::Renew
@@ -293,6 +301,7 @@ fn ask(
         Standing::Completed { .. } => {
             let there = placement::all_there(store, &record).map_err(fails)?;
             let folder = wanted.target.parent();
+            // A picture that an earlier run saved to another folder is fetched into this one.
             if there.is_some_and(|paths| paths.iter().all(|path| path.parent() == folder)) {
                 Count::Kept
             } else {
@@ -314,6 +323,7 @@ fn count_unsent(
     let found = identities_of(unsent, &manifest, &common.origin);
     let found = found.map_err(|error| unreadable(&manifest, &error))?;
     let mut counted: HashSet<_> = standings.identities.iter().copied().collect();
+    // A row that asks for the same may be among the good ones, where it was counted already.
     for identity in found.into_iter().filter(|identity| counted.insert(*identity)) {
         let fails = |error: JournalError| Error::new(ErrorKind::Journal, error.to_string());
         if let Some((_, record)) = question.find(&identity).map_err(fails)? {

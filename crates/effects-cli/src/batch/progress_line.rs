@@ -33,7 +33,7 @@ impl ProgressLine {
         } else if tally.told() < rows
             && self.every.is_some_and(|every| self.said.get().elapsed() >= every)
         {
-            // Of a folder that is watched there may be nothing to say for days.
+            // A watched folder may have nothing new for days: while no row is open, nothing is said.
             self.said.set(Instant::now());
             self.line.note(&words(tally, running, rows));
         }
@@ -119,6 +119,7 @@ mod tests {
         {
             tally.add(&RowReport::of_error(RowLabel::default(), &Error::new(kind, "x")));
         }
+        // These rows took no time, so that the others are expected to take none.
         let words = words(&tally, 0, 9);
         assert!(words.contains("1 doubtful, 0 USD spent, 0 s to go"), "{words}");
     }

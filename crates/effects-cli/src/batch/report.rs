@@ -193,6 +193,7 @@ impl RowReport {
         report.task = error.task_id().cloned();
         report.error = Some(ReportedError::of(error));
         match error.cause() {
+            // A task that failed may have a bill all the same.
             Cause::Failed(Failed { usage: Some(usage), .. }) => report.billed(usage),
             _ => report,
         }
@@ -214,6 +215,7 @@ impl RowReport {
                 report.error = Some(ReportedError::of(&error));
                 report
             }
+            // Nothing was paid in this run; the cost is the one that the journal has.
             JobOutcome::Kept => {
                 let mut report = Self::new(told, RowStatus::Completed);
                 report.task = record.as_ref().and_then(|it| it.standing.task().cloned());
@@ -222,6 +224,8 @@ impl RowReport {
             }
             JobOutcome::Recorded(record) => {
                 let mut report = Self::of_record(told, &record);
+                // With a method this run saw the task fail: `BatchWake::FailedOnce` told its cost then,
+                // and the row could not be paid for anew.
                 if let Standing::Failed { .. } = &record.standing {
                     let how = method.map(How::from);
                     (report.how, report.is_counted) = (how, how.is_some());
@@ -243,6 +247,8 @@ impl RowReport {
                 } else if let (RowStatus::Doubtful | RowStatus::Running, Some(record)) =
                     (report.status, &record)
                 {
+                    // The row keeps its picture while a new order has no end. It is paid for, so the
+                    // report must tell of it.
                     let paid = PaidPicture::of(record);
                     report.paid_picture = paid.or(PaidPicture::of_standing(&record.standing));
                 }
@@ -312,6 +318,7 @@ impl RowReport {
                 let trouble = "this run was left before its answer came";
                 (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
             }
+            // No process follows it, or this one does, which is about to leave.
             Standing::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
                 let why = format!("stopped watching; {}", TaskBill::OnCompletion);
                 (RowStatus::Running, ReportedError::plain(ErrorKind::Detached, why))
@@ -340,6 +347,7 @@ impl RowReport {
     /// of them are there.
     pub(crate) fn left(told: RowLabel, record: &Record, pictures: Option<Vec<PathBuf>>) -> Self {
         match &record.standing {
+            // A released row may have paid for tasks before the submission that came to nothing.
             Standing::Released { .. } => {
                 let mut report = Self::new(told, RowStatus::NotSubmitted);
                 (report.row, report.earlier) = (Some(record.number), record.paid);
@@ -385,6 +393,7 @@ impl RowReport {
     #[must_use]
     pub(crate) fn numbered(self, row: Option<RowNumber>) -> Self {
         let mut report = Self { row: row.or(self.row), ..self };
+        // The lines of `effects resolve` name the row by its number, which is not known before.
         if let (RowStatus::Doubtful, Some(row), Some(error)) =
             (report.status, row, &mut report.error)
         {
@@ -455,6 +464,7 @@ impl RowReport {
     fn said(&self, what: &str) -> String {
         let place = self.told.place(self.row);
         let is_named = |task: &&TaskId| what.contains(task.as_str());
+        // Some messages name the task themselves.
         let task = self.task.as_ref().filter(|task| !is_named(task));
         let task = task.map(|task| format!(" (task {task})")).unwrap_or_default();
         format!("{place}: {what}{task}")
@@ -559,8 +569,11 @@ fn status_of(error: &Error) -> RowStatus {
         Cause::Failed(_) => RowStatus::Failed,
         Cause::Unknown(_) => RowStatus::Doubtful,
         Cause::StillRunning(_) => RowStatus::Running,
+        // The run was told to stop before it submitted anything.
         Cause::Detached(detached) if detached.task_id.is_none() => RowStatus::NotSubmitted,
         Cause::Detached(_) => RowStatus::Running,
+        // A task that was not found for at least a minute is over. Where the wait broke off otherwise, it
+        // goes on.
         Cause::Broken(broken) if broken.kind == ErrorKind::TaskNotFound => RowStatus::Failed,
         Cause::Broken(_) => RowStatus::Running,
         _ => match error.kind() {

@@ -56,6 +56,7 @@ impl CsvReport {
     }
 
     fn record<T: AsRef<[u8]>>(&mut self, cells: [T; COLUMNS.len()]) -> Result<(), Error> {
+        // A writer for each line, since `AtomicFile` is a `Sink` and no `io::Write`.
         let mut line = csv::WriterBuilder::new().from_writer(Vec::new());
         let written = line.write_record(cells).map_err(|error| error.to_string());
         let line = written.and_then(|()| line.into_inner().map_err(|error| error.to_string()));

@@ -117,6 +117,7 @@ impl PageReport {
                 column => row[column].clone(),
             })
             .collect();
+        // The page of a large batch is mostly these rows, and most of them end in nulls.
         while cells.last().is_some_and(Value::is_null) {
             cells.pop();
         }
@@ -154,12 +155,14 @@ impl PageReport {
 
     fn count_cost(&mut self, row: &Value, record: Option<&Record>) {
         let cost: Option<Decimal> = row["cost"].as_str().and_then(|cost| cost.parse().ok());
+        // A row without an end may still tell its cost, so only a done one counts as unpriced.
         let is_done = row["status"] == "completed" || row["status"] == "not_downloaded";
         if cost.is_none() && !is_done {
             return;
         }
         let text = |column: &str| row[column].as_str().unwrap_or_default().to_owned();
         let day = submitted(row, record);
+        // The date of `2026-01-31T…`.
         let day = day.map(|day| day.to_string().chars().take(10).collect());
         let names = [Some(text("template")), Some(text("tag")), day];
         for (groups, name) in self.costs.iter_mut().zip(names) {
@@ -196,6 +199,7 @@ fn small_pictures(files: &[(usize, PathBuf)]) -> BTreeMap<usize, String> {
     // To decode one takes up to a tenth of a second.
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
+        // `chunks` takes no 0, which there would be without pictures.
         let shares = files.chunks(files.len().div_ceil(threads).max(1));
         let workers: Vec<_> = shares
             .map(|share| {
@@ -204,6 +208,8 @@ fn small_pictures(files: &[(usize, PathBuf)]) -> BTreeMap<usize, String> {
                 scope.spawn(move || each.collect::<Vec<_>>())
             })
             .collect();
+        // A picture that the decoder panics at costs its thread's share of the pictures, and not the
+        // page.
         workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
     })
 }
@@ -345,6 +351,7 @@ mod tests {
         let size = fs::metadata(&path).unwrap().len();
         // The time is for people: it depends on the machine.
         println!("100,000 rows: {size} bytes, written in {:?}", begun.elapsed());
+        // docs/batches.md says some 15 MB of such a page.
         assert!(size < 25_000_000, "{size}");
     }
 
@@ -361,6 +368,7 @@ mod tests {
         }
         assert_eq!(page.pictures.len(), MOST_PICTURES);
         page.finish(&summary(), &Histories::new()).unwrap();
+        // Two hundred pictures of 192 pixels are about two MB, as is said at `MOST_PICTURES`.
         assert!(fs::metadata(&path).unwrap().len() < 3_000_000);
     }
 }

@@ -136,6 +136,7 @@ impl<'a> Reporter<'a> {
         let json = report.json();
         // It is printed also where the folder takes no more.
         let added = self.results.add(report, &json);
+        // Before the hooks: a program that reads the folder's manifest finds the row there.
         self.results.grow(report, &json, self.store.as_deref());
         self.hooks.row_ended(report, &json);
         if self.batch.pilot.is_some() {
@@ -201,6 +202,7 @@ impl<'a> Reporter<'a> {
         session: &Session,
         live: &ProgressLine,
     ) -> Result<(), Failure> {
+        // Only rows that ended are noted, so the manifest is read once more for the others.
         let (mut checker, mut unread) =
             (Checker::new(self.batch.common), CountedRows::new(self.batch.common));
         let (mut left, mut whole) = (rows.saturating_sub(tally.told()), Ok(()));
@@ -223,6 +225,7 @@ impl<'a> Reporter<'a> {
                 }
                 Err(bad) => (*bad.told, None),
             };
+            // Only after it was counted, so that equal rows after it get their own identities.
             if self.results.has(told.index) {
                 continue;
             }
@@ -254,6 +257,8 @@ impl<'a> Reporter<'a> {
                 None => RowReport::new(told, RowStatus::NotSubmitted),
             };
             tally.add(&report);
+            // A row that was begun is told like any other end. One that was not stands in the manifest
+            // alone.
             let noted = if untold.is_some() && is_known {
                 self.note(&report, live)
             } else {
@@ -312,6 +317,8 @@ impl<'a> Reporter<'a> {
             let page = reports.finish_page(&summary, &self.learnt);
             files.report = sure(tally, &mut trouble, page);
         }
+        // After the files: hooks may take two minutes, and a kill in that time must not cost the
+        // manifest.
         let patience = if self.is_interrupted { HOOKS_AFTER_CTRL_C } else { HOOKS_PATIENCE };
         let left = self.ends_by.map(|end| end.saturating_duration_since(Instant::now()));
         let left = left.map_or(patience, |left| left.max(HOOKS_AFTER_DEADLINE));
@@ -323,10 +330,12 @@ impl<'a> Reporter<'a> {
         output.note(&object.words());
         let unfinished = object.running + object.not_downloaded + object.not_submitted;
         let goes_on = self.batch.journal.is_some() && same_line_goes_on(tally);
+        // After Ctrl-C the line was told already.
         if unfinished > 0 && !self.is_interrupted && goes_on {
             let line = line_to_run_again();
             output.note(&format!("the same line goes on, and pays for nothing twice: {line}"));
         }
+        // Without a journal the same line begins anew, and would pay for every row.
         if tally.may_pass > 0 && self.store.is_some() {
             let (rows, more) = (count_of(tally.may_pass, "row"), options.retry_failed + 1);
             output.note(&format!(

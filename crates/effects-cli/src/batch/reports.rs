@@ -34,6 +34,7 @@ impl Reports {
 
     /// Adds a row, whose object this is, with what the journal knows of it.
     pub(super) fn add(&mut self, line: &[u8], record: Option<&Record>) {
+        // Without a report no line has to be parsed: there may be a hundred thousand.
         if self.csv.is_none() && self.page.is_none() {
             return;
         }
@@ -73,6 +74,7 @@ fn unless_broken<T>(
     if let Some(Ok(whole)) = report
         && let Err(error) = act(whole)
     {
+        // Kept, and told when the report is to be finished.
         *report = Some(Err(error));
     }
 }

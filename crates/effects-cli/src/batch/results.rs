@@ -85,6 +85,7 @@ impl Results {
     /// Notes what became of a row; a later word on the same row counts.
     pub(crate) fn add(&mut self, report: &RowReport, line: &str) -> Result<(), Error> {
         let index = report.told.index;
+        // Rows end in any order: those before this one may have no line yet.
         if self.rows.len() <= index {
             self.rows.resize_with(index + 1, || None);
         }
@@ -208,6 +209,7 @@ impl Results {
                 None
             });
             reports.add(&line, record.as_ref());
+            // The earlier run's line is copied below with those that stay, its ending included.
             if noted.told_by_earlier.is_none() {
                 let line = std::mem::take(&mut line);
                 landing.write(&self.with_ending(noted, line, record.as_ref()))?;
@@ -347,6 +349,7 @@ impl Places {
         for (place, noted) in rows.iter().enumerate() {
             let Some(noted) = noted else { continue };
             places.tasks.extend(noted.task.as_ref().map(ToString::to_string));
+            // It replaces no line of the file: what an earlier run paid for the row stays told.
             if noted.status == RowStatus::Invalid {
                 places.invalid.insert(noted.asked.0);
                 continue;
@@ -453,6 +456,7 @@ mod tests {
         let told = |index, before| RowLabel {
             index,
             before,
+            // A text that looks like the field: `with_task` must not take it for that.
             image: Some("a \"task_id\":null.png".to_owned()),
             ..RowLabel::default()
         };

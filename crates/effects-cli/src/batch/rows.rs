@@ -52,6 +52,8 @@ impl Wanted {
         let Self { mut told, checked, photo, target, is_named, .. } = self;
         told.identity = row.as_ref().map(|row| row.identity);
         let job = Job::of(checked, photo.map(PhotoSource::File));
+        // A made name may be replaced by the one that an earlier run gave the row, so that a manifest
+        // that was sorted or has grown moves no picture.
         let job = match is_named {
             true => job.saved_to(target),
             false => job.saved_as_before_or_to(target),
@@ -175,7 +177,8 @@ pub(crate) struct Common {
     pub(crate) uploads: Result<Uploads, Error>,
 }
 
-/// Checks the rows of a manifest one after the other; what one row takes, no later one gets.
+/// Checks the rows of a manifest one after the other: a key or a file that one row has, no later row may
+/// have.
 pub(crate) struct Checker<'a> {
     common: &'a Common,
     claims: Claims,
@@ -212,6 +215,7 @@ impl Common {
             }
             (None, None) => return None,
         };
+        // The likeness is of the photo alone. The sixteen bytes make an identity, which is not used here.
         Some(self.bare(&wanted.checked, photo).unique([0; 16]).likeness.to_string())
     }
 
@@ -240,12 +244,15 @@ impl Common {
         wanted: &Wanted,
         look: JournalLookup<'_>,
     ) -> Result<Option<Row>, InputProblem> {
+        // A count of its own will do: a key names one row, so that no equal ones are counted.
         let mut order = Occurrences::within(self.scope.clone());
         let Some(identity) = self.identity(wanted, &mut order, look) else { return Ok(None) };
         let record = look(&identity).map_err(|error| journal_problem(&error))?;
+        // A released row has no task to go on with, and to submit it takes the photo.
         let begun = |it: &Record| !matches!(it.standing, Standing::Released { .. });
         Ok(record.filter(begun).map(|record| {
             let shown = record.row.image.clone();
+            // The photo's hash is unknown here; the likeness is put in from the journal's row below.
             let draft = self.draft(wanted, RowPhoto::Content { digest: [0; 32], shown });
             Row { identity, likeness: record.row.likeness, ..draft.unique([0; 16]) }
         }))
@@ -295,12 +302,13 @@ impl<'a> Checker<'a> {
     /// Checks the next row.
     pub(crate) fn check(&mut self, line: ManifestLine) -> Result<Wanted, Bad> {
         let index = self.count;
+        // Bad rows have a place too: `{row}` in `--name` is the same whichever other rows are good.
         self.count += 1;
         self.check_at(index, line)
     }
 
-    /// Checks the row at this place among the rows once more: nothing was sent for it, and its photo is another
-    /// now.
+    /// Checks the row at this place among the rows once more: nothing was sent for it, and its photo is
+    /// another now.
     pub(crate) fn check_anew(&mut self, index: usize, line: ManifestLine) -> Result<Wanted, Bad> {
         self.checks_anew = true;
         let checked = self.check_at(index, line);
@@ -328,12 +336,15 @@ impl<'a> Checker<'a> {
         told.image = cells.image.as_ref().map(shown);
         told.scope = told.key.as_ref().and_then(|_| self.common.scope.clone());
         let repeated = self.repeated_key(&told, &cells);
+        // Checked to its end all the same, so that a person is told everything that is wrong with it at
+        // once.
         let checked = self.check_cells(line.number, &mut told, cells);
         if repeated.is_empty() {
             return checked.map_err(|problems| Bad { told: told.into(), problems });
         }
         let api_key = &self.common.api_key;
         let others = checked.err().into_iter().flatten();
+        // The other problems may quote a cell that holds the key.
         let others = others.map(|problem| problem.without_key(api_key));
         let told = told.without_key(|text| api_key.is_in(text));
         Err(Bad { told: told.into(), problems: repeated.into_iter().chain(others).collect() })
@@ -348,6 +359,7 @@ impl<'a> Checker<'a> {
             }
         };
         let image = cells.image.as_deref();
+        // The fields have the service's names for them, as in all problems of a row.
         for (field, place, text) in [
             ("template_id", "the template", told.template.as_deref()),
             ("image_input1", typed_words::photo(image.unwrap_or_default()), image),
@@ -378,6 +390,7 @@ impl<'a> Checker<'a> {
         let mut problems = Vec::new();
         let (image, photo, mut unreadable) =
             self.image(cells.image.as_deref(), cells.file.as_deref(), &mut problems);
+        // With a key the journal may have the row: to fetch its picture takes no photo (`known_row`).
         if told.key.is_none() {
             problems.extend(unreadable.take());
         }
@@ -441,6 +454,7 @@ impl<'a> Checker<'a> {
         told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
         let claim = Claim { index: told.index, line };
         let mut wanted = Wanted { told, checked, photo, target, is_named, unreadable };
+        // A row that is left out gets no picture, so it must not take a name from another row.
         if wanted.told.duplicate_of.is_none() || !self.common.skips_duplicates {
             problems.extend(self.claim(claim, &mut wanted).err());
         }
@@ -505,6 +519,8 @@ impl<'a> Checker<'a> {
     }
 
     fn claim(&mut self, claim: Claim, wanted: &mut Wanted) -> Result<(), InputProblem> {
+        // Only noted here: that an earlier row's picture would replace this photo shows in
+        // `Claims::conflicts`, once all rows were read.
         if let Some(photo) = &wanted.photo {
             self.claims.photo(photo, claim.line);
         }
@@ -537,7 +553,7 @@ impl<'a> Checker<'a> {
         Err(InputProblem::row(Some("out"), why))
     }
 
-    /// Every file that is spoken for.
+    /// Every file that a row or the batch itself has claimed.
     pub(crate) fn into_claims(self) -> Claims {
         self.claims
     }
@@ -588,6 +604,7 @@ fn peek(path: &Path) -> Result<(), Error> {
         let message = format!("photo {} {why}", path.display());
         Err(Error::new(ErrorKind::UnusablePhoto, message))
     };
+    // Before it is opened: to open a pipe that nothing is written to waits for ever.
     if is_special(path) {
         return fail(
             "is no regular file, and a batch reads a photo more than once: save it as a file"

@@ -44,7 +44,7 @@ pub(super) struct PreparedBatch<'a> {
     pub(super) gateway: &'a Gateway,
     /// Over the journal, where there is one.
     pub(super) ledger: Option<Ledger>,
-    /// Files that rows want.
+    /// The files that rows have claimed, for their pictures or as their photos.
     pub(super) claims: Arc<Mutex<Claims>>,
     pub(super) rows: RowCount<'a>,
     pub(super) tally: BatchSummary,
@@ -60,13 +60,18 @@ impl Batch<'_> {
         open: impl FnOnce() -> Result<Gateway, Failure>,
     ) -> CommandResult {
         let live = ProgressLine::new(self.output, self.options.progress_every);
+        // Before the folder is taken: where a row is bad, nothing is written, neither there nor to the
+        // journal.
         if self.is_strict
             && let Some(done) = self.strictly(store.as_deref(), &live)?
         {
             return Ok(done);
         }
+        // A name of its own keeps it to the end of the run: `_` alone would drop the mark at once.
         let _mark = self.take_folder(store.as_deref())?;
         let mut tally = BatchSummary::new();
+        // Before the survey, which reports bad rows to it. It also finds out, with nothing sent yet, that
+        // the folder cannot be written or that there is no program for `--on-done`.
         let mut books = Reporter::begin(self, store.clone())?;
         let survey = self.survey(store.as_deref(), &live, |report| {
             tally.add(&report);
@@ -77,6 +82,7 @@ impl Batch<'_> {
             live.note(&format!("warning: {warning}"));
         }
         let rows = survey.good + survey.bad;
+        // No gateway is opened: to be told what is wrong with every row takes no key.
         if survey.good == 0 {
             live.clear();
             return books.close(&mut tally, rows, None);
@@ -84,6 +90,8 @@ impl Batch<'_> {
         let gateway = open()?;
         let standings = &survey.standings;
         let (rows_known, created) = (&standings.identities, &standings.created);
+        // The rows are members of the budget's scope before the first submission, so that what earlier
+        // runs paid for any of them counts.
         let ledger = self.ledger(&gateway.client, store, rows_known, created, &live)?;
         let store = ledger.as_ref().map(|ledger| Arc::clone(ledger.store()));
         let source = self.source(store, survey.good, survey.refused);
@@ -102,16 +110,19 @@ impl Batch<'_> {
     ) -> Result<Option<RunningMark>, Failure> {
         self.check_folder()?;
         let in_use = JournalInUse::of(self, store)?;
+        // Before anything is written. `RunningMark::begin` checks again with this batch's own mark in
+        // place, since another batch may begin in between.
         if let Some(in_use) = &in_use {
             in_use.check(self)?;
         }
         self.check_scope(store)?;
+        // After the checks that refuse, since what a journal has taken in stays there.
         if let Some(store) = store {
             self.import_from_folder(Some(store), store)?;
         }
         make_folder(&self.common.out)?;
         sweep(&self.common.out);
-        // Until the folder's manifest tells of these rows.
+        // The mark names these rows until the folder's manifest tells of them.
         in_use.as_ref().map(|in_use| RunningMark::begin(self, in_use)).transpose()
     }
 
@@ -122,10 +133,14 @@ impl Batch<'_> {
         source: impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static,
     ) -> CommandResult {
         let PreparedBatch { gateway, ledger, claims, rows, tally, mut books, live } = prepared;
+        // A copy from before the first task: the page of `--report` compares the tasks of this batch with
+        // it.
         books.learnt = gateway.client.pacer().histories();
         books.ends_by = ends_by(gateway.client.policy());
+        // Not bounded: neither a job nor the signal's thread ever waits for what the main thread prints.
         let (tell, woken) = mpsc::channel();
         let signal = tell.clone();
+        // Until here a signal ends the process at once: nothing was submitted yet.
         signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
         let files = SaveFiles {
             folder: Some(self.common.out.clone()),
@@ -139,9 +154,13 @@ impl Batch<'_> {
         };
         let jobs = gateway.client.jobs().in_flight(self.options.in_flight);
         let mut jobs = jobs.retry_failed(self.options.retry_failed).save(Save::Files(files));
+        // The survey decodes photos only under `--strict`, and a file may have changed since. Each photo
+        // is decoded as its job is made ready, before it is paid for.
         if !self.options.no_photo_check {
             jobs = jobs.check_photos(decode);
         }
+        // With a journal its store counts the money, also what other processes spend. Without one the
+        // jobs count it, for this run alone.
         if let (None, Some(limit)) = (&ledger, self.options.budget) {
             jobs = jobs.budget(limit);
             if let Some(price) = self.options.price {
@@ -151,8 +170,11 @@ impl Batch<'_> {
         let session =
             Arc::new(Session::new(gateway.client.clone(), ledger, self.options.price, tell));
         let started = session.start(jobs, source)?;
+        // The longest that the answer to a submission is waited for, and so the wait after Ctrl-C.
         let most_wait = gateway.client.policy().request_timeout;
         let hear = |news: RowNews<'_>| {
+            // At every wake-up, and not only when a row ends, since a watched folder may have no row for
+            // days.
             books.tell_failed_hooks(live);
             match news {
                 RowNews::Ended(report) => books.note(report, live),
@@ -170,10 +192,12 @@ impl Batch<'_> {
         }
         books.is_interrupted = interrupted;
         let rows = rows.now();
+        // Not returned from here: the manifest still has to be written, and what was spent to be told.
         if let Err(failure) = books.note_the_rest(&mut tally, rows, &session, live) {
             tally.note(failure.exit_code());
             trouble.get_or_insert(failure.to_string());
         }
+        // After the last end of a row, so that all costs of this run are in it.
         match budget::scope(started.context.budgeted()) {
             Ok(scope) => {
                 books.paid = scope.map(|scope| scope.paid);
@@ -219,6 +243,8 @@ impl Batch<'_> {
         let here = self.common.origin.to_string();
         for text in earlier_lines(&manifest).map_err(unreadable)? {
             let Some(line) = text.map_err(unreadable)?.line else { continue };
+            // A line of the first edition has no origin, and counts as one of another gateway: it may be
+            // paid for.
             if line.origin.as_ref() == Some(&here) {
                 continue;
             }
@@ -259,6 +285,7 @@ impl Batch<'_> {
     ) -> Result<Option<CommandEnd>, Failure> {
         let mut bad = Vec::new();
         live.doing("looking through the manifest");
+        // Only the rows of the pilot count: a bad row after them keeps nothing from being sent.
         let (decodes, most) = (!self.options.no_photo_check, self.pilot.unwrap_or(u64::MAX));
         let found = survey(self.manifest, self.common, store, None, decodes, most, |report| {
             bad.push(report);
@@ -296,6 +323,7 @@ impl Batch<'_> {
         let asked = (self.options.budget.is_some() && store.is_some()).then_some(&question);
         let most = self.pilot.unwrap_or(u64::MAX);
         let mut broken = None;
+        // The callback cannot stop the survey, so the first failure is kept and returned after it.
         let survey = survey(self.manifest, self.common, store, asked, false, most, |report| {
             broken = broken.take().or(tell(report).err());
         })?;
@@ -319,6 +347,8 @@ impl Batch<'_> {
     ) -> impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static {
         let (manifest, common) = (self.manifest.clone(), self.common.clone());
         move |beginner| {
+            // Everything is counted anew from the first row on, so that each row comes to the place, name
+            // and identity that it had in the survey.
             let (mut checker, mut counted) = (Checker::new(&common), CountedRows::new(&common));
             for line in manifest.lines(common.template.is_some())? {
                 if most == 0 {
@@ -344,6 +374,7 @@ impl Batch<'_> {
                 if refused.contains(&index) {
                     continue;
                 }
+                // The survey counted left-out rows among the good ones, so they count here too.
                 most -= 1;
                 if is_left_out(&wanted.told, was_told, &common, beginner) {
                     continue;
@@ -361,6 +392,7 @@ impl Batch<'_> {
 /// When all of a command is to be over; never, without a deadline.
 fn ends_by(policy: &Policy) -> Option<Instant> {
     let now = WallClock::new().now();
+    // As an `Instant`, since hooks are waited for by the monotonic clock.
     policy.deadline.map(|_| Instant::now() + policy.ends_by(now).since(now))
 }
 

@@ -57,6 +57,8 @@ impl RunningMark {
             let name = random_name()?;
             let part = out.join(format!(".{RESULTS}.{name}.part"));
             let path = out.join(format!(".{RESULTS}.{name}{ENDING}"));
+            // Written and locked before it gets its name, so that no other batch reads half a mark, or
+            // takes one that has no lock yet for a killed batch's.
             let mut file = File::create_new(&part)?;
             file.write_all(serde_json::to_string(own)?.as_bytes())?;
             // Where a file system has no locks, no mark is taken for a left one.
@@ -65,6 +67,7 @@ impl RunningMark {
             Ok(Self { path, _locked: file })
         };
         let mark = put().map_err(|error| unusable(out, &error))?;
+        // Of two batches that begin at once, at least the later one sees the other's mark.
         own.refuse_others(batch, Some(&mark.path))?;
         Ok(mark)
     }
@@ -135,6 +138,7 @@ impl JournalInUse {
             if mark.origin != self.origin || !self.shares_rows_with(&mark) {
                 continue;
             }
+            // A process that has ended, by whatever means, holds no lock any more.
             let is_left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
             if !self.is_of_one_journal_with(&mark) && !batch.options.pay_again {
                 return Err(refusal(&mark, self, out, is_left));
@@ -155,6 +159,7 @@ impl JournalInUse {
     }
 
     fn is_of_one_journal_with(&self, other: &Self) -> bool {
+        // A journal that is not made yet has no id; then its path tells.
         match (&self.journal_id, &other.journal_id) {
             (Some(own), Some(others)) => own == others,
             _ => self.journal == other.journal,

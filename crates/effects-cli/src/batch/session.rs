@@ -60,7 +60,7 @@ struct BegunRow {
 pub(crate) struct Untold {
     /// By what the journal knows it.
     pub(crate) identity: Identity,
-    /// How it is gone on with, once that is known.
+    /// How its job gets its picture, once that is known.
     pub(crate) method: Option<Method>,
 }
 
@@ -119,6 +119,7 @@ impl Session {
         jobs: Jobs<Client>,
         source: impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static,
     ) -> Result<Started, Error> {
+        // Bounded, so that the manifest is read only as far ahead as the jobs need, and never held whole.
         let (send, receive) = sync_channel(READ_AHEAD);
         let (told, ledger) = (Arc::clone(self), self.ledger.clone());
         let jobs = jobs.on_notice(move |notice| told.note(notice));
@@ -133,6 +134,8 @@ impl Session {
         thread::spawn(move || {
             let handle = halted.clone();
             let beginner = Beginner { session: &reader, jobs: send, handle };
+            // A manifest that cannot be read further begins no more rows; those that run go on to their
+            // ends.
             if let Err(error) = source(&beginner) {
                 halted.halt();
                 reader.tell(BatchWake::Fatal(error.exit_code(), error.to_string()));
@@ -140,6 +143,7 @@ impl Session {
         });
         let taker = Arc::clone(self);
         thread::spawn(move || {
+            // One thread sends the ends of all jobs and then `Over`, so that no job's end comes after it.
             results.for_each(|result| taker.end(result));
             taker.tell(BatchWake::Over);
         });
@@ -153,6 +157,7 @@ impl Session {
     }
 
     fn tell_of(&self, report: RowReport) {
+        // A watched photo may be written anew at any time: `begins_anew` then finds its row here.
         if report.is_unsent() {
             self.lock().unsent.insert(report.told.index);
         }
@@ -183,6 +188,8 @@ impl Session {
         let Some(BegunRow { told, number, method }) = self.lock().rows.remove(&result.index) else {
             return;
         };
+        // A new order of the row failed while this run followed it. The row is completed with its earlier
+        // picture, so that its report alone would not tell of the failed order and its bill.
         if let (Some(Method::Resumed), Some(record)) = (method, &result.record)
             && let Some(kept) = kept_after_failed_order(record)
         {
@@ -200,6 +207,8 @@ impl Session {
                 let Some(row) = state.rows.get_mut(&index) else { return };
                 row.method = Some(method);
                 let place = row.told.index;
+                // After Ctrl-C the row may have no result: `Reporter::note_the_rest` then tells from this
+                // how far it was.
                 if let Some(untold) = state.untold.get_mut(&place) {
                     untold.method = Some(method);
                 }
@@ -208,6 +217,7 @@ impl Session {
                 let Some(row) = of(index) else { return };
                 let line = row.told.line;
                 let cost = RowReport::of_error(row.told, &error).cost;
+                // Told now, since the row's own report has the cost of its last task alone.
                 self.tell(BatchWake::FailedOnce { line, why: error.to_string(), cost });
             }
             JobNotice::Event { index, is_download: true, event } => {
@@ -215,12 +225,16 @@ impl Session {
                 self.tell(BatchWake::Odd(format!("{}: {event}", row.told.place(row.number))));
             }
             JobNotice::Event { index, event: Event::Submitted { .. }, .. } => {
+                // A batch knows no numbers beforehand; `reorder` does, and notes the new task in the
+                // row's folder.
                 if let Some(number) = of(index).and_then(|row| row.number) {
                     self.tell(BatchWake::Submitted(number));
                 }
             }
             JobNotice::Billed { cost, .. } => self.check_price(cost),
             JobNotice::Event { event: Event::Retrying { trouble, .. }, .. }
+                // The answers that put something off. A submission is repeated after a 503 only where its
+                // JSON has a code of too many requests (docs/money.md).
                 if trouble.rejection().is_some_and(|it| matches!(it.status, 425 | 429 | 503)) =>
             {
                 self.throttled.fetch_add(1, Ordering::Relaxed);
@@ -256,6 +270,8 @@ impl Beginner<'_> {
     /// Begins a row. `false` when the batch has stopped and takes no more rows.
     pub(crate) fn begin(&self, told: RowLabel, number: Option<RowNumber>, job: Job) -> bool {
         let told = self.session.without_key(told);
+        // The driver names a job by how many were sent before it, so that the count and the row have to
+        // be there before the job is.
         let mut state = self.session.lock();
         let index = state.jobs;
         state.jobs += 1;
@@ -263,13 +279,16 @@ impl Beginner<'_> {
             state.untold.insert(told.index, Untold { identity, method: None });
         }
         state.rows.insert(index, BegunRow { told, number, method: None });
+        // The send waits while the queue is full, and the driver, which empties it, takes the lock for
+        // its notices.
         drop(state);
         self.jobs.send(job).is_ok()
     }
 
-    /// Whether the row at this place among the rows has ended and nothing was sent for it. Then it is begun anew:
-    /// what was told of it does not count any more.
+    /// Whether the row at this place among the rows has ended and nothing was sent for it. Then it is
+    /// begun anew: what was told of it does not count any more.
     pub(crate) fn begins_anew(&self, index: usize) -> bool {
+        // Taken out, since the row is begun anew once for each end that it had.
         let is_unsent = self.session.lock().unsent.remove(&index);
         if is_unsent {
             self.session.tell(BatchWake::BegunAnew(index));

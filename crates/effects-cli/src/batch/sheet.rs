@@ -39,6 +39,7 @@ pub(crate) fn put(mut pilots: Vec<Pilot>, path: &Path) -> Result<Option<PathBuf>
     if pilots.is_empty() {
         return Ok(None);
     }
+    // Rows end in any order.
     pilots.sort_by_key(|pilot| pilot.index);
     // One that cannot be read is a grey square, like one that cannot be understood.
     let files: Vec<Vec<u8>> =

@@ -76,6 +76,7 @@ impl BatchSummary {
         self.kept += u64::from(report.how == Some(How::Kept));
         self.unpriced += u64::from(report.is_unpriced());
         self.cost += report.paid().unwrap_or_default();
+        // What earlier runs submitted was spent by them, and what failed before is in `spent` already.
         if report.how == Some(How::Submitted) && !report.is_counted {
             self.spent += report.cost.unwrap_or_default();
         }
@@ -140,6 +141,7 @@ impl BatchSummary {
         let found = PRECEDENCE.into_iter().find(|code| self.codes.contains_key(code));
         match found {
             Some(code) => code,
+            // A row may have neither a picture nor an error: one that this run did not come to.
             None if self.told()
                 == self.count(RowStatus::Completed) + self.count(RowStatus::Skipped) =>
             {
@@ -149,8 +151,8 @@ impl BatchSummary {
         }
     }
 
-    /// Whether nothing is left that the same line could go on with: what has no picture is over the budget, or
-    /// has an end that another run of the line does not change.
+    /// Whether nothing is left that the same line could go on with: what has no picture is over the budget,
+    /// or has an end that another run of the line does not change.
     pub(crate) fn is_over_budget(&self) -> bool {
         let open = self.count(RowStatus::Running) + self.count(RowStatus::NotDownloaded);
         let has = |code: u8| self.codes.contains_key(&code);
@@ -163,7 +165,8 @@ impl BatchSummary {
 
     /// How long the rest takes at the rate so far; unknown before anything came of it.
     pub(crate) fn remaining(&self, rows: u64) -> Option<Duration> {
-        // Rows that took no time say nothing of those that will.
+        // Rows that took no time say nothing of those that will. Without any other the division below is
+        // by 0, which makes no duration.
         let idle = self.kept + self.count(RowStatus::Invalid) + self.count(RowStatus::Skipped);
         let worked = self.told().saturating_sub(idle);
         let left = rows.saturating_sub(self.told());
@@ -174,8 +177,8 @@ impl BatchSummary {
     }
 }
 
-/// The service's code of a row's error. Those of a bad row are what this command foresees; the service never saw
-/// the row.
+/// The service's code of a row's error. Those of a bad row are what this command foresees; the service
+/// never saw the row.
 fn service_code(report: &RowReport) -> Option<String> {
     let error = report.error.as_ref().filter(|_| report.status != RowStatus::Invalid)?;
     error.code.as_ref().map(ToString::to_string)

@@ -43,12 +43,15 @@ impl Batch<'_> {
         settle: Duration,
     ) -> CommandResult {
         let live = ProgressLine::new(self.output, self.options.progress_every);
+        // A name of its own keeps it to the end of the watch: `_` alone would drop the mark at once.
         let _mark = self.take_folder(Some(&*store))?;
         let books = Reporter::begin(self, Some(Arc::clone(&store)))?;
+        // After `take_folder`, which takes rows of the folder's manifest into the journal.
         let FolderRecords { paid_for, created, made } = self.records_of_folder(&*store)?;
         let ledger =
             self.ledger(&gateway.client, Some(Arc::clone(&store)), &paid_for, &created, &live)?;
         let budget = ledger.as_ref().and_then(|ledger| ledger.budgets().first());
+        // It has the batch's own files from the start, so that no photo's picture replaces them.
         let claims = Arc::new(Mutex::new(Checker::new(self.common).into_claims()));
         let photos = WatchedPhotos {
             manifest: self.manifest.clone(),
@@ -111,7 +114,7 @@ struct WatchedPhotos {
     manifest: Manifest,
     common: Common,
     store: Arc<dyn JournalStore>,
-    /// Whose budget counts the rows.
+    /// The scope of the budget that counts the rows.
     scope: Option<ScopeNumber>,
     claims: Arc<Mutex<Claims>>,
     /// The pictures of earlier runs.
@@ -160,6 +163,7 @@ impl WatchedPhotos {
                 }
                 Err(error) => {
                     let why = error.to_string();
+                    // Told once for each reason, and not at every look.
                     if trouble.as_ref() != Some(&why) {
                         beginner.urge(format!(
                             "warning: {folder} cannot be read ({why}): no photo that comes is ordered \
@@ -183,11 +187,14 @@ impl ArrivedRows<'_> {
         let WatchedPhotos { manifest, store, scope, .. } = self.photos;
         let (mut jobs, mut identities) = (Vec::new(), Vec::new());
         for change in changes {
+            // The jobs made of these changes are dropped with nothing sent: nothing more is begun.
             if beginner.is_over() {
                 return Ok(());
             }
             match change {
                 FolderChange::Gone(path) => {
+                    // A photo that is gone counts no more among equal ones, so that it is the same row
+                    // when it comes back under another name.
                     if let Some(place) = self.places.get(&path) {
                         self.counted.went(*place);
                     }
@@ -226,6 +233,7 @@ impl ArrivedRows<'_> {
         beginner: &Beginner<'_>,
     ) -> Result<Option<(RowLabel, Job)>, Error> {
         let WatchedPhotos { manifest, common, store, .. } = self.photos;
+        // By the path first, which reads no bytes.
         if let Some(row) = self.row_of_picture(&path)? {
             beginner.say(format!(
                 "{} is left out, and nothing is paid for it: it is the picture of row {row}",
@@ -249,6 +257,7 @@ impl ArrivedRows<'_> {
         let earlier = self.places.get(&path).copied().filter(|it| beginner.begins_anew(*it));
         let checked = match earlier {
             Some(index) => {
+                // That identity was of the earlier content.
                 self.begun.retain(|_, line| *line != index as u64 + 1);
                 self.checker.check_anew(index, Manifest::arrive_again(index, path.clone()))
             }
@@ -299,6 +308,7 @@ impl ArrivedRows<'_> {
             return;
         };
         self.begun.retain(|_, line| *line != index as u64 + 1);
+        // Checked for its label alone: it is skipped whether it is a photo or not.
         let told = match self.checker.check_anew(index, Manifest::arrive_again(index, path)) {
             Ok(wanted) => wanted.told,
             Err(bad) => *bad.told,
@@ -309,6 +319,7 @@ impl ArrivedRows<'_> {
     /// The row whose picture a file is, as the journal has it: a link may lead to the folder of pictures.
     fn row_of_picture(&self, photo: &Path) -> Result<Option<RowNumber>, Error> {
         let path = self.photos.manifest.folder().join(photo);
+        // The journal has pictures by their absolute paths.
         let path = std::path::absolute(&path).unwrap_or(path);
         let found = self.photos.store.look(&RowName::Picture(path));
         Ok(found.map_err(|error| unreadable(&error))?.map(|record| record.number))
@@ -318,6 +329,8 @@ impl ArrivedRows<'_> {
     fn row_of_copy(&mut self, photo: &Path) -> Result<Option<RowNumber>, Error> {
         let (store, made) = (&self.photos.store, &mut self.made);
         let mut unread = None;
+        // A row leaves the list once its pictures are all saved, or it failed: an arrival costs a lookup
+        // for each row under way, and not for each row of the folder.
         self.unmade.retain(|row| match store.look(&RowName::Identity(*row)) {
             Ok(None) => true,
             Ok(Some(record)) => {
@@ -350,6 +363,8 @@ impl ArrivedRows<'_> {
         if let Some(photo) = &wanted.photo {
             claims.photo(photo, line);
         }
+        // A manifest is surveyed to its end for this. A folder has no end, so that each row is checked as
+        // it comes.
         if claims.is_photo(&wanted.target) {
             let why = format!(
                 "its picture {} would replace a photo: give another folder with --out",

@@ -118,6 +118,7 @@ impl FolderWatcher {
                 return true;
             }
             if file.state == FileState::Arrived {
+                // Remembered, so that it is known again when it returns as it was.
                 file.state = FileState::Gone;
                 gone.push(FolderChange::Gone(path.clone()));
             }

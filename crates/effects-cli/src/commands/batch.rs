@@ -94,6 +94,7 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
     let Arguments { rows, manifest_options, .. } = arguments;
     let place = GatewayPlace::of(global)?;
     let out = std::path::absolute(&rows.out).map_err(Failure::system)?;
+    // Pictures may go into a folder below the photos: with --recursive they would be rows of the next run.
     let recursive_but = rows.recursive.then(|| out.clone());
     let manifest = Manifest::at(&arguments.manifest, manifest_options.strict, recursive_but)?;
     rows.check(&arguments.manifest, &manifest, &out)?;
@@ -113,12 +114,15 @@ pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> 
         pilot: manifest_options.pilot,
         manifest: &manifest,
         common: &common,
+        // The lines to be pasted and the folder's manifest name it.
         journal: journal.as_deref(),
         output,
     };
     if arguments.plan {
+        // A plan asks no gateway, so that it needs no key either.
         return batch.plan(store.as_deref(), gateway::usual_duration(&common.origin));
     }
+    // Opened by the batch once its rows are checked: bad rows are reported without key or network.
     batch.run(store, || match gateway {
         Some(gateway) => Ok(gateway),
         None => Gateway::open(global, &place, policy()),
@@ -167,6 +171,7 @@ impl RowArguments {
     ) -> Result<(), Failure> {
         let mut problems = Vec::new();
         if let Some(template) = &self.template {
+            // Only the template is checked here, so the draft has an image that breaks no rule.
             let image = DraftImage::Local;
             let draft = Draft { image, template_id: Some(template.clone()), ..Draft::default() };
             if let Err(invalid) = draft.check() {
@@ -177,6 +182,8 @@ impl RowArguments {
                 "a folder of photos names no template: give --template",
             ));
         }
+        // Whole paths without links, since two spellings may lead to one folder. A folder of --out that is
+        // not made yet has none, and cannot be that of the photos.
         let whole = |path: &Path| fs::canonicalize(path).ok();
         if manifest.is_folder() && whole(manifest.folder()).is_some_and(|at| Some(at) == whole(out))
         {
@@ -184,13 +191,17 @@ impl RowArguments {
                 "--out is the folder of the photos: its pictures would be rows of the next run";
             problems.push(InputProblem::option(why));
         }
+        // A watch looks at the folder again and again while its pictures appear, so one inside --out is
+        // refused for it alone.
         let photos = whole(manifest.folder()).filter(|_| manifest.is_watched());
+        // A folder of --out that is not made yet is compared as it is spelt.
         let pictures = whole(out).unwrap_or_else(|| out.to_owned());
         if photos.is_some_and(|photos| photos != pictures && photos.starts_with(&pictures)) {
             let why = "the folder that is watched is in that of --out, so that pictures could be taken for \
                        photos: give another --out";
             problems.push(InputProblem::option(why));
         }
+        // By the file's identity: the manifest may lead there by a link.
         let file = FileId::of(path);
         if file.is_some() && file == FileId::of(&out.join(RESULTS)) {
             let why = format!(
@@ -227,6 +238,7 @@ impl RowArguments {
                 problems.push(format!(
                     "{option} - would be stdout, where the rows are printed: give the name of a file"
                 ));
+            // A report that is not made yet has no identity, and two that are missing must not count as one.
             } else if manifest.is_some() && manifest == FileId::of(given).as_ref() {
                 problems.push(format!("{option} is the manifest: give another file"));
             } else if taken.contains(&place.path) {

@@ -57,6 +57,8 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
     let api_key = KnownKey::of(global);
     problems.extend(typed_words::problems(|text| api_key.is_in(text)));
     let checked = request.check(place.as_ref(), global.uploads.as_ref(), problems);
+    // This command lists where the key is repeated instead
+    // of refusing at once, so it must not repeat it, too.
     let checked = checked.map_err(|problems| problems.without_key(&api_key));
     let mut object = CheckObject {
         schema: "effects.check.v1",
@@ -82,6 +84,7 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
             let line =
                 format!("ok: {} ({}), {size}, {photo}", ready.template(), ready.template().title());
             let here =
+                // Where the gateway is not known, nothing is said of which photos it reaches.
                 place.and_then(|place| place.origin().ok()).is_none_or(|it| it.is_loopback());
             let warnings = ready.warnings(here);
             object.warnings = &warnings;

@@ -99,10 +99,12 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
     let place = arguments.html.as_deref().filter(|_| !is_printed);
     let place = place.map(|path| ReportPlace::of(COSTS, path)).transpose()?;
     if let Some(place) = &place {
+        // Before the journal is read, which takes a while for a long one.
         let unusable = place.unusable(None).map(|why| Error::new(ErrorKind::Misconfigured, why));
         unusable.map_or_else(|| place.check(&[]), Err)?;
     }
     let store = arguments.journal.that_is_there(output)?;
+    // Without a journal the page has no sums, and is printed all the same.
     if is_printed {
         let page = page(store.as_deref(), Vec::new())?;
         output::script(&page)?;
@@ -114,6 +116,8 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
     }
     let Some(store) = store else { return Ok(CommandEnd::Well) };
     let by = match arguments.by {
+        // Totals are added up from templates: each task has
+        // one, while a row of several orders is in each scope.
         Some(By::Template) | None => SpendBy::Template,
         Some(By::Tag) => SpendBy::Tag,
         Some(By::Day) => SpendBy::Day,
@@ -130,6 +134,7 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
         Some(By::Scope) => objects.extend(forgotten.into_iter().map(CostObject::of_forgotten)),
         _ => left_out.extend(forgotten_left_out(&forgotten)),
     }
+    // Said after the sums and on stderr, so that a program that adds up lines reads sums alone.
     left_out.extend(doubtful_left_out(&*store)?);
     if objects.is_empty() && left_out.is_empty() {
         left_out.push("the journal has no task yet".to_owned());
@@ -206,6 +211,7 @@ fn totals(spend: Vec<Spend>) -> Vec<CostObject> {
                 total.tasks += part.tasks;
                 total.unpriced += part.unpriced;
                 total.cost += part.cost;
+                // `None` is less than any cost, so one that is known stays.
                 total.highest = total.highest.max(part.highest);
             }
             None => drop(totals.insert(part.origin.clone(), part)),
@@ -236,6 +242,7 @@ impl CostObject {
             origin: String::new(),
             by: Some(By::Scope),
             group: Some(scope),
+            // How many tasks it was for is forgotten, too.
             tasks: 0,
             unpriced: 0,
             cost,

@@ -82,6 +82,7 @@ pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> 
         return Err(Error::new(ErrorKind::Misconfigured, why).into());
     }
     let place = GatewayPlace::of(global);
+    // A URL that cannot be read is a check that fails, and the others are made all the same.
     let shown = place.clone().unwrap_or(GatewayPlace::Inside);
     let (global, work_place) = (global.clone(), shown.clone());
     let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
@@ -98,6 +99,8 @@ pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> 
         if let Ok(place) = &place {
             checks.push(machine::uploads(&global, place));
         }
+        // What needs no network is checked before, so that it
+        // is reported even where the gateway holds requests back.
         if let Some(probe) = &probe {
             checks.extend(network::ask(&probe.client, &gateway::key_source(&global))?);
         }
@@ -137,6 +140,7 @@ fn set_up(
             Some(probe)
         }
         Err(failure) => {
+            // Exit code 3 is of keys alone.
             let is_key = failure.exit_code() == ErrorKind::MissingKey.exit_code();
             checks.push(Check::failed(if is_key { "key" } else { "settings" }, &failure));
             None
@@ -156,6 +160,7 @@ fn live(
     let (true, Some(budget), Some(probe)) = (arguments.live, arguments.budget, probe) else {
         return Ok(None);
     };
+    // A task costs, and what fails already would most likely keep it from its picture.
     if doctor::exit_code(checks) != 0 {
         desk.note("no task is made: see what fails first");
         return Ok(None);

@@ -125,12 +125,15 @@ pub(super) struct EmulatorObject<'a> {
 
 pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
     let opens = arguments.open;
+    // Never the environment's key, which may be a real one: `announce` prints what it accepts.
+    // Trimmed, since a file's line break is not part of the key.
     let options = arguments.options(gateway::key(global)?.map(|key| key.trim().to_owned()))?;
     let mut printed = Ok(());
     serve(options, |emulator| {
         for warning in emulator.warnings() {
             say(&format!("warning: {warning}"));
         }
+        // An error is kept for the end: the gateway serves until it is stopped, also where stdout is closed.
         printed = announce(emulator, output);
         if opens {
             open_page(emulator.base_url());
@@ -187,6 +190,7 @@ fn open_page(base_url: &str) {
     let (program, first): (&str, &[&str]) = if cfg!(target_os = "macos") {
         ("open", &[])
     } else if cfg!(windows) {
+        // `start` takes a first argument in quotes for the window's title, so it gets an empty one.
         ("cmd", &["/C", "start", ""])
     } else {
         ("xdg-open", &[])
@@ -195,7 +199,9 @@ fn open_page(base_url: &str) {
     let mut command = Command::new(program);
     command.args(first).arg(&page);
     without_secrets(&mut command, &[]);
+    // A browser writes what it likes, and a program reads URL and key from this command's stdout.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Not waited for: some of these programs run for as long as the browser does.
     if let Err(error) = command.spawn() {
         say(&format!("warning: cannot open {page} ({program}: {error}): open it yourself"));
     }

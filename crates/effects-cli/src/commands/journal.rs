@@ -189,6 +189,7 @@ fn copy(arguments: &CopyArguments, output: &Output) -> CommandResult {
     let refuse = |why: &str| -> CommandResult {
         Err(Error::new(ErrorKind::Misconfigured, why.to_owned()).into())
     };
+    // All three are found before a database is connected to or anything is made in it.
     if from.to_str().is_some_and(is_database_url) {
         return refuse("FROM is a database: it is not copied back; pg_dump copies a database");
     }
@@ -239,9 +240,11 @@ fn age(text: &str) -> Result<Duration, String> {
         (_, Some(weeks)) => weeks.parse::<u64>().ok().and_then(|weeks| weeks.checked_mul(7)),
         _ => None,
     };
+    // A row that is forgotten may be paid for again by a batch that still lists it.
     if days == Some(0) {
         return Err("that would forget rows that have just ended: give at least 1d".to_owned());
     }
+    // A number of days may overflow as seconds; then it is refused, not wrapped to a short age.
     let seconds = days.and_then(|days| days.checked_mul(24 * 3600));
     seconds.map(Duration::from_secs).ok_or_else(|| "give whole days or weeks: 90d, 12w".to_owned())
 }
@@ -258,12 +261,15 @@ fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
     let mut object =
         RebuildObject { schema, journal: &path, from, rows, imported, known, unpaid, unusable };
     for (number, line) in lines {
+        // A row that nothing was paid for is submitted by the next batch anyway.
         if !line.may_be_paid() {
             object.unpaid += 1;
             continue;
         }
         let taken = match line.importable(folder, WallClock::new().now()) {
             Ok(row) => match row.import_into(&*store) {
+                // A conflict of this row alone; any other error
+                // is of the journal itself and ends the command.
                 Err(error @ JournalError::TaskOfAnotherRow { .. }) => Err(error.to_string()),
                 taken => Ok(taken.map_err(|error| failure(&error))?),
             },
@@ -278,6 +284,7 @@ fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
             }
         }
     }
+    // What is counted as taken in is durable before it is printed.
     store.flush().map_err(|error| failure(&error))?;
     output.result(&object, &[object.words()])?;
     Ok(if object.unusable == 0 {
@@ -331,6 +338,7 @@ fn read(from: &Path) -> Result<Vec<(usize, EarlierLine)>, Failure> {
         let schema = serde_json::from_slice::<Schema>(&text).ok().and_then(|it| it.schema);
         match (schema.as_deref(), line) {
             (Some(ROW), Some(line)) => lines.push((number, line)),
+            // Its task may be paid for, and a row that is left out would be paid for again.
             (Some(ROW), None) => {
                 return Err(refuse(format!(", line {number} has fields that no row has")));
             }

@@ -130,11 +130,13 @@ pub(crate) fn login(global: &Global, arguments: &LoginArguments, output: &Output
          see it; one that was typed into the command line is in the shell's history now, so make another; \
          nothing was stored",
     )?;
+    // A global option that every command takes; here it would be a key in the shell's history.
     if global.api_key.is_some() {
         let why = "login reads the key from stdin or a prompt, where other users do not see it: leave --api-key out";
         return Err(misconfigured(why.to_owned()));
     }
     let name = name(global);
+    // Before the key is asked for: none is typed that would not be stored.
     refuse_key_elsewhere(&name)?;
     let stored = StoredKey::of(&name)?;
     let key = read_key(output)
@@ -173,6 +175,7 @@ fn store(
             }
         }
     }
+    // The file decides where the key is read, so the new key is in use although the old one was not removed.
     if let Some(error) = stored.store(key, KeyStore::File)? {
         output.urge(&format!("the earlier key is still in the system's keyring: {error}"));
     }
@@ -260,10 +263,12 @@ fn name(global: &Global) -> String {
 fn read_key(output: &Output) -> io::Result<String> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
+        // With --quiet, too: a prompt that says nothing looks like a command that hangs.
         output.urge("API key (it is not shown):");
         return rpassword::read_password();
     }
     let mut key = String::new();
+    // What never ends, such as a device, is not read to its end.
     stdin.lock().take(MOST_KEY_BYTES).read_to_string(&mut key)?;
     Ok(key)
 }

@@ -29,6 +29,7 @@ pub(crate) fn man(arguments: &Arguments, command: Command) -> CommandResult {
         return output::script(&page).map(|()| CommandEnd::Well);
     };
     let written = fs::create_dir_all(folder)
+        // No page for clap's own command `help`.
         .and_then(|()| clap_mangen::generate_to(command.disable_help_subcommand(true), folder));
     written.map_err(|error| {
         let why = format!("the manual pages cannot be written to {}: {error}", folder.display());

@@ -61,12 +61,13 @@ fn schemas(objects: &mut Objects) {
     objects.add::<templates::TemplateObject<'_>>("effects.template.v1");
 }
 
-/// Reads the command line, does what it says, and tells how that went.
+/// Reads the command line, runs its command, and returns the exit code.
 pub(crate) fn main(arguments: &[OsString]) -> u8 {
     let Cli { mut global, command, given } = match Cli::read(arguments) {
         Ok(cli) => cli,
         Err(error) => return misread(&error, arguments),
     };
+    // First of all: whatever fails below may print a line to be pasted, or look for the key in the words.
     rerun_line::remember(arguments, given);
     typed_words::remember(arguments, Cli::command);
     logging::start(global.verbose, global.quiet);
@@ -151,7 +152,7 @@ fn misread(error: &clap::Error, arguments: &[OsString]) -> u8 {
     if !error.use_stderr() {
         return 0;
     }
-    // The options were not read, so the word itself tells that a program is listening.
+    // The options were not read, so the word itself shows that a program reads the output.
     if json {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");

@@ -78,6 +78,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let store = arguments.journal.that_is_there(output)?;
     let Some(store) = store else { return Err(no_row(arguments.rows[0])) };
     let mut rows = arguments.rows.clone();
+    // Sorted for `dedup`: a row that is named twice would be paid for twice.
     rows.sort_unstable();
     rows.dedup();
     if rows.len() < arguments.rows.len() {
@@ -91,6 +92,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let gateway = Gateway::open(global, &place, policy)?;
     let (tell, woken) = mpsc::channel();
     let signal = tell.clone();
+    // Before anything is paid for, so that a Ctrl-C in the first moment waits for the answers.
     signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
     let journal = arguments.journal.path_for_batch(&place)?;
     let folders = FolderRows::new(&*store, journal.as_deref());
@@ -103,6 +105,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     }
     let session = Session::new(
         gateway.client.clone(),
+        // Without it a row that has a verdict is never submitted again.
         Some(ledger.reordering()),
         arguments.budget.price,
         tell,
@@ -134,6 +137,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
             RowNews::Submitted(row) => return Ok(folders.note_standing(row)?),
             RowNews::BegunAnew(_) | RowNews::None => return Ok(()),
         };
+        // The row is printed in any case; a manifest that cannot be written ends the command after it.
         let noted = folders.note(report).map_err(Failure::from);
         let kept = kept_picture(&*store, report)?;
         let told = RowReport { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
@@ -146,6 +150,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
         resume::hear(&told, &line, &live, output)?;
         noted
     };
+    // No exchange takes longer, so by then a submission under way is answered or lost.
     let most_wait = gateway.client.policy().request_timeout;
     let count = RowCount::Known(count);
     let ended =
@@ -163,6 +168,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     }
     let price = match arguments.budget.price {
         Some(price) => Some(price),
+        // Asked only now: these tasks may be the first whose cost is known.
         None => order_budget::highest_cost(&*store, &place.origin()?)
             .map_err(|error| journal::failure(&error))?,
     };
@@ -186,6 +192,7 @@ impl Arguments {
         let record = found.map_err(|error| journal::failure(&error))?;
         let record = record.ok_or_else(|| no_row(row))?;
         let origin = place.origin()?;
+        // A row is bought again at its own gateway: another one has another key and other prices.
         if record.row.origin != origin {
             let of = &record.row.origin;
             return Err(unusable(&format!(
@@ -199,11 +206,13 @@ impl Arguments {
         }
         let (reference, photo) = self.photo(&record)?;
         if photo.is_some() {
+            // A photo that cannot be uploaded is refused before the first of the rows is paid for.
             place.uploads(global.uploads.as_ref())?;
         }
         let (template, size) = (record.row.template.clone(), record.row.size);
         let params = record.row.params.clone();
         let checked = Checked { reference, template, size, params };
+        // Not checked once more: the row's request passed the rules before its first task.
         let job = Job::of(checked, photo.map(PhotoSource::File));
         let job = match &record.row.target {
             Some(target) => job.saved_as_before_or_to(target.clone()),
@@ -220,6 +229,8 @@ impl Arguments {
         let image = file_names::shown(Path::new(given));
         let give = "give the photo with --image";
         let refused = |why: String| unusable(&format!("row {row}: {why}"));
+        // The journal keeps no part of a URL that may be a
+        // permission, and without it the URL may lead nowhere.
         if !signed_url::is_whole(&image) {
             return Err(refused(format!("the journal does not keep {image} whole: {give}")));
         }
@@ -246,6 +257,7 @@ impl Arguments {
             tag: None,
             target: None,
         };
+        // The sixteen bytes make the row's identity and not its likeness, so any will do.
         // What the journal kept of a URL is of that row in any case.
         let is_of_row = draft.unique([0; 16]).likeness == record.row.likeness;
         if !is_of_row && (path.is_some() || self.image.is_some()) {
@@ -270,6 +282,7 @@ fn kept_picture(store: &dyn JournalStore, report: &RowReport) -> Result<Option<S
     let Some(record) = record else { return Ok(None) };
     let Standing::Completed { task, .. } = &record.standing else { return Ok(None) };
     Ok(match (&report.task, kept_after_failed_order(&record)) {
+        // The row is completed by the new task itself, so no earlier picture stands in for it.
         (Some(made), _) if made == task => None,
         (Some(_), failed) => failed,
         (None, _) => Some(format!("the row keeps its picture of task {task}")),

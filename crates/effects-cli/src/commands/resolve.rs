@@ -98,6 +98,8 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
     if let Meant::These(rows) = &meant {
         let key = KnownKey::of(global);
         for (row, found) in rows {
+            // The journal would keep the key as a task's id, and
+            // every look at the task would send it in a URL.
             if matches!(found, Resolution::Task(task) if key.is_in(task.as_str())) {
                 return Err(key_refusal(&format!("the task's id of row {row}")).into());
             }
@@ -110,6 +112,8 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
         };
     };
     let rows = match meant {
+        // Rows that were named are not looked up here: each
+        // one that is not doubtful is an error of its own.
         Meant::These(rows) => rows,
         Meant::AllNotBilled => doubtful(&*store, global, arguments)?,
     };
@@ -127,6 +131,7 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
     }
     let last = failures.pop();
     for failure in failures {
+        // The last one becomes the command's own failure, and decides the exit code.
         output.urge(&format!("error: {failure}"));
     }
     last.map_or(Ok(CommandEnd::Well), Err)
@@ -138,6 +143,7 @@ impl Arguments {
         if template.is_some() && !*all {
             return Err(unusable("--template narrows --all, which is missing"));
         }
+        // Each way to name rows goes with one kind of finding alone; everything else is refused in the end.
         match (&rows[..], *all, from, &found.task, found.not_billed) {
             ([], false, Some(path), None, false) => Ok(Meant::These(read(path)?)),
             ([], true, None, None, true) => Ok(Meant::AllNotBilled),
@@ -164,11 +170,12 @@ fn resolve_one(
 ) -> Result<(), Failure> {
     let failed = |error| journal::failure(&error);
     let look = || store.look(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row));
-    // The doubt is gone afterwards.
+    // Looked up now: afterwards the row has no doubtful submission to name.
     let before = store.look(&RowName::Number(row)).map_err(failed)?;
     let request_id = before.as_ref().and_then(last_request);
     store.resolve(row, found).map_err(|error| match (&error, look()) {
         (JournalError::WrongStanding { .. }, Ok(record)) => {
+            // It says what to do about the standing that the row has now.
             unusable(&format!("{error}: {}", journal::way_out(&record)))
         }
         _ => failed(error),

@@ -42,6 +42,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let place = GatewayPlace::of(global)?;
     let origin = place.origin()?;
     let replayed = global.cassette().filter(|_| place.is_replay());
+    // Only a journal that was named can have tasks of a replay: the usual one and a profile's have none.
     if let Some(cassette) = replayed.filter(|_| !arguments.journal.is_given()) {
         output.urge(&format!(
             "replaying {}: it looks at no real task, and a replay leaves none to go on with; leave the \
@@ -51,6 +52,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         return Ok(CommandEnd::Well);
     }
     let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(CommandEnd::Well) };
+    // Counted first: where nothing is unfinished, neither key nor gateway is needed.
     let mut rows = 0;
     each(&*store, unfinished(&origin), |_| {
         rows += 1;
@@ -63,6 +65,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let gateway = Gateway::open(global, &place, gateway::policy(global))?;
     let (tell, woken) = mpsc::channel();
     let signal = tell.clone();
+    // Before the first job: from here on Ctrl-C waits for downloads under way.
     signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
     let journal = arguments.journal.path_for_batch(&place)?;
     let folders = FolderRows::new(&*store, journal.as_deref());
@@ -74,6 +77,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let jobs = gateway.client.jobs().in_flight(IN_FLIGHT).save(Save::Files(SaveFiles::default()));
     let started = session.start(jobs, move |beginner| {
         let mut index = 0;
+        // The journal is read once more, page by page, rather than all its rows kept in memory.
         let begun = each(&*rows_store, unfinished(&origin), |record| {
             let told = RowLabel::of_record(index, record);
             index += 1;
@@ -85,6 +89,8 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let hear = |news: RowNews<'_>| {
         let RowNews::Ended(report) = news else { return Ok(()) };
         let noted = folders.note(report);
+        // The row is printed even where its folder's manifest
+        // cannot be written; that ends the command after it.
         hear(report, &report.line(), &live, output).and(noted.map_err(Failure::from))
     };
     let most_wait = gateway.client.policy().request_timeout;
@@ -92,6 +98,7 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let ended =
         batch::interruptible(&started, most_wait, &woken, &live, rows, BatchSummary::new(), hear);
     let tally = &ended.tally;
+    // A picture that was not downloaded counts as open: it is paid for, and its link expires.
     let open = tally.count(RowStatus::Running) + tally.count(RowStatus::NotDownloaded);
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };

@@ -91,6 +91,7 @@ impl Saving {
         let path = match (&self.output, self.no_download) {
             (_, true) => return None,
             (Some(path), _) => path.as_path(),
+            // The name holds the task's id, which is not known yet, so the journal has the folder alone.
             (None, _) => Path::new("."),
         };
         // Fails where there is no current folder, and then nothing can be saved either.
@@ -116,6 +117,8 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
     let shown = place.clone().unwrap_or(GatewayPlace::Inside);
     let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
         let input = request.input();
+        // An output that cannot be written is reported with what is wrong with the request: before
+        // anything is paid, and all at once.
         problems.extend(saving.probe().and_then(|path| pictures::unwritable(&path, &input)));
         let checked = request.check(place.as_ref(), work_global.uploads.as_ref(), problems);
         let (ready, place) = match (checked, place) {
@@ -123,6 +126,7 @@ pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> Com
             (Ok(ready), Some(place)) => (ready, place),
             (Ok(_), None) => unreachable!("a place that cannot be read is a problem"),
         };
+        // Opened after the checks: a request that is refused makes no journal and needs no key.
         let store = if no_journal { None } else { journal.for_run(&place)? };
         let gateway = Gateway::open(&work_global, &place, policy)?;
         let target = SaveTarget { saving, input };
@@ -149,12 +153,16 @@ fn work(
     store: Option<Arc<dyn JournalStore>>,
     tag: Option<String>,
 ) -> Result<RunObject, Failure> {
+    // Made before the upload, which takes the photo away: the journal knows a photo by its content, and the
+    // URL that the upload gives may be another one each time.
     let draft = ready.row(gateway.origin(), tag.clone(), saving.target());
     let request: EffectRequest = ready.upload(desk, &gateway.client, tag.as_deref())?;
+    // After the upload, so that one that fails leaves no row behind.
     let kept = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
     let client = desk.client(&gateway.client, kept.as_ref().map(JournaledRow::journal));
     let template = request.template().clone();
     let result = desk.follow(client.watch(request));
+    // An error is settled, too: it says whether the money is spent, free again or in doubt.
     if let Some(kept) = &kept {
         kept.settle(&result);
     }
@@ -165,6 +173,7 @@ fn work(
     };
     let default = |task: &TaskId| Names::default_for(Some(&template), task);
     let pictures = match saving.names(|| default(&effect.task_id)) {
+        // The row is settled by now: a download that fails leaves a paid task that `effects resume` fetches.
         Some(names) => pictures::save(desk, &client, place, &effect, &names, input, kept.as_ref())?,
         None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
     };

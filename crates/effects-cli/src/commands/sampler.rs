@@ -52,10 +52,11 @@ pub(crate) fn sampler(arguments: &Arguments, output: &Output) -> CommandResult {
             return Err(Error::new(ErrorKind::UnusablePhoto, message).into());
         }
     };
+    // By identity, so that no link leads the sheet onto the photo.
     let input = InputFile::of(Some(&arguments.image));
     let default = || input.spared(&Names::chosen(PathBuf::from("sheet.png")), &mut 0);
     let path = arguments.output.clone().unwrap_or_else(default);
-    // An output that cannot be written is told before the painting, not after.
+    // An output that cannot be written is reported before the painting, not after.
     let unwritable = pictures::unwritable(&path, &input);
     if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {
         return Err(Failure::Invalid(problems));

@@ -69,6 +69,7 @@ pub(crate) fn status(global: &Global, arguments: &Arguments, output: &Output) ->
     let place = GatewayPlace::of(global)?;
     let gateway = Gateway::open(global, &place, gateway::policy(global))?;
     let task_id = arguments.task_id.clone();
+    // The task is there from the beginning, so that Ctrl-C names it and the line that waits for it.
     let begins = SubmissionStanding::Made(task_id.clone());
     let task = interruptible(output, &place, begins, move |_| {
         gateway.client.task(task_id).status().map_err(Failure::from)
@@ -116,6 +117,7 @@ impl StatusObject {
         lines.extend(self.cost.iter().map(|cost| format!("cost {cost} USD")));
         let unreadable = self.unreadable_cost.iter();
         lines.extend(unreadable.map(|sent| format!("cost cannot be read: {sent:?}")));
+        // A failed task without a cost counts as not billed; a running one may still get its cost.
         let has_failed = self.status.as_ref().is_some_and(Status::is_failure);
         if has_failed && self.cost.is_none() && self.unreadable_cost.is_none() {
             lines.push(TaskBill::of_failed(None).to_string());

@@ -61,6 +61,7 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
     let policy = arguments.deadline.policy(gateway::policy(global));
     let (work_global, mut problems) = (global.clone(), Vec::new());
     let place = request::place_of(global, &mut problems);
+    // As in `effects run`: without a place nothing is sent, so what is shown of it does not matter.
     let shown = place.clone().unwrap_or(GatewayPlace::Inside);
     let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
         let uploads = work_global.uploads.as_ref();
@@ -75,6 +76,7 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         let policy = Policy { first_answer_timeout, ..policy };
         let gateway = Gateway::open(&work_global, &place, policy)?;
         let draft = ready.row(gateway.origin(), work_global.tag.clone(), None);
+        // Before the row is begun: an upload that fails leaves no row.
         let request = ready.upload(desk, &gateway.client, work_global.tag.as_deref())?;
         let kept = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
         let client = desk.client(&gateway.client, kept.as_ref().map(JournaledRow::journal));
@@ -88,6 +90,8 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         let task_id = match (submitted, &kept) {
             (Ok(handle), _) => handle.id().clone(),
             (Err(error), None) => return Err(error.into()),
+            // Only an error is settled: a task that was made has no verdict yet, so its row stays
+            // unfinished and `effects resume` goes on with it.
             (Err(error), Some(kept)) => {
                 kept.settle(&Err(error.clone()));
                 return Err(kept.failure(error));
@@ -97,6 +101,7 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         let (schema, tag) = ("effects.submit.v1", work_global.tag);
         Ok(SubmitObject { schema, task_id, template, tag, resume })
     })?;
+    // On stderr: stdout has the id alone, for `id=$(effects submit …)`.
     if let Some(line) = &object.resume {
         output.note(&format!("submitted; wait for it with: {line}"));
     }

@@ -106,6 +106,7 @@ pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
         (_, true) => Which::Doubtful,
         _ => Which::All,
     };
+    // Printed page by page, so that a long journal begins to be listed at once and is not kept in memory.
     journal::each(&*store, Filter { which, ..Filter::default() }, |record| {
         let object = TaskObject::of(record);
         output.listing(&object, &object.lines())

@@ -37,6 +37,7 @@ pub(crate) fn templates(arguments: &Arguments, output: &Output) -> CommandResult
         let (id, title, group) = (template.id(), template.title(), template.group());
         let object = TemplateObject { schema: "effects.template.v1", id, title, group };
         let group = group.map(Group::name).unwrap_or_default();
+        // The list can be had again, so a reader that is gone (`| head`) ends it without an error.
         if !output.listing(&object, &[format!("{id:widest$}  {group:11}  {title}")])? {
             break;
         }

@@ -47,7 +47,7 @@ pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> Co
     let policy = times.policy(gateway::policy(global));
     let place = GatewayPlace::of(global)?;
     let gateway = Gateway::open(global, &place, policy)?;
-    // What it comes to belongs into the journal, if the task is there; so does what it was made of.
+    // A journal that knows the task records its end, and names the photo, which no picture may replace.
     let kept = journal.row_of(&gateway.origin(), &task_id, output)?;
     let input = kept.as_ref().map(JournaledRow::input).unwrap_or_default();
     let unwritable = saving.probe().and_then(|path| pictures::unwritable(&path, &input));
@@ -74,6 +74,7 @@ fn work(
 ) -> Result<RunObject, Failure> {
     let client = &gateway.client;
     let mut handle = client.task(task);
+    // The pace, and the minute in which a 404 ends nothing, count from there and not from this command.
     if let Some(submitted) = kept.and_then(JournaledRow::submitted) {
         handle = handle.submitted_at(submitted);
     }

@@ -57,6 +57,7 @@ pub(crate) fn watch(global: &Global, arguments: &Arguments, output: &Output) -> 
     let rows = &arguments.rows;
     let place = GatewayPlace::of(global)?;
     let out = std::path::absolute(&rows.out).map_err(Failure::system)?;
+    // The pictures' folder may be below the photos, and no picture is a photo.
     let recursive_but = rows.recursive.then(|| out.clone());
     let manifest = Manifest::watched(&arguments.folder, recursive_but)?;
     rows.check(&arguments.folder, &manifest, &out)?;
@@ -69,6 +70,8 @@ pub(crate) fn watch(global: &Global, arguments: &Arguments, output: &Output) -> 
         None if place.is_replay() => Some(Arc::new(MemoryStore::new()) as Arc<dyn JournalStore>),
         store => store,
     };
+    // The same line is given again for the same folder, and
+    // without a journal it would order every photo anew.
     let Some(store) = store else {
         let why = "a folder is watched with a journal, which keeps a photo from being ordered twice: with \
                    --emulator, name one with --journal";

@@ -78,6 +78,7 @@ impl AnswerRecorder {
     }
 
     fn task(&self, body: &Bytes) -> Option<Value> {
+        // The id is read first, since a task is read as the answer to a look at this very one.
         let id: Value = serde_json::from_slice(body).ok()?;
         let id: TaskId = id["id"].as_str()?.parse().ok()?;
         let read = Task::read(&id, self.endpoint.base(), &self.endpoint.pushed(body.clone()));
@@ -88,9 +89,12 @@ impl AnswerRecorder {
 impl Exchange for &AnswerRecorder {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
         let is_create = request.method() == Method::POST;
+        // Kept now: the stack takes the request.
         let sent = request.headers().get("x-request-id").cloned();
         let answer = self.stack.exchange(request, limit);
+        // What was not answered shows nothing of the service.
         if let Answer::Answered { status, headers, body } = &answer {
+            // Compared only where one was sent: two that are missing would be equal.
             let has = |headers: &HeaderMap| {
                 sent.is_some() && headers.get("x-request-id") == sent.as_ref()
             };
@@ -127,10 +131,12 @@ impl AnswerRecorder {
         let polled = seen.iter().any(|seen| !seen.is_create && seen.task.is_some());
         let create_status =
             created.map_or("nothing".to_owned(), |seen| format!("HTTP {}", seen.status));
+        // Costs come with the task's end, so the last answer has them if one does.
         let last = tasks().next_back();
         let usage =
             |name: &str| last.map(|task| &task["usage"][name]).filter(|value| !value.is_null());
         let words: BTreeSet<&str> = tasks().filter_map(|task| task["status"].as_str()).collect();
+        // A row of its own in the table: these two are guessed to be failures.
         let is_ended = |word: &&str| matches!(*word, "expired" | "rejected");
         let ended: Vec<&str> = words.iter().copied().filter(is_ended).collect();
         let odd = words.iter().any(|word| {
@@ -159,7 +165,9 @@ impl AnswerRecorder {
         let (storage, storage_seen) = judged(matches!(made.uploads, Some(Uploads::Gateway(_))));
         let (data_url, data_url_seen) = judged(matches!(made.uploads, Some(Uploads::DataUrl)));
         let cost = usage("cost");
+        // The order and the number are those of the table; a fact without a verdict does not compile.
         let verdicts: [(FactVerdict, String); FACTS.len()] = [
+            // One task shows one template and one size of the many that the fact is about.
             (partly(is_created), format!("one template and size: {create_status}")),
             match cost {
                 Some(cost) if cost.is_string() => {
@@ -207,8 +215,10 @@ impl AnswerRecorder {
             },
             (storage, storage_seen.to_owned()),
             (data_url, data_url_seen.to_owned()),
+            // One task shows neither limits nor how long results are kept; its time is shown as an example.
             (NotSeen, format!("this task took {:.1} s", made.took.as_secs_f64())),
             (
+                // A number alone does not say whether it is an amount or a factor.
                 NotSeen,
                 usage("discount").map_or("no usage.discount".to_owned(), |given| {
                     format!("usage.discount is {given}")
@@ -255,6 +265,7 @@ mod tests {
     #[test]
     fn the_facts_are_the_rows_of_the_page() {
         let page = include_str!("../../../../docs/reference/service.md");
+        // Without the header; the line below that begins with `|-` and is not among these.
         let rows = page.lines().filter(|line| line.starts_with("| ")).skip(1);
         let rows: Vec<&str> = rows.map(|row| row.split(" | ").next().unwrap()).collect();
         let rows: Vec<&str> = rows.iter().map(|row| row.trim_start_matches("| ")).collect();

@@ -79,15 +79,18 @@ pub(crate) fn make(
     order: LiveOrder,
 ) -> Result<LiveReport, Failure> {
     let base = probe.settings.endpoint.base().clone();
+    // A budget is kept by a store, also where nothing outlives the command.
     let store = store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
     let known = highest_cost(&*store, base.origin()).map_err(|error| journal::failure(&error))?;
     match order.price {
+        // The store would refuse the intent, too, but only after the upload.
         Some(price) if price > order.budget => {
             return Ok(refused(order.template, price, order.budget));
         }
         None if known.is_none() => desk.note(price_unknown("the one task", order.budget)),
         _ => {}
     }
+    // Of the probe's own stack, so that the task goes the way that the checks have just shown to work.
     let client =
         Client::from_settings(probe.settings.clone(), Transport::of(probe.exchange.clone()))?;
     let image = match &order.image {
@@ -108,10 +111,12 @@ pub(crate) fn make(
     let checked = draft
         .check()
         .map_err(|invalid| Error::new(ErrorKind::InvalidRequest, invalid.to_string()))?;
+    // Chosen before the upload, so that a refusal leaves nothing behind; a fact is judged by it, too.
     let uploads = match is_url {
         true => None,
         false => Some(probe.settings.uploads.chosen_for(base.origin())?),
     };
+    // The upload goes past the recorder: the facts are of the task's own exchanges.
     let (photo, reference) = match (image.into_photo(), &checked.reference) {
         (Some(photo), _) => (RowPhoto::content(&photo, photo.shown()), client.upload(&photo)?),
         (None, Some(url)) => (RowPhoto::Url(url.clone()), url.clone()),
@@ -128,11 +133,13 @@ pub(crate) fn make(
         target: None,
     };
     let ledger = Ledger::new(store)
+        // A scope without a name: this one task has the whole budget.
         .with_budget(order.budget, order.price)
         .map_err(|error| journal::failure(&error))?;
     let open = ledger.begin(row).map_err(|error| journal::failure(&error))?;
     let recording = AnswerRecorder::new(probe.exchange.clone(), probe.settings.endpoint.clone());
     let request = checked.with_reference(reference);
+    // The tracker stands before the journal, so that a Ctrl-C loses no task here either.
     let record = desk.journal(Some(open.journal::<Arc<dyn Journal>>()));
     let (result, took) = follow(desk, probe, &recording, request, &*record)?;
     open.settle(&result).map_err(|error| journal::failure(&error))?;
@@ -153,6 +160,7 @@ fn follow(
     let gateway = Gateway::new(probe.settings.endpoint.clone(), recording);
     let policy = probe.settings.policy_here(Arc::new(probe.settings.policy.clone()));
     let begun = clock.now();
+    // Driven here and not by the client, whose exchanges do not pass the recorder.
     let mut run = Run::submit(request, policy, fresh_seed()?, begun);
     let driven = drive(&mut run, &gateway, &clock, journal, |event| desk.show(event));
     let outcome = driven.map_err(|error| journal::failure(&error))?;
@@ -188,6 +196,7 @@ fn report(
     facts: Vec<ServiceFact>,
 ) -> LiveReport {
     let mut report = LiveReport::new(template, seconds, facts);
+    // A task whose picture cannot be had is no success: the report then has the download's error.
     let fetched = result.and_then(|effect| {
         (report.task_id, report.cost) = (Some(effect.task_id.clone()), effect.usage.cost);
         effect.pictures.first().map(|picture| client.fetch(picture)).transpose()
@@ -201,6 +210,7 @@ fn report(
             });
         }
         Err(error) => {
+            // An error may know the task that the result does not.
             report.task_id = report.task_id.or_else(|| error.task_id().cloned());
             report.exit_code = error.exit_code();
             report.error = Some(error.to_string());

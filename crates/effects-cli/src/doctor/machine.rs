@@ -24,6 +24,7 @@ use crate::rerun_line::{journal_line, rows_line};
 pub(crate) fn proxy(base: &BaseUrl, global: &Global) -> Check {
     let name = "proxy";
     let profile = global.settings.as_ref().map(|settings| &settings.profile);
+    // A profile's proxy counts even where it is empty, which means none, and the environment is not asked.
     if let Some((profile, proxy)) = profile.and_then(|it| Some((it, it.proxy.as_deref()?))) {
         let name_of_profile = &profile.name;
         return match without_user(proxy) {
@@ -33,6 +34,7 @@ pub(crate) fn proxy(base: &BaseUrl, global: &Global) -> Check {
     }
     match EnvironmentProxies::from_env().shown_for(base) {
         Ok(None) => Check::ok(name, "none for this gateway"),
+        // The HTTP stack goes through HTTP proxies alone, and with this one nothing would leave.
         Ok(Some(proxy)) if proxy.starts_with("socks") => Check::fail(
             name,
             ErrorKind::Misconfigured,
@@ -50,6 +52,7 @@ pub(crate) fn proxy(base: &BaseUrl, global: &Global) -> Check {
 
 /// A proxy's URL without the user and password in it.
 fn without_user(proxy: &str) -> &str {
+    // From the right: a password may have an `@`, and a host has none.
     proxy.rsplit_once('@').map_or(proxy, |(_, host)| host)
 }
 
@@ -61,6 +64,7 @@ pub(crate) fn certificates(base: &BaseUrl, global: &Global) -> Check {
     if bundle.is_none() && is_http(base) {
         return Check::ok(name, "not needed: the gateway is http");
     }
+    // A bundle is trusted instead of the system's certificates; `SSL_CERT_FILE` says which those are.
     let Some(file) = bundle.or_else(|| SetFile::of_variable("SSL_CERT_FILE")) else {
         return Check::ok(name, "those that this system trusts");
     };
@@ -90,6 +94,7 @@ pub(crate) fn client_certificate(base: &BaseUrl, global: &Global) -> Check {
             }
         };
     };
+    // The environment's key belongs to the environment's certificate, and fits no other.
     let key =
         key.or_else(|| SetFile::of_variable(CLIENT_KEY_VARIABLE).filter(|_| from_environment));
     match ClientCert::read(&cert.path, key.as_ref().map(|key| &*key.path)) {
@@ -156,6 +161,7 @@ pub(crate) fn state() -> Check {
     };
     // The folder itself, or where it will be made.
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    // A file is begun and dropped, since access rights alone do not show a read-only file system.
     match AtomicFile::begin(&there.join(PROBE)) {
         Ok(_) if there == folder => Check::ok(name, folder.display().to_string()),
         Ok(_) => Check::ok(name, format!("{}, not made yet", folder.display())),
@@ -169,6 +175,7 @@ pub(crate) fn state() -> Check {
 /// The journal, and what in it is unfinished.
 pub(crate) fn journal(choice: &JournalChoice) -> Check {
     let name = "journal";
+    // It is read and never made: a doctor changes nothing.
     let seen = choice.seen().and_then(|(place, store)| {
         let Some(store) = store else { return Ok((place, None)) };
         let mut counts = [0_usize; 2];
@@ -210,6 +217,7 @@ pub(crate) fn uploads(global: &Global, place: &GatewayPlace) -> Check {
         Ok(Uploads::Gateway(_)) => Check::ok(name, "the gateway's storage endpoint"),
         Ok(Uploads::DataUrl) => Check::ok(name, "within the request, as a data: URL"),
         Ok(Uploads::Command(program) | Uploads::PresignedPut(program)) => {
+            // The command is split at spaces, and no shell reads it; the first word is the program.
             let word = program.split_whitespace().next().unwrap_or_default();
             if is_program(word) {
                 Check::ok(name, format!("by the program {word}"))
@@ -230,6 +238,7 @@ pub(crate) fn uploads(global: &Global, place: &GatewayPlace) -> Check {
 
 /// Whether a word names a program, as the system looks for one.
 fn is_program(word: &str) -> bool {
+    // The system looks through PATH for plain names alone.
     if word.contains(std::path::MAIN_SEPARATOR) {
         return Path::new(word).is_file();
     }

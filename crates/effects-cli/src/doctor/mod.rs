@@ -63,6 +63,7 @@ impl Check {
 
     /// A failure that says itself what to do.
     pub(crate) fn failed(name: &'static str, failure: &Failure) -> Self {
+        // Never 0: the command would succeed with a check that failed.
         let exit_code = failure.exit_code().max(UNFORESEEN);
         Self { status: CheckStatus::Fail, exit_code, ..Self::ok(name, failure.to_string()) }
     }

@@ -34,12 +34,13 @@ impl BuildClient for Probe {
 pub(crate) fn ask(probe: &Probe, key_source: &str) -> Result<Vec<Check>, Failure> {
     let gateway = Gateway::new(probe.settings.endpoint.clone(), probe.exchange.clone());
     let base = gateway.endpoint().base();
-    // No service makes such an id, so the look shows no task of anybody's.
+    // No service makes such an id, so the look shows no real task.
     let name = random_name().map_err(Failure::system)?;
     let task: TaskId = format!("effects-doctor-{name}").parse().map_err(|error| {
         Failure::Unforeseen(format!("the id of a task that does not exist: {error}"))
     })?;
     let limit = probe.settings.policy.request_timeout;
+    // Before the exchange: the gateway's date is then at most its duration ahead of this.
     let asked = SystemTime::now();
     let result = gateway.call(&Call::look(task.clone(), limit, Time::from_millis(0)));
     let read = Task::read(&task, base, &result);
@@ -91,12 +92,14 @@ fn answered(error: &Error, key_source: &str) -> Vec<Check> {
     let is_json =
         error.trouble().and_then(|trouble| trouble.rejection()).is_some_and(|found| found.is_json);
     match error.kind() {
+        // The gateway's API says in JSON that it has no such task; a 404 page of anything else is no gateway.
         ErrorKind::TaskNotFound if is_json => vec![reached(status), key_taken()],
         ErrorKind::TaskNotFound | ErrorKind::NoSuchEndpoint | ErrorKind::Redirected => {
             let way_out = "check --base-url, EFFECTS_BASE_URL and the profile";
             let message = format!("what answers there is not the gateway's API: {reason}");
             vec![Check::fail("gateway", ErrorKind::NoSuchEndpoint, message, way_out)]
         }
+        // It answers, so the gateway is reached; that check is good and the next one is not.
         kind @ (ErrorKind::KeyRefused | ErrorKind::Forbidden) => {
             let way_out = format!(
                 "this key is {key_source}: make one on the API key page of the service's site, and put it there"

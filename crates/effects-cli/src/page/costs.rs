@@ -38,7 +38,7 @@ pub(crate) struct CostGroup {
 }
 
 impl CostTable {
-    /// A table of each gateway, of what a journal tells.
+    /// A table for each gateway, made of a journal's sums.
     pub(crate) fn of_spend(by: &'static str, spend: Vec<Spend>) -> Vec<Self> {
         let mut tables = BTreeMap::<String, Self>::new();
         for Spend { origin, group, tasks, unpriced, cost, .. } in spend {

@@ -25,6 +25,8 @@ impl<S: Sink> Page<S> {
     /// When it cannot be written, as of everything below.
     pub(crate) fn begin(sink: S, begins: &str, title: &str) -> Result<Self, Error> {
         let mut page = Self(sink);
+        // The policy names both by their digest, so that no
+        // other script runs, whatever a text of the data says.
         let [style, script] = [STYLE, SCRIPT].map(|text| BASE64.encode(Sha256::digest(text)));
         page.write(begins)?;
         page.write(&format!(

@@ -53,7 +53,7 @@ pub(crate) struct HookOptions {
 /// A row that ended, for the hooks.
 #[derive(Clone, Debug)]
 struct EndedRow {
-    /// By which the row and its end are known again.
+    /// Identifies the row and its end, in each run: the `webhook-id` of its post.
     id: String,
     /// What a person calls it.
     shown: String,
@@ -134,6 +134,8 @@ impl EndedRow {
         let row = serde_json::from_str::<serde_json::Value>(json).ok()?;
         let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
         let status = super::report::STATUS_NAMES.iter().find(|name| **name == text("status"))?;
+        // What is the same when a later run tells of this end again: its post has the same `webhook-id`
+        // then.
         let known =
             [text("identity"), text("task_id"), text("status"), text("image"), text("template")];
         let shown = report.told.place(report.row);
@@ -175,6 +177,7 @@ impl HookWorkers {
         threads: usize,
         act: impl Fn(&EndedRow) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
+        // Not bounded: the main thread, which takes the rows, waits for no program.
         let (rows, taken) = channel::<(u64, EndedRow)>();
         let (tell, troubles) = channel();
         let (act, taken) = (Arc::new(act), Arc::new(Mutex::new(taken)));
@@ -184,6 +187,8 @@ impl HookWorkers {
                 (Arc::clone(&act), Arc::clone(&taken), tell.clone(), Arc::clone(&left));
             thread::spawn(move || {
                 loop {
+                    // The lock is held during the wait, so that the other threads wait for the lock; each
+                    // row is one thread's.
                     let next = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((number, row)) = next else { break };
                     if let Some(row) = left.lock().get_mut(&number) {
@@ -204,6 +209,7 @@ impl HookWorkers {
     fn take(&self, row: EndedRow) {
         let number = self.taken.fetch_add(1, Ordering::SeqCst);
         let unfinished = UnfinishedRow { shown: row.shown.clone(), is_begun: false };
+        // Before the row is sent, since a thread may be done with it, and take it out, at once.
         self.left.lock().insert(number, unfinished);
         // The threads end only after the sender.
         let _ = self.rows.send((number, row));

@@ -70,7 +70,8 @@ impl PostQueue {
         let Self(shared) = self;
         let mut state = shared.lock();
         let ended = Instant::now();
-        // Pauses that have grown long begin anew: what waits is tried at once.
+        // Pauses that have grown long begin anew: what waits is tried at once, though one at a time as
+        // long as a failure counts.
         (state.failures, state.not_before) = (state.failures.min(1), None);
         for waiting in &mut state.waiting {
             (waiting.failures, waiting.due) = (0, ended);
@@ -88,6 +89,8 @@ impl PostQueue {
         }
         state.is_closed = true;
         shared.changed.notify_all();
+        // A post under way may still arrive. It counts as not acknowledged, and the same line run again
+        // repeats it with the same `webhook-id`.
         let undelivered = state.waiting.len() as u64 + state.posting;
         let lines = state.waiting.iter().map(|waiting| {
             format!(
@@ -121,6 +124,7 @@ impl SharedQueue {
                     state.unrecorded.push(format!("warning: {shown}: {why}"));
                 }
                 Err(PostError::Unacknowledged(why)) => {
+                    // Told once, until a row is acknowledged again.
                     if state.failures == 0 {
                         telemetry::warn(&format!(
                             "--post-to does not acknowledge a row ({why}): rows wait and are posted \
@@ -130,6 +134,8 @@ impl SharedQueue {
                     }
                     state.failures += 1;
                     waiting.failures += 1;
+                    // Two pauses: all rows wait while the URL acknowledges none, and a row that it
+                    // refuses each time waits longer than others, which pass it.
                     state.not_before = Some(now + pause(state.failures));
                     waiting.due = now + pause(waiting.failures);
                     waiting.trouble = why;
@@ -149,6 +155,7 @@ impl SharedQueue {
                 return None;
             }
             let now = Instant::now();
+            // Since a post failed, one at a time shows whether the URL acknowledges again.
             let is_held = state.failures > 0 && state.posting > 0;
             let due = (0..state.waiting.len()).min_by_key(|place| state.waiting[*place].due);
             let due = due.filter(|_| !is_held);
@@ -173,6 +180,8 @@ impl SharedQueue {
 
 /// How long to wait after so many failures.
 fn pause(failures: u32) -> Duration {
+    // Ten doublings are more than the longest pause; a shift by as many bits as there were failures
+    // overflows.
     let doubled = SHORTEST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10));
     doubled.min(LONGEST_PAUSE)
 }

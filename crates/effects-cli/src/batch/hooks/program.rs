@@ -45,10 +45,11 @@ fn is_program(path: &Path) -> bool {
     path.is_file() || path.with_extension("exe").is_file()
 }
 
-/// Starts it for a row and waits for its end. What it prints is left out, since stdout is the batch's; what it says on
-/// stderr is not. Of the variables that hold secrets it has those of these names.
+/// Starts it for a row and waits for its end. What it prints is left out, since stdout is the batch's; what
+/// it says on stderr is not. Of the variables that hold secrets it has those of these names.
 pub(super) fn run(program: &str, passed: &[String], row: &EndedRow) -> Result<(), String> {
     let fail = |why: &dyn std::fmt::Display| format!("--on-done {program:?} {why}");
+    // No shell reads it, so that nothing of a row or a path is run by one.
     let mut words = program.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or_default());
     without_secrets(&mut command, passed);
@@ -58,6 +59,7 @@ pub(super) fn run(program: &str, passed: &[String], row: &EndedRow) -> Result<()
         .stdout(Stdio::null())
         .spawn()
         .map_err(|error| fail(&format!("cannot be run: {error}")))?;
+    // The pipe is closed at the end of this block: a program that reads to the end would wait for ever.
     if let Some(mut stdin) = child.stdin.take() {
         // One that does not read its stdin may have done all the same.
         let _ = stdin.write_all(format!("{}\n", row.json).as_bytes());

@@ -66,6 +66,7 @@ impl Webhook {
             unusable("--post-to is no URL: give https://HOST/PATH; nothing was sent".to_owned())
         })?;
         let secret = env::var(WEBHOOK_SECRET).ok().filter(|secret| !secret.trim().is_empty());
+        // Standard Webhooks write a secret as `whsec_` and base64. Any other text is one as it is.
         let secret = secret.and_then(|secret| match secret.trim().strip_prefix("whsec_") {
             Some(encoded) => BASE64_STANDARD.decode(encoded).ok(),
             None => Some(secret.trim().as_bytes().to_vec()),
@@ -76,7 +77,7 @@ impl Webhook {
                  nothing was sent"
             ))
         })?;
-        // The key is none, and no request of this stack carries one.
+        // A client cannot be built without a key; this one is made up, and no request carries it.
         let Stack(stack) = ClientBuilder::<Stack>::new().api_key("no-key-is-sent").build()?;
         let (file, target) = (out.join(DELIVERIES), id_of(&[url.to_owned()]));
         let delivered = read(&file, &target)
@@ -91,6 +92,7 @@ impl Webhook {
 
     /// Posts a row once.
     pub(super) fn post(&self, row: &EndedRow) -> Result<(), PostError> {
+        // The row's object goes in as text, to the letter as stdout has it.
         let body = format!(r#"{{"type":"row.{}","data":{}}}"#, row.status, row.json);
         self.try_once(&row.id, &body).map_err(PostError::Unacknowledged)?;
         self.acknowledged(&row.id).map_err(|error| {
@@ -108,6 +110,8 @@ impl Webhook {
             .header("webhook-id", id)
             .header("webhook-timestamp", now)
             .header("webhook-signature", signature)
+            // A kept connection may be closed by the other side at that very moment, and then it is
+            // unknown whether the post arrived.
             .extension(FreshConnection)
             .body(Bytes::from(body.to_owned()))
             .map_err(|error| error.to_string())?;
@@ -129,6 +133,7 @@ impl Webhook {
         let mut delivered = self.lock();
         let line = format!("{{\"webhook_id\":\"{id}\",\"target\":\"{}\"}}\n", self.target);
         let mut file: File = OpenOptions::new().create(true).append(true).open(&self.file)?;
+        // On record first: where that fails, a later run posts the row again.
         file.write_all(line.as_bytes())?;
         delivered.insert(id.to_owned());
         Ok(())
@@ -156,6 +161,7 @@ fn read(file: &Path, target: &str) -> io::Result<HashSet<String>> {
 pub(super) fn id_of(words: &[String]) -> String {
     let mut hash = Sha256::new();
     for word in words {
+        // With their lengths, so that no other words run together to the same bytes.
         hash.update((word.len() as u64).to_le_bytes());
         hash.update(word);
     }

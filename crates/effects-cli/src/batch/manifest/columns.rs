@@ -117,6 +117,8 @@ fn side(value: &str) -> Option<String> {
 pub(super) fn lookalike<T: AsRef<str>>(names: &[T]) -> Option<(&str, &'static str)> {
     let is_there = |known: &&str| names.iter().any(|name| name.as_ref() == *known);
     names.iter().map(AsRef::as_ref).filter(|name| !is_known(name)).find_map(|name| {
+        // Not `suggestion`: what our columns are called elsewhere (`name`, `id`) may be a column of the
+        // table's own.
         let near = nearest(name).filter(|near| !is_there(near))?;
         Some((name, near))
     })
@@ -154,6 +156,7 @@ fn nearest(plain: &str) -> Option<&'static str> {
         return Some("param:NAME");
     }
     let nearest = NAMES.into_iter().map(|known| (distance(plain, known), known)).min()?;
+    // One letter, and one more for every four: `widht`, two replacements from `width`, is near it.
     (nearest.0 <= 1 + nearest.1.len() / 4).then_some(nearest.1)
 }
 
@@ -161,6 +164,7 @@ fn nearest(plain: &str) -> Option<&'static str> {
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut above: Vec<usize> = (0..=right.len()).collect();
+    // No column's name is this long, and a header may be a whole line of text.
     for (i, l) in left.chars().take(40).enumerate() {
         let mut row = vec![i + 1];
         for (j, r) in right.iter().enumerate() {

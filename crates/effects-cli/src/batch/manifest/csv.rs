@@ -68,6 +68,7 @@ impl Start {
         }
         let separator = SEPARATORS
             .into_iter()
+            // A tie goes to the comma. A separator within a quoted name makes no column of ours.
             .max_by_key(|separator| (known(&text, *separator), *separator == b','));
         Ok(Self { text, separator: separator.unwrap_or(b','), lines: 0 })
     }
@@ -157,6 +158,8 @@ impl<R: Read> Iterator for CsvRows<R> {
             }
             // The reader is past the row, and its own word for where it began counts blank lines in.
             let within = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+            // A quote left open to the end of the text has the last line feed in its cell, and the row
+            // none after it.
             let unended = record.as_slice().ends_with(b"\n")
                 && self.reader.get_ref().get_ref().1.told_its_end;
             let ends = within + u64::from(!unended);
@@ -235,6 +238,8 @@ impl<R: Read> Read for LineFeeds<R> {
             self.last = byte;
             filled += 1;
         }
+        // The CSV reader asks once more after the last byte, and takes the row that it has for whole
+        // then.
         self.told_its_end = filled == 0;
         Ok(filled)
     }
@@ -253,6 +258,7 @@ fn cells(names: &[String], record: &ByteRecord, has_line_breaks: bool) -> Result
     for (name, value) in names.iter().zip(record) {
         match std::str::from_utf8(value) {
             Ok(text) => drop(cells.put(name, text)),
+            // What is in other columns is left out, whatever its encoding.
             Err(_) if columns::is_known(name) => {
                 return Err(format!("column {name:?} is not UTF-8"));
             }

@@ -47,6 +47,7 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<ManifestLines, Err
 /// When the folder, or one in it that is to be read, cannot be read.
 pub(super) fn look(path: &Path, out: Option<&Path>) -> io::Result<FolderListing> {
     let mut found = FolderListing::default();
+    // Counted as entered, so that no picture of an earlier run is taken for a photo.
     let own_pictures = out.map(FileId::of);
     found.entered.extend(own_pictures.iter().flatten().cloned());
     found.read(path, Path::new(""), out.is_some())?;
@@ -116,8 +117,11 @@ impl FolderListing {
         }
         let entries = fs::read_dir(&folder)?.collect::<io::Result<Vec<_>>>()?;
         let mut names: Vec<_> = entries.iter().map(fs::DirEntry::file_name).collect();
+        // The system gives names in any order. Sorted, the first file of each reason is the same at every
+        // look.
         names.sort();
         for name in names {
+            // Programs that copy often give a file a hidden name first (`.cat.png.part`).
             if name.as_encoded_bytes().starts_with(b".") {
                 continue;
             }
@@ -127,6 +131,7 @@ impl FolderListing {
                 Ok(found) if found.is_dir() && is_recursive => self.read(path, &below, true)?,
                 Ok(found) if found.is_dir() => self.folders += 1,
                 Ok(found) if found.is_file() => {
+                    // By its name alone: `effects watch` looks every second, and opens no file for that.
                     let files = if is_photo(&below) { &mut self.photos } else { &mut self.others };
                     let modified = found.modified().ok();
                     files.push(FoundFile { path: below, length: found.len(), modified });

@@ -15,6 +15,7 @@ pub(super) fn read(path: &Path, strict: bool) -> Result<ManifestLines, Error> {
     let (file, told) = text::open(path)?;
     let mut rows = JsonRows::new(path, file, strict);
     let first = rows.line().transpose()?;
+    // Read as lines it would be one bad row for each of them.
     if first.as_ref().is_some_and(|first| first.text.starts_with('[')) {
         return Err(unusable(path, "it is a JSON array: give one object a line, without it"));
     }
@@ -74,6 +75,7 @@ impl<R: BufRead> JsonRows<R> {
     /// lines are read again.
     fn object_of_lines(&mut self, first: &str) -> Result<Option<String>, Error> {
         let (mut text, mut taken) = (first.to_owned(), VecDeque::new());
+        // The line may also be cut for good, so that lines are taken only where they make a whole object.
         while taken.len() < MOST_LINES && is_cut(&text) {
             let Some(line) = self.line().transpose()? else { break };
             text.push('\n');
@@ -83,6 +85,7 @@ impl<R: BufRead> JsonRows<R> {
         if serde_json::from_str::<Map<String, Value>>(&text).is_ok() {
             return Ok(Some(text));
         }
+        // They come before what was read ahead already.
         taken.append(&mut self.ahead);
         self.ahead = taken;
         Ok(None)
@@ -145,6 +148,8 @@ fn cells(text: &str, strict: bool) -> Result<Cells, String> {
             names.push(name);
             continue;
         }
+        // Of names that are equal to the letter the parser has kept the last; these differ in case or
+        // blanks.
         if names.contains(&name) {
             return Err(format!("field {name:?} is there twice"));
         }
@@ -156,6 +161,7 @@ fn cells(text: &str, strict: bool) -> Result<Cells, String> {
         }
         names.push(name);
     }
+    // `params` has a meaning in JSON Lines; as a column's name it looks like a slip for `param:NAME`.
     names.retain(|name| name != "params");
     if strict && let Some((name, meant)) = columns::lookalike(&names) {
         return Err(format!(

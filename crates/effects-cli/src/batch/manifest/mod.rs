@@ -32,6 +32,7 @@ pub(crate) struct Manifest {
     /// Of a folder whose folders are read too: the folder of the pictures, which is none of them.
     recursive_but: Option<PathBuf>,
     /// Of a folder that is watched: the photos that came so far, in their order.
+    // Clones share it: the thread of the rows adds photos, and the main thread counts them.
     arrived: Arc<Mutex<Vec<PathBuf>>>,
 }
 
@@ -103,6 +104,7 @@ impl Manifest {
         }
         let (path, form, arrived) = (path.to_owned(), Form::WatchedFolder, Arc::default());
         let watched = Self { path, form, strict: false, recursive_but, arrived };
+        // A folder that cannot be read is refused now. Once it is watched, it is waited for.
         watched.look().map_err(|error| unreadable(&watched.path, &error))?;
         Ok(watched)
     }
@@ -167,6 +169,7 @@ impl Manifest {
             Form::JsonLines => json_lines::read(&self.path, self.strict),
             Form::Folder => folder::read(&self.path, self.recursive_but.as_deref()),
             Form::WatchedFolder => {
+                // A copy, since photos go on coming while these rows are read.
                 let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let rows = (1..).zip(arrived);
                 Ok(ManifestLines::new(
@@ -208,6 +211,7 @@ fn form_of(path: &Path) -> Result<Form, Error> {
         Some("jsonl" | "ndjson" | "json") => return Ok(Form::JsonLines),
         _ => {}
     }
+    // Opened as text, so that a workbook or an archive is named here, before its rows are bad one by one.
     let (mut file, _) = text::open(path)?;
     let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
     let begins = start.iter().find(|byte| !byte.is_ascii_whitespace());

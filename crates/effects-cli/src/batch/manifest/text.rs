@@ -32,6 +32,7 @@ pub(super) fn open(path: &Path) -> Result<(TextReader, Option<String>), Error> {
                 "it has zero bytes, so it is no text, or UTF-16 without a mark: save it as UTF-8";
             return Err(unusable(path, why));
         }
+        // Read to its end for this: the first letter that is not ASCII may be anywhere in it.
         _ => (unmarked(File::open(path).map_err(fails)?).map_err(fails)?, 0),
     };
     file.consume(mark);
@@ -88,6 +89,8 @@ fn unmarked(mut file: File) -> io::Result<&'static Encoding> {
                 Some(length) => (broken, rest) = (true, &after[length..]),
             }
         }
+        // The bytes of a letter that the buffer's end cut go to its front, and the next read adds the
+        // rest.
         kept = if std::str::from_utf8(rest).is_ok() { 0 } else { rest.len() };
         letters |= kept == 0 && !rest.is_ascii();
         if read == 0 {
@@ -114,6 +117,7 @@ impl<R: BufRead> Read for Decoded<R> {
             let (result, read, written, _) = self.decoder.decode_to_utf8(coded, buffer, is_last);
             self.file.consume(read);
             self.is_over = is_last && result == CoderResult::InputEmpty;
+            // 0 bytes would be the end for the reader, and half a letter decodes to none yet.
             if written > 0 {
                 return Ok(written);
             }
