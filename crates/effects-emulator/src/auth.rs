@@ -14,8 +14,8 @@ use crate::faults::{Fault, fault_of_key};
 /// The keys an emulator accepts.
 pub(crate) struct ApiKeys {
     own: String,
-    /// Keys such as `test_fail_3009095` are everybody's, so they open only where everybody is on
-    /// this machine.
+    /// Whether keys such as `test_fail_3009095` are accepted. Everybody knows them, so they are
+    /// only where the emulator listens on loopback.
     tests: bool,
 }
 
@@ -42,11 +42,12 @@ impl ApiKeys {
     /// Reads `Authorization: Bearer KEY`, or `Key KEY` as the queue's clients may write it.
     pub(crate) fn bearer(&self, headers: &HeaderMap) -> Bearer {
         let Some(key) = presented(headers) else { return Bearer::None };
+        // In constant time: how long the answer takes must not say how much of a guess is right.
         if self.own.as_bytes().ct_eq(key).into() {
             return Bearer::Own;
         }
-        // Everybody's keys open nothing to a page of a browser that has this machine's address
-        // under a name of its own.
+        // Against DNS rebinding: a site may have given its own name this machine's address, and
+        // everybody knows these keys.
         let open = self.tests && !comes_by_name(headers);
         let key = std::str::from_utf8(key).ok().filter(|_| open);
         match key.and_then(fault_of_key) {
@@ -68,13 +69,17 @@ impl Bearer {
 
 /// Whether a request was sent to a name that anybody can have registered.
 pub(crate) fn comes_by_name(headers: &HeaderMap) -> bool {
+    // A browser always names the host, so a request that names none is from no page.
     let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
     let host = host
+        // An IPv6 address has colons without a port, too: what follows the last one is a port only
+        // if it is a number.
         .rsplit_once(':')
         .filter(|(_, port)| port.parse::<u16>().is_ok())
         .map_or(host, |(host, _)| host);
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let local =
+        // Names below `localhost` lead to this machine (RFC 6761): nobody else can register one.
         host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
     !local && address.parse::<IpAddr>().is_err()
 }
@@ -88,7 +93,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     known.then(|| key.trim_ascii())
 }
 
-/// Keys are for comparing, not for showing.
+/// Leaves the keys out, so that no log shows them.
 impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ApiKeys").finish_non_exhaustive()

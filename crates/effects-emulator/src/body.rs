@@ -54,6 +54,7 @@ impl BodyMemory {
         if let Ok(memory) = self.free.clone().try_acquire_many_owned(wanted) {
             return memory;
         }
+        // Counted only where there is none free: from now on slow bodies make way (`is_wanted`).
         self.waiting.send_modify(|waiting| *waiting += 1);
         let _waiting = WaitingBody(&self.waiting);
         let memory = self.free.clone().acquire_many_owned(wanted).await;
@@ -62,13 +63,14 @@ impl BodyMemory {
 
     /// Returns once some body waits for memory.
     async fn is_wanted(&self) {
-        // The sender is this one's own.
+        // The sender is a field of `self`, so the channel is never closed.
         let _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
     }
 }
 
 impl Drop for WaitingBody<'_> {
     fn drop(&mut self) {
+        // In a drop, since a client that hangs up ends the wait in the middle.
         self.0.send_modify(|waiting| *waiting -= 1);
     }
 }
@@ -86,6 +88,8 @@ pub(crate) async fn read(
     let told = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let deadline = Instant::now() + limits.request_time;
     if told.is_some_and(|bytes| bytes > most) {
+        // With `Expect: 100-continue` the client has sent nothing of it yet, and after a refusal it
+        // does not.
         if !expects {
             discard(&mut body, told.unwrap_or_default(), deadline).await;
         }
@@ -95,15 +99,19 @@ pub(crate) async fn read(
     // The memory lent to this body, and since when.
     let mut lent: Option<(OwnedSemaphorePermit, Instant)> = None;
     loop {
+        // A small body has no memory to give back, so it is never too slow for others.
         let due = lent.as_ref().map(|(_, since)| *since + time_for(so_far.len()));
         let too_slow = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due).await,
                 None => std::future::pending().await,
             }
+            // A slow body goes on for as long as no other waits for its memory.
             memory.is_wanted().await;
         };
         let frame = tokio::select! {
+            // Bytes that are here count before any timer. The first poll has hyper send `100
+            // Continue`.
             biased;
             frame = body.frame() => frame,
             () = tokio::time::sleep_until(deadline) => return Err(too_late(limits)),
@@ -112,16 +120,18 @@ pub(crate) async fn read(
         let data = match frame {
             None => break,
             Some(Err(_)) => return Err(ApiRefusal::bad_request("the body broke off")),
-            // What is no data is a trailer.
+            // A frame without data is a trailer.
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
         let length = so_far.len() + data.len();
         if length > most {
+            // What has come is not needed while the rest is read for nothing.
             drop(so_far);
             discard(&mut body, 0, deadline).await;
             return Err(too_large(most));
         }
         if length > SMALL && lent.is_none() {
+            // A chunked body does not say how long it will be, so it takes what the longest may.
             let memory = tokio::time::timeout_at(deadline, memory.lend(told.unwrap_or(most))).await;
             let memory = memory.map_err(|_| ApiRefusal::busy("too many large bodies at once"))?;
             lent = Some((memory, Instant::now()));

@@ -4,7 +4,7 @@
 
 use tokio::sync::broadcast;
 
-/// Tells watchers what has changed. Without any, telling costs next to nothing.
+/// Reports changes to its watchers. Without a watcher a report costs next to nothing.
 #[derive(Debug)]
 pub(crate) struct Changes {
     sender: broadcast::Sender<StateChange>,
@@ -25,6 +25,7 @@ pub(crate) enum StateChange {
 
 impl Changes {
     pub(crate) fn new() -> Self {
+        // A broadcast drops the oldest for a slow watcher, so that reporting a change never waits.
         Self { sender: broadcast::Sender::new(MOST_UNSEEN) }
     }
 

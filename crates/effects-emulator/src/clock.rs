@@ -52,6 +52,8 @@ impl EmulatorClock {
     pub(crate) fn now(&self) -> u64 {
         let stood = self.millis.load(Ordering::Relaxed);
         match self.kind {
+            // By the monotonic clock since the start: a wall clock that is set back must not turn
+            // this one back.
             ClockKind::Real => stood + millis(self.anchor.elapsed()),
             ClockKind::Virtual => stood,
         }
@@ -74,6 +76,7 @@ impl EmulatorClock {
         let before = self
             .millis
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(later(now)))
+            // The closure always gives a new time, so there is no error to handle.
             .unwrap_or_else(|now| now);
         Ok(later(before))
     }
@@ -88,6 +91,7 @@ pub struct ClockIsReal;
 
 /// The machine's time.
 fn wall() -> u64 {
+    // A wall clock before 1970 counts as 0.
     millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 

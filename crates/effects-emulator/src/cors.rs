@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 /// The origin of a request's page, if it is one that may ask.
 pub(crate) fn allowed(origins: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(ORIGIN).filter(|_| !origins.is_empty())?;
+    // Byte for byte: `is_origin` lets in only what is written as browsers send it.
     let is_allowed = |allowed: &String| allowed == ANY || allowed.as_bytes() == origin.as_bytes();
     origins.iter().any(is_allowed).then(|| origin.clone())
 }
@@ -33,9 +34,12 @@ pub(crate) fn preflight<B>(request: &Request<B>, origin: &HeaderValue) -> Option
     let allow = answer.headers_mut();
     let methods = HeaderValue::from_static("GET, POST, PUT, DELETE");
     allow.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    // The service's clients send many headers of their own, so all that a page asks for are
+    // allowed.
     if let Some(wanted) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         allow.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
     }
+    // Seconds for which the browser need not ask again.
     allow.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     allow_origin(&mut answer, origin);
     Some(answer)
@@ -45,7 +49,10 @@ pub(crate) fn preflight<B>(request: &Request<B>, origin: &HeaderValue) -> Option
 pub(crate) fn allow_origin(answer: &mut Response, origin: &HeaderValue) {
     let headers = answer.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    // A cache must not give the answer for one origin to another's page.
     headers.append(VARY, HeaderValue::from_static("origin"));
+    // Without this a page's scripts see only the few headers that browsers let through by
+    // themselves.
     let told = HeaderValue::from_static("content-range, retry-after, x-request-id");
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, told);
 }

@@ -89,12 +89,15 @@ impl Emulator {
     ///
     /// [`ClockIsReal`] when the emulator lives by the machine's clock.
     pub fn advance(&self, by: Duration) -> Result<(), ClockIsReal> {
+        // Spawned, with a blocking channel for the answer: the caller may be inside a runtime of
+        // its own, where `block_on` would panic.
         let (state, (done, word)) = (Arc::clone(&self.state), std::sync::mpsc::channel());
         self.runtime.spawn(async move {
             // The receiver waits below.
             let _ = done.send(state.advance(by).await);
         });
-        // No word comes only when the runtime is gone, and the paintings with it.
+        // The channel closes without an answer only when the runtime is gone, and the paintings
+        // with it.
         word.recv().unwrap_or(Ok(0)).map(drop)
     }
 
@@ -110,7 +113,7 @@ impl Emulator {
         on: Endpoint,
         faults: impl IntoIterator<Item = Option<Fault>>,
     ) -> Result<(), BadPlan> {
-        // One more than can be is refused; without an end there would be none to the waiting either.
+        // The iterator may be endless: one fault more than is allowed is taken, which is refused.
         let faults = faults.into_iter().take(MOST_SCRIPTED + 1);
         self.state.faults.script(Script::on(on, faults))
     }
@@ -168,6 +171,7 @@ impl Emulator {
 
     /// What is scripted and was not met by a request yet: a test can assert that there is none.
     pub fn scripted(&self) -> Vec<Script> {
+        // The key is given so that a script which names it is shown redacted.
         self.state.faults.scripts(self.api_key())
     }
 
@@ -191,6 +195,8 @@ impl Emulator {
             ));
         }
         let folder = self.state.options.data_dir.as_deref();
+        // The database holds the key, and the names of the files open them to everybody who knows
+        // them.
         for path in folder.map(|at| [store::database(at), store::files(at)]).into_iter().flatten() {
             if private::is_open_to_others(&path) {
                 warnings.push(format!(
@@ -328,14 +334,20 @@ impl EmulatorBuilder {
     /// [`StartError`] when an option or the plan cannot be followed, the address cannot be listened
     /// on, the folder cannot be used, or the machine has no thread to give.
     pub fn start(self) -> Result<Emulator, StartError> {
+        // What is wrong with options and plan is said before a port and a folder are taken.
         self.options.check().map_err(StartError::Option)?;
         self.options.faults.check().map_err(StartError::Faults)?;
         let wanted = SocketAddr::new(self.options.host, self.options.port);
         let listen = |source| StartError::Listen { address: wanted, source };
+        // Bound on this thread, so that a port in use is an error of this call.
         let listener = TcpListener::bind(wanted).map_err(listen)?;
+        // Tokio takes over only a listener that does not block.
         listener.set_nonblocking(true).map_err(listen)?;
+        // Asked for again: port 0 has become a free one.
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopped) = watch::channel(false);
+        // For the words of an error alone. Without a folder no store is opened, so the empty path
+        // is never shown.
         let folder = self.options.data_dir.clone().unwrap_or_default();
         let opened = EmulatorState::open(self.options, address, self.painter, stopped.clone());
         let (state, unfinished) = opened.map_err(|source| StartError::Store { folder, source })?;

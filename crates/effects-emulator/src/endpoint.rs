@@ -42,6 +42,8 @@ impl Endpoint {
     /// Whether it answers without a key: pictures are for browsers too, and part of the official
     /// clients ask for the catalogue without one.
     pub(crate) fn is_public(self) -> bool {
+        // An unknown path is 404 with and without a key, since some clients probe for the path that
+        // is there.
         matches!(self, Self::File | Self::Catalogue | Self::Page | Self::Other)
     }
 

@@ -17,12 +17,16 @@ impl FileKind {
     pub(crate) const EXTENSIONS: [&str; 6] = ["png", "jpg", "webp", "gif", "bmp", "bin"];
 
     pub(crate) fn of(bytes: &[u8]) -> Self {
+        // By the bytes alone: names and media types that come with an upload are its client's
+        // words.
         match bytes {
             [0x89, b'P', b'N', b'G', ..] => Self::Png,
             [0xff, 0xd8, 0xff, ..] => Self::Jpeg,
+            // The four bytes in between are the length of the file.
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::Webp,
             [b'G', b'I', b'F', b'8', ..] => Self::Gif,
             [b'B', b'M', ..] => Self::Bmp,
+            // HTML and SVG end up here too: a browser that opens an upload must not run it.
             _ => Self::Other,
         }
     }

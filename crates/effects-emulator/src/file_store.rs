@@ -95,8 +95,8 @@ impl FileStore {
             let name = name.to_str().unwrap_or_default();
             match known.remove(name) {
                 Some(kept) if entry.metadata()?.len() == kept.size => {
-                    // In a folder that others cannot enter the file's own rights do not matter, and
-                    // of any other the emulator warns.
+                    // An error is ignored: in a folder that others cannot enter the rights of a
+                    // file do not matter, and the emulator warns of any other folder.
                     let _ = private::take_from_others(&entry.path());
                     found.push(kept);
                 }
@@ -105,9 +105,10 @@ impl FileStore {
             }
         }
         if !is_shared {
-            // Where that cannot be, the emulator warns of it.
+            // An error is ignored: the emulator warns of a folder that stays open to others.
             let _ = private::take_from_others(folder);
         }
+        // The folder lists files in no order, and they go in the order in which they are inserted.
         found.sort_by_key(|kept| kept.kept_at);
         let mut gone: Vec<_> = known.into_keys().collect();
         {
@@ -115,6 +116,7 @@ impl FileStore {
             for kept in found {
                 inner.insert(&kept, None);
             }
+            // The limits may be lower than those of the last start.
             gone.extend(self.expire(&mut inner, now));
         }
         self.erase(&gone);
@@ -128,6 +130,8 @@ impl FileStore {
         let kept = KeptFile { name, size: bytes.len() as u64, kept_at: now };
         let bytes = match self.path(&kept.name) {
             Some(path) => {
+                // Written before the lock is taken, so that no lookup of another file waits for the
+                // disk.
                 self.blocking(move || write(&path, &bytes)).await?;
                 None
             }
@@ -136,6 +140,8 @@ impl FileStore {
         let gone = {
             let mut inner = self.lock();
             inner.insert(&kept, bytes);
+            // Files that make way leave the table under the lock, and are erased from the folder
+            // after it.
             self.expire(&mut inner, now)
         };
         self.erase(&gone);
@@ -171,9 +177,12 @@ impl FileStore {
         let bytes = {
             let inner = self.lock();
             let file = inner.files.get(name)?;
+            // A sweep may be half a minute away, so each file's own age decides.
             if now.saturating_sub(file.kept_at) > self.longest {
                 return None;
             }
+            // `Bytes` counts its owners: nothing is copied, and the lock is not held while the
+            // folder is read.
             file.bytes.clone()
         };
         match (bytes, self.path(name)) {
@@ -192,6 +201,7 @@ impl FileStore {
     }
 
     pub(crate) fn clear(&self) {
+        // The lock is let go at the end of this line, before the files are erased.
         let all = std::mem::take(&mut *self.lock());
         let names: Vec<Box<str>> = all.files.into_keys().collect();
         self.erase(&names);
@@ -205,6 +215,7 @@ impl FileStore {
             let kept_at = inner.files.get(&oldest).map_or(0, |file| file.kept_at);
             let too_many = inner.bytes > self.most_bytes && inner.order.len() > 1;
             if !too_many && now.saturating_sub(kept_at) <= self.longest {
+                // Files are in the order of their ages, so none after this one is too old.
                 break;
             }
             inner.remove(&oldest);
@@ -227,6 +238,8 @@ impl FileStore {
     ) -> io::Result<T> {
         let place = self.at_once.clone().acquire_owned().await.map_err(io::Error::other)?;
         let work = move || {
+            // The permit belongs to the thread: if the caller gives up, the work goes on and still
+            // counts.
             let _place = place;
             work()
         };
@@ -263,6 +276,7 @@ impl StoredFiles {
 
 /// Whether a name is one that the file store gives, to a file or to the beginning of one.
 fn is_ours(name: &str) -> bool {
+    // The alphabet of `ids::fresh`.
     let letter = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'v').contains(&byte);
     name.split_once('.').is_some_and(|(stem, extension)| {
         stem.len() == NAME_LENGTH
@@ -275,7 +289,9 @@ fn is_ours(name: &str) -> bool {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension(UNFINISHED);
     let mut file =
+        // `create_new` opens no file that lies there already, nor what a link there points to.
         private::open_file(OpenOptions::new().write(true).create_new(true), &unfinished)?;
+    // Not synced, as the database is not: a kill loses nothing that the system has taken.
     file.write_all(bytes)?;
     std::fs::rename(unfinished, path)
 }
@@ -297,6 +313,7 @@ mod tests {
 
     fn limits() -> Limits {
         let file_age = std::time::Duration::from_millis(100);
+        // Room for two files that have ten bytes together.
         Limits { file_bytes: 10 + 2 * OVERHEAD, file_age, ..Limits::default() }
     }
 
@@ -307,11 +324,13 @@ mod tests {
         let first = keep(b"GIF89a", 0).await.kept.name;
         assert!(first.ends_with(".gif") && first.len() == 36, "{first}");
         assert_eq!(files.get(&first, 100).await.as_deref(), Some(&b"GIF89a"[..]));
+        // Six bytes and six are more than ten, so the first makes way.
         let second = keep(b"123456", 50).await;
         assert_eq!(second.gone, std::slice::from_ref(&first));
         assert_eq!(files.get(&first, 50).await, None);
         assert!(files.get(&second.kept.name, 150).await.is_some());
         assert_eq!(files.get(&second.kept.name, 151).await, None);
+        // Larger than all the room there is, and kept, since the newest file always stays.
         let large = keep(b"12345678901234", 200).await.kept.name;
         assert!(files.get(&large, 200).await.is_some());
         // Age takes the last one too, and without another being kept.
@@ -329,6 +348,7 @@ mod tests {
         let files = FileStore::new(&limits(), Some(folder.path().to_owned()));
         let kept = files.keep(Bytes::from_static(b"123456"), 0).await.unwrap().kept;
         let forgotten = files.keep(Bytes::from_static(b"1234"), 0).await.unwrap().kept;
+        // What a kill in the middle of a write leaves behind.
         let half = folder.path().join(&*forgotten.name).with_extension("part");
         std::fs::write(&half, "x").unwrap();
         let vanished = KeptFile { name: "vanished.png".into(), ..kept.clone() };

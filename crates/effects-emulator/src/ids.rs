@@ -11,6 +11,7 @@ pub(crate) fn fresh(length: usize) -> String {
     // The operating system's generator cannot fail once the machine is up, and a predictable name
     // would open every picture to a guess: there is no sensible way on.
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    // 32 divides 256, so each letter is as likely as any other.
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }
 

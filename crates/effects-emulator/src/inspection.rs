@@ -59,7 +59,9 @@ pub struct SeenFailure {
 /// All tasks, newest first.
 pub(crate) fn tasks(state: &EmulatorState) -> Vec<SeenTask> {
     let mut known = Vec::with_capacity(state.tasks.count());
+    // Only ids are copied under this hold of the lock; each task is read under one of its own.
     state.tasks.for_each(|id, task| known.push((task.created, id.to_owned())));
+    // The ids decide between tasks of one millisecond, so that the order is the same each time.
     known.sort_unstable_by(|one, other| other.cmp(one));
     some(state, known.iter().map(|(_, id)| id.as_str()))
 }
@@ -72,6 +74,7 @@ pub(crate) fn task(state: &EmulatorState, id: &str) -> Option<SeenTask> {
 /// The tasks of these ids, as far as there are such.
 pub(crate) fn some<'a>(state: &EmulatorState, ids: impl Iterator<Item = &'a str>) -> Vec<SeenTask> {
     let mut ids = ids.peekable();
+    // The numbers below are gathered from the whole record, which is not done for nothing.
     if ids.peek().is_none() {
         return Vec::new();
     }
@@ -105,6 +108,7 @@ fn seen_task(state: &EmulatorState, id: &str, task: &EmulatedTask, requests: Vec
         VisibleState::Running(_) => {}
         VisibleState::Completed(picture) => {
             seen.status = "completed";
+            // No request's host is at hand here, so the link has the emulator's own address.
             seen.picture = link(task, picture, state.origin());
             seen.cost = Some(state.cost().to_owned());
         }

@@ -49,6 +49,7 @@ impl IsolatedEmulators {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         let origin = cors::allowed(&self.state.options.cors, request.headers());
         let Some(origin) = origin else { return self.of(&request).answer(request).await };
+        // Before a world is chosen: a browser's preflight brings no key.
         if let Some(answer) = cors::preflight(&request, &origin) {
             return answer;
         }
@@ -74,6 +75,7 @@ impl IsolatedEmulators {
     fn name<'a, B>(&self, request: &'a Request<B>) -> Option<&'a str> {
         let key = auth::presented(request.headers())?;
         let own = self.state.keys.own().as_bytes();
+        // By the length of the own key and not by a dot: a key may have dots in it.
         let (start, rest) = key.split_at_checked(own.len())?;
         let name = rest.strip_prefix(b".")?;
         let is_name = (1..=LONGEST_NAME).contains(&name.len())
@@ -91,11 +93,14 @@ impl IsolatedEmulators {
             return world.surfaces.clone();
         }
         if beside.worlds.len() >= MOST_WORLDS {
+            // Only the first request of a new name searches through all of them.
             let oldest = beside.worlds.iter().min_by_key(|(_, world)| world.last_used);
             if let Some(name) = oldest.map(|(name, _)| name.clone()) {
+                // An exchange under way holds its world, and comes to its end there.
                 beside.worlds.remove(&name);
             }
         }
+        // Made under the lock, so that two first requests of a name share one world.
         let state = Arc::new(self.state.beside(name));
         let surfaces = Routes::new(&state);
         let world = IsolatedEmulator { state, surfaces: surfaces.clone(), last_used: now };

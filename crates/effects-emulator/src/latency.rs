@@ -73,6 +73,7 @@ impl Latency {
             Spread::LogNormal { median, sigma } => {
                 let factor = (sigma * rng::normal(seed, ABOUT, count)).exp();
                 let seconds = median.as_secs_f64() * factor;
+                // A wide spread may draw more seconds than a `Duration` holds.
                 Duration::try_from_secs_f64(seconds).map_or(LONGEST, |span| span.min(LONGEST))
             }
         }
@@ -195,7 +196,9 @@ const RULE: &str =
 /// The longest time of a task: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// What these dice are about.
+/// The series that latencies are drawn from ([`rng`]).
+// The letters of `latency!`. Fault rules draw by their places in the plan, which are small numbers,
+// so the two never share a series.
 const ABOUT: u64 = 0x6c61_7465_6e63_7921;
 
 #[cfg(test)]
@@ -237,6 +240,7 @@ mod tests {
             assert_eq!(span, latency.sample(&Template::GlassBall, 1, count));
             shorter += u32::from(latency.sample(&Template::MyWorld, 1, count) < seconds(12.0));
         }
+        // 1,000 are expected, with a standard deviation of 22.
         assert!((900..=1_100).contains(&shorter), "{shorter} of 2000 under the median");
     }
 }

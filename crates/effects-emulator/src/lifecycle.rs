@@ -51,6 +51,7 @@ pub(crate) async fn accept(
             Err(ApiRefusal::of_parameters(failure.code, failure.message))
         }
         Err(failure) => {
+            // A task that is wrong from the start takes no place in the queue and no money.
             let task = new_task(state, surface, None, (0, 0), None);
             let id = new_id(surface);
             let created = task.created;
@@ -71,6 +72,7 @@ async fn accept_valid(
     let new_task = |fault| {
         (new_id(surface), new_task(state, surface, Some(template.clone()), (width, height), fault))
     };
+    // Before a place and money are taken: such a task is never painted and costs nothing.
     if let Some(failure) = ordered_failure(fault.as_ref()) {
         let (id, task) = new_task(fault);
         let created = task.created;
@@ -80,8 +82,11 @@ async fn accept_valid(
     }
     let place = match state.options.pictures {
         Pictures::Stub => None,
+        // Before the money: a place is given back when it is dropped, a reservation only by a
+        // booking.
         Pictures::Painted => Some(state.renders.take_place(image.len())?),
     };
+    // Read for each create, since the plan may be replaced at any time.
     let balance = state.faults.plan().balance;
     state.spending.book(Movement::Reserve(balance)).ok_or_else(no_credit)?;
     // Its duration is drawn now, and not before: a create that is refused draws none.
@@ -89,11 +94,15 @@ async fn accept_valid(
     let created = task.created;
     let Some(place) = place else {
         let accepted = accept_painted(state, &id, task).await;
+        // A create that could not be written down is answered 503 and is not paid.
         state.spending.book(if accepted.is_ok() { Movement::Pay } else { Movement::Release });
         return accepted.map(|()| Accepted { id, created });
     };
     let (sides, due) = (task.painted_sides(), task.due);
+    // It may be a photo of megabytes in base64: it is copied only where it is stored.
     let reference = state.store.is_some().then(|| image.clone());
+    // Written down before the work begins: the end of a task is an update of a row that has to be
+    // there.
     if let Err(refusal) = remember(state, &id, task, reference, Decimal::ZERO).await {
         state.spending.book(Movement::Release);
         return Err(refusal);
@@ -125,6 +134,8 @@ pub(crate) async fn resume(state: &Arc<EmulatorState>, restored: RestoredTask) {
     let (template, sides, due) = (task.template.clone(), task.painted_sides(), task.due);
     match (template, image) {
         (Some(template), Some(image)) => {
+            // It was accepted in an earlier life of the process and cannot be refused now, so it
+            // waits.
             let place: QueuePlace = state.renders.wait_for_place(image.len()).await;
             painting::start(state, place, PaintJob { id: id.into(), image, template, sides, due });
         }
@@ -155,13 +166,17 @@ pub(crate) async fn end_early(
         if !matches!(task.standing(now), VisibleState::Running(_)) {
             return None;
         }
+        // Painted and not due: the picture is there and paid for, but no client has seen it.
         let unseen = match std::mem::replace(&mut task.stage, WorkStage::Failed(failure)) {
             WorkStage::Painted(picture) => Some(picture.file),
             _ => None,
         };
+        // Due now, or the failure would stay hidden until the time that the task was to take.
         (task.due, task.settled) = (now, Some(now));
         let refund = unseen.as_ref().and_then(|_| state.spending.book(Movement::Refund));
         let (id, task, paid) = (id.to_owned(), task.clone(), refund.unwrap_or_default());
+        // Sent under the lock of the tasks, so that the store has the changes of a task in their
+        // order. What is only reserved is given back by `settle`, when the painting has ended.
         state.write(|| StoreEntry::Settled { id, task, paid });
         Some(unseen)
     })?;
@@ -196,6 +211,7 @@ pub(crate) async fn finish(state: &EmulatorState, id: &str) {
 fn new_id(surface: Surface) -> String {
     match surface {
         Surface::Generation => ids::fresh(20),
+        // The queue's documentation shows its ids with this prefix.
         Surface::Queue => format!("mmsu_{}", ids::fresh(20)),
     }
 }
@@ -213,6 +229,8 @@ fn new_task(
             created + millis(Duration::try_from_secs_f64(*seconds).unwrap_or_default())
         }
         (Some(Fault::Finished), _) | (_, None) => created,
+        // The only arm that draws: a task that needs no latency must not change those of the tasks
+        // after it.
         (_, Some(template)) => state.due(template, created),
     };
     let fault = fault.map(Box::new);
@@ -237,6 +255,7 @@ async fn remember(
 ) -> Result<(), ApiRefusal> {
     if let Some(store) = &state.store {
         store.write(StoreEntry::Accepted { id: id.to_owned(), task: task.clone(), image, paid });
+        // Waited for before the answer: a client that has an id must find its task after a kill.
         store.settle().await.map_err(no_disk)?;
     }
     state.forget(state.tasks.insert(id, task, state.clock.now()));
@@ -246,6 +265,7 @@ async fn remember(
 
 fn no_credit() -> ApiRefusal {
     let words = "Insufficient credits: the balance of the fault plan is spent";
+    // The status and the form in which SeaCloud's clients look for a balance that is spent.
     ApiRefusal::new(StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_BALANCE", words)
         .with_body(ErrorBody::Envelope)
 }

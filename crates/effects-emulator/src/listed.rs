@@ -12,6 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 /// Reads it, for `#[serde(deserialize_with)]`.
 pub(crate) fn template<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Template>, D::Error> {
     let id = Option::<String>::deserialize(from)?;
+    // The parser's words name the id that was probably meant.
     id.map(|id| id.parse().map_err(|error| D::Error::custom(format!("template: {error}"))))
         .transpose()
 }

@@ -69,10 +69,11 @@ pub(crate) async fn layer(
     let (bearer, is_foreign) = bearer(context, &parts.headers);
     let is_keyless = matches!(bearer, Bearer::None);
     let is_refused = is_keyless && !endpoint.is_public();
-    // What most requests have no need of is kept apart, so that it does not weigh on them.
+    // Most requests have no body and take the first branch.
     let (read, is_unread) = if body.is_end_stream() {
         (Ok(Load::default()), false)
     } else if is_keyless {
+        // Its handler sees no body. What is still on its way is read for nothing by the socket.
         (Ok(Load::default()), true)
     } else {
         let limits = &state.options.limits;
@@ -84,6 +85,7 @@ pub(crate) async fn layer(
         let is_unread = read.is_err();
         (read, is_unread)
     };
+    // A test that lists requests must not find its own questions, or those of the page, among them.
     let entry = (!endpoint.is_own()).then(|| {
         let (at, endpoint) = (state.clock.now(), *endpoint);
         let body = read.as_ref().map_or(&[][..], |load| &load.body);
@@ -93,11 +95,13 @@ pub(crate) async fn layer(
         if let Some(task) = task_in_path(state, endpoint, parts.uri.path()) {
             entry.concerns(&task);
         }
+        // Shown at once, without its answer: a fault may delay that by an hour.
         state.changes.request(entry.number);
         entry
     });
     let (response, fault) = match read {
-        // First of all: a page of another site must not learn even whether a key would do.
+        // Before the key: such a request counts as one without a key, too, and 401 would be
+        // misleading.
         _ if is_foreign => (ApiRefusal::foreign().into_response(), None),
         _ if is_refused => (ApiRefusal::unauthorized().into_response(), None),
         Ok(load) => exchange(context, &bearer, entry.as_ref(), parts, load, next).await,
@@ -105,6 +109,7 @@ pub(crate) async fn layer(
     };
     let mut response = word(state, response, asked);
     let mut body = None;
+    // Answers that are not recorded stay as they are: the event stream is one, and has no end.
     if entry.is_some() {
         (response, body) = body_in_memory(response).await;
     }
@@ -113,6 +118,8 @@ pub(crate) async fn layer(
         if entry.is_some() {
             let changed;
             (response, changed) = body_in_memory(response).await;
+            // A body that a fault sends piece by piece is not at hand: the record shows it as it
+            // was before.
             body = changed.or(body);
         }
     }
@@ -128,6 +135,7 @@ pub(crate) async fn layer(
         response.extensions_mut().insert(Mark { is_keyless, is_unread });
     }
     if is_unread {
+        // On a connection that went on, the rest of the body would be taken for the next request.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -138,10 +146,13 @@ pub(crate) async fn layer(
 fn bearer(context: &EndpointContext, headers: &HeaderMap) -> (Bearer, bool) {
     match context.state.keys.bearer(headers) {
         Bearer::Test(_) if context.endpoint == Endpoint::Control => (Bearer::None, false),
+        // A request that brings a key is judged by it alone: a wrong one is answered 401 beside a
+        // good cookie too.
         Bearer::None if !headers.contains_key(AUTHORIZATION) => {
             match context.state.session.pass(headers) {
                 Pass::Own => (Bearer::Own, false),
                 Pass::None => (Bearer::None, false),
+                // What everybody may read without a key is refused to no page.
                 Pass::Foreign => (Bearer::None, !context.endpoint.is_public()),
             }
         }
@@ -149,7 +160,7 @@ fn bearer(context: &EndpointContext, headers: &HeaderMap) -> (Bearer, bool) {
     }
 }
 
-/// The answer, and the fault that may spoil it yet.
+/// The answer, and the fault that [`apply`] still has to carry out on it.
 async fn exchange(
     context: &EndpointContext,
     bearer: &Bearer,
@@ -159,15 +170,16 @@ async fn exchange(
     next: Next,
 ) -> (Response, Option<Fault>) {
     let EndpointContext { state, endpoint } = context;
-    // Before faults are drawn: a request that is throttled takes none of a script's.
+    // Before faults are decided: a request that is throttled takes no fault off a script.
     if let Some(refusal) = rate_limited(context, &parts.headers) {
         return (refusal.into_response(), None);
     }
+    // Closures, since neither is worked out while the plan and the scripts are empty.
     let template = || template_of(state, *endpoint, &parts, &load.body);
     let key = || auth::presented(&parts.headers).unwrap_or_default();
     let fault = state.faults.decide(*endpoint, key, bearer.fault(), template);
     if let Some(fault) = &fault {
-        // Told before it happens: a client that loses its patience ends this exchange then.
+        // Recorded before it happens: a client that gives up meanwhile ends this exchange.
         if let Some(entry) = entry {
             entry.met(fault.kind());
         }
@@ -176,11 +188,15 @@ async fn exchange(
             drop(load);
             return (Box::pin(answer_instead(state, fault)).await, Some(fault.clone()));
         }
+        // Faults of tasks and looks are carried out by the handler, those of exchanges by `apply`
+        // after it.
         parts.extensions.insert(InjectedFault(Some(fault.clone())));
     }
     let response = if let Some(entry) = entry.filter(|_| endpoint.creates()) {
         Box::pin(create(Arc::clone(state), Arc::clone(entry), parts, load, next)).await
     } else {
+        // The name keeps the memory lent until the handler has answered; `_` would give it back
+        // here.
         let Load { body, memory: _memory } = load;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
         next.run(Request::from_parts(parts, body)).await
@@ -197,6 +213,7 @@ async fn create(
     load: Load,
     next: Next,
 ) -> Response {
+    // hyper drops the middleware's future when the client hangs up; a spawned task goes on.
     let created = tokio::spawn(async move {
         let Load { body, memory: _memory } = load;
         let headers = parts.headers.clone();
@@ -209,7 +226,8 @@ async fn create(
         }
         response
     });
-    // It ends early only if it breaks down or the runtime is let go of: no answer is the honest one.
+    // It fails only if the handler panics or the runtime ends. Whether a task was accepted is not
+    // known then, so no answer is sent.
     created.await.unwrap_or_else(|_| Cut::Close.into_response())
 }
 
@@ -251,6 +269,7 @@ fn template_of(
             named(serde_json::from_slice::<Value>(body).ok()?.get("template_id")?)
         }
         _ => {
+            // Every other request names a task at most, and the template is that of the task.
             let id = task_in_path(state, on, parts.uri.path())?;
             state.tasks.with(&id, |task| task.template.clone()).flatten()
         }
@@ -264,6 +283,8 @@ fn task_in_path(state: &EmulatorState, on: Endpoint, path: &str) -> Option<Box<s
     }
     let names_a_task = on.looks() || on == Endpoint::QueueCancel;
     let mut segments = path.split('/').filter(|_| names_a_task);
+    // Ids are 20 letters or begin with `mmsu_`, so no fixed segment of these paths is taken for
+    // one.
     segments.find(|segment| state.tasks.with(segment, |_| ()).is_some()).map(Into::into)
 }
 

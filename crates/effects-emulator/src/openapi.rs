@@ -36,6 +36,7 @@ pub(crate) async fn document(
     headers: HeaderMap,
 ) -> Json<Value> {
     let mut described = openapi();
+    // Tools that read it send their requests to the host that it was read from.
     described["servers"] = json!([{"url": state.origin_for(&headers)}]);
     Json(described)
 }
@@ -43,7 +44,7 @@ pub(crate) async fn document(
 /// `GET /healthz`: it answers.
 #[utoipa::path(get, path = "/healthz", tag = "control", responses((status = 200, body = Health)))]
 pub(crate) async fn health() -> Response {
-    // A constant: nothing but this process has to be well.
+    // A constant: the emulator depends on no other process, so that it answers at all is the check.
     ([(CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
 }
 
@@ -62,9 +63,10 @@ static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
         let operations = operations.as_object_mut().into_iter().flatten();
         for (_, operation) in operations {
             if KEYLESS.iter().any(|start| path.starts_with(start)) {
+                // An empty list lifts what the description asks of every operation, the key.
                 operation["security"] = json!([]);
             }
-            // What is said nowhere else is a refusal, wherever it is given.
+            // Each status that is not described is a refusal, and every path may give one.
             operation["responses"]["default"] = json!({
                 "description": "A refusal",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RefusalForms"}}},

@@ -91,7 +91,9 @@ impl Default for Options {
             cors: Vec::new(),
             allow_private: false,
             isolate_keys: false,
+            // 0.03 USD, of the order that the service takes for a picture: a few cents.
             price: Decimal::new(3, 2),
+            // A fixed seed: the same tests draw the same latencies and faults at every start.
             seed: 0,
             limits: Limits::default(),
         }
@@ -101,6 +103,8 @@ impl Default for Options {
 impl Options {
     /// Checks what the types cannot.
     pub(crate) fn check(&self) -> Result<(), BadOption> {
+        // Spaces around a key are trimmed off when it is read, and a header cannot hold a line
+        // break. Bytes beyond ASCII are left out since HTTP libraries differ over them.
         let sendable = |key: &String| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
         if !self.api_key.as_ref().is_none_or(sendable) {
             // The key itself is a secret, even where it is wrong.
@@ -112,6 +116,8 @@ impl Options {
         }
         if let Some(url) = &self.public_url {
             let is_base = Url::parse(url).is_ok_and(|url| {
+                // Paths are appended to it and everybody sees the links, so it has no query and no
+                // password.
                 let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
                 let has_more = url.query().is_some() || url.fragment().is_some();
                 is_http && !has_more && url.username().is_empty() && url.password().is_none()
@@ -125,6 +131,8 @@ impl Options {
             let rule = "it is an origin such as http://localhost:3000, or `*`";
             return Err(BadOption::new("cors", origin, rule));
         }
+        // `EmulatorState::beside` opens no store: the folder would keep the tasks of the main
+        // emulator alone.
         if self.isolate_keys && self.data_dir.is_some() {
             let rule = "the worlds of isolated keys are kept in memory: leave `data_dir` out";
             return Err(BadOption::new("isolate_keys", "true", rule));
@@ -245,6 +253,8 @@ impl Default for Limits {
             photo_bytes: effects_core::MOST_PHOTO_BYTES,
             photo_pixels: effects_render::MAX_PIXELS,
             fetch_time: Duration::from_secs(5),
+            // Painting computes and waits for nothing, so more at once than cores would only take
+            // memory.
             renders: std::thread::available_parallelism().map_or(1, usize::from),
             body_bytes: 256 * 1024 * 1024,
             queue: 2_000,
@@ -274,6 +284,7 @@ mod tests {
         assert_eq!(check(|_| ()), Ok(()));
         assert_eq!(check(|options| options.api_key = Some("k".to_owned())), Ok(()));
         assert_eq!(check(|options| options.price = Decimal::ZERO), Ok(()));
+        // Empty, with a space, with a line break, beyond ASCII.
         let keys: [fn(&mut Options); 4] = [
             |options| options.api_key = Some(String::new()),
             |options| options.api_key = Some("two words".to_owned()),
@@ -282,6 +293,8 @@ mod tests {
         ];
         for change in keys {
             let error = check(change).unwrap_err();
+            // A refused key may be a real one with a line break after it, as the third, so none is
+            // printed.
             assert!(error.starts_with("api_key:") && !error.contains("secret"), "{error}");
         }
         let error = check(|options| options.price = Decimal::NEGATIVE_ONE).unwrap_err();

@@ -44,6 +44,7 @@ pub trait Painter: Send + Sync + 'static {
 
     /// The photo that stands in for one that cannot be fetched, if placeholders are on.
     fn test_card(&self, width: u32, height: u32) -> Vec<u8> {
+        // The names are for those who implement it.
         let _ = (width, height);
         STUB.to_vec()
     }

@@ -34,12 +34,15 @@ pub(crate) struct PaintJob {
 /// Starts the work on a job, which ends its task.
 pub(crate) fn start(state: &Arc<EmulatorState>, place: QueuePlace, job: PaintJob) {
     let state = Arc::clone(state);
+    // Before the task is spawned: a clock that is advanced right after the create waits for this
+    // job.
     state.renders.expect(&job.id, job.due);
     tokio::spawn(async move {
         let id = job.id.clone();
         let result = work(&state, job).await;
         settle(&state, &id, result).await;
         state.renders.done(&id);
+        // Held until the end is settled, so that the limit of the queue counts unfinished tasks.
         drop(place);
     });
 }
@@ -48,9 +51,11 @@ async fn work(state: &EmulatorState, job: PaintJob) -> Result<Bytes, TaskFailure
     let renders = &state.renders;
     let (photo, held) = photo_of(state, &job).await?;
     let painter_permit = renders.painters.clone().acquire_owned().await.map_err(|_| closed())?;
+    // From here on the painter's permit is what bounds the photos in memory.
     drop(held);
     let painter = Arc::clone(&renders.painter);
     let painting = tokio::task::spawn_blocking(move || {
+        // Held by the thread, which cannot be stopped, and not by this future.
         let _painter_permit = painter_permit;
         let (width, height) = job.sides;
         painter.paint(&photo, &job.template, width, height)
@@ -58,6 +63,8 @@ async fn work(state: &EmulatorState, job: PaintJob) -> Result<Bytes, TaskFailure
     match painting.await {
         Ok(Ok(png)) => Ok(Bytes::from(png)),
         Ok(Err(failure)) => Err(PhotoError::Unreadable(failure.to_string()).into()),
+        // The painter panicked. Or the runtime ended first, and then `settle` takes this for no
+        // verdict.
         Err(_) => Err(TaskFailure::new(
             ServiceCode::Generation,
             "Internal generation error: the painter broke down",
@@ -78,6 +85,8 @@ async fn photo_of<'a>(
         Ok(PhotoReference::Remote(url)) => match own_photo(state, &url).await {
             Some(photo) => photo,
             None => {
+                // Given back before the other is waited for: photos of silent hosts must not hold
+                // up those here.
                 drop(held);
                 held = memory(state, job, &state.renders.fetched).await?;
                 state.renders.fetcher.fetch(&url).await
@@ -87,9 +96,11 @@ async fn photo_of<'a>(
     };
     match photo {
         Ok(photo) => {
+            // By its header, before a painter gives memory to its pixels.
             photo::inspect(&photo, limits.photo_pixels)?;
             Ok((photo, held))
         }
+        // A photo that came and cannot be read stays an error: a test card would hide it.
         Err(PhotoError::NotFetched(_)) if state.options.placeholder => {
             Ok((state.renders.painter.test_card(job.sides.0, job.sides.1).into(), held))
         }
@@ -104,6 +115,7 @@ async fn memory<'a>(
     places: &'a Semaphore,
 ) -> Result<SemaphorePermit<'a>, TaskFailure> {
     let held = places.acquire().await.map_err(|_| closed())?;
+    // Under the lock: a cancel comes before the work begins, or finds it begun.
     let wanted = state.tasks.with(&job.id, |task| {
         let wanted = !task.is_settled();
         if wanted {
@@ -112,6 +124,7 @@ async fn memory<'a>(
         }
         wanted
     });
+    // No client sees this failure, since the task has ended already or is forgotten.
     if wanted != Some(true) {
         return Err(TaskFailure::new(
             CANCELLED.into(),
@@ -136,6 +149,8 @@ async fn own_photo(state: &EmulatorState, url: &Url) -> Option<Result<Bytes, Pho
         Some(photo) => Some(Ok(photo)),
         None if here() && url.port_or_known_default() == Some(address.port()) => {
             let host = url.host_str().unwrap_or_default();
+            // A request to itself would be answered the same, and would be recorded among those of
+            // clients.
             Some(Err(PhotoError::NotFetched(format!(
                 "image_input1 could not be fetched from {host}: there is no such file, or no longer"
             ))))

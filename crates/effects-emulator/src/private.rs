@@ -10,6 +10,7 @@ use std::path::Path;
 
 /// Makes a folder, with those above it. One that is there stays as it is.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    // Made with these rights: if they were set afterwards, the folder would be open for a moment.
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -28,6 +29,7 @@ pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<Fi
 pub(crate) fn take_from_others(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mut permissions = std::fs::metadata(path)?.permissions();
+    // The rights of another user's file cannot be changed, and need not be if it is closed already.
     if permissions.mode() & OTHERS == 0 {
         return Ok(());
     }

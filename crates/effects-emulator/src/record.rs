@@ -63,6 +63,7 @@ impl RequestRecord {
         body: &[u8],
         arrival: RequestArrival,
     ) -> Arc<RecordedRequest> {
+        // Made before the lock is taken: the hash of a large body takes long.
         let mut entry = RecordedRequest::new(parts, body, arrival);
         let mut inner = self.lock();
         inner.creates_seen += u64::from(arrival.endpoint.creates());
@@ -71,7 +72,7 @@ impl RequestRecord {
         let entry = Arc::new(entry);
         let kept = if arrival.is_keyless { &mut inner.keyless } else { &mut inner.keyed };
         kept.push_back(Arc::clone(&entry));
-        // What is let go is dropped after the lock is.
+        // The oldest is dropped only after the lock is released.
         let oldest = if kept.len() > self.most { kept.pop_front() } else { None };
         drop(inner);
         drop(oldest);
@@ -82,9 +83,11 @@ impl RequestRecord {
     pub(crate) fn accepted(&self, headers: &HeaderMap, entry: &RecordedRequest) {
         let name = entry.body_digest();
         let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+        // Keys are the clients' text and are kept until a reset, so their length is bounded.
         let key = key.filter(|key| key.len() <= MOST_KEY);
         let mut inner = self.lock();
         inner.accepted += 1;
+        // Beyond the limit, bodies that are counted already are still counted.
         if inner.by_body.len() < MOST_COUNTED || inner.by_body.contains_key(&name) {
             *inner.by_body.entry(name).or_default() += 1;
         }
@@ -111,8 +114,10 @@ impl RequestRecord {
     pub(crate) fn entries(&self, after: u64) -> Vec<Arc<RecordedRequest>> {
         let inner = self.lock();
         let all = inner.keyed.iter().chain(&inner.keyless);
+        // Only `Arc`s are copied under the lock; what is shown is written after it.
         let mut found: Vec<_> = all.filter(|entry| entry.number > after).cloned().collect();
         drop(inner);
+        // The two lists are in order each for itself.
         found.sort_unstable_by_key(|entry| entry.number);
         found
     }
@@ -131,6 +136,7 @@ impl RequestRecord {
     /// Forgets all requests and counts; numbers go on.
     pub(crate) fn clear(&self) {
         let mut inner = self.lock();
+        // A client that asks for requests `after` a number must not miss those of the next test.
         *inner = RecordedRequests { last_number: inner.last_number, ..RecordedRequests::default() };
     }
 
@@ -159,6 +165,7 @@ mod tests {
         let request = Request::post(path)
             .header("Authorization", "Bearer secret")
             .header("Idempotency-Key", "k1")
+            // A header value may hold bytes that are no UTF-8.
             .header("X-Odd", [0xff, b'a'].as_slice());
         request.body(()).unwrap().into_parts().0
     }
@@ -174,6 +181,7 @@ mod tests {
     #[test]
     fn requests_are_kept_in_order_without_their_key_and_the_oldest_go() {
         let record = RequestRecord::new(10);
+        // Five more than the record holds.
         let entries: Vec<_> = (0..15)
             .map(|at| record.arrived(&parts(&format!("/{at}?q=1")), b"body", arrival(5)))
             .collect();

@@ -89,6 +89,7 @@ impl RenderQueue {
         let full = |_| ApiRefusal::busy("the queue of tasks is full; ask again in a moment");
         let kibibytes = kibibytes(bytes);
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
+        // Where this fails, the place above is given back by its drop.
         let queued_bytes =
             self.queued_bytes.clone().try_acquire_many_owned(kibibytes).map_err(full)?;
         Ok(QueuePlace { _place: place, _queued_bytes: queued_bytes })
@@ -96,7 +97,8 @@ impl RenderQueue {
 
     /// The same, once there is one.
     pub(crate) async fn wait_for_place(&self, bytes: usize) -> QueuePlace {
-        // Neither semaphore is ever closed, and a reference too large for the shelf gets all of it.
+        // Neither semaphore is ever closed. A reference that is larger than the whole room takes
+        // all of it, or it would wait for ever.
         let room = u32::try_from(self.most_queued).unwrap_or(u32::MAX);
         let kibibytes = kibibytes(bytes).min(room);
         let place = self.places.clone().acquire_owned().await.expect("it is never closed");
@@ -131,6 +133,8 @@ impl RenderQueue {
         let painter = Arc::clone(&self.painter);
         let side = *SIDE_RANGE.start();
         let painting = tokio::task::spawn_blocking(move || {
+            // The permit is the thread's: whoever asked may be gone, and the painting takes its
+            // core still.
             let _painter_permit = painter_permit;
             let picture = painter.paint(&photo, &template, side, side);
             make(&picture.map_err(|error| error.to_string())?)
@@ -149,6 +153,7 @@ impl RenderQueue {
     /// Strikes a job off the list of those to be worked on.
     pub(crate) fn done(&self, id: &str) {
         self.unfinished().jobs.remove(id);
+        // Only after the removal: those that wait look through the jobs again.
         self.finished.notify_waiters();
     }
 

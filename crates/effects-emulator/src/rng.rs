@@ -1,10 +1,10 @@
 //! [`unit()`] and [`normal`]: seeded random numbers, which `Latency` and `FaultInjector` draw: the same
 //! seed, subject and count give the same number.
 //!
-//! The dice have no state of their own. A question names its seed, what it is about and how often
-//! it was asked before, so that two endpoints busy at once cannot disturb each other's series.
+//! There is no generator with a state. Each call names a seed, a subject and a count, so that two
+//! endpoints that are busy at once do not change each other's series.
 
-/// A number in `0.0..1.0` for the `count`-th throw of the die `about`.
+/// The `count`-th number of the series `about`, in `0.0..1.0`.
 pub(crate) fn unit(seed: u64, about: u64, count: u64) -> f64 {
     let mixed = mix(mix(mix(seed) ^ about) ^ count);
     // The upper 53 bits, as many as a double holds exactly.
@@ -15,7 +15,9 @@ pub(crate) fn unit(seed: u64, about: u64, count: u64) -> f64 {
 
 /// A number from the standard normal distribution, by the method of Box and Muller.
 pub(crate) fn normal(seed: u64, about: u64, count: u64) -> f64 {
+    // `unit` may be 0, whose logarithm is infinite; one minus it is never 0.
     let radius = (-2.0 * (1.0 - unit(seed, about, count)).ln()).sqrt();
+    // Another series, since the method needs two independent numbers.
     let angle = std::f64::consts::TAU * unit(seed, !about, count);
     radius * angle.cos()
 }

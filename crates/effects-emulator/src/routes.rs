@@ -33,6 +33,7 @@ impl Routes {
     /// The answer to a request.
     pub(crate) async fn answer(&self, request: http::Request<Incoming>) -> Response {
         let answer = Box::pin(self.router.clone().call(request.map(Body::new)));
+        // The router's error type has no values.
         answer.await.unwrap_or_else(|never| match never {})
     }
 }
@@ -40,6 +41,8 @@ impl Routes {
 fn router(state: &Arc<EmulatorState>) -> Router {
     let at = |endpoint, handler: MethodRouter<Arc<EmulatorState>>| {
         let context = EndpointContext { state: Arc::clone(state), endpoint };
+        // The layer comes last and covers the fallback: a request of a wrong method is recorded as
+        // well.
         handler.fallback(wrong_method).layer(from_fn_with_state(context, middleware::layer))
     };
     let queue = |rest: &str| format!("/model/v1/queue/{{model}}{rest}");
@@ -85,6 +88,7 @@ fn control(
         .post(control::faults::next)
         .delete(control::faults::unscript);
     Router::new()
+        // To the router these are two paths.
         .route("/_emulator", at(get(control::about)))
         .route("/_emulator/", at(get(control::about)))
         .route("/_emulator/session", at(post(page::session)))

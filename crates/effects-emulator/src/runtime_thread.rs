@@ -45,12 +45,15 @@ impl RuntimeThread {
         let thread = std::thread::Builder::new().name(THREAD.to_owned());
         let thread = thread.spawn(run)?;
         let gone = |_| io::Error::other("the server's thread ended at once");
+        // A start returns only once the runtime is up and listens, or with the reason why it does
+        // not.
         let runtime = started.recv().map_err(gone).and_then(|word| word)?;
         Ok((thread, runtime))
     }
 
     fn listen(&self) -> io::Result<(Runtime, tokio::net::TcpListener)> {
         let runtime = runtime(self.state.options.limits.renders)?;
+        // `from_std` registers with the runtime that is entered, and panics without one.
         let entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         drop(entered);
@@ -58,10 +61,13 @@ impl RuntimeThread {
     }
 
     async fn serve(self, listener: tokio::net::TcpListener) {
-        // The listener that was only bound must not hold the port once the other lets go of it.
+        // A copy of this listener serves. The original, kept open, would hold the port after a
+        // stop.
         drop(self.listener);
         let state = self.state;
         let (again, unfinished) = (Arc::clone(&state), self.unfinished);
+        // Beside the server: resumed tasks wait for places in the queue, and requests come
+        // meanwhile.
         tokio::spawn(async move {
             for task in unfinished {
                 lifecycle::resume(&again, task).await;

@@ -115,12 +115,13 @@ struct RecordedAnswer {
 
 impl RecordedRequest {
     pub(crate) fn new(parts: &Parts, body: &[u8], arrival: RequestArrival) -> Self {
+        // A `CONNECT` has no path.
         let path = parts.uri.path_and_query().map_or("*", |path| path.as_str());
         Self {
             number: 0,
             arrival,
             begun: Instant::now(),
-            // A request line may hold a whole URL; what is before the path is where it was sent.
+            // A request line may hold a whole URL, as one to a proxy does; only its path is kept.
             head: head(&format!("{} {path}", parts.method), &parts.headers),
             body: body[..body.len().min(MOST_BODY)].into(),
             body_bytes: body.len(),
@@ -150,6 +151,7 @@ impl RecordedRequest {
             let media_type = media_type.as_bytes();
             media_type.starts_with(b"image/") || media_type == b"application/octet-stream"
         });
+        // The beginning of a picture is of no use as text.
         let kept = if is_file { 0 } else { body.len().min(MOST_BODY) };
         // A request is answered once.
         let _ = self.answer.set(Some(RecordedAnswer {
@@ -176,8 +178,9 @@ impl RecordedRequest {
 
     /// What is shown of it, without this secret.
     pub(crate) fn seen(&self, secret: &str) -> SeenRequest {
-        // What is as short as this is no secret, and stands in many a word.
+        // A key this short is no secret, and to replace it would garble ordinary words.
         let secret = Some(secret).filter(|secret| secret.len() >= SHORTEST_SECRET);
+        // A key may also stand in a path, a query or a body, where no header's name gives it away.
         let shown = |text: &str| match secret {
             Some(secret) => text.replace(secret, REDACTED),
             None => text.to_owned(),
@@ -217,9 +220,10 @@ impl RecordedRequest {
 /// A first line and the headers as text, without keys: those that are sent as one, the emulator's
 /// or a real one, are shown to no later reader.
 fn head(line: &str, headers: &HeaderMap) -> Box<str> {
-    // As long as it will be, so that it need not be moved once it is whole.
+    // Allocated at its final length, so that `into_boxed_str` need not copy it.
     let lines = headers.iter().map(|(name, value)| {
         let value = if SECRETS.contains(name) { REDACTED.len() } else { value.len() };
+        // The colon, the space and the line break.
         name.as_str().len() + value + 3
     });
     let length = line.len() + lines.sum::<usize>();
@@ -285,6 +289,7 @@ mod tests {
 
     #[test]
     fn a_key_is_shown_nowhere_and_a_head_has_an_end() {
+        // Letters of two bytes, so that the cut may fall into one.
         let long = "é".repeat(MOST_HEAD);
         let request = Request::post("/?key=a-secret")
             .header("Authorization", "Bearer a-secret")

@@ -5,8 +5,8 @@ use crate::emulator::{Emulator, EmulatorBuilder, StartError};
 
 /// Runs an emulator until SIGTERM or Ctrl-C, then stops it gracefully.
 ///
-/// `setup` is [`Options`](crate::Options) or an [`EmulatorBuilder`]. `ready` is called once it listens: the place to print where it is, under which key, and its
-/// [`warnings`](Emulator::warnings).
+/// `setup` is [`Options`](crate::Options) or an [`EmulatorBuilder`]. `ready` is called once it
+/// listens: the place to print its address, its key and its [`warnings`](Emulator::warnings).
 ///
 /// # Errors
 ///
@@ -24,6 +24,7 @@ pub fn serve(
     setup: impl Into<EmulatorBuilder>,
     ready: impl FnOnce(&Emulator),
 ) -> Result<(), StartError> {
+    // For the signals alone: the emulator has a runtime on a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -34,6 +35,7 @@ pub fn serve(
         let emulator = setup.into().start()?;
         ready(&emulator);
         end.comes().await;
+        // It blocks this runtime's only thread, which has nothing else to do.
         emulator.stop();
         Ok(())
     })
@@ -71,7 +73,8 @@ impl StopSignal {
     }
 
     async fn comes(self) {
-        // Without a handler Ctrl-C would end the process less gracefully: nothing else to do.
+        // An error means that no handler could be installed. Then this returns at once, and the
+        // emulator stops.
         let _ = tokio::signal::ctrl_c().await;
     }
 }

@@ -28,15 +28,20 @@ pub(crate) async fn serve(
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
+    // At least one: with a limit of 0 no connection would ever be served.
     let places = Arc::new(Semaphore::new(limits.connections.max(1)));
     let mut connections = JoinSet::new();
+    // Weak, so that the list does not keep alive the state of connections that have ended.
     let mut lines: Vec<Weak<ConnectionState>> = Vec::new();
     loop {
         let accepted = tokio::select! {
             () = stop_requested(&mut stop) => break,
             accepted = accept(&listener, &places, &lines) => accepted,
         };
+        // A `JoinSet` keeps its finished tasks until they are joined.
         while connections.try_join_next().is_some() {}
+        // At most `connections` of them are alive, so a clean-up removes about half of the list:
+        // over many connections it costs each a constant.
         if lines.len() > 2 * limits.connections {
             lines.retain(|line| line.strong_count() > 0);
         }
@@ -46,9 +51,11 @@ pub(crate) async fn serve(
         let (worlds, stop, limits) = (worlds.clone(), stop.clone(), limits.clone());
         connections.spawn(async move {
             converse(stream, line, &worlds, &limits, stop).await;
+            // Dropped inside the task, which owns the place until its connection has ended.
             drop(place);
         });
     }
+    // From here on new connections are refused, while those under way come to their ends.
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
@@ -64,6 +71,8 @@ async fn accept(
             if let Ok(place) = places.clone().try_acquire_owned() {
                 return Some((stream, place));
             }
+            // It is accepted and waits, instead of being refused. Meanwhile further ones wait in
+            // the system's backlog.
             Some((stream, place_of_another(places, lines).await?))
         }
         Err(error) => {
@@ -90,6 +99,8 @@ async fn place_of_another(
             () = tokio::time::sleep(BETWEEN_SEARCHES) => {}
         }
         if give_up_longest(lines) {
+            // Connections are accepted one at a time, so no other takes the place that becomes
+            // free.
             return places.clone().acquire_owned().await.ok();
         }
     }
@@ -101,6 +112,7 @@ fn give_up_longest(lines: &[Weak<ConnectionState>]) -> bool {
     let lines = lines.iter().filter_map(Weak::upgrade);
     let idle = lines.filter_map(|line| Some((line.idle_and_unknown()?, line)));
     let longest = idle.max_by_key(|(idle, _)| *idle);
+    // `give_up` fails if a request has come over the connection since it was looked at.
     longest.is_some_and(|(idle, line)| idle >= millis(TIME_TO_ASK) && line.give_up())
 }
 
@@ -119,13 +131,15 @@ async fn converse(
     let heard = &line;
     let service = service_fn(|request: http::Request<Incoming>| async move {
         let Some(_busy) = heard.busy() else {
-            // It was given up at this moment, and ends without having heard the request.
+            // The connection was given up at this moment, and ends without an answer.
             return std::future::pending().await;
         };
         let response = worlds.answer(request).await;
+        // Marked before the answer is handed to hyper: the mark decides how the connection ends
+        // after it.
         heard.mark(response.extensions().get::<Mark>().copied().unwrap_or_default());
         if let Some(cut) = response.extensions().get::<Cut>() {
-            // The conversation ends when it hears of it, and this future with it.
+            // The `select` below sees the cut and ends the connection, which drops this future.
             heard.cut(*cut == Cut::Reset);
             std::future::pending::<()>().await;
         }
@@ -141,11 +155,15 @@ async fn converse(
         () = line.was_cut() => {}
         () = line.is_idle(limits.request_time) => {}
         () = stop_requested(&mut stop) => {
+            // A client that still sends what was refused would hold up the stop.
             line.hurry();
+            // hyper ends an idle connection at once, and another after the exchange under way.
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 _ = connection.as_mut() => {}
                 () = line.was_cut() => {}
+                // What takes longer is cut off when this future, and the connection with it, is
+                // dropped.
                 () = tokio::time::sleep(limits.stop_time) => {}
             }
         }
@@ -160,6 +178,8 @@ async fn stop_requested(stop: &mut watch::Receiver<bool>) {
 /// Bytes of a request's head; a longer one is answered 431.
 const MOST_HEAD: usize = 64 * 1024;
 
+// `accept` fails at once for as long as descriptors are lacking: without a pause the loop would
+// spin.
 const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);
 
 /// How long a connection has to come to the end of a request's head before it makes way, if there

@@ -47,6 +47,8 @@ impl PageSession {
     /// The header that gives a browser its cookie.
     pub(crate) fn cookie(&self) -> HeaderValue {
         let Self { name, token, .. } = self;
+        // No script can read it, and browsers send it with no request of another site. It is not
+        // `Secure`, since the emulator speaks plain HTTP.
         let cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict");
         HeaderValue::from_str(&cookie).expect("a cookie is plain ASCII")
     }
@@ -70,6 +72,7 @@ impl PageSession {
             line.split(';').filter_map(|pair| pair.trim().split_once('='))
         });
         let mut ours = cookies.filter(|(name, _)| *name == self.name);
+        // A browser may send several cookies of one name; one that is right is enough.
         if !ours.any(|(_, token)| self.token.as_bytes().ct_eq(token.as_bytes()).into()) {
             return Pass::None;
         }
@@ -84,6 +87,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(HOST).unwrap_or_default();
     let is_own = |origin: &str| {
+        // Behind a proxy the page's origin is https.
         let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
     };
@@ -92,7 +96,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
         && site.is_none_or(|site| ["same-origin", "none"].contains(&site))
 }
 
-/// Tokens are for comparing, not for showing.
+/// Leaves the token out, so that no log shows it.
 impl std::fmt::Debug for PageSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PageSession").finish_non_exhaustive()
@@ -131,6 +135,7 @@ mod tests {
             &[here][..],
             &[here, own],
             &[here, ("sec-fetch-site", "same-origin")],
+            // A port that is forwarded to the emulator's.
             &[("host", "localhost:9000"), ("origin", "http://localhost:9000")],
             &[("host", "demo.example"), ("origin", "https://demo.example")],
         ] {

@@ -18,6 +18,8 @@ pub(crate) async fn settle(state: &EmulatorState, id: &str, result: Result<Bytes
             let size = png.len() as u64;
             match state.keep(png).await {
                 Ok(Change { kept, .. }) => {
+                    // Before the end is seen: a client may ask for the picture at once, and the
+                    // record names its task.
                     state.files.belongs(&kept.name, id);
                     WorkStage::Painted(TaskPicture { file: kept.name, size, sides: None })
                 }
@@ -42,11 +44,14 @@ pub(crate) async fn settle(state: &EmulatorState, id: &str, result: Result<Bytes
     let known = state.tasks.with(id, |task| {
         let wanted = !task.is_settled();
         let is_paid = wanted && file.is_some();
+        // A task that was cancelled meanwhile, or that failed, gives its reservation back.
         let movement = if is_paid { Movement::Pay } else { Movement::Release };
         let paid = state.spending.book(movement).unwrap_or_default();
         if wanted {
             task.settled = Some(state.clock.now());
             let task = EmulatedTask { stage: stage.clone(), ..task.clone() };
+            // Sent under the lock: entries about one task reach the store in the order in which it
+            // has changed.
             state.write(|| StoreEntry::Settled { id: id.to_owned(), task, paid });
         }
         wanted
@@ -68,6 +73,7 @@ pub(crate) async fn settle(state: &EmulatorState, id: &str, result: Result<Bytes
 /// paid back.
 fn show(state: &EmulatorState, id: &str, stage: WorkStage) -> bool {
     let told = state.tasks.with(id, |task| {
+        // Asked again: a cancel may have come while the end was being committed.
         let wanted = !task.is_settled();
         if wanted {
             task.stage = stage;

@@ -3,8 +3,9 @@
 //! every connection in one, and closes it as the state says.
 //!
 //! Time for a request and time for its answer are watched by one timer of the connection,
-//! [`ConnectionState::is_idle`], since the HTTP library watches the arrival of a request's head alone: a client
-//! that does not read its answer would hold its place and the answer's bytes for ever.
+//! [`ConnectionState::is_idle`], since the HTTP library watches the arrival of a request's head
+//! alone: a client that does not read its answer would hold its place and the answer's bytes for
+//! ever.
 
 use std::io;
 use std::pin::Pin;
@@ -48,7 +49,7 @@ pub(crate) struct ConnectionState {
     last: AtomicU64,
 }
 
-/// An exchange under way. The line is idle once this is dropped.
+/// An exchange under way. The connection is idle once this is dropped.
 #[derive(Debug)]
 pub(crate) struct Busy<'a>(&'a ConnectionState);
 
@@ -58,6 +59,8 @@ impl ConnectionState {
             cut: Notify::new(),
             reset: false.into(),
             state: IDLE.into(),
+            // Until an exchange says otherwise: hyper answers a bad head without a handler, and the
+            // client must be able to read that answer, too.
             is_unread: true.into(),
             is_known: false.into(),
             start: Instant::now(),
@@ -73,12 +76,14 @@ impl ConnectionState {
     /// Notes what an exchange has said of its client.
     pub(crate) fn mark(&self, mark: Mark) {
         self.is_unread.store(mark.is_unread, Ordering::Relaxed);
+        // A connection that has carried an accepted key once stays known.
         self.is_known.fetch_or(!mark.is_keyless, Ordering::Relaxed);
     }
 
     /// For how many milliseconds it has been idle; `None` if it is not, or if its client is one that
     /// has an accepted key.
     pub(crate) fn idle_and_unknown(&self) -> Option<u64> {
+        // Only a hint for the search; `give_up` decides by exchanging the state.
         let is_idle = self.state.load(Ordering::Relaxed) == IDLE;
         (is_idle && !self.is_known.load(Ordering::Relaxed)).then(|| self.idle())
     }
@@ -100,6 +105,7 @@ impl ConnectionState {
     /// Has the connection ended, with a reset or in good order.
     pub(crate) fn cut(&self, with_reset: bool) {
         self.reset.store(with_reset, Ordering::Relaxed);
+        // `notify_one` leaves a permit where no task waits, so a cut before `was_cut` is not lost.
         self.cut.notify_one();
     }
 
@@ -117,7 +123,11 @@ impl ConnectionState {
             if !busy && idle >= longest {
                 return;
             }
+            // How long an exchange takes is up to its handler, so a busy connection is looked at
+            // again later.
             let rest = if busy { longest } else { longest - idle };
+            // At least a millisecond: with a limit of 0 this loop would spin beside a busy
+            // connection.
             tokio::time::sleep(Duration::from_millis(rest.max(1))).await;
         }
     }
@@ -143,6 +153,8 @@ impl ConnectionState {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
+        // The time is set first: idle with the old time, the connection would seem to have been
+        // idle for the whole exchange.
         self.0.moved();
         self.0.state.store(IDLE, Ordering::Relaxed);
     }
@@ -196,6 +208,8 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // Counted even if the write is pending: it is tried again only once the client has taken
+        // something.
         self.line.moved();
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -218,7 +232,11 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Polled again for as long as the discarding below is pending; the stream is shut only
+        // once.
         if !self.is_shut {
+            // The end of the answer goes out before the rest of the request is read: a client may
+            // wait for it.
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
             self.is_shut = true;
         }
@@ -226,7 +244,8 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// States of a line: it waits for a request, an exchange is under way, it takes no more requests.
+/// States of a connection: it waits for a request, an exchange is under way, it takes no more
+/// requests.
 const IDLE: u8 = 0;
 const BUSY: u8 = 1;
 const GIVEN_UP: u8 = 2;

@@ -45,6 +45,9 @@ impl Spending {
             let price = self.price;
             let (reserved, paid) = match movement {
                 Movement::Reserve(Some(balance))
+                    // What is reserved counts as spent, since each of those tasks may yet get its
+                    // picture. Compared and reserved under one lock, so that two creates at once do
+                    // not both take the last of a balance.
                     if sums.spent + sums.reserved + price > balance =>
                 {
                     return None;
@@ -54,7 +57,7 @@ impl Spending {
                 Movement::Pay => (-price, price),
                 Movement::Refund => (Decimal::ZERO, -price),
             };
-            // After a reset there may be less than tasks of before would give back.
+            // A task from before a reset may give back more than there is after it.
             sums.reserved = (sums.reserved + reserved).max(Decimal::ZERO);
             sums.spent = (sums.spent + paid).max(Decimal::ZERO);
             Some(paid)
@@ -81,6 +84,7 @@ mod tests {
 
     #[test]
     fn a_price_is_reserved_then_paid_or_released_and_perhaps_paid_back() {
+        // A balance that is enough for one picture and not for two.
         let (price, balance) = (Decimal::new(3, 2), Decimal::new(5, 2));
         let spending = Spending::new(Decimal::ZERO, price);
         let reserve = || spending.book(Movement::Reserve(Some(balance)));

@@ -68,8 +68,11 @@ impl EmulatorState {
         let opened = options.data_dir.as_deref().map(EmulatorStore::open).transpose()?;
         let (store, restored) =
             opened.map_or((None, Restored::default()), |(store, restored)| (Some(store), restored));
+        // The key of an earlier start in this folder stays good, so clients need not be set up
+        // again.
         let kept_key = options.api_key.clone().or(restored.api_key);
         let key = kept_key.unwrap_or_else(|| format!("emulator-{}", ids::fresh(32)));
+        // A key that was given is not written down: it comes again with the options.
         if let Some(store) = store.as_ref().filter(|_| options.api_key.is_none()) {
             store.write(StoreEntry::Note(store::API_KEY, key.clone()));
         }
@@ -81,17 +84,22 @@ impl EmulatorState {
             ..Self::empty(options, key, address, renders, stop)
         };
         let now = state.clock.now();
+        // Files may have been deleted from the folder since: their rows go as well.
         let gone = state.files.restore(restored.files, now)?;
         state.write(|| StoreEntry::Gone(gone));
         let (settled, unfinished): (Vec<_>, Vec<_>) =
             restored.tasks.into_iter().partition(|restored| restored.task.is_settled());
         for RestoredTask { id, task, .. } in settled {
             if let WorkStage::Painted(picture) = &task.stage {
+                // A file's row does not have its task: which file is whose picture is known from
+                // the tasks alone.
                 state.files.belongs(&picture.file, &id);
             }
+            // The limit may be lower than at the last start, and then the oldest are forgotten
+            // here.
             state.forget(state.tasks.insert(&id, task, now));
         }
-        // Each is there from the first request on, whenever its work begins again.
+        // Inserted before requests are served, so that the first look after a restart finds them.
         for restored in &unfinished {
             state.restore(restored);
         }
@@ -102,6 +110,7 @@ impl EmulatorState {
     /// nothing that a test could see.
     pub(crate) fn beside(&self, name: &str) -> Self {
         let renders = self.renders.beside(&self.options, self.address);
+        // The whole `KEY.NAME` is this emulator's own key, as its clients send it.
         let key = format!("{}.{name}", self.keys.own());
         Self::empty(self.options.clone(), key, self.address, renders, self.stop.clone())
     }
@@ -129,6 +138,7 @@ impl EmulatorState {
             session: PageSession::new(address, public_host(options.public_url.as_deref())),
             address,
             origin: format!("http://{}", reached_at(address)),
+            // Every answer about a completed task has it as text, so it is formatted once.
             cost: options.price.to_string(),
             accepted: AtomicU64::new(0),
             stop,
@@ -157,7 +167,9 @@ impl EmulatorState {
             return url.trim_end_matches('/').to_owned();
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        // The header is the client's own text: what is no host would break the links.
         match host.filter(|host| host.parse::<Authority>().is_ok_and(|at| !at.host().is_empty())) {
+            // The emulator speaks no TLS; a proxy that does is what `public_url` is for.
             Some(host) => format!("http://{host}"),
             None => self.origin.clone(),
         }
@@ -165,6 +177,8 @@ impl EmulatorState {
 
     /// When a task accepted now may be seen finished.
     pub(crate) fn due(&self, template: &Template, now: u64) -> u64 {
+        // The number of the task is what its latency is drawn from, so equal runs have equal
+        // latencies.
         let count = self.accepted.fetch_add(1, Ordering::Relaxed);
         now + millis(self.options.latency.sample(template, self.options.seed, count))
     }
@@ -179,6 +193,7 @@ impl EmulatorState {
         let origin = &*self.origin_for(headers);
         let (now, dialect, cost) = (self.clock.now(), self.options.dialect, &*self.cost);
         let context = AnswerContext { now, dialect, origin, cost };
+        // Counted and answered under one lock: of two looks at once each has a count of its own.
         self.tasks.with(id, |task| task.look().then(|| answer_for(task, context))).flatten()
     }
 
@@ -188,6 +203,8 @@ impl EmulatorState {
         let now = self.clock.advance(by)?;
         self.write(|| StoreEntry::Note(store::CLOCK, now.to_string()));
         self.changes.other();
+        // Files that are too old by the new time go now; the sweep every 30 s goes by the machine's
+        // clock.
         self.sweep();
         self.renders.wait_until_painted(|_, due| due <= now).await;
         Ok(now)
@@ -196,6 +213,8 @@ impl EmulatorState {
     /// Begins anew: forgets every task, file and request, what was spent and what was scripted,
     /// follows the plan it was started with, and has a virtual clock show the machine's time.
     pub(crate) fn reset(&self, keep: &[Keep]) {
+        // Tasks go first: a painting under way finds its task gone and pays nothing after
+        // `spending.clear()`.
         self.tasks.clear();
         self.files.clear();
         let plan = if keep.contains(&Keep::Plan) {
@@ -204,15 +223,18 @@ impl EmulatorState {
             self.options.faults.clone()
         };
         self.faults.unscript();
+        // A plan that is kept is followed anew as well, since its counts begin again.
         self.faults.follow(plan);
         self.record.clear();
         self.spending.clear();
+        // The next test draws the same latencies as the first did.
         self.accepted.store(0, Ordering::Relaxed);
         self.write(|| StoreEntry::Cleared);
         if !keep.contains(&Keep::Clock) {
             let now = self.clock.restart();
             self.write(|| StoreEntry::Note(store::CLOCK, now.to_string()));
         }
+        // Last, so that a watcher which now reads everything finds nothing of before.
         self.changes.reset();
     }
 
@@ -250,6 +272,7 @@ impl EmulatorState {
         for (id, task) in forgotten {
             ids.push(id);
             if let WorkStage::Painted(picture) = task.stage {
+                // Without its task no answer names the picture any more.
                 self.files.remove(&picture.file);
                 files.push(picture.file);
             }
@@ -261,6 +284,8 @@ impl EmulatorState {
     /// Keeps a file, and remembers what is kept and what had to go.
     pub(crate) async fn keep(&self, bytes: Bytes) -> std::io::Result<Change> {
         let change = self.files.keep(bytes, self.clock.now()).await?;
+        // The bytes lie in the folder before the row is written: a row never names half a file, and
+        // a start deletes a file without a row.
         self.write(|| StoreEntry::Kept(change.kept.clone()));
         if !change.gone.is_empty() {
             self.write(|| StoreEntry::Gone(change.gone.clone()));
@@ -271,8 +296,8 @@ impl EmulatorState {
     /// Waits until everything written so far is safe.
     pub(crate) async fn written(&self) {
         if let Some(store) = &self.store {
-            // A disk that is full fails creates, with its reason. A task that runs goes on to its end:
-            // opened anew, the folder has it begin again.
+            // An error is ignored: on a full disk creates are refused with the reason, and a task
+            // that runs goes on to its end. It begins again when the folder is next opened.
             let _ = store.settle().await;
         }
     }
@@ -295,13 +320,13 @@ impl EmulatorState {
 
     /// Waits until the emulator is to stop.
     pub(crate) async fn stopping(&self) {
-        // A dropped sender counts as the word to stop.
+        // A dropped sender counts as a stop.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
 
     /// Whether it is to stop.
     pub(crate) fn is_stopping(&self) -> bool {
-        // A dropped sender counts as the word to stop.
+        // A dropped sender counts as a stop.
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 }
@@ -320,12 +345,15 @@ pub enum Keep {
 /// Host and port of a URL, as browsers write them into the header `Host`.
 fn public_host(url: Option<&str>) -> Option<String> {
     let url = url::Url::parse(url?).ok()?;
+    // Both the parser and browsers leave out the port that the scheme has anyway.
     Some(url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
 }
 
 /// Where a server on this machine is reached that listens at this address.
 fn reached_at(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
+        // The unspecified address means every interface to a listener; not every system connects to
+        // it.
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,

@@ -79,20 +79,23 @@ impl EmulatorStore {
         // SQLite gives the files beside it the same rights.
         private::open_file(OpenOptions::new().append(true).create(true), &path)?;
         for end in ["", "-wal", "-shm"] {
-            // Where that cannot be, the emulator warns of it; the last two may not be there.
+            // Errors are ignored: the emulator warns of a database that stays open to others, and
+            // the last two may not exist.
             let _ = private::take_from_others(&folder.join(format!("{DATABASE}{end}")));
         }
         let mut database = Connection::open(path)?;
         prepare(&database)?;
         let restored = restore(&mut database)?;
         let spent = restored.spent;
+        // Unbounded: ends of tasks are sent under the lock of the tasks, which must not wait for
+        // the disk.
         let (sender, receiver) = channel();
         let broken = Arc::new(OnceLock::new());
         let told = Arc::clone(&broken);
         let thread = std::thread::Builder::new().name("effects-emulator-store".to_owned()).spawn(
             move || {
                 if let Err(error) = keep(&mut database, &receiver, spent) {
-                    // It is set here alone, and once.
+                    // It is set only here and only once, so this cannot fail.
                     let _ = told.set(error.to_string());
                 }
             },
@@ -122,6 +125,7 @@ impl EmulatorStore {
 /// Everything written so far is committed before the store is gone.
 impl Drop for EmulatorStore {
     fn drop(&mut self) {
+        // Without a sender the thread ends, after it has committed all that was sent.
         drop(self.sender.take());
         // A forked process has no copy of the thread, and would wait for it for ever.
         if let Some(thread) = self.thread.take().filter(|_| self.process == std::process::id()) {
@@ -170,10 +174,12 @@ fn prepare(database: &Connection) -> Result<(), StoreError> {
     // A killed process loses nothing that was handed to the system; only a power cut could.
     database.pragma_update(None, "synchronous", "NORMAL")?;
     let found: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // Looked at before the tables are made, so that none is made in a later version's file.
     if found > FORMAT {
         return Err(StoreError::Format { found, known: FORMAT });
     }
     database.execute_batch(TABLES)?;
+    // Last: a file that a kill has left without it is prepared again by the next start.
     database.pragma_update(None, "user_version", FORMAT)?;
     Ok(())
 }
@@ -192,7 +198,7 @@ fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
     let mut tasks = Vec::new();
     for row in rows {
         let (id, task, image) = row?;
-        // A task that cannot be read is not ours to guess at.
+        // The folder is refused: without this task, a client that has its id would be answered 404.
         let task = serde_json::from_str(&task).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into())
         })?;
@@ -217,6 +223,7 @@ fn keep(
     mut spent: Decimal,
 ) -> rusqlite::Result<()> {
     while let Ok(first) = entries.recv() {
+        // `try_iter` ends when nothing else has come, so a lone entry waits for no others.
         let group = std::iter::once(first).chain(entries.try_iter().take(MOST_AT_ONCE));
         for waiting in commit(database, group, &mut spent)? {
             // The receiver may be gone (a client that hung up); the task is safe all the same.
@@ -233,6 +240,8 @@ fn commit(
     group: impl Iterator<Item = StoreEntry>,
     spent: &mut Decimal,
 ) -> rusqlite::Result<Vec<oneshot::Sender<()>>> {
+    // An error below drops the transaction, which rolls all of the group back; those that wait for
+    // it are refused when their senders are dropped.
     let transaction = database.transaction()?;
     let mut waiting = Vec::new();
     let before = *spent;
@@ -264,6 +273,8 @@ fn write(to: &Transaction<'_>, entry: StoreEntry) -> rusqlite::Result<()> {
             run(sql, params![id, json(&task), image])?;
         }
         StoreEntry::Settled { id, task, .. } => {
+            // An update, so that a task which was forgotten meanwhile stays forgotten. Its
+            // reference, perhaps megabytes of base64, is needed no longer.
             let sql = "UPDATE tasks SET task = ?2, image = NULL WHERE id = ?1";
             run(sql, params![id, json(&task)])?;
         }
@@ -286,7 +297,7 @@ fn write(to: &Transaction<'_>, entry: StoreEntry) -> rusqlite::Result<()> {
             run("DELETE FROM tasks", &[])?;
             run("DELETE FROM files", &[])?;
         }
-        // It is no row: the commit sees to it.
+        // It is not a row: `commit` takes it out of the group.
         StoreEntry::Wait(_) => {}
     }
     Ok(())
@@ -306,6 +317,8 @@ const SPENT: &str = "spent";
 
 const NOTE: &str = "INSERT OR REPLACE INTO notes (name, value) VALUES (?1, ?2)";
 
+// Without rowids the text key orders the table itself, so that a row is written to one tree and not
+// to two.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, task TEXT NOT NULL, image TEXT)
         WITHOUT ROWID;

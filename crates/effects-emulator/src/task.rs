@@ -111,6 +111,8 @@ impl EmulatedTask {
     /// What a look at this time sees.
     pub(crate) fn standing(&self, now: u64) -> VisibleState<'_> {
         match &self.stage {
+            // Work that ends early waits for its time: the latency decides, and not how fast this
+            // machine paints.
             WorkStage::Painted(picture) if now >= self.due => VisibleState::Completed(picture),
             WorkStage::Failed(failure) if now >= self.due => VisibleState::Failed(failure),
             stage => VisibleState::Running(self.progress(stage, now)),
@@ -124,6 +126,7 @@ impl EmulatedTask {
 
     /// When it was finished to its clients, if a look at this time sees it finished.
     pub(crate) fn finished(&self, now: u64) -> Option<u64> {
+        // It is finished once its work and its time are both over.
         (!self.is_running(now)).then(|| self.settled.unwrap_or(0).max(self.due))
     }
 
@@ -134,6 +137,8 @@ impl EmulatedTask {
         }
         #[allow(clippy::cast_precision_loss, reason = "a share of the way needs no exactness")]
         let share = now.saturating_sub(self.created) as f64 / (self.due - self.created) as f64;
+        // Below 1 while it runs, even if its painting is late. The command lines show whole per
+        // cent.
         (share.clamp(0.0, 0.99) * 100.0).round() / 100.0
     }
 
@@ -142,6 +147,7 @@ impl EmulatedTask {
         match self.fault.as_deref() {
             Some(Fault::WrongSides) if self.width == self.height => {
                 let half = self.height / 2;
+                // The half of a short side would be below what the painter takes.
                 let other = if half < *SIDE_RANGE.start() { self.height * 2 } else { half };
                 (self.width, other)
             }

@@ -66,6 +66,7 @@ impl Tasks {
 
     /// Calls `work` with every task, in no order.
     pub(crate) fn for_each(&self, mut work: impl FnMut(&str, &EmulatedTask)) {
+        // The lock is held throughout, so `work` must not come back to this table.
         self.known().tasks.iter().for_each(|(id, task)| work(id, task));
     }
 
@@ -146,6 +147,7 @@ mod tests {
     fn tasks_whose_time_has_not_come_stay_until_there_is_no_room_at_all() {
         let tasks = Tasks::new(8);
         let failed = || WorkStage::Failed(TaskFailure::new(ServiceCode::Upstream, "no"));
+        // Twice the limit, where the table is full.
         for at in 0..16 {
             assert!(!tasks.is_full());
             let early = EmulatedTask { due: 100, ..task(1, failed()) };

@@ -15,6 +15,7 @@ where
     let is_whole = |value: &f64| value.fract() == 0.0 && (0.0..=MOST_EXACT).contains(value);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole")]
     let whole = || number.as_f64().filter(is_whole).map(|value| value as u64);
+    // As an integer first: a large one would be rounded as a double.
     let value = number.as_u64().or_else(whole).and_then(|value| T::try_from(value).ok());
     value
         .map(Some)

@@ -23,6 +23,7 @@ pub(crate) async fn advance(
     body: Bytes,
 ) -> Result<Json<Advanced>, ApiRefusal> {
     let by = match read(&body)? {
+        // It refuses what is below zero and what is no number: the clock never runs back.
         Advance::Seconds(seconds) => Duration::try_from_secs_f64(seconds)
             .map_err(|_| ApiRefusal::bad_request("seconds: it is no span of time"))?,
         Advance::To(to) => {

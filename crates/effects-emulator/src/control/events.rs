@@ -30,6 +30,7 @@ use crate::state::EmulatorState;
 /// `GET /_emulator/events`
 pub(crate) async fn events(State(state): State<Arc<EmulatorState>>) -> Response {
     let watcher = EventClient {
+        // Subscribed before the tasks are read, so that a change in between comes as an event.
         changes: state.changes.watch(),
         running: state.tasks.running(state.clock.now()),
         gathered: Gathered { anew: true, ..Gathered::default() },
@@ -90,6 +91,7 @@ impl EventClient {
                     BETWEEN_EVENTS
                 }
                 () = tokio::time::sleep(BETWEEN_LOOKS) => BETWEEN_LOOKS,
+                // An open stream would hold up the stop until `Limits::stop_time` is over.
                 () = self.state.stopping() => return None,
             };
             self.take_in_the_rest();
@@ -126,6 +128,8 @@ impl EventClient {
             self.running = self.state.tasks.running(now);
         }
         let first = gathered.requests.first().copied().unwrap_or(u64::MAX);
+        // The record is searched from the first of them on. A watcher that reads the lists anew is
+        // sent none.
         let requests = self.state.requests_where(first.saturating_sub(1), |number| {
             !gathered.anew && gathered.requests.contains(&number)
         });
@@ -138,7 +142,7 @@ impl EventClient {
                 self.running.remove(task.id.as_str());
             }
         }
-        // Those that were forgotten meanwhile.
+        // A task that was forgotten meanwhile is not among those above.
         for id in gathered.tasks.iter().filter(|id| self.state.tasks.with(id, |_| ()).is_none()) {
             self.running.remove(id);
         }

@@ -29,6 +29,7 @@ pub(crate) async fn next(
     body: Bytes,
 ) -> Result<StatusCode, ApiRefusal> {
     let NextRequests { on, template, key, faults } = read(&body)?;
+    // `Fault::read` refuses fields that serde would pass over; all are read before one is scripted.
     let faults = faults.iter().map(|fault| fault.as_ref().map(Fault::read).transpose());
     let faults = faults
         .collect::<Result<_, _>>()
@@ -70,6 +71,7 @@ pub(crate) async fn follow(
     body: Bytes,
 ) -> Result<StatusCode, ApiRefusal> {
     let plan: FaultPlan = read(&body)?;
+    // The types let in plans that cannot be followed, such as a rate of 0 requests.
     plan.check().map_err(|error| ApiRefusal::bad_request(error.to_string()))?;
     state.faults.follow(plan);
     state.changes.other();

@@ -65,10 +65,12 @@ pub(crate) async fn look(
     let photo = state.files.get(&photo, state.clock.now()).await;
     let photo = photo.ok_or_else(|| ApiRefusal::not_found("photo: there is no such file"))?;
     let unreadable = |why: String| ApiRefusal::bad_request(format!("photo: {why}"));
+    // By its header, before it waits for a painter.
     photo::inspect(&photo, state.options.limits.photo_pixels)
         .map_err(|error| unreadable(TaskFailure::from(error).message.into()))?;
     let picture = state.renders.sketch(photo, template, small).await;
     let picture = picture.map_err(unreadable)?;
+    // An upload's name is never given to another file, so a look of it never changes.
     let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "private, max-age=3600")];
     Ok((StatusCode::OK, headers, picture).into_response())
 }
@@ -84,6 +86,7 @@ struct LookQuery {
 fn small(picture: &[u8]) -> Result<Vec<u8>, String> {
     let picture = image::load_from_memory(picture).map_err(|error| error.to_string())?;
     let mut small = Cursor::new(Vec::new());
+    // JPEG has no transparency.
     let shrunk = picture.thumbnail(2 * SHOWN_SIDE, 2 * SHOWN_SIDE).into_rgb8();
     shrunk.write_to(&mut small, ImageFormat::Jpeg).map_err(|error| error.to_string())?;
     Ok(small.into_inner())

@@ -106,6 +106,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiRefusal> {
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(ApiRefusal::bad_request("the body: a list, and no object"));
     }
+    // From the bytes and not by axum's `Json`, which asks for a content type: `curl -d` sends a
+    // form's.
     serde_json::from_slice(body)
         .map_err(|error| ApiRefusal::bad_request(format!("the body: {error}")))
 }

@@ -29,7 +29,9 @@ pub(crate) async fn requests(
     let wanted =
         RequestMatch { task, template, endpoint, status, since, ..RequestMatch::default() };
     let seen = state.requests(after).into_iter();
+    // The comparison of `verify`, so that the list shows what that counts.
     let seen = seen.filter(|seen| wanted.differences(&state, seen).is_empty());
+    // Without a limit it is the whole record, which is bounded by `Limits::requests`.
     Ok(Json(seen.take(limit.unwrap_or(usize::MAX)).collect()))
 }
 

@@ -37,6 +37,7 @@ pub(crate) async fn tasks(
             && since.is_none_or(|since| task.created >= since)
     };
     let tasks = inspection::tasks(&state).into_iter().filter(wanted);
+    // Many more may be remembered (`Limits::tasks`); a list of all of them has to be asked for.
     Ok(Json(tasks.take(limit.unwrap_or(MOST_TASKS)).collect()))
 }
 
@@ -70,6 +71,7 @@ pub(crate) async fn picture(
     };
     let picture =
         picture.ok_or_else(|| ApiRefusal::not_found("the task has no picture, or no longer"))?;
+    // The picture of a task that was seen completed never changes.
     Ok(([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, "private, max-age=3600")], picture)
         .into_response())
 }
@@ -81,6 +83,7 @@ pub(crate) async fn finish(
     State(state): State<Arc<EmulatorState>>,
     Path(id): Path<String>,
 ) -> Result<Json<SeenTask>, ApiRefusal> {
+    // A task that has ended stays as it is and is shown; only one that is not there is refused.
     lifecycle::finish(&state, &id).await;
     inspection::task(&state, &id).map(Json).ok_or_else(unknown)
 }

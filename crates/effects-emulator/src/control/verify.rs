@@ -34,8 +34,9 @@ pub(crate) async fn verify(
     let Verify { matching, count, at_least, at_most } = read(&body)?;
     let (least, most) = match (count, at_least, at_most) {
         (None, None, None) => (1, usize::MAX),
-        // All that is said has to hold.
+        // All bounds that are given have to hold.
         (count, least, most) => (
+            // `None` is less than any number, so the larger of those that are given remains.
             count.max(least).unwrap_or(0),
             count.into_iter().chain(most).min().unwrap_or(usize::MAX),
         ),
@@ -45,6 +46,7 @@ pub(crate) async fn verify(
         let differs = matching.differences(&state, &request);
         if differs.is_empty() {
             matched.push(request);
+        // A request that differs in all that is asked for is not near.
         } else if differs.len() < matching.fields() {
             near.push(Near { request, differs });
         }
@@ -156,6 +158,7 @@ impl RequestMatch {
             compare("task", holds, json!(wanted), json!(seen.task));
         }
         if let Some(wanted) = &self.template {
+            // A look has no template in it, so a request's template is that of its task.
             let of_task = |id: &String| state.tasks.with(id, |task| task.template.clone());
             let found = seen.task.as_ref().and_then(of_task).flatten();
             let holds = found.as_ref() == Some(wanted);
@@ -179,6 +182,7 @@ impl RequestMatch {
             compare("body_hash", holds, json!(wanted), json!(seen.body_hash));
         }
         for (name, wanted) in &self.headers {
+            // A header may come several times: one that fits is enough.
             let mut values = seen.headers.iter().filter(|(of, _)| of.eq_ignore_ascii_case(name));
             let holds = values.clone().any(|(_, value)| fits(wanted, value));
             let found = values.next().map(|(_, value)| value);
@@ -186,6 +190,8 @@ impl RequestMatch {
         }
         if let Some(wanted) = &self.body {
             let found = if seen.body_bytes > MOST_BODY {
+                // What is cut off is no JSON to compare, so it never matches, and the difference
+                // says why.
                 json!(format!("{} bytes, of which only {MOST_BODY} are kept", seen.body_bytes))
             } else {
                 serde_json::from_str(&seen.body).unwrap_or_else(|_| json!(seen.body))
@@ -245,6 +251,8 @@ fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = rest.split('*').peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
+            // The last part has to be the end. Each before it was taken where it comes first, which
+            // leaves the most text to those after it.
             return left.ends_with(part);
         }
         match left.find(part) {
@@ -284,6 +292,7 @@ mod tests {
         for pattern in ["", "/a", "/b*", "*a", "*c*", "/a/b/*", "*b*a"] {
             assert!(!fits(pattern, "/a/b"), "{pattern}");
         }
+        // The two ends may not share a letter.
         assert!(!fits("ab*ba", "aba"));
     }
 

@@ -51,6 +51,7 @@ impl Fault {
 
 /// The answer of a fault that [keeps the request](Fault::answers_instead) from having any effect.
 pub(crate) async fn answer_instead(state: &EmulatorState, fault: &Fault) -> Response {
+    // What cuts no connection here is a status: `answers_instead` lets nothing else in.
     cut(state, fault, Moment::Before).await.unwrap_or_else(|| status(fault))
 }
 
@@ -88,6 +89,8 @@ async fn cut(state: &EmulatorState, fault: &Fault, now: Moment) -> Option<Respon
 
 /// Waits in the machine's time, or until the emulator stops.
 async fn wait(state: &EmulatorState, seconds: f64) {
+    // The time-outs of the client that waits go by the machine's clock, beside a virtual one as
+    // well.
     let span = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     tokio::select! {
         () = tokio::time::sleep(span) => {}
@@ -99,6 +102,7 @@ fn status(fault: &Fault) -> Response {
     let Fault::Status { status, body, message, retry_after, location } = fault else {
         return Response::default();
     };
+    // Plans, scripts and keys have been checked to name 200 to 599.
     let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let message = message.as_deref().or_else(|| status.canonical_reason()).unwrap_or("a fault");
     let mut response = match body.write(status, message) {
@@ -126,6 +130,7 @@ async fn with_body(response: Response, change: impl FnOnce(Bytes) -> Body) -> Re
     let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
     let promised = body.len();
     let body = change(body);
+    // hyper writes the length itself where it knows that of the body.
     parts.headers.remove(CONTENT_LENGTH);
     if http_body::Body::size_hint(&body).exact().is_none() {
         parts.headers.insert(CONTENT_LENGTH, promised.into());
@@ -141,6 +146,7 @@ fn broken(body: &Bytes, keep: f64) -> Body {
         clippy::cast_sign_loss,
         reason = "a share of the body needs no exactness, and the cut keeps it inside"
     )]
+    // At least one byte is left out, or nothing would be cut off.
     let kept = ((body.len() as f64 * keep) as usize).min(body.len().saturating_sub(1));
     let first = body.slice(..kept);
     Body::from_stream(stream::unfold(Some(first), |first| async move {
@@ -149,6 +155,7 @@ fn broken(body: &Bytes, keep: f64) -> Body {
         }
         // What was written before goes out while the body has nothing to give.
         tokio::task::yield_now().await;
+        // Whatever the error is, hyper ends the connection in the middle of the body.
         Some((Err(io::Error::from(io::ErrorKind::BrokenPipe)), None))
     }))
 }
@@ -159,6 +166,7 @@ fn drops(body: Bytes, bytes: usize, pause: f64) -> Body {
         if body.is_empty() {
             return None;
         }
+        // The first drop comes at once: the pause is one between drops.
         if !first {
             tokio::time::sleep(pause).await;
         }

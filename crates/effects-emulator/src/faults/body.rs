@@ -59,6 +59,8 @@ impl RetryAfter {
         match self {
             Self::Seconds(seconds) => seconds.into(),
             Self::Date(seconds) => {
+                // The machine's time, beside a virtual clock as well: clients compare the date with
+                // their own time.
                 let then = SystemTime::now() + Duration::from_secs(seconds.into());
                 let date = httpdate::fmt_http_date(then);
                 HeaderValue::from_str(&date).expect("a date is plain ASCII")
@@ -77,13 +79,18 @@ impl ErrorBody {
             Self::Message => json(json!({"message": message})),
             Self::ErrorText => json(json!({"error": message})),
             Self::ErrorNumber => json(json!({"error": {"code": number, "error_message": message}})),
+            // 1002 whatever the status is: the code that a test of the Go SDK has for a rate
+            // limit.
             Self::ErrorMessage => json(json!({"error": {"code": 1002, "message": message}})),
             Self::ErrorWord => json(json!({
                 "error": {"code": word(status), "message": message},
+                // A fixed id of the service's form: clients only read it.
                 "request_id": "d758n65e878c73cmdg20",
             })),
             Self::Detail => json(json!({"detail": message})),
             Self::Envelope => {
+                // SeaCloud's tests have 40201 beside 402; the codes of other statuses are formed
+                // like it.
                 let error_code = u32::from(number) * 100 + 1;
                 json(json!({
                     "status": {"code": number, "message": message, "error_code": error_code},

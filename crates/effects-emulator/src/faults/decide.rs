@@ -53,6 +53,7 @@ impl FaultInjector {
         let mut inner = self.lock();
         inner.counts = plan.rules.iter().map(|_| AtomicU64::new(0)).collect();
         inner.plan = Arc::new(plan);
+        // What is in the buckets was poured in under the limit of another plan.
         inner.buckets.clear();
         self.listen(&inner);
     }
@@ -73,6 +74,8 @@ impl FaultInjector {
             let why = format!("at most {MOST_SCRIPTED} requests of an endpoint are scripted ahead");
             return Err(BadPlan::new(why));
         }
+        // One script for each choice of requests, however many calls made it: each request searches
+        // the list.
         match inner.scripts.iter_mut().find(|before| before.is_for_the_same(&script)) {
             Some(before) => before.faults.extend(script.faults),
             None => inner.scripts.push(script),
@@ -111,15 +114,21 @@ impl FaultInjector {
         of_key: Option<&Fault>,
         template: impl FnOnce() -> Option<Template>,
     ) -> Option<Fault> {
+        // A key chooses the outcome of creates alone: looks at their tasks come with the same key.
         let of_key = of_key.filter(|_| on.creates());
+        // Read without the lock: a request that comes while a plan is being set may follow either
+        // plan.
         if self.quiet.load(Ordering::Relaxed) {
             return of_key.cloned();
         }
         let mut inner = self.lock();
+        // To find the template a body is parsed or a task looked up. It happens under this lock,
+        // and the tasks' lock is taken within it: no code under the tasks' lock may ask for faults.
         let asks_for_template = inner.scripts.iter().any(|script| script.template.is_some())
             || inner.plan.rules.iter().any(|rule| rule.template.is_some());
         let template = if asks_for_template { template() } else { None };
         let key = key();
+        // A request that a script decides on is not counted by the rules of the plan.
         if let Some(scripted) = inner.scripted(on, key, template.as_ref()) {
             self.listen(&inner);
             return scripted;
@@ -136,6 +145,8 @@ impl FaultInjector {
                 continue;
             }
             let count = inner.counts[place].fetch_add(1, Ordering::Relaxed) + 1;
+            // The rule's place selects its series of random numbers, so that rules fire
+            // independently of each other.
             if fires(rule.when, seed, place as u64, count) {
                 return Some(rule.fault.clone());
             }
@@ -155,6 +166,7 @@ impl FaultInjector {
         }
         let mut inner = self.lock();
         let limit = inner.plan.rate_limit.filter(|limit| limit.on.is_none_or(|at| at == on))?;
+        // Only a hash is kept: made-up keys may be long, and so each takes the same room.
         let key = hash(key());
         if inner.buckets.len() >= MOST_BUCKETS && !inner.buckets.contains_key(&key) {
             inner.forget_emptiest(limit, now);
@@ -221,6 +233,7 @@ impl Bucket {
         }
         let seconds = (self.level + 1.0 - size) * limit.seconds / size;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+        // A client that is told 0 asks again at once, and is refused again.
         Some((seconds.ceil() as u32).max(1))
     }
 }
@@ -267,12 +280,14 @@ mod tests {
             .with(FaultRule::on(Endpoint::Create, Fault::NoUrl).first(2))
             .with(FaultRule::on(Endpoint::File, Fault::status(503)).chance(0.5));
         let faults = FaultInjector::new(plan, 0);
-        // The rule of every third counts what the rule of the second has left to it.
+        // The second rule does not count the request that the first has taken.
         let task = kinds(&faults, Endpoint::Task, 7);
         assert_eq!(task, ["-", "garbage", "-", "stale", "-", "-", "stale"]);
         assert_eq!(kinds(&faults, Endpoint::Create, 3), ["no-url", "no-url", "-"]);
         let thrown = kinds(&faults, Endpoint::File, 100);
         let hits = thrown.iter().filter(|kind| **kind == "status").count();
+        // The seed is fixed, so the range need not allow for chance: it catches a rule that ignores
+        // its share.
         assert!((30..70).contains(&hits), "{hits}");
         faults.follow(FaultPlan::clone(&faults.plan()));
         assert_eq!(kinds(&faults, Endpoint::File, 100), thrown);
@@ -353,6 +368,7 @@ mod tests {
 
     #[test]
     fn keys_that_are_made_up_let_no_other_off() {
+        // So slow a leak that the buckets stay as full as they are.
         let limit = RateLimit { requests: 2, seconds: 1e6, on: None };
         let faults = FaultInjector::new(FaultPlan::none().rate_limit(limit), 0);
         let wait = |key: &[u8]| faults.wait(Endpoint::Create, || key, 0);

@@ -176,6 +176,7 @@ impl Fault {
     /// The refusal of a gateway whose customer has no credit left.
     pub fn balance() -> Self {
         Self::Status {
+            // The status and the form that SeaCloud's tests have for it.
             status: 402,
             body: ErrorBody::Envelope,
             message: Some("Insufficient credits".to_owned()),
@@ -194,6 +195,7 @@ impl Fault {
     pub(crate) fn read(table: &Map<String, Value>) -> Result<Self, String> {
         let fault: Self =
             serde_json::from_value(Value::Object(table.clone())).map_err(|e| e.to_string())?;
+        // What is written leaves no field out, so a key that is not in it is none of this kind's.
         let known = fault.write();
         match table.keys().find(|key| !known.contains_key(*key)) {
             Some(key) => Err(format!("`{}` has no `{key}`", fault.kind())),
@@ -213,6 +215,7 @@ impl Fault {
     /// Its name, as TOML and the record of requests have it.
     pub fn kind(&self) -> &'static str {
         match self {
+            // Written out, since serde gives the name only by serialising the whole fault.
             Self::Status { .. } => "status",
             Self::Reset { .. } => "reset",
             Self::Close { .. } => "close",
@@ -259,6 +262,7 @@ impl Fault {
     /// Says why this fault cannot happen at an endpoint, or what is wrong with its numbers.
     pub(crate) fn objection(&self, on: Endpoint) -> Option<String> {
         let fits = match self.concern() {
+            // The control API meets no fault: a test has to be able to take a plan back.
             Concern::Exchange => !on.is_own(),
             Concern::Task => on.creates(),
             Concern::Look => on.looks(),
@@ -275,8 +279,10 @@ impl Fault {
     }
 
     fn wrong_number(&self) -> Option<&'static str> {
+        // A year in seconds, which is also the longest latency.
         let time = |seconds: f64| !(0.0..=31_536_000.0).contains(&seconds);
         match self {
+            // A 1xx status would not end the exchange.
             Self::Status { status, .. } if !(200..=599).contains(status) => {
                 Some("status is in 200..=599")
             }
@@ -297,6 +303,7 @@ impl Fault {
 }
 
 fn an_hour() -> f64 {
+    // An hour: longer than the official clients wait for an answer, which is some minutes.
     3600.0
 }
 

@@ -13,8 +13,10 @@ pub(crate) fn fault_of_key(key: &str) -> Option<Option<Fault>> {
         return Some(Some(Fault::fail(code)));
     }
     if let Some(status) = number("status_").and_then(|status| status.parse().ok()) {
+        // The range that plans are held to: the faults of keys are not checked again.
         return (200..=599).contains(&status).then(|| Some(Fault::status(status)));
     }
+    // As long as a `hang` that names no seconds.
     let seconds = 3600.0;
     Some(match words {
         "ok" => None,
@@ -35,6 +37,7 @@ pub(crate) fn fault_of_key(key: &str) -> Option<Option<Fault>> {
         "wrong_sides" => Some(Fault::WrongSides),
         "expired_link" => Some(Fault::ExpiredLink { seconds: 0.0 }),
         "missing" => Some(Fault::Missing { looks: 2 }),
+        // A year is the longest time that a fault may name.
         "never" => Some(Fault::Take { seconds: 31_536_000.0 }),
         "finished" => Some(Fault::Finished),
         _ => return None,

@@ -3,8 +3,8 @@
 //! Programs and `effects emulator --faults` write plans; the middleware asks [`FaultInjector`]
 //! (`decide.rs`) for the fault of a request, and `apply.rs` or the handlers carry it out.
 //!
-//! A [`FaultPlan`] is data, written in Rust or as TOML. Its dice are seeded: the same plan and the
-//! same requests give the same faults. Beside the plan, `POST /_emulator/next` (or
+//! A [`FaultPlan`] is data, written in Rust or as TOML. Its chances are drawn from a seed: the
+//! same plan and the same requests give the same faults. Beside the plan, `POST /_emulator/next` (or
 //! [`Emulator::next`](crate::Emulator::next)) scripts the very next requests, and keys such as
 //! `test_fail_3009095` choose an outcome with no plan at all.
 

@@ -130,6 +130,7 @@ impl FaultPlan {
             }
         }
         let idle = |limit: &RateLimit| limit.requests == 0 || limit.seconds <= 0.0;
+        // NaN is not below 0 and is found by asking whether the number is finite.
         if self.rate_limit.as_ref().is_some_and(|limit| idle(limit) || !limit.seconds.is_finite()) {
             let why = "rate_limit: both `requests` and `seconds` are above 0";
             return Err(BadPlan(why.to_owned()));
@@ -291,6 +292,8 @@ pub(crate) struct WrittenRule {
     every: Option<u64>,
     #[serde(flatten)]
     #[schema(value_type = Fault)]
+    // A table and not a `Fault`: beside `flatten` serde would pass over misspelt keys, which
+    // `Fault::read` refuses.
     fault: Map<String, Value>,
 }
 
@@ -371,10 +374,12 @@ mod tests {
         let (plan, _) = rest.split_once("```").unwrap();
         let plan: FaultPlan = plan.parse().unwrap();
         assert_eq!(plan.rules.len(), 3);
-        // What serde says of a kind there is none of lists those there are.
+        // serde's error for an unknown kind lists the kinds that there are.
         let error = refused("[[fault]]\non = \"task\"\nkind = \"nonsense\"");
         let (_, kinds) = error.split_once("expected one of ").unwrap();
+        // Each kind stands between backticks, so every second part is one.
         let kinds: Vec<&str> = kinds.split('`').skip(1).step_by(2).collect();
+        // There are eighteen: fewer means that serde words this error in another way.
         assert!(kinds.len() >= 18, "{kinds:?}");
         for kind in kinds {
             assert!(readme.contains(&format!("`{kind}`")), "the README knows no `{kind}`");

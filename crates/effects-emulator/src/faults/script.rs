@@ -62,6 +62,7 @@ impl Script {
     pub(crate) fn is_for(&self, on: Endpoint, key: &[u8], template: Option<&Template>) -> bool {
         self.on == on
             && self.template.as_ref().is_none_or(|wanted| Some(wanted) == template)
+            // Bytes, since the key of a request need not be UTF-8.
             && self.key.as_ref().is_none_or(|wanted| wanted.as_bytes() == key)
     }
 

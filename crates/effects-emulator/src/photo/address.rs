@@ -45,6 +45,9 @@ fn zone_v4(address: Ipv4Addr) -> Zone {
     match address.octets() {
         [127, ..] => Zone::Loopback,
         [0 | 224..=255, ..] => Zone::Never,
+        // Private (RFC 1918), shared by providers (RFC 6598), link-local, protocol assignments and
+        // benchmarks. At 169.254.169.254 clouds hand out credentials to every process on the
+        // machine.
         [10, ..]
         | [100, 64..=127, ..]
         | [169, 254, ..]
@@ -57,16 +60,21 @@ fn zone_v4(address: Ipv4Addr) -> Zone {
 }
 
 fn zone_v6(address: Ipv6Addr) -> Zone {
+    // Before `embedded`, which would read `::1` as 0.0.0.1.
     if address == Ipv6Addr::LOCALHOST {
         return Zone::Loopback;
     }
+    // Judged by where it leads, or a private address could be reached by writing it as IPv6.
     if let Some(inner) = embedded(address) {
         return zone_v4(inner);
     }
     match address.segments() {
+        // Unspecified and reserved, discard-only (RFC 6666), and multicast.
         [0 | 0x100 | 0xff00.., ..] => Zone::Never,
+        // Unique local, link-local, and site-local, which is no longer given out.
         [0xfc00..=0xfdff | 0xfe80..=0xfeff, ..] => Zone::Private,
-        // Translation for local use, and tunnels whose far end is written in a way of their own.
+        // Translation for local use (RFC 8215), and Teredo tunnels (RFC 4380), whose far end is
+        // written in a way of their own.
         [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] => Zone::Private,
         _ => Zone::Public,
     }
@@ -79,8 +87,11 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
         Some(Ipv4Addr::new(a, b, c, d))
     };
     match address.segments() {
+        // IPv4-mapped and IPv4-compatible.
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] => v4(high, low),
+        // Translated by NAT64 (RFC 6052).
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        // Tunnelled by 6to4 (RFC 3056).
         [0x2002, high, low, ..] => v4(high, low),
         _ => None,
     }

@@ -54,6 +54,7 @@ impl Fetcher {
     /// The bytes behind a URL.
     pub(crate) async fn fetch(&self, url: &Url) -> Result<Bytes, PhotoError> {
         let host = url.host_str().unwrap_or("no host").to_owned();
+        // One limit over all: lookups, the wait for a thread, and every hop.
         let fetched = tokio::time::timeout(self.longest, self.follow(url.clone())).await;
         let error = match fetched {
             Ok(Ok(photo)) => return Ok(photo),
@@ -89,6 +90,8 @@ impl Fetcher {
     async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, PhotoFetchError> {
         let port = match url.scheme() {
             "http" | "https" => url.port_or_known_default().unwrap_or_default(),
+            // The first URL is http or https by `PhotoReference::read`, so another scheme is a
+            // redirect's.
             other => return Err(format!("a redirect to a {other}: URL").into()),
         };
         let addresses = match url.host() {
@@ -109,6 +112,7 @@ impl Fetcher {
         thread: OwnedSemaphorePermit,
     ) -> Result<FetchOutcome, PhotoFetchError> {
         let uri: Uri = url.as_str().parse().map_err(io::Error::other)?;
+        // Dropped with this future, which closes the connection and so ends the thread.
         let agent = Abandonable(self.agent(addresses, left));
         let (inner, most_bytes) = (agent.0.clone(), self.most_bytes);
         let (answer, answered) = oneshot::channel();
@@ -125,17 +129,21 @@ impl Fetcher {
         let config = Config::builder()
             // A proxy would do the resolving, and with it the choice of the address.
             .proxy(None)
+            // A redirect is an answer here, since its target has to be checked before it is asked.
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // The status is for the words of the task's error.
             .http_status_as_error(false)
-            // A photo is compressed as it is.
+            // A photo is compressed already.
             .accept_encoding("")
             .user_agent(concat!("effects-emulator/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls)
             .timeout_global(Some(left))
+            // Each exchange has an agent of its own, which would never use a kept connection again.
             .max_idle_connections(0)
             .build();
         let connector = ().chain(TcpConnector::default()).chain(self.tls.clone());
+        // ureq does not look the name up again: the second answer might be another (DNS rebinding).
         Agent::with_parts(config, connector, CheckedAddresses(addresses))
     }
 }
@@ -162,6 +170,7 @@ fn read(body: Body, most_bytes: usize) -> Result<Bytes, PhotoFetchError> {
         return Err(too_large());
     }
     let mut photo = Vec::new();
+    // One byte more than is taken tells too large from just large enough.
     body.into_reader().take(most_bytes as u64 + 1).read_to_end(&mut photo)?;
     if photo.len() > most_bytes { Err(too_large()) } else { Ok(photo.into()) }
 }
@@ -187,6 +196,8 @@ impl From<String> for PhotoFetchError {
 
 impl From<io::Error> for PhotoFetchError {
     fn from(error: io::Error) -> Self {
+        // While a body is read, ureq hands out its own errors, time-outs too, inside an
+        // `io::Error`. The conversion takes them out again.
         ureq::Error::from(error).into()
     }
 }
@@ -263,6 +274,7 @@ type Lookup = fn(&str) -> io::Result<Vec<IpAddr>>;
 
 /// By the system's resolver.
 fn addresses_of(name: &str) -> io::Result<Vec<IpAddr>> {
+    // The port does not matter to the lookup; `addresses` adds the URL's.
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
@@ -288,6 +300,7 @@ impl CheckedResolver {
         found: &[IpAddr],
         host: impl Display,
     ) -> Result<Vec<IpAddr>, PhotoFetchError> {
+        // A name with public and private addresses is fetched from the public ones alone.
         let within = found.iter().copied().filter(|address| self.reach.allows(*address));
         let within: Vec<IpAddr> = within.collect();
         if within.is_empty() {
@@ -332,7 +345,8 @@ mod tests {
             drop(SILENCE.lock());
             Ok(Vec::new())
         };
-        // It waits for its threads when it is dropped, and so is dropped after the silence.
+        // A runtime waits for its blocking threads when it is dropped. So it is made before the
+        // guard that they wait for, which is then dropped first.
         let runtime = crate::runtime_thread::runtime(1).unwrap();
         let silence = SILENCE.lock().unwrap();
         let resolver = CheckedResolver::new(Reach { loopback: true, private: true }, stuck);

@@ -55,6 +55,7 @@ impl PhotoReference {
     pub(crate) fn read(text: &str, most_bytes: usize) -> Result<Self, PhotoError> {
         let text = text.trim();
         if let Some(data) = text.strip_prefix("data:") {
+            // The media type before it is not looked at: the bytes say what they are.
             let (_, base64) = data.split_once(";base64,").ok_or_else(|| {
                 PhotoError::Unreadable("image_input1 is a data URL without `;base64,`".to_owned())
             })?;
@@ -96,7 +97,9 @@ fn looks_like_base64(text: &str) -> bool {
 }
 
 fn decode(text: &str, most_bytes: usize) -> Result<Bytes, PhotoError> {
+    // Many encoders break lines after 76 characters.
     let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    // Before it is decoded, which takes that memory.
     if text.len() / 4 * 3 > most_bytes {
         return Err(PhotoError::Unreadable(format!(
             "image_input1 is larger than {most_bytes} bytes"
@@ -158,6 +161,7 @@ mod tests {
     fn bombs_do_not_flood_the_memory() {
         let program = std::env::current_exe().unwrap();
         let limited = std::process::Command::new("sh")
+            // In KiB: less than half of the 1 GiB that each bomb unfolds to.
             .args(["-c", "ulimit -v 500000 && exec \"$0\" \"$@\""])
             .arg(program)
             .args(["--exact", "photo::tests::inspect_bombs", "--ignored", "--test-threads=1"])
@@ -172,7 +176,7 @@ mod tests {
     fn inspect_bombs() {
         for (kind, head) in [(*b"iCCP", &b"profile\0\0"[..]), (*b"zTXt", b"Comment\0\0")] {
             let content = [head, &zeros_compressed(1 << 30)].concat();
-            // A bomb beside the picture may be passed over or be a fault, but must not go off.
+            // The chunk may be skipped or refused, but must not be unfolded into memory.
             let told = inspect(&with_chunk(STUB, kind, &content), 64);
             assert!(matches!(told, Ok(()) | Err(PhotoError::Unreadable(_))), "{told:?}");
         }
@@ -185,6 +189,7 @@ mod tests {
             (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
         });
         let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+        // 33 bytes are the signature and the header chunk.
         [&png[..33], &length, &chunk, &checksum.to_be_bytes(), &png[33..]].concat()
     }
 

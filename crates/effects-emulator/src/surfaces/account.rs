@@ -23,6 +23,7 @@ use crate::wire::refusal::ApiRefusal;
 pub(crate) async fn balance(State(state): State<Arc<EmulatorState>>) -> Json<BalanceAnswer> {
     let limit = state.faults.plan().balance.unwrap_or(WITHOUT_LIMIT);
     let left = (limit - state.spending.spent()).max(Decimal::ZERO);
+    // Text with two decimals: the form that the official command lines have of a balance.
     let data = Balance { balance: format!("{left:.2}"), currency: CURRENCY };
     Json(BalanceAnswer { status: OK, data })
 }
@@ -38,7 +39,7 @@ pub(crate) async fn precharge(
 ) -> Result<Json<PrechargeAnswer>, ApiRefusal> {
     let Create { model, params } = Create::read(&headers, &body)?;
     let model = model.unwrap_or_default();
-    // A cost is known of what would be accepted.
+    // A price is known only for a create that would be accepted.
     let is_known = model == MODEL && CheckedParams::check(params).is_ok();
     Ok(Json(PrechargeAnswer {
         status: if is_known { "success" } else { "failed" },
@@ -51,6 +52,7 @@ pub(crate) async fn precharge(
             model,
             sample_count: 1,
             updated_at: state.clock.now(),
+            // The word of the official SDKs' tests for a price that is not known.
             reason: (!is_known).then_some("COST_CACHE_MISS"),
         },
     }))

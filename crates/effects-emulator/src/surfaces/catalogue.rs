@@ -28,6 +28,7 @@ pub(crate) async fn models(RawQuery(query): RawQuery) -> Json<CatalogueAnswer> {
     let filter = CatalogueFilter::read(query.as_deref());
     let (page, page_size) = (filter.number("page", 1), filter.number("page_size", 20).min(100));
     let wanted = filter.wants_the_model("keywords");
+    // There is one model, so only the first page has any.
     let models = if wanted && page == 1 { vec![model()] } else { Vec::new() };
     let total = u64::from(wanted);
     Json(envelope(json!({
@@ -45,6 +46,7 @@ pub(super) struct CatalogueFilter(Vec<(String, String)>);
 impl CatalogueFilter {
     pub(super) fn read(query: Option<&str>) -> Self {
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        // A parameter that is sent empty filters nothing.
         Self(pairs.into_owned().filter(|(_, value)| !value.is_empty()).collect())
     }
 
@@ -91,6 +93,8 @@ pub(crate) async fn spec(
         "vendor": PROVIDER,
         "type": "image",
         "api": {
+            // The command lines post to this URL and look below it, so it is absolute and this
+            // emulator's.
             "endpoint": endpoint,
             "method": "POST",
             "headers": {
@@ -105,6 +109,7 @@ pub(crate) async fn spec(
             side("width", "Width of the output image"),
             side("height", "Height of the output image"),
         ],
+        // The text mode of vtrix-cli's `models spec` prints this alone, and nothing if it is empty.
         "agent_prompt": prompt(&origin),
     }))
 }
@@ -157,15 +162,18 @@ pub(crate) async fn contract(uri: Uri) -> (StatusCode, Json<CatalogueAnswer>) {
         })
     };
     found(json!({
+        // seacloud-cli refuses every other version.
         "schema_version": "model-contract.v1",
         "revision": "1",
         "model_id": MODEL,
         "display_name": NAME,
         "family": MODEL,
         "kind": "image",
+        // The one pair of `protocol` and `body_mode` that both SeaCloud clients take.
         "protocol": "queue",
         "body_mode": "raw_json",
         "endpoints": {
+            // seacloud-cli sends a GET where the method is left out.
             "submit": {"method": "POST", "path": format!("/model/v1/queue/{MODEL}")},
             "status": {"method": "GET", "path": format!("{request}/status")},
             "result": {"method": "GET", "path": format!("{request}/response")},
@@ -196,6 +204,7 @@ pub(crate) async fn contract(uri: Uri) -> (StatusCode, Json<CatalogueAnswer>) {
 
 fn model() -> Value {
     json!({
+        // The command lines print `id` as what to run; other clients read `model_id`.
         "id": MODEL,
         "model_id": MODEL,
         "name": NAME,

@@ -24,6 +24,7 @@ pub(crate) async fn file(
 ) -> Result<Response, ApiRefusal> {
     let now = state.clock.now();
     if expires(&uri).is_some_and(|end| end <= now) {
+        // 403 and not 404, as S3 answers a signed link that has run out.
         return Err(ApiRefusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the link has expired"));
     }
     let name = uri.path().strip_prefix("/files/").unwrap_or_default();
@@ -40,6 +41,7 @@ pub(crate) async fn file(
     match headers.get(RANGE).and_then(|range| part(range.to_str().ok()?, whole)) {
         None => Ok((always, file).into_response()),
         Some(Some(part)) => {
+            // `Content-Range` names the last byte, and not the one after it.
             let told = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
             let status = StatusCode::PARTIAL_CONTENT;
             Ok((status, always, [(CONTENT_RANGE, told)], file.slice(part)).into_response())
@@ -66,10 +68,12 @@ fn expires(uri: &Uri) -> Option<u64> {
 fn part(range: &str, whole: usize) -> Option<Option<Range<usize>>> {
     let (first, last) = range.strip_prefix("bytes=")?.trim().split_once('-')?;
     let part = match (first.trim(), last.trim()) {
+        // A suffix that is longer than the file is all of it (RFC 9110, section 14.1.2).
         ("", last) => whole.saturating_sub(last.parse().ok()?)..whole,
         (first, "") => first.parse().ok()?..whole,
         (first, last) => {
             let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+            // No valid range, which a server may pass over (RFC 9110, section 14.2).
             if last < first {
                 return None;
             }

@@ -33,6 +33,7 @@ pub(crate) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiRefusal> {
     let create = Create::read(&headers, &body)?;
+    // A photo in base64 is in the parameters now; the body would be a second copy of it.
     drop(body);
     match create.model.as_deref() {
         Some(MODEL) => {}
@@ -52,10 +53,12 @@ pub(crate) async fn create(
     let checked = CheckedParams::check(create.params);
     let accepted = lifecycle::accept(&state, Surface::Generation, checked, fault).await?;
     if finished {
+        // The answer has to show the end of the task, so it waits for the painting.
         state.renders.wait_until_painted(|id, _| id == accepted.id).await;
         let answer_for = |task: &_, context: task::AnswerContext<'_>| {
             task::task_answer(&accepted.id, task, context, None)
         };
+        // A task that a reset has forgotten meanwhile is answered like any other create.
         if let Some(task_answer) = state.look(&accepted.id, &headers, answer_for) {
             return Ok(about(&accepted.id, json(task_answer)));
         }

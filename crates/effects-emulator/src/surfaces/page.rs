@@ -20,6 +20,8 @@ pub(crate) async fn index(
     State(state): State<Arc<EmulatorState>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiRefusal> {
+    // Against DNS rebinding: under a site's own name this page would have that site's origin, and
+    // the site's scripts could drive it.
     if !state.session.is_own_host(&headers) {
         let words = "this page opens at the emulator's own address alone, not under another name; \
                      say --public-url if it is to have one";
@@ -34,6 +36,7 @@ pub(crate) async fn index(
 
 /// `GET /page/{name}`
 pub(crate) async fn file(Path(name): Path<String>) -> Result<Response, ApiRefusal> {
+    // Looked up in a list, so that no path reaches a file system.
     let file = FILES.iter().find(|(file, ..)| *file == name);
     let (_, media_type, bytes) =
         file.ok_or_else(|| ApiRefusal::not_found("there is no such file"))?;

@@ -38,7 +38,9 @@ pub(crate) async fn submit(
 ) -> Result<Response, ApiRefusal> {
     check_model(&uri)?;
     let params = object(&body)?;
+    // A photo in base64 is in the parameters now; the body would be a second copy of it.
     drop(body);
+    // The queue refuses webhooks in these words, whatever the field for one is called.
     if params.keys().any(|name| name.contains("webhook")) {
         return Err(ApiRefusal::bad_request("webhook not supported").with_body(ErrorBody::Detail));
     }
@@ -99,6 +101,7 @@ pub(crate) async fn response(
     };
     let told = state.look(id, &headers, answer_for).ok_or_else(unknown)?;
     let status = match told {
+        // The queue's documentation has 202 and the status here until the request has ended.
         QueueAnswer::Running(_) => StatusCode::ACCEPTED,
         QueueAnswer::Ended(_) => StatusCode::OK,
     };
@@ -116,6 +119,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, ApiRefusal> {
     check_model(&uri)?;
     let id = segment(&uri, REQUEST_PLACE);
+    // Statuses and words are those of the queue's documentation.
     let (status, word) = match lifecycle::cancel(&state, id).await {
         Some(true) => (StatusCode::ACCEPTED, "CANCELLATION_REQUESTED"),
         Some(false) => (StatusCode::BAD_REQUEST, "ALREADY_COMPLETED"),
@@ -150,6 +154,7 @@ fn check_model(uri: &Uri) -> Result<(), ApiRefusal> {
     if model == MODEL {
         return Ok(());
     }
+    // The queue's own words and form for a model that it does not have.
     Err(ApiRefusal::not_found(format!("App not found: {model}")).with_body(ErrorBody::Detail))
 }
 

@@ -43,6 +43,7 @@ pub(crate) async fn search(
         skill_content: prompt(&state.origin_for(&headers)),
     };
     let hits: Vec<_> = filter.wants_the_model("q").then(hit).into_iter().collect();
+    // The fields are those of a Meilisearch answer, which the SeaArt clients read.
     Json(SkillsFound {
         estimated_total_hits: hits.len(),
         hits,
@@ -66,6 +67,7 @@ pub(crate) async fn skill(
     if model != MODEL {
         return Err(ApiRefusal::not_found(format!("there is no model `{model}`; it is `{MODEL}`")));
     }
+    // Without an envelope: the SeaArt clients hand the body on as text.
     let text = prompt(&state.origin_for(&headers));
     Ok(([(CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response())
 }

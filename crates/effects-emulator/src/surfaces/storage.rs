@@ -35,12 +35,14 @@ pub(crate) async fn upload(
         }
         let photo = field.bytes().await.map_err(|error| unreadable(error.body_text()))?;
         let most = state.options.limits.photo_bytes;
+        // The limit of the body leaves room for base64, a third more than a photo may have.
         if photo.len() > most {
             let words = format!("file: it is larger than {most} bytes");
             return Err(ApiRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
         }
         let kept = state.keep(photo).await.map_err(lifecycle::no_disk)?.kept;
         if let Some(store) = &state.store {
+            // The answer promises the file, so its row is committed first, as a task's is.
             store.settle().await.map_err(lifecycle::no_disk)?;
         }
         let url = format!("{origin}/files/{}", kept.name);

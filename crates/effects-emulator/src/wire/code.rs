@@ -20,6 +20,7 @@ impl<'a> Code<'a> {
     /// The code as a dialect writes it; one that is no number stays text.
     pub(crate) fn of(code: &'a ServiceCode, dialect: Dialect) -> Self {
         match (dialect, code.as_str().parse()) {
+            // sea-sdk-go decodes a code only as a number.
             (Dialect::Sdk, Ok(number)) => Self::Number(number),
             (Dialect::Sdk, Err(_)) if code.as_str() == CANCELLED => Self::Number(CANCELLED_NUMBER),
             _ => Self::Text(code.as_str()),

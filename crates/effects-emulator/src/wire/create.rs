@@ -28,6 +28,8 @@ impl Create {
         let mut body = object(body)?;
         let from_header = || headers.get("x-model").and_then(|value| value.to_str().ok());
         let model = match body.remove("model") {
+            // The body's comes first. Which of the two the service prefers is not known; no
+            // official client sends both.
             Some(Value::String(model)) if !model.is_empty() => Some(model),
             Some(Value::Null | Value::String(_)) | None => from_header().map(str::to_owned),
             Some(other) => {
@@ -79,6 +81,7 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiRefusal> {
 
 /// `input[0].params`, empty if it is not there.
 fn params(mut body: Map<String, Value>) -> Map<String, Value> {
+    // No error of the request: without parameters a task fails with 3009001, the code for that.
     let Some(Value::Array(input)) = body.remove("input") else { return Map::new() };
     let Some(Value::Object(mut first)) = input.into_iter().next() else { return Map::new() };
     match first.remove("params") {
@@ -134,9 +137,11 @@ impl CheckedParams {
 
 fn side(params: &Map<String, Value>, name: &str) -> Result<u32, TaskFailure> {
     let value = match params.get(name) {
+        // vtrix-cli sends no sides unless its user names some.
         None | Some(Value::Null) => return Ok(DEFAULT_SIDE),
         Some(value) => value,
     };
+    // JSON integers alone: vtrix-cli, too, takes `1024.0` for none.
     let side = value.as_u64().and_then(|side| u32::try_from(side).ok());
     side.filter(|side| SIDE_RANGE.contains(side)).ok_or_else(|| {
         let (least, most) = (SIDE_RANGE.start(), SIDE_RANGE.end());

@@ -155,6 +155,8 @@ pub(crate) fn status(
         }
         VisibleState::Completed(_) => finish(&mut told, task, context.now),
         VisibleState::Failed(failure) => {
+            // `COMPLETED` is the queue's only end, and a failure is in `error` alone. seacloud-cli
+            // takes `CANCELED` for a task that still runs, and waits until its time is up.
             finish(&mut told, task, context.now);
             told.failure = QueueFailure::new(failure);
         }
@@ -186,6 +188,8 @@ pub(crate) fn response(
     };
     QueueAnswer::Ended(QueueResponse {
         request_id: id.to_owned(),
+        // seacloudai-sdk takes the outcome from here: without an error it reports success, and
+        // without a status that of the submission.
         status: word("COMPLETED".to_owned(), look_fault),
         outputs,
         failure,
@@ -235,6 +239,7 @@ fn logs(task: &EmulatedTask, now: u64) -> Vec<QueueLog> {
 impl QueueFailure {
     fn new(failure: &TaskFailure) -> Self {
         let code = failure.code.as_str();
+        // The words that the queue's documentation has for `error_type`.
         let kind = match (code, failure.code.fault()) {
             (CANCELLED, _) => "CANCELED",
             (_, Some(Whose::Caller)) => "REQUEST_INVALID",
@@ -262,6 +267,7 @@ fn output(
     QueueOutput {
         kind: "image",
         url: link(task, picture, context.origin),
+        // Painters make PNG files (`Painter::paint`), and the stub is one.
         content_type: "image/png",
         file_name: picture.file.to_string(),
         file_size: reported_size(task, picture),

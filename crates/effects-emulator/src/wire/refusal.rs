@@ -82,6 +82,7 @@ impl ApiRefusal {
 
     /// The answer itself, in a dialect: codes are text, or numbers where the clients want numbers.
     pub(crate) fn answer(&self, dialect: Dialect, request_id: &str) -> Response {
+        // Here and not in `ErrorBody::write`, which does not know the request's id.
         if self.form == ErrorBody::Envelope {
             let error_code = u32::from(self.status.as_u16()) * 100 + 1;
             let (code, message) = (self.status.as_u16(), self.message.clone());
@@ -96,11 +97,13 @@ impl ApiRefusal {
         let code = match (&self.code, dialect) {
             (RefusalCode::Gateway(word), Dialect::Spec) => Code::Text(word),
             (RefusalCode::Gateway(_), Dialect::Sdk) => {
+                // The gateway's words have no numbers, so the status stands for them.
                 Code::Number(i64::from(self.status.as_u16()))
             }
             (RefusalCode::Service(code), dialect) => Code::of(code, dialect),
         };
         let message = &self.message;
+        // The message stands in three places, since the clients differ in which of them they read.
         let error = RefusalError { code, message, error_message: message };
         let body = Json(RefusalBody { message, error, request_id });
         let mut answer = (self.status, body).into_response();

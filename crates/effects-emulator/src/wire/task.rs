@@ -48,6 +48,7 @@ pub(crate) struct AnswerContext<'a> {
 
 /// The answer to a create: the task runs, whatever is known of it already.
 pub(crate) fn created(id: &str, created: u64) -> Vec<u8> {
+    // In the SDKs' tests the answer to a create has no `progress`.
     json(&TaskAnswer { progress: None, ..running(id, created, 0.0) })
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn task_answer(
         }
         VisibleState::Completed(picture) => {
             let url = link(task, picture, context.origin);
+            // The service has the id of a remote job here; the prefix says that this one has none.
             let job_id = format!("local-{id}");
             let content = Content {
                 kind: "image",
@@ -83,7 +85,10 @@ pub(crate) fn task_answer(
             json(&TaskAnswer {
                 status: word.unwrap_or("completed"),
                 progress: Some(1.0),
+                // A list of groups, even of one: sea-sdk-go and the command lines cannot read a
+                // single object.
                 output: Some([OutputGroup { content: [content] }]),
+                // Whether `discount` is an amount or a factor is not known; as a factor, 1 is none.
                 usage: Some(TaskUsage { cost: context.cost, discount: 1 }),
                 metadata: Some(Metadata::new(task, context.dialect)),
                 ..running(id, task.created, 1.0)
@@ -114,6 +119,7 @@ pub(crate) fn link(task: &EmulatedTask, picture: &TaskPicture, origin: &str) -> 
 /// The size that the answer gives for a picture.
 pub(crate) fn reported_size(task: &EmulatedTask, picture: &TaskPicture) -> u64 {
     match task.fault.as_deref() {
+        // Another number for every file of more than two bytes, as each PNG is.
         Some(Fault::WrongSize) => picture.size / 2 + 1,
         _ => picture.size,
     }
@@ -123,6 +129,7 @@ fn running(id: &str, created: u64, progress: f64) -> TaskAnswer<'_> {
     TaskAnswer {
         id,
         model: MODEL,
+        // An integer: sea-sdk-go and the command lines decode nothing else.
         created_at: created / 1000,
         status: "in_progress",
         progress: Some(progress),
@@ -207,7 +214,9 @@ pub(crate) struct TaskError<'a> {
 impl<'a> TaskError<'a> {
     fn new(failure: &'a TaskFailure, dialect: Dialect) -> Self {
         let message = match dialect {
+            // The service's page has `error_message` alone.
             Dialect::Spec => None,
+            // Part of the clients read `message` and not `error_message`.
             Dialect::Sdk => Some(&*failure.message),
         };
         Self { code: Code::of(&failure.code, dialect), error_message: &failure.message, message }
