@@ -39,6 +39,7 @@ pub fn contact_sheet(pictures: &[SheetPicture<'_>], side: u32) -> Result<Vec<u8>
     }
     let mut sheet = Sheet::new(count, side)?;
     for SheetPicture { picture, title, caption } in pictures {
+        // One at a time and at the size of its place, so that no sheet holds two hundred photos.
         let read = photo::read_for(picture, side, side);
         let tile = read.map_or_else(|_| unreadable(side), |read| fit(&read.photo, side));
         sheet.add(&tile, title, caption);
@@ -152,11 +153,14 @@ mod tests {
         let good = SheetPicture { picture: &card, title: "line 2", caption: "glass_ball" };
         let sheet = contact_sheet(&[good, odd, good, good, good, good, good], 160).unwrap();
         let sheet = photo::read_for(&sheet, 4096, 4096).unwrap().photo;
+        // Places of 160 with gaps of a sixteenth, and lines of a sixth below.
         assert_eq!((sheet.width, sheet.height), (6 * 170 + 10, 2 * (160 + 26 + 10) + 10));
         // The second is the grey square, in the middle of its place.
         let middle = ((90 * sheet.width + 10 + 170 + 80) * 3) as usize;
         assert_eq!(sheet.rgb[middle..middle + 3], [200, 200, 200]);
         // The largest sheet is drawn as well, with its last line.
+        // Its labels lie lowest of all, so their places are the largest numbers that a
+        // scene has to take.
         let mut largest = Sheet::new(MOST_PICTURES, 512).unwrap();
         largest.count = MOST_PICTURES - 1;
         largest.add(&unreadable(8), "last", "line");

@@ -24,6 +24,7 @@ fn with_notice(
     for (target, pixel) in
         rgb.as_chunks_mut::<3>().0.iter_mut().zip(pixmap.data().as_chunks::<4>().0)
     {
+        // The picture is opaque, so its bytes are its colours, and alpha is left out.
         target.copy_from_slice(&pixel[..3]);
     }
     let mut file = Vec::with_capacity(rgb.len() / 2);

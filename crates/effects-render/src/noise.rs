@@ -23,6 +23,7 @@ pub(crate) struct NoiseSequence(u32);
 
 impl NoiseSequence {
     pub(crate) fn new(seed: u32) -> Self {
+        // From 0 a xorshift never moves.
         Self(hash(seed, 77).max(1))
     }
 
@@ -35,6 +36,7 @@ impl NoiseSequence {
 
     /// A number in `0.0..1.0`.
     pub(crate) fn unit(&mut self) -> f32 {
+        // 24 bits are all that an `f32` holds exactly.
         (self.bits() >> 8) as f32 / 16_777_216.0
     }
 

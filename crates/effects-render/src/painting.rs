@@ -47,12 +47,14 @@ pub fn paint(
     width: u32,
     height: u32,
 ) -> Result<Painting, PaintError> {
+    // The cheap checks first: a photo may take a second to read.
     let look = looks::find(template_id)
         .ok_or_else(|| PaintError::UnknownTemplate { id: template_id.to_owned() })?;
     check_side("width", width)?;
     check_side("height", height)?;
     let photo::ReadPhoto { photo, notes, .. } = photo::read_for(photo, width, height)?;
     let canvas = paint_look(&photo, look, width, height)?;
+    // Before the PNG is made, so that the peak of memory does not have both.
     drop(photo);
     let png = encode::png(&canvas, look.id)
         .map_err(|error| PaintError::Scene { template: id(look), reason: error.to_string() })?;

@@ -86,6 +86,7 @@ fn visible(
     size: (usize, usize),
     corner: (i32, i32),
 ) -> Option<(Range<usize>, Range<usize>)> {
+    // In 64 bits: a corner may lie as far out as 32 bits reach.
     let span = |start: i32, length: usize, limit: u32| {
         let first = (-i64::from(start)).max(0);
         let last = (i64::from(limit) - i64::from(start)).min(length as i64);
@@ -157,11 +158,13 @@ fn mix_row(
         }
     };
     for (target, source) in body.chunks_exact_mut(16).zip(source_body.as_chunks::<16>().0) {
+        // Most of a layer is transparent, and changes nothing.
         if source != &[0; 16] {
             blend(target, source);
         }
     }
     let mut last = [0; 16];
+    // The row's last pixels, filled up with transparent ones to a whole block.
     last[..source_tail.len()].copy_from_slice(source_tail);
     blend(tail, &last);
 }
@@ -206,6 +209,7 @@ pub(crate) fn blur_in_place(pixmap: &mut Pixmap, radius: f32) {
     }
     let (width, height) = (pixmap.width() as usize, pixmap.height() as usize);
     let mut other = vec![0u8; width * height * 4];
+    // Three passes of a box come close to a Gaussian.
     for _ in 0..3 {
         for (from, to) in
             pixmap.data().chunks_exact(width * 4).zip(other.chunks_exact_mut(width * 4))
@@ -233,6 +237,7 @@ fn box_row(from: &[u8], to: &mut [u8], reach: usize) {
     let share = share_of(reach);
     let at = |i: usize, channel: usize| u16::from(from[i.min(last) * 4 + channel]);
     let mut sums: [u16; 4] = std::array::from_fn(|channel| {
+        // The edge's pixel stands for those outside.
         at(0, channel) * reach as u16 + (0..=reach).map(|i| at(i, channel)).sum::<u16>()
     });
     for (i, pixel) in to.chunks_exact_mut(4).enumerate() {
@@ -240,6 +245,7 @@ fn box_row(from: &[u8], to: &mut [u8], reach: usize) {
         let leaves = &from[i.saturating_sub(reach) * 4..][..4];
         for channel in 0..4 {
             pixel[channel] = mean(sums[channel], share);
+            // Wrapping, since the sum may run over between the two steps, and is right after both.
             sums[channel] = sums[channel]
                 .wrapping_add(u16::from(enters[channel]))
                 .wrapping_sub(u16::from(leaves[channel]));
@@ -298,6 +304,7 @@ pub(crate) fn lay_turned(
         back.map_point(&mut at);
         for (i, pixel) in line.chunks_exact_mut(4).enumerate() {
             let step = i as f32;
+            // The transform is affine, so each step along a row moves the same way in the picture.
             sample_with_edge(picture, at.x + step * back.sx, at.y + step * back.ky, pixel);
         }
         let start = (y * canvas_width + first) * 4;
@@ -336,6 +343,7 @@ pub(crate) fn sample(picture: &Pixmap, x: f32, y: f32, pixel: &mut [u8]) {
     let (part_x, part_y) = ((x & 255) as u32, (y & 255) as u32);
     let stride = width as usize * 4;
     let upper = top * stride + left * 4;
+    // The last column and row have no neighbour, and a part of 0 needs none.
     let right = if part_x == 0 { 0 } else { 4 };
     let lower = if part_y == 0 { upper } else { upper + stride };
     let data = picture.data();
@@ -373,5 +381,6 @@ pub(crate) fn with_margin(pixmap: &Pixmap, margin: u32) -> Pixmap {
 /// Brightness of a colour in 0..=255.
 #[inline]
 pub(crate) fn luma(pixel: &[u8]) -> u32 {
+    // 0.299, 0.587 and 0.114 in 256ths.
     (u32::from(pixel[0]) * 77 + u32::from(pixel[1]) * 150 + u32::from(pixel[2]) * 29) >> 8
 }

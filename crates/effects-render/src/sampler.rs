@@ -15,6 +15,7 @@ use crate::{photo, scale};
 /// As [`paint`](crate::paint); `side` must lie in 100..=512.
 pub fn sampler(photo: &[u8], side: u32) -> Result<Vec<u8>, PaintError> {
     let mut sheet = Sheet::new(looks().len() as u32, side)?;
+    // Read once for all thirty.
     let photo = photo::read_for(photo, PAINTED_SIDE, PAINTED_SIDE)?.photo;
     for look in looks() {
         let painting = paint_look(&photo, look, PAINTED_SIDE, PAINTED_SIDE)?;

@@ -49,6 +49,7 @@ pub(crate) fn shrink(source: &Pixmap, factor: usize) -> Pixmap {
     let mut small =
         new_pixmap(source.width().div_ceil(factor as u32), source.height().div_ceil(factor as u32));
     let columns = small.width() as usize;
+    // Sixteen bits hold the sum of 257 bytes; no caller shrinks by more than 32.
     let mut sums = vec![0u16; width * 4];
     let bands = source.data().chunks(width * 4 * factor);
     for (band, target) in bands.zip(small.data_mut().chunks_exact_mut(columns * 4)) {
@@ -148,6 +149,7 @@ impl Axis {
         // A picture made smaller takes in everything under the larger pixel.
         let grain = step.max(1.0);
         let reach = kernel.reach * grain;
+        // A window that does not begin on a pixel's edge touches one pixel more than it is long.
         let stride = (2.0 * reach).ceil() as usize + 1;
         let mut axis = Self { spans: Vec::new(), weights: Vec::new(), stride };
         for place in window {
@@ -155,6 +157,7 @@ impl Axis {
             let first = ((middle - reach).floor().max(0.0) as usize).min(source - 1);
             let last = ((middle + reach).ceil().max(1.0) as usize).clamp(first + 1, source);
             axis.add(first, (last - first).min(stride), |at| {
+                // A pixel's colour is that of its middle.
                 (kernel.weight)((at as f64 + 0.5 - middle) / grain)
             });
         }
@@ -162,6 +165,8 @@ impl Axis {
     }
 
     fn add(&mut self, first: usize, count: usize, weight: impl Fn(usize) -> f64) {
+        // Weights are divided by their sum: at an edge the window is cut, and the
+        // result would be darker.
         let sum: f64 = (first..first + count).map(&weight).sum();
         let base = self.weights.len();
         self.weights.resize(base + self.stride, 0.0);
@@ -208,6 +213,7 @@ fn resample(
     take: &mut dyn FnMut(usize, &[u8]),
 ) {
     let mut passes = Passes::new(across, down, source.width);
+    // Of a crop only the rows that it takes something from are read.
     for row in down.used() {
         let line = &source.bytes[row * source.width * source.channels..];
         passes.push(across, down, row, &line[..source.width * source.channels], take);
@@ -252,6 +258,7 @@ impl Passes {
         widen(part, channels, &mut self.wide[self.used.clone()]);
         spread(&self.wide, across, &mut self.kept[row % slots]);
         while let Some(&(first, count)) = down.spans.get(self.next) {
+            // The next result row needs source rows that have not come yet.
             if first + count > row + 1 {
                 return;
             }
@@ -281,6 +288,7 @@ impl Shrinking {
     pub(crate) fn new(source: (u32, u32), target: (u32, u32)) -> Self {
         let width = source.0 as usize;
         let (columns, rows) = (target.0.max(1) as usize, target.1.max(1) as usize);
+        // At its own size nothing is resampled, and the rows are the picture.
         let axes = (source != target).then(|| {
             let axis =
                 |side: u32, count| Axis::new(side, (0.0, f64::from(side)), count, 0..count, &MEAN);
@@ -345,6 +353,7 @@ fn spread(wide: &[[f32; 4]], across: &Axis, target: &mut [f32]) {
 
 /// The weighted sum of rows, as bytes.
 fn mix(rows: &[(&[f32], f32)], bytes: &mut [u8]) {
+    // Blocks of a fixed length, which the compiler makes vector code of.
     let whole = bytes.len() / LANES * LANES;
     for (block, bytes) in bytes[..whole].chunks_exact_mut(LANES).enumerate() {
         let mut sums = [0.0f32; LANES];
@@ -377,6 +386,7 @@ mod tests {
     use super::*;
 
     fn steps(width: u32, height: u32) -> PhotoPixels {
+        // Neighbours differ, and the values repeat after a prime, which is no row's length.
         let value = |i: u32| (i * 37 % 251) as u8;
         PhotoPixels { width, height, rgb: (0..width * height * 3).map(value).collect() }
     }

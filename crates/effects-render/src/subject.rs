@@ -39,6 +39,7 @@ impl Saliency {
         let total: f32 = self.weights.iter().sum();
         let zoom = zoom.max(1.0);
         let mut crop = self.crop_at(aspect, zoom);
+        // From the closest view outwards, until enough is in it.
         for step in 1..=ZOOM_STEPS {
             if self.weight_inside(crop) >= total * KEPT_SHARE {
                 break;
@@ -53,6 +54,7 @@ impl Saliency {
         let full_width = self.columns as f64 * self.cell_width;
         let full_height = self.rows as f64 * self.cell_height;
         let fitting = full_width.min(full_height * aspect);
+        // A photo may be a single pixel wide.
         let width = (fitting / zoom).max(1.0).min(full_width);
         let height = (fitting / aspect / zoom).max(1.0).min(full_height);
         let columns = (width / self.cell_width).round().clamp(1.0, self.columns as f64) as usize;
@@ -137,6 +139,7 @@ fn sparse(photo: &PhotoPixels) -> Option<PhotoPixels> {
     if stride < 2 {
         return None;
     }
+    // From the middle of each square.
     let places = |side: u32| (stride / 2..side as usize).step_by(stride);
     let mut rgb = Vec::new();
     for y in places(photo.height) {
@@ -164,6 +167,7 @@ fn weigh(rgb: &[u8], columns: usize, rows: usize) -> Vec<f32> {
         let x = (i % columns) as f32 / columns as f32 - 0.5;
         let y = (i / columns) as f32 / rows as f32 - 0.45;
         let centre = (1.0 - 1.6 * (x * x + y * y)).max(0.2);
+        // Skin without features beside it may be a wall of that colour.
         let features = (near_edges[i] / 24.0).min(1.0);
         weights[i] = centre
             * (edges[i] * 0.35 + unlike * 0.06 + skin_likeness(pixel) * 46.0 * (0.15 + features));
@@ -220,6 +224,7 @@ fn border_colour(rgb: &[u8], columns: usize, rows: usize) -> [f32; 3] {
 pub(crate) fn spread(map: &[f32], columns: usize, rows: usize, radius: usize) -> Vec<f32> {
     let mut across = vec![0.0; map.len()];
     for (from, to) in map.chunks_exact(columns).zip(across.chunks_exact_mut(columns)) {
+        // Sums of 64 bits, so that what is added and taken away along a row leaves no error.
         let mut sum: f64 = from[..radius.min(columns)].iter().map(|&value| f64::from(value)).sum();
         for (i, mean) in to.iter_mut().enumerate() {
             if let Some(&enters) = from.get(i + radius) {
@@ -280,6 +285,7 @@ mod tests {
         for y in 0..height {
             for x in 0..width {
                 let near = x.abs_diff(spot.0) < 20 && y.abs_diff(spot.1) < 20;
+                // Skin with dark features on a grey ground, as a small face would be.
                 let dark = near && (x / 6 + y / 6) % 3 == 0;
                 let colour = if dark {
                     [60, 40, 30]

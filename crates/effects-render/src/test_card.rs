@@ -18,6 +18,7 @@ pub fn test_card(width: u32, height: u32) -> Result<Vec<u8>, PaintError> {
         }
     }
     let faulty = |reason: String| PaintError::Scene { template: NAME.to_owned(), reason };
+    // The scene shows no photo, but an input has to have one.
     let blank = PhotoPixels { width: 1, height: 1, rgb: vec![255; 3] };
     let input = scene::SceneInput { photo: &blank, width, height, id: NAME, title: NAME };
     let canvas = scene::paint(SCENE, &input).map_err(|fault| faulty(fault.to_string()))?;

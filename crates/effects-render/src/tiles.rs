@@ -67,6 +67,7 @@ impl Tile {
     /// One line of the texture from this place on, as changes of brightness.
     fn changes(&self, x: usize, y: usize, strength: i32, changes: &mut [i16]) {
         let line = self.line(y);
+        // Up to the tile's edge first, then whole tiles.
         let (first, mut x) = (changes.len().min(SIDE - x % SIDE), x % SIDE);
         let (head, rest) = changes.split_at_mut(first);
         for part in std::iter::once(head).chain(rest.chunks_mut(SIDE)) {
@@ -98,6 +99,7 @@ pub(crate) fn brighten_row(row: &mut [u8], changes: &[i16]) {
     let (fours, last) = changes.as_chunks::<4>();
     for (pixels, changes) in pixels.iter_mut().zip(fours) {
         // Eight bits up, sixteen down again: the vector unit keeps the upper half of a product.
+        // Clamped, since the change has to fit into sixteen bits when it is shifted by four.
         let factors: [i16; 16] =
             std::array::from_fn(
                 |i| if i % 4 == 3 { 0 } else { changes[i / 4].clamp(-500, 500) << 4 },
@@ -129,6 +131,7 @@ static TILES: [OnceLock<Tile>; MAKERS.len()] = [const { OnceLock::new() }; MAKER
 /// Tangled fibres: thousands of short curved strokes, each a little lighter or darker.
 fn felt() -> Vec<i8> {
     let mut field = vec![0.0f32; SIDE * SIDE];
+    // A fixed seed: a texture is the same in every process, and so is a picture with it.
     let mut dice = NoiseSequence::new(11);
     for _ in 0..26_000 {
         let mut x = dice.between(0.0, SIDE as f32);
@@ -140,6 +143,7 @@ fn felt() -> Vec<i8> {
             x += angle.cos();
             y += angle.sin();
             angle += bend;
+            // A stroke that leaves the tile comes back on the other side, or a seam would show.
             let index = wrap(y) * SIDE + wrap(x);
             field[index] = field[index] * 0.7 + ink;
         }
@@ -219,6 +223,7 @@ fn wrap(value: f32) -> usize {
 /// Periodic noise of one variable, `count` knots a tile.
 fn periodic(at: f32, count: usize, seed: u32) -> f32 {
     let scaled = at / SIDE as f32 * count as f32;
+    // The last knot is followed by the first, so that the tile's edges fit.
     let knot = scaled.floor();
     let part = smooth(scaled - knot);
     let value =
@@ -287,6 +292,7 @@ fn normalised(field: &[f32], deviation: f32) -> Vec<i8> {
     let count = field.len() as f32;
     let mean = field.iter().sum::<f32>() / count;
     let spread = (field.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / count).sqrt();
+    // One measure for all textures, so that a scene's `strength` means about the same for each.
     let scale = deviation / spread.max(1e-6);
     field.iter().map(|v| ((v - mean) * scale).clamp(-127.0, 127.0) as i8).collect()
 }
@@ -327,6 +333,7 @@ mod tests {
     fn tiles_are_balanced_and_alive() {
         for (name, _) in MAKERS {
             let tile = Tile::named(name).unwrap();
+            // All 512 by 512 values.
             let mean = tile.delta.iter().map(|&v| f64::from(v)).sum::<f64>() / 262_144.0;
             let extremes = tile.delta.iter().filter(|v| v.abs() > 20).count();
             assert!(mean.abs() < 6.0, "{name} {mean}");

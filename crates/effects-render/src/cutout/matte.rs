@@ -74,6 +74,7 @@ fn linear(
             map.push(value);
         }
     }
+    // A pixel lies in many squares, and takes the mean of their factors.
     let maps = maps.map(|map| mean(&map));
     (0..cover.len()).map(|i| [maps[0][i], maps[1][i], maps[2][i], maps[3][i]]).collect()
 }

@@ -95,6 +95,7 @@ impl Cutout {
 
     /// How much of a place belongs to the subject, between the cells' middles.
     fn cover_at(&self, x: f64, y: f64) -> f32 {
+        // A cell's value is that of its middle.
         let (x, y) = (x / self.map.cell_width - 0.5, y / self.map.cell_height - 0.5);
         let at = |x: f64, y: f64| {
             let column = x.clamp(0.0, (self.map.columns - 1) as f64) as usize;
@@ -195,6 +196,8 @@ impl Map {
         (0.06..0.65).contains(&area)
             && top < 0.12
             && sides < 0.16
+            // For a disc on the grid this would be 4.5 times the root: the outline may be almost
+            // three times as long.
             && length < 12.5 * (area * self.len() as f32).sqrt()
             && contrast > length * LEAST_CONTRAST.max(1.4 * all / pairs)
     }
@@ -224,6 +227,7 @@ fn to_lab(pixel: &[u8]) -> Lab {
     };
     let curve = |t: f32| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
     let [red, green, blue] = [linear(pixel[0]), linear(pixel[1]), linear(pixel[2])];
+    // Divided by the white of D65, which is 0.9505, 1 and 1.089.
     let x = curve((0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505);
     let y = curve(0.2126 * red + 0.7152 * green + 0.0722 * blue);
     let z = curve((0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.089);

@@ -11,6 +11,7 @@ pub(super) fn likely_place(map: &Map, palette: &ColourGroups) -> Vec<f32> {
     let away = distance_from_border(map, &border);
     let mut sorted = away.clone();
     sorted.sort_by(f32::total_cmp);
+    // Almost the farthest: a few odd cells must not set the scale for all.
     let far = sorted[sorted.len() * 92 / 100].max(12.0);
     let people = people(map);
     let scores: Vec<f32> = (0..map.len())
@@ -69,6 +70,7 @@ fn distance_from_border(map: &Map, border: &[f32]) -> Vec<f32> {
         })
         .collect();
     let step = |from: usize, to: usize| {
+        // A slow change, as of light on a wall, costs next to nothing.
         (distance_squared(map.lab[from], map.lab[to]).sqrt() - 2.0).max(0.05)
     };
     let relax = |i: usize, distance: &mut Vec<f32>| {
@@ -76,6 +78,7 @@ fn distance_from_border(map: &Map, border: &[f32]) -> Vec<f32> {
             distance[i] = distance[i].min(distance[from] + step(from, i));
         }
     };
+    // Sweeps there and back take the place of a queue: each pair lets a way turn once more.
     for _ in 0..3 {
         (0..map.len()).for_each(|i| relax(i, &mut distance));
         (0..map.len()).rev().for_each(|i| relax(i, &mut distance));
@@ -93,6 +96,7 @@ fn threshold(scores: &[f32]) -> f32 {
     let mut below = 0.0;
     for (i, score) in sorted.iter().enumerate() {
         let parts = (i as f32, count - i as f32);
+        // Not where one of the parts has almost nothing in it.
         if (0.1..0.9).contains(&(parts.0 / count)) {
             let apart = below / parts.0 - (total - below) / parts.1;
             let between = parts.0 * parts.1 * apart * apart;
@@ -111,6 +115,7 @@ fn threshold(scores: &[f32]) -> f32 {
 fn people(map: &Map) -> Vec<f32> {
     let skin: Vec<bool> = map.rgb.chunks_exact(3).map(|pixel| skin_likeness(pixel) > 0.5).collect();
     let mut people = vec![0.0f32; map.len()];
+    // What is no skin counts as seen, so that no piece begins there.
     let mut seen: Vec<bool> = skin.iter().map(|is_skin| !is_skin).collect();
     for start in 0..map.len() {
         if seen[start] {

@@ -25,6 +25,7 @@ impl ColourGroups {
         let mut sums: Vec<(Lab, f32)> = Vec::new();
         let mut of = Vec::with_capacity(map.len());
         for colour in &map.lab {
+            // Gathered into cubes, since `near` has a number for each pair of colours.
             let key = colour.map(|part| (part / GATHERED).floor() as i32);
             let number = *numbers.entry(key).or_insert_with(|| {
                 sums.push(([0.0; 3], 0.0));
@@ -73,9 +74,11 @@ pub(super) fn segment(map: &Map, palette: &ColourGroups, place: &[f32]) -> Vec<f
         let rest: Vec<f32> = share.iter().map(|share| 1.0 - share).collect();
         let (subject, ground) = (palette.spread(&share), palette.spread(&rest));
         let totals: (f32, f32) = (share.iter().sum(), rest.iter().sum());
+        // The first round has only the guess to go by; then the colours count for more.
         let trust = if round == 0 { 0.9 } else { 0.65 };
         let own: Vec<f32> = (0..map.len())
             .map(|i| {
+                // The small summands keep a colour that one side lacks from deciding all by itself.
                 let odds = (subject[i] / totals.0 + 1e-3) / (ground[i] / totals.1 + 1e-3);
                 logistic(1.3 * odds.ln().clamp(-3.0, 3.0) + trust * place[i])
             })
@@ -128,6 +131,7 @@ impl Links {
                 sum += strength * value;
                 weight += strength;
             };
+            // Across the end of a row the link is 0, so no cell draws the one in the next row.
             if i >= 1 {
                 add(self.right[i - 1], values[i - 1]);
             }
@@ -140,6 +144,7 @@ impl Links {
             if i + self.columns < own.len() {
                 add(self.below[i], values[i + self.columns]);
             }
+            // In place (Gauss-Seidel), so that one sweep carries a value across the whole map.
             values[i] = sum / weight;
         };
         for _ in 0..SWEEPS {
@@ -158,6 +163,8 @@ pub(super) fn whole_pieces(map: &Map, share: &[f32], place: &[f32]) -> Vec<f32> 
     for start in 0..map.len() {
         if !seen[start] {
             let piece = map.reached(start, &mut seen, &|_, to| is_subject[to]);
+            // Weighed by how likely its cells are, so that a large piece of background
+            // does not win.
             pieces.push((piece.iter().map(|&i| logistic(place[i])).sum(), piece));
         }
     }

@@ -50,7 +50,9 @@ fn tones_of(small: &Pixmap, tones: usize) -> Vec<u8> {
         .chunks_exact(4)
         .enumerate()
         .map(|(i, pixel)| {
+            // No less: a picture of almost one brightness would be stretched to its noise.
             let level = ((luma(pixel) as f32 - low) / (high - low).max(30.0)).clamp(0.0, 1.0);
+            // In the middle of its sixteenth.
             let threshold = f32::from(BAYER[i / columns % 4][i % columns % 4]) / 16.0 + 1.0 / 32.0;
             (level * steps + threshold).floor().min(steps) as u8
         })

@@ -16,9 +16,11 @@ pub(super) fn duotone(
         return Err(SceneError::new("filter duotone: two colours at least".to_owned()));
     }
     let (low, high) = grade::luma_range(pixmap, 0.015);
+    // No less: a picture of almost one brightness would be stretched to its noise.
     let reach = (high - low).max(40.0);
     let ramp: [[u8; 3]; 256] = std::array::from_fn(|i| {
         let at = ((i as f32 - low) / reach).clamp(0.0, 1.0) * (stops.len() - 1) as f32;
+        // The brightest pixel ends the last piece of the gradient, and begins none.
         let index = (at as usize).min(stops.len() - 2);
         let part = at - index as f32;
         std::array::from_fn(|channel| {

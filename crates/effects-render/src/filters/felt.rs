@@ -41,6 +41,8 @@ fn woolly_labels(soft: &Pixmap, palette: &Palette, tile: &Tile, fuzz: f32) -> Ve
     for y in 0..height {
         for x in 0..width {
             let aside = (tile.at(x, y) * reach) >> 8;
+            // From another part of the texture, so that the two shifts have nothing to
+            // do with each other.
             let down = (tile.at(x + 211, y + 67) * reach) >> 8;
             let from_x = (x as i32 + aside).clamp(0, width as i32 - 1) as usize;
             let from_y = (y as i32 + down).clamp(0, height as i32 - 1) as usize;

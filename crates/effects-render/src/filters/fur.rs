@@ -80,7 +80,10 @@ impl Coat {
     /// Brightness and bend, in -1..1, that the hairs of a tuft share.
     fn tuft(&self, root: (f32, f32)) -> (f32, f32) {
         let cell = self.length * 0.5;
+        // Forty more, since roots lie a little outside the picture, and the hash takes
+        // no negative number.
         let row = (root.1 / cell + 40.0) as u32;
+        // Every other row is shifted by half a cell, so that the tufts do not stand in a grid.
         let column = (root.0 / cell + 40.0 + (row % 2) as f32 * 0.5) as u32;
         let share = |k| hash_unit(row * 977 + column, k) as f32 * 2.0 - 1.0;
         (share(61), share(62))
@@ -93,6 +96,7 @@ fn root_colour(under: &Pixmap, root: (f32, f32)) -> Option<[i32; 3]> {
     let y = (root.1 as i32).clamp(0, height - 1);
     let at = ((y * width + x) * 4) as usize;
     let pixel = &under.data()[at..at + 4];
+    // No hair has its root where the photo was cut away.
     (pixel[3] > 200).then(|| [0, 1, 2].map(|channel| i32::from(pixel[channel])))
 }
 

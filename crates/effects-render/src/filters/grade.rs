@@ -17,6 +17,7 @@ pub(super) fn grade(
     let contrast = arguments.number(1, 1.0)?;
     let saturation = (arguments.number(2, 1.0)? * 256.0) as i32;
     let warmth = arguments.number(3, 0.0)? * 60.0;
+    // A table for each channel, so that no pixel is computed anew.
     let curve = |shift: f32| -> [u8; 256] {
         std::array::from_fn(|i| {
             ((i as f32 - 128.0) * contrast + 128.0 + brightness + shift).clamp(0.0, 255.0) as u8
@@ -29,6 +30,7 @@ pub(super) fn grade(
         for channel in 0..3 {
             let pure = grey + (((i32::from(pixel[channel]) - grey) * saturation) >> 8);
             let value = curves[channel][pure.clamp(0, 255) as usize];
+            // A premultiplied colour is never more than its alpha.
             pixel[channel] = usize::from(value).min(limit) as u8;
         }
     }
@@ -45,6 +47,7 @@ pub(super) fn stretch(
     // A photo that is dim or pale on purpose stays a little so.
     let (low, high) = (low.min(48.0), high.max(200.0));
     let curve: [u8; 256] = std::array::from_fn(|i| {
+        // No less: a picture of almost one brightness would be stretched to its noise.
         ((i as f32 - low) * 255.0 / (high - low).max(24.0)).clamp(0.0, 255.0) as u8
     });
     for pixel in pixmap.data_mut().chunks_exact_mut(4) {
@@ -79,6 +82,7 @@ pub(super) fn luma_range(pixmap: &Pixmap, share: f32) -> (f32, f32) {
 pub(super) fn tint(pixmap: &mut Pixmap, arguments: &FilterArguments<'_>) -> Result<(), SceneError> {
     let colour = arguments.colour(0, [255, 220, 180])?.map(i32::from);
     let amount = (arguments.number(1, 0.3)? * 256.0) as i32;
+    // Black has no brightness to divide by.
     let own = luma(&colour.map(|c| c as u8)).max(1) as i32;
     for pixel in pixmap.data_mut().chunks_exact_mut(4) {
         let grey = luma(pixel) as i32;
@@ -106,6 +110,7 @@ pub(super) fn vignette(
     let across: Vec<f32> = (0..width).map(|x| square(x, width)).collect();
     let colour: [i16; 16] =
         std::array::from_fn(|i| if i % 4 == 3 { 255 } else { colour[i % 4] as i16 });
+    // A whole number of blocks of four pixels, also where the row ends within one.
     let mut fades = vec![0i16; width.next_multiple_of(4)];
     for (y, row) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
         let down = square(y, height);

@@ -22,6 +22,8 @@ pub(super) fn halftone(
             let dx = across.rem_euclid(cell) - cell * 0.5;
             let dy = down.rem_euclid(cell) - cell * 0.5;
             let darkness = 1.0 - luma(pixel) as f32 / 255.0;
+            // The root, since a dot darkens by its area. At black dots run into each other, and
+            // less one pixel the smallest vanish, which keeps bright parts clean.
             let radius = cell * 0.62 * darkness.sqrt() - 1.0;
             let inside = (radius - (dx * dx + dy * dy).sqrt() + 0.5).clamp(0.0, 1.0);
             let cover = (inside * strength as f32) as i32;

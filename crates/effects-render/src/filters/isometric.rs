@@ -33,6 +33,7 @@ pub(super) fn isometric(
     let small = scale::resize_pixmap(source, columns as u32, rows as u32);
     let palette = Palette::of(&small, colours);
     let label = |pixel: &PremultipliedColorU8| {
+        // At the edge of a cut-out the stored colours are premultiplied, and darker than the photo's.
         let pure = pixel.demultiply();
         (pixel.alpha() > 127).then(|| palette.index(pure.red(), pure.green(), pure.blue()))
     };
@@ -43,11 +44,13 @@ pub(super) fn isometric(
         .map(|label| Some(Cube::new(palette.colours[label?], depth, thickness)))
         .collect();
     let depth = depth + thickness;
+    // `FORWARD.0` is negative: what comes forward goes to the left, and makes the wall wider.
     let side = source.width() as f32 / (columns * ALONG.0 - depth * FORWARD.0);
     let wall = Wall { side, depth, columns: columns as usize, rows: rows as usize, cubes };
     let height = side * (rows + columns * ALONG.1 + depth * FORWARD.1) + 2.0;
     let mut target = new_pixmap(source.width(), height as u32);
     for column in 0..wall.columns {
+        // From the lowest cube up and from left to right: each is painted over those that it hides.
         for row in (0..wall.rows).rev() {
             wall.cube(&mut target, column, row);
         }
@@ -65,6 +68,7 @@ struct Cube {
 impl Cube {
     fn new(colour: [u8; 3], depth: f32, thickness: f32) -> Self {
         let relief = luma(&colour) as f32 / 255.0 * depth;
+        // In steps of half a cube, so that neighbours of about the same brightness are flush.
         Self { colour, forward: thickness + (relief * 2.0).round() / 2.0 + 0.001 }
     }
 }

@@ -130,6 +130,7 @@ const LARGEST: f64 = 10_000.0;
 
 /// Reads `#rrggbb`.
 pub(crate) fn parse_colour(word: &str) -> Option<[u8; 3]> {
+    // ASCII, since the digits are cut out by bytes.
     let digits = word.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.is_ascii())?;
     let part = |i: usize| u8::from_str_radix(&digits[i..i + 2], 16).ok();
     Some([part(0)?, part(2)?, part(4)?])

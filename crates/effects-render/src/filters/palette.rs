@@ -32,6 +32,7 @@ impl Palette {
     pub(crate) fn from_colours(colours: Vec<[u8; 3]>) -> Self {
         let nearest = (0..32usize * 32 * 32)
             .map(|cell| {
+                // The middle of the cell stands for all 512 colours in it.
                 let colour = [cell >> 10, cell >> 5 & 31, cell & 31].map(|v| v as f32 * 8.0 + 4.0);
                 nearest_of(&colours, colour) as u8
             })
@@ -70,6 +71,7 @@ pub(super) fn palette(
     let own = Palette::of(pixmap, arguments.number(0, 16.0)? as usize);
     let indices: Vec<usize> =
         pixmap.data().chunks_exact(4).map(|p| own.index(p[0], p[1], p[2])).collect();
+    // Only after the nearest colours were found: those are the photo's own.
     let graded = own.graded(arguments.number(1, 1.0)?, arguments.number(2, 0.0)?);
     for (pixel, index) in pixmap.data_mut().chunks_exact_mut(4).zip(indices) {
         pixel[..3].copy_from_slice(&graded.colours[index]);
@@ -91,6 +93,7 @@ fn cluster(samples: &[[f32; 3]], count: usize) -> Vec<[u8; 3]> {
             *members += 1.0;
         }
         for (centre, (sum, members)) in centres.iter_mut().zip(sums) {
+            // A centre that is nearest to no sample stays where it is.
             if members > 0.0 {
                 *centre = sum.map(|total| total / members);
             }
@@ -105,6 +108,7 @@ fn farthest(samples: &[[f32; 3]], count: usize) -> Vec<[f32; 3]> {
     while centres.len() < count {
         let best = (0..samples.len())
             .max_by(|&a, &b| distances[a].total_cmp(&distances[b]))
+            // Colours that look the same make no centre of their own.
             .filter(|&i| distances[i] > 1.0);
         let Some(best) = best else { break };
         let centre = samples[best];

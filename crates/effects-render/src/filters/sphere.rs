@@ -35,6 +35,7 @@ pub(super) fn sphere(
             let alpha = (cover * 255.0) as u32;
             let mut colour = [0; 4];
             raster::sample(source, centre_x + dx * scale, centre_y + dy * scale, &mut colour);
+            // A smaller split cannot be seen, and would cost two samples for each pixel.
             if split > 0.002 {
                 let mut fringe = [0; 4];
                 for (channel, factor) in [(0, 1.0 - split), (2, 1.0 + split)] {
@@ -66,6 +67,7 @@ impl Refraction {
         let entry = |i: usize| {
             let at = i as f32 / STEPS as f32;
             let bent = at.asin() / std::f32::consts::FRAC_PI_2;
+            // In the middle both are 0; this is what the quotient tends to.
             let scale = if at < 0.004 { std::f32::consts::FRAC_2_PI } else { bent / at };
             let scale = 1.0 + (scale - 1.0) * bulge;
             let split = 0.035 * at.powi(6);

@@ -14,6 +14,7 @@ pub(super) fn tilt_shift(
     let middle = arguments.number(0, 0.5)?;
     let reach = arguments.number(1, 0.2)?.max(0.01);
     let radius = arguments.number(2, 12.0)?;
+    // Two blurs are mixed by rows: a blur of its own for each row would cost as many blurs as rows.
     let soft = raster::blur(pixmap, radius * 0.4);
     let softer = raster::blur(pixmap, radius);
     let (width, height) = (pixmap.width() as usize, pixmap.height() as f32);

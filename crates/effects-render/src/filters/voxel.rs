@@ -23,6 +23,7 @@ pub(super) fn voxel(
     let columns = (pixmap.width() as usize).div_ceil(cell);
     let rows = (pixmap.height() as usize).div_ceil(cell);
     let small = scale::resize_pixmap(pixmap, columns as u32, rows as u32);
+    // Of the cells' colours, which are all that is shown, and not of the pixels'.
     let palette = Palette::of(&small, colours);
     let labels: Vec<usize> =
         small.data().chunks_exact(4).map(|p| palette.index(p[0], p[1], p[2])).collect();
@@ -52,6 +53,8 @@ impl Cubes {
         };
         let shaded = (0..colours.len())
             .map(|own| {
+                // For the first cube of a row, the one before it in the list is at the
+                // end of the row above.
                 let left = (own % columns > 0).then(|| own - 1);
                 [reach(left, own), reach(own.checked_sub(columns), own)]
             })
@@ -69,6 +72,7 @@ impl Cubes {
         for (y, line) in pixmap.data_mut().chunks_exact_mut(width * 4).enumerate() {
             let (row, inside) = (y / self.cell, y % self.cell);
             let patches = (row, inside * PATCHES / self.cell);
+            // The faces change only from one row of patches to the next.
             if painted.replace(patches) != Some(patches) {
                 self.fill(row, patches.1, &mut faces);
             }

@@ -54,6 +54,7 @@ impl Conversion {
         let place = |at: usize| (at * 255) as f32 / (SIDE - 1) as f32;
         self.lattice.iter().enumerate().all(|(at, converted)| {
             let asked = [at / SIDE / SIDE, at / SIDE % SIDE, at % SIDE].map(place);
+            // A profile that means sRGB is off by its own rounding.
             converted.iter().zip(asked).all(|(converted, asked)| (converted - asked).abs() < 0.6)
         })
     }
@@ -62,6 +63,7 @@ impl Conversion {
     pub(super) fn apply(&self, rgb: &mut [u8]) {
         let (mut last, mut known) = ([0; 3], self.look_up([0; 3]));
         for pixel in rgb.as_chunks_mut::<3>().0 {
+            // Neighbours often have the same colour, and comparing is cheaper than looking up.
             if *pixel != last {
                 (last, known) = (*pixel, self.look_up(*pixel));
             }
@@ -72,6 +74,7 @@ impl Conversion {
     /// Between the four corners of a tetrahedron round the colour.
     fn look_up(&self, colour: [u8; 3]) -> [u8; 3] {
         let scaled = colour.map(|value| f32::from(value) * ((SIDE - 1) as f32 / 255.0));
+        // 255 lies at the far side of the last cell, and not in one behind it.
         let cell = scaled.map(|value| (value as usize).min(SIDE - 2));
         let part: [f32; 3] = std::array::from_fn(|i| scaled[i] - cell[i] as f32);
         let steps = [SIDE * SIDE, SIDE, 1];

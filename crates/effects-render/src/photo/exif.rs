@@ -21,6 +21,7 @@ pub(super) fn orientation(block: &[u8]) -> Option<Orientation> {
     let directory = number(4, 4)? as usize;
     let entries = number(directory, 2)? as usize;
     (0..entries).find_map(|entry| {
+        // A directory is a count of two bytes and entries of twelve.
         let at = directory + 2 + 12 * entry;
         if number(at, 2)? != ORIENTATION {
             return None;

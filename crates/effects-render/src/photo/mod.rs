@@ -32,6 +32,7 @@ use colour::Conversion;
 ///
 /// Whatever [`paint`](crate::paint) has to say against the photo.
 pub fn photo_size(photo: &[u8]) -> Result<(u32, u32), PaintError> {
+    // One useful pixel: the photo is decoded to its end, and next to nothing of it is held.
     read(photo, 1).map(|read| read.full)
 }
 
@@ -126,6 +127,7 @@ fn read(bytes: &[u8], useful: u32) -> Result<ReadPhoto, PaintError> {
         }
         source.finish()
     };
+    // A wrong checksum alone costs no pixel: such a file is read again without the check, and noted.
     caught(|| match decode(true) {
         Err(error @ PaintError::Corrupt { .. }) if format == ImageFormat::Png => {
             let mut read = decode(false).map_err(|_| error)?;
@@ -181,6 +183,7 @@ impl RowReceiver {
     /// The file's header is read: refuses what is too large, and decides on the size.
     fn begin(&mut self, width: u32, height: u32) -> Result<(), PaintError> {
         let pixels = u64::from(width) * u64::from(height);
+        // Before memory is taken for any pixel: a header of a few bytes can promise gigabytes.
         if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS {
             return Err(PaintError::TooLarge { width, height, limit: MAX_PIXELS });
         }
@@ -206,6 +209,8 @@ impl RowReceiver {
     /// How large the rows come. Where that is less than was wanted, the photo becomes that size.
     fn scaled(&mut self, size: (usize, usize)) {
         let size = (size.0 as u32, size.1 as u32);
+        // A JPEG in several scans may come smaller than was wanted, to fit into memory:
+        // it is not enlarged.
         let target = (self.wanted.0.min(size.0), self.wanted.1.min(size.1));
         self.shrinking = Some(Shrinking::new(size, target));
         self.wanted = target;
@@ -237,15 +242,18 @@ impl RowReceiver {
     fn finish(self) -> Result<ReadPhoto, PaintError> {
         let (width, height) = self.wanted;
         let mut rgb = self.shrinking.map(Shrinking::finish).unwrap_or_default();
+        // After the rows were reduced, when fewer pixels are left to convert.
         if let Some(conversion) = &self.conversion {
             conversion.apply(&mut rgb);
         }
+        // None where rows are missing, since then the bytes are too few.
         let picture = RgbImage::from_raw(width, height, rgb);
         let picture = picture.ok_or_else(|| corrupt("pixels are missing"))?;
         let mut picture = DynamicImage::ImageRgb8(picture);
         picture.apply_orientation(self.orientation);
         let rgb = picture.into_rgb8();
         let (width, height) = rgb.dimensions();
+        // These four turn the picture onto its side.
         let full = match self.orientation {
             Orientation::Rotate90
             | Orientation::Rotate270

@@ -25,6 +25,7 @@ pub(super) fn decode(
     // Compressed metadata (a profile, texts) can be a decompression bomb, too.
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MOST_METADATA });
     decoder.ignore_checksums(!checked);
+    // Palettes, and greys of fewer than eight bits, come as whole bytes.
     decoder.set_transformations(Transformations::EXPAND);
     let header = decoder.read_header_info().map_err(fault)?;
     source.begin(header.width, header.height)?;
@@ -32,6 +33,7 @@ pub(super) fn decode(
     let info = reader.info();
     let size = (info.width, info.height);
     let interlaced = info.interlaced;
+    // A file that says it is sRGB needs no conversion.
     if let Some(profile) = info.icc_profile.as_ref().filter(|_| info.srgb.is_none()) {
         source.profile(profile);
     }
@@ -52,9 +54,11 @@ pub(super) fn decode(
     }
     // The pixels are there. What follows them can only be missing.
     if reader.finish().is_err() {
+        // Only near the end: the same letters may occur among the pixels.
         let ends = bytes.windows(4).rev().take(64).any(|kind| kind == b"IEND");
         source.note(if ends { WRONG_CHECKSUM } else { NO_END });
     }
+    // Asked again: chunks behind the pixels are known only now.
     let info = reader.info();
     let block = info.exif_metadata.as_ref().map(|block| block.to_vec());
     let block = block.or_else(|| {
@@ -92,6 +96,7 @@ fn interlaced_rows(
     let mut line = vec![0; reader.output_line_size(width as u32).unwrap_or_default()];
     let mut rgb = Vec::new();
     for (left, top, across, down) in PASSES {
+        // The file has no rows of a pass in which the picture has no pixels.
         if left >= width {
             continue;
         }
@@ -139,6 +144,7 @@ fn to_rgb(
     match depth {
         BitDepth::Eight => opaque(row, channels, rgb),
         BitDepth::Sixteen => {
+            // 65,535 is 257 times 255, so that white stays white.
             let narrow =
                 |wide: &[u8; 2]| ((u32::from(u16::from_be_bytes(*wide)) + 128) / 257) as u8;
             let narrow: Vec<u8> = row.as_chunks::<2>().0.iter().map(narrow).collect();

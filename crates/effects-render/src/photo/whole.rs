@@ -94,6 +94,8 @@ pub(super) fn decode(
             take(&pixels, colours.channel_count());
         }
         _ => {
+            // Of sixteen bits or floats a sample: rare, so the library may make a
+            // second copy to convert them.
             let picture =
                 DynamicImage::from_decoder(decoder).map_err(|error| fault(&error))?.into_rgba8();
             take(picture.as_raw(), 4);

@@ -33,6 +33,7 @@ impl SceneValue {
             Self::Text(text) => text.clone(),
             Self::Number(number) => {
                 let rounded = (number * 100.0).round() / 100.0;
+                // Else a small negative number would be written as `-0`.
                 if rounded == 0.0 { "0".to_owned() } else { format!("{rounded}") }
             }
         }
@@ -147,6 +148,7 @@ impl ExpressionReader<'_> {
             };
             let right = self.factor()?.number(self.source)?;
             let a = left.number(self.source)?;
+            // Divided by 0 it is infinite, which `evaluate` refuses as a result.
             left = SceneValue::Number(if divides { a / right } else { a * right });
         }
     }
@@ -183,6 +185,7 @@ impl ExpressionReader<'_> {
             .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(word_end);
         self.rest = rest;
+        // `inf` and `nan` are read too; `evaluate` refuses them as a result.
         if let Ok(number) = word.parse::<f64>() {
             return Ok(SceneValue::Number(number));
         }
@@ -223,6 +226,8 @@ fn call(name: &str, arguments: &[SceneValue], source: &str) -> Result<SceneValue
     let number = match (name, numbers.as_slice()) {
         ("min", [a, b]) => a.min(*b),
         ("max", [a, b]) => a.max(*b),
+        // `f64::clamp` panics where the limits are the wrong way round, and scenes come
+        // from outside.
         ("clamp", [x, low, high]) => x.max(*low).min(*high),
         ("mix", [a, b, t]) => a + (b - a) * t,
         ("if", [test, yes, no]) => {
@@ -241,6 +246,7 @@ fn call(name: &str, arguments: &[SceneValue], source: &str) -> Result<SceneValue
         ("sin", [x]) => x.to_radians().sin(),
         ("cos", [x]) => x.to_radians().cos(),
         ("atan", [y, x]) => y.atan2(*x).to_degrees(),
+        // By way of 64 bits: straight to 32 all negative numbers would be 0.
         ("rand", [i]) => hash_unit(i.round() as i64 as u32, 0),
         ("rand", [i, k]) => hash_unit(i.round() as i64 as u32, k.round() as i64 as u32),
         _ => {
@@ -277,6 +283,7 @@ type Comparison = (&'static str, fn(f64, f64) -> bool);
 const COMPARISONS: [Comparison; 5] = [
     ("<=", |a, b| a <= b),
     (">=", |a, b| a >= b),
+    // Computed decimals seldom meet exactly.
     ("==", |a, b| (a - b).abs() < 1e-9),
     ("<", |a, b| a < b),
     (">", |a, b| a > b),

@@ -29,6 +29,7 @@ pub(crate) struct LetteringLine<'a> {
 impl LetteringLine<'_> {
     /// The line as an SVG group.
     pub(crate) fn to_svg(&self) -> String {
+        // A thicker stroke takes room on both sides of a letter, so the gap grows with it.
         let gap = 2.2 + 10.0 * self.weight;
         let grid_width = line_width(self.text, gap);
         let mut size = self.size;
@@ -45,6 +46,7 @@ impl LetteringLine<'_> {
             "<g transform=\"translate({start:.2} {:.2}) scale({scale:.4})\" fill=\"none\" \
              stroke=\"{}\" stroke-width=\"{:.3}\" stroke-linecap=\"round\" \
              stroke-linejoin=\"round\" opacity=\"{:.2}\">",
+            // The grid begins at the top of the capitals, and `y` is the baseline.
             self.y - size,
             self.colour,
             10.0 * self.weight,
@@ -90,6 +92,8 @@ pub(crate) fn pixels_to_svg(rows: &str, colours: &str, x: f64, y: f64, size: f64
 
 fn line_width(text: &str, gap: f64) -> f64 {
     let sum: f64 = text.chars().map(|letter| glyph(letter).0 + gap).sum();
+    // No gap follows the last letter. An empty line is not quite 0 wide, since widths
+    // are divided by.
     (sum - gap).max(0.1)
 }
 
@@ -101,6 +105,7 @@ fn glyph(letter: char) -> (f64, &'static str) {
         .map_or((3.0, ""), |(_, advance, path)| (*advance, *path))
 }
 
+// Dots, as of the i, are strokes of a tenth of a unit, which their round caps make round.
 const GLYPHS: &[(char, f64, &str)] = &[
     ('A', 6.4, "M0 10 3.2 0 6.4 10M1.2 6.4H5.2"),
     ('B', 6.0, "M0 0V10H3.4A2.6 2.6 0 0 0 3.4 4.8H0M0 0H3A2.4 2.4 0 0 1 3 4.8"),
@@ -293,6 +298,7 @@ mod tests {
             opacity: 1.0,
         };
         let svg = line.to_svg();
+        // The gap of a weight of 0.1.
         let width = line_width(line.text, 3.2);
         assert!(svg.contains(&format!("scale({:.4})", 100.0 / width)), "{svg}");
     }

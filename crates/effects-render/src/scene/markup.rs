@@ -69,8 +69,10 @@ fn parse_until_end(rest: &mut &str, depth: usize) -> Result<Vec<Node>, SceneErro
         match name {
             "end" if depth > 0 => return Ok(nodes),
             "end" => return Err(SceneError::new("an <?end?> closes nothing".to_owned())),
+            // It never has a body, so it needs no `/` at its end.
             "let" => nodes.push(Node::Let(bindings(arguments)?)),
             _ => {
+                // Without attributes the `/` is at the end of the name.
                 let (name, arguments, alone) = match inside.trim().strip_suffix('/') {
                     Some(_) => (name.trim_end_matches('/'), arguments.trim_end_matches('/'), true),
                     None => (name, arguments, false),
@@ -84,6 +86,7 @@ fn parse_until_end(rest: &mut &str, depth: usize) -> Result<Vec<Node>, SceneErro
 }
 
 fn push_svg(nodes: &mut Vec<Node>, text: &str) {
+    // White space between two directives draws nothing.
     if !text.trim().is_empty() {
         nodes.push(Node::Svg(text.to_owned()));
     }

@@ -31,6 +31,7 @@ impl SceneError {
 /// The number, unless it is larger than `most` either way, or none at all: sizes and sums that are
 /// made of it would not fit into their types.
 pub(crate) fn bounded(number: f64, most: f64, source: &str) -> Result<f64, SceneError> {
+    // No comparison holds for what is no number, so that is refused as well.
     if number.abs() <= most {
         return Ok(number);
     }

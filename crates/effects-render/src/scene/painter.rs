@@ -61,6 +61,7 @@ pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), SceneErr
     let nodes = markup::parse(scene)?;
     let blank = PhotoPixels { width: 1, height: 1, rgb: vec![255; 3] };
     let mut painter = ScenePainter {
+        // The painter owns its canvas; one pixel stands in for the caller's while it draws.
         canvas: std::mem::replace(canvas, new_pixmap(1, 1)),
         photo: &blank,
         saliency: Saliency::of(&blank),
@@ -73,6 +74,7 @@ pub(crate) fn draw_over(canvas: &mut Pixmap, scene: &str) -> Result<(), SceneErr
         steps: 0,
     };
     let drawn = painter.walk(&nodes).and_then(|()| painter.flush());
+    // In either case: a faulty label must not cost the caller its picture.
     *canvas = painter.canvas;
     drawn
 }
@@ -129,6 +131,7 @@ impl ScenePainter<'_> {
                 Node::Svg(text) => {
                     let text = self.expand(text)?;
                     self.svg.push_str(&text);
+                    // The steps do not bound this: each of them may write a long text.
                     if self.svg.len() > MOST_SVG {
                         return Err(SceneError::new(format!(
                             "loops make over {MOST_SVG} bytes of SVG"
@@ -172,6 +175,7 @@ impl ScenePainter<'_> {
             "grade" => {
                 self.flush()?;
                 let filters = self.text(directive, "filters", "")?;
+                // Filters take a picture and give one back; a pixel stands in meanwhile.
                 let canvas = std::mem::replace(&mut self.canvas, new_pixmap(1, 1));
                 self.canvas = filters::apply_all(canvas, &filters)?;
                 Ok(())
@@ -190,6 +194,7 @@ impl ScenePainter<'_> {
             return Err(SceneError::new("for needs name=\"count\"".to_owned()));
         };
         let count = evaluate(count, &self.names)?.number(count)?;
+        // The bound of one loop. Loops in loops are bounded by `MOST_STEPS`.
         for i in 0..(count.clamp(0.0, 4000.0) as u32) {
             let mark = self.names.mark();
             self.names.bind(name, SceneValue::Number(f64::from(i)));
@@ -221,6 +226,7 @@ impl ScenePainter<'_> {
         .pre_scale(scale as f32, scale_y as f32);
         let mark = self.names.mark();
         self.svg.push_str(&open_group(transform));
+        // Twice: SVG gets the transform as a group, photos and textures take it from this list.
         self.transforms.push(transform);
         let walked = self.check_transform().and_then(|()| self.walk(self.body(directive)));
         self.transforms.pop();
@@ -234,9 +240,11 @@ impl ScenePainter<'_> {
         let name = &self.text(directive, "name", "")?;
         let source = looks::part(name)
             .ok_or_else(|| SceneError::new(format!("no part is called `{name}`")))?;
+        // A part that names itself would go on without end.
         if self.depth > 4 {
             return Err(SceneError::new(format!("part {name} contains itself")));
         }
+        // Computed before any of them is bound, so that one attribute does not change the next.
         let mut values = Vec::new();
         for (key, source) in directive.attributes.iter().filter(|(key, _)| key != "name") {
             values.push((key, evaluate(source, &self.names)?));
@@ -325,6 +333,8 @@ impl ScenePainter<'_> {
 
     /// `<?subject?>`: names what is known of the photo's subject, for `cut="subject"`.
     fn name_subject(&mut self) {
+        // Without a subject the names have values all the same, so that a scene may
+        // compute with them.
         let values = self.cutout().map_or([0.0, 1.0, 0.0, 0.5], |cutout| {
             [1.0, cutout.aspect(), f64::from(cutout.is_bust), cutout.head]
         });
@@ -353,6 +363,7 @@ impl ScenePainter<'_> {
             }
             return self.lay_in_frame(&picture, &frame);
         }
+        // The crop has the frame's shape, so the photo is never stretched.
         let crop = self.saliency.crop(frame.width / frame.height, zoom);
         let mut picture = scale::cut(self.photo, crop, frame.columns, frame.rows);
         if before && let Some(mask) = &mask {
@@ -382,6 +393,7 @@ impl ScenePainter<'_> {
         let height = self.number(directive, "h", 100.0)?.max(1.0);
         let detail = self.number(directive, "detail", 1.0)?;
         let scale = f64::from(scale_of(self.transform()));
+        // Twice the longest side of a painting is the most that can be seen.
         let pixels = |side: f64| (side * scale * detail).round().clamp(1.0, 4096.0) as u32;
         Ok(PhotoFrame {
             x: self.number(directive, "x", 0.0)?,
@@ -425,6 +437,7 @@ impl ScenePainter<'_> {
         opacity: f32,
         blend: Blend,
     ) -> Result<(), SceneError> {
+        // Neither turned nor mirrored: rows can be laid as they are.
         if placed.kx == 0.0 && placed.ky == 0.0 && placed.sx > 0.0 && placed.sy > 0.0 {
             let width = (picture.width() as f32 * placed.sx).round().max(1.0);
             let height = (picture.height() as f32 * placed.sy).round().max(1.0);
@@ -465,7 +478,9 @@ impl ScenePainter<'_> {
             shift.1
         ))?;
         let bounds = tree.root().abs_layer_bounding_box();
+        // The three box passes of a blur reach about 1.8 radii, so nothing is cut off.
         let margin = radius * 2.5;
+        // What lies further outside than the blur reaches cannot come onto the canvas.
         let left = (bounds.left() - margin).max(-margin).floor();
         let top = (bounds.top() - margin).max(-margin).floor();
         let right = (bounds.right() + margin).min(self.canvas.width() as f32 + margin).ceil();
@@ -473,6 +488,7 @@ impl ScenePainter<'_> {
         if right <= left || bottom <= top {
             return Ok(());
         }
+        // Drawn and blurred small: after the blur the larger picture would show no more.
         let factor = (radius / 3.0).clamp(1.0, 32.0);
         let columns = ((right - left) / factor).ceil();
         let rows = ((bottom - top) / factor).ceil();
@@ -515,6 +531,7 @@ impl ScenePainter<'_> {
         for transform in &self.transforms {
             self.svg.push_str(&open_group(*transform));
         }
+        // White space between two directives draws nothing.
         if body.contains('<') {
             body.push_str(&"</g>".repeat(self.transforms.len()));
             let tree = self.document(&body)?;
@@ -639,6 +656,7 @@ fn subject_in(
     raster::mask(&mut picture, shares.into_iter());
     let edge = count(margin.clamp(0.0, width.min(height) / 4.0));
     let picture = raster::with_margin(&picture, edge);
+    // Back from whole pixels, so that the frame grows by just the margin that was added.
     let edge = f64::from(edge) / pixels;
     frame.x += (frame.width - width) / 2.0 - edge;
     frame.y += frame.height - height - edge;
@@ -669,5 +687,7 @@ const MOST_BLUR: f32 = 4096.0;
 
 /// How much a transform enlarges, sides averaged.
 fn scale_of(transform: Transform) -> f32 {
+    // The root of the determinant, by which areas grow: it is the same however the
+    // picture is turned.
     (transform.sx * transform.sy - transform.kx * transform.ky).abs().sqrt()
 }

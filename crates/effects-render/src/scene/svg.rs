@@ -92,6 +92,8 @@ impl<'a, 'input> SvgCheck<'a, 'input> {
         }
         for attribute in node.attributes() {
             for (id, is_paint) in references(node, &attribute)? {
+                // Of several elements with one id any may be the one that is drawn, so
+                // all are counted.
                 let targets = self.named.get(id).cloned().unwrap_or_default();
                 for target in targets {
                     let inside = self.element(target, depth + 1)?;
@@ -145,6 +147,7 @@ fn references<'a>(
             node.tag_name().name()
         ))
     };
+    // The name without its prefix, so that this is `xlink:href` as well.
     if attribute.name() == "href" {
         let id = attribute.value().strip_prefix('#').ok_or_else(outside)?;
         return Ok(vec![(id, false)]);
@@ -203,12 +206,14 @@ fn check_paints(path: &Path, transform: Transform, layers: usize) -> Result<(), 
         let Paint::Pattern(pattern) = paint else { continue };
         let (across, down) = transform.pre_concat(pattern.transform()).get_scale();
         let (width, height) = (pattern.rect().width() * across, pattern.rect().height() * down);
+        // Negated as a whole, so that a size that is no number is refused as well.
         if !(width <= MOST_PATTERN && height <= MOST_PATTERN) {
             return Err(SceneError::new(format!(
                 "the pattern {} is {width:.0} by {height:.0} pixels large; {MOST_PATTERN} are enough",
                 pattern.id()
             )));
         }
+        // A pattern is drawn on a picture of its own, without the turns of the shape.
         check_group(pattern.root(), Transform::from_scale(across, down), layers + 1)?;
     }
     Ok(())

@@ -74,6 +74,7 @@ impl Gradient {
             Paint::LinearGradient(line) => {
                 let (from, to) = ((line.x1(), line.y1()), (line.x2(), line.y2()));
                 let (across, down) = (to.0 - from.0, to.1 - from.1);
+                // A line without a length would divide by 0.
                 let length = (across * across + down * down).max(f32::MIN_POSITIVE);
                 let unit = Transform::from_row(across / length, 0.0, down / length, 0.0, 0.0, 0.0)
                     .pre_translate(-from.0, -from.1);
@@ -87,6 +88,8 @@ impl Gradient {
             }
             _ => return Err(unfit()),
         };
+        // From the canvas back to the gradient, since the colour is looked up for each
+        // pixel of the canvas.
         let back = shape
             .pre_concat(placed)
             .invert()
@@ -108,11 +111,13 @@ impl Gradient {
             let places: [u16; 64] = std::array::from_fn(|i| {
                 let across = first + i as u32 as f32;
                 let (u, v) = (sx * across + base, ky * across + other);
+                // Along a straight gradient the other coordinate is 0, and no root is needed.
                 let at = if straight { u } else { (u * u + v * v).sqrt() };
                 // Rounded by the addition, as when pictures are resized.
                 (at.clamp(0.0, 1.0) * last + 8_388_608.0).to_bits() as u16
             });
             for (colour, place) in colours.iter_mut().zip(places) {
+                // No place is larger; the remainder spares the check of the index.
                 *colour = self.colours[usize::from(place) % STEPS];
             }
         }
@@ -135,6 +140,7 @@ fn colours(stops: &[Stop]) -> Vec<[u8; 4]> {
         let after = stops.iter().position(|stop| place(stop) >= at).unwrap_or(stops.len() - 1);
         let (low, high) = (&stops[after.saturating_sub(1)], &stops[after]);
         let span = place(high) - place(low);
+        // Two stops at one place make a hard edge.
         let part = if span > 0.0 { ((at - place(low)) / span).clamp(0.0, 1.0) } else { 1.0 };
         let mix = |a: f32, b: f32| a + (b - a) * part;
         let alpha = mix(low.opacity().get(), high.opacity().get());

@@ -54,6 +54,7 @@ impl Frame {
         }
         let (height, width) =
             (usize::from(u16::from_be_bytes([h1, h2])), usize::from(u16::from_be_bytes([w1, w2])));
+        // The standard lets a later marker give the height (DNL), which is not read here.
         if width == 0 || height == 0 {
             return Err(damaged("the header gives it no width or no height"));
         }
@@ -62,6 +63,8 @@ impl Frame {
         if list.len() < count {
             return Err(damaged("the frame's header is too short"));
         }
+        // Grey, three colours or four inks: no other number is given a meaning by JFIF
+        // or Adobe's marker.
         if !matches!(count, 1 | 3 | 4) {
             return Err(JpegError::Unsupported(format!("a JPEG of {count} components")));
         }

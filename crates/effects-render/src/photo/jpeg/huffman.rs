@@ -28,11 +28,14 @@ impl HuffmanTable {
         for length in 1..=16 {
             let count = usize::from(counts[length - 1]);
             table.offsets[length] = at as i32 - code as i32;
+            // More codes than this many bits can tell apart: the fill below would run
+            // over the table.
             if code as usize + count > 1 << length || at + count > symbols.len() {
                 return Err(damaged("a Huffman table has too many codes"));
             }
             for &symbol in &symbols[at..at + count] {
                 if length <= SHORT {
+                    // All bits that begin with the code find it.
                     let first = (code << (SHORT - length)) as usize;
                     table.short[first..first + (1 << (SHORT - length))]
                         .fill((symbol, length as u8));
@@ -93,6 +96,7 @@ impl<'a> Bits<'a> {
     }
 
     fn drop(&mut self, count: u32) -> Result<(), JpegError> {
+        // Behind the last byte the buffer holds zeros, which are no bits of the file.
         if count > self.count {
             return Err(JpegError::Short);
         }
@@ -104,6 +108,7 @@ impl<'a> Bits<'a> {
     /// The next symbol of a table.
     #[inline]
     pub(super) fn symbol(&mut self, table: &HuffmanTable) -> Result<u8, JpegError> {
+        // A code and the number behind it have sixteen bits each at most.
         if self.count < 32 {
             self.fill();
         }
@@ -146,6 +151,7 @@ impl<'a> Bits<'a> {
     #[inline]
     pub(super) fn signed(&mut self, count: u32) -> Result<i32, JpegError> {
         let value = self.take(count)?;
+        // With a count of 0 both this and the value are 0.
         let half = 1 << count >> 1;
         Ok(if value < half { value - (1 << count) + 1 } else { value })
     }
@@ -153,10 +159,12 @@ impl<'a> Bits<'a> {
     /// Leaves the rest of a byte, and passes the restart marker that must follow.
     pub(super) fn restart(&mut self) -> Result<(), JpegError> {
         self.buffer = 0;
+        // A whole byte is left before the next marker, so the marker does not come where it must.
         if self.count >= 8 {
             return Err(damaged("a restart marker is missing"));
         }
         self.count = 0;
+        // Any number of bytes 0xFF may stand before a marker.
         while let Some(&[0xFF, 0xFF, ..]) = self.bytes.get(self.at..) {
             self.at += 1;
         }

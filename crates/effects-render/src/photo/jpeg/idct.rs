@@ -9,11 +9,13 @@ pub(super) fn inverse(coefficients: &[f32; 64], side: usize, out: &mut [u8], str
         8 => full(coefficients, out, stride),
         4 => reduced::<4>(coefficients, &FOUR, out, stride),
         2 => reduced::<2>(coefficients, &TWO, out, stride),
+        // The first coefficient is eight times the block's mean.
         _ => out[0] = sample(coefficients[0] / 8.0),
     }
 }
 
 fn full(coefficients: &[f32; 64], out: &mut [u8], stride: usize) {
+    // Smooth areas have many such blocks, and need no transform.
     if coefficients[1..].iter().all(|value| *value == 0.0) {
         let value = sample(coefficients[0] / 8.0);
         for row in out.chunks_mut(stride).take(8) {
@@ -25,6 +27,8 @@ fn full(coefficients: &[f32; 64], out: &mut [u8], stride: usize) {
     for (row, values) in rows.iter_mut().zip(coefficients.as_chunks::<8>().0) {
         *row = *values;
     }
+    // The same pass twice, on the block and on the turned block: columns lie side by
+    // side for the vector unit.
     let rows = transposed(&pass(&transposed(&pass(&rows))));
     for (line, row) in out.chunks_mut(stride).zip(&rows) {
         for (target, value) in line.iter_mut().zip(row) {
@@ -142,6 +146,7 @@ mod tests {
             let mut coefficients = [0.0f32; 64];
             for (i, value) in coefficients.iter_mut().enumerate() {
                 let noise = (seed * 64 + i as u32).wrapping_mul(2_654_435_761) >> 22;
+                // Higher frequencies are weaker, as in photos.
                 *value = (noise as f32 - 512.0) / (1 + i) as f32;
             }
             for side in [1, 2, 4, 8] {
@@ -150,6 +155,7 @@ mod tests {
                 let defined = defined(&coefficients, side);
                 for (i, expected) in defined.iter().enumerate() {
                     let sample = f64::from(out[i / side * 8 + i % side]);
+                    // Half a step is rounding; the rest is what floats of 32 bits lose.
                     assert!((sample - expected).abs() <= 0.51, "{side}: {sample} {expected}");
                 }
             }

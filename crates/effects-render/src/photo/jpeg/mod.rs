@@ -56,6 +56,7 @@ impl From<JpegError> for PaintError {
 
 /// Decodes a JPEG file. Its rows go to `source`, which is asked for the wanted size first.
 pub(super) fn decode(bytes: &[u8], source: &mut RowReceiver) -> Result<(), PaintError> {
+    // From behind the start marker, by which the file was recognised.
     let mut file = JpegFile { bytes, at: 2, ..JpegFile::default() };
     file.read(source)
 }
@@ -65,6 +66,8 @@ pub(super) fn header(bytes: &[u8], source: &mut RowReceiver) -> Result<(), Paint
     let mut file = JpegFile { bytes, at: 2, ..JpegFile::default() };
     loop {
         match file.segment()? {
+            // These three of the range begin no frame: Huffman tables, a reserved marker, and the
+            // settings of arithmetic coding.
             Some((marker @ 0xC0..=0xCF, segment)) if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
                 let frame = Frame::read(marker, segment)?;
                 return source.begin(frame.width as u32, frame.height as u32);
@@ -118,12 +121,14 @@ impl<'a> JpegFile<'a> {
                     }
                     self.frame = Some(Frame::read(marker, segment)?);
                 }
+                // The picture is complete, so whatever the file has behind it is not read.
                 0xDA if self.scan(segment, source)? => return Ok(()),
                 0xD9 => return self.finish(source, true),
                 0xE0 => self.jfif |= segment.starts_with(b"JFIF\0"),
                 // The first block counts, as with other readers.
                 0xE1 => self.exif = self.exif.or(segment.strip_prefix(b"Exif\0\0")),
                 0xE2 => self.profile_piece(segment),
+                // The twelfth byte says how the components make colours.
                 0xEE if segment.starts_with(b"Adobe") => self.adobe = segment.get(11).copied(),
                 _ => {}
             }
@@ -149,6 +154,7 @@ impl<'a> JpegFile<'a> {
                 _ => {
                     let rest = self.bytes.get(self.at..).unwrap_or_default();
                     let &[high, low, ..] = rest else { return Err(JpegError::Short) };
+                    // The length counts its own two bytes; with less the reading would not move on.
                     let length = usize::from(u16::from_be_bytes([high, low])).max(2);
                     let segment = rest.get(2..length).ok_or(JpegError::Short)?;
                     self.at += length;
@@ -168,6 +174,7 @@ impl<'a> JpegFile<'a> {
             let numbers = rest.get(..64 << wide).ok_or_else(fault)?;
             for (place, number) in numbers.chunks_exact(1 << wide).enumerate() {
                 let number = number.iter().fold(0u16, |sum, byte| sum << 8 | u16::from(*byte));
+                // Tables are stored in the order of the zigzag.
                 table[usize::from(NATURAL[place])] = f32::from(number);
             }
             *slot = Some(table);
@@ -192,6 +199,7 @@ impl<'a> JpegFile<'a> {
     }
 
     fn profile_piece(&mut self, segment: &'a [u8]) {
+        // The count of pieces is not needed: those that came are put in the order of their numbers.
         if let Some(&[number, _, ref piece @ ..]) = segment.strip_prefix(b"ICC_PROFILE\0") {
             self.profile.push((number, piece));
         }
@@ -200,6 +208,7 @@ impl<'a> JpegFile<'a> {
     /// How the components make colours, as libjpeg guesses it.
     fn colours(&self, frame: &Frame) -> Colours {
         let ids: Vec<u8> = frame.components.iter().map(|part| part.id).collect();
+        // Adobe's numbers: 0 for RGB and CMYK, 1 for YCbCr, 2 for YCCK.
         match (ids.len(), self.adobe) {
             (1, _) => Colours::Grey,
             (4, Some(2)) => Colours::Ycck,
@@ -234,6 +243,7 @@ impl<'a> JpegFile<'a> {
             self.begin(&frame, source)?;
         }
         let mut bits = Bits::new(self.bytes, self.at);
+        // One scan has all components: rows are made as they are read, and no coefficient is kept.
         if whole && self.scans == 1 {
             let colours = self.colours(&frame);
             let mut tables = Vec::new();
@@ -260,6 +270,8 @@ impl<'a> JpegFile<'a> {
             }
             return Ok(true);
         }
+        // The first of several scans. What they bring is kept until the last, at a size
+        // that memory holds.
         if self.stored.is_empty() {
             self.side = stored::affordable(&frame, self.side, MOST_COEFFICIENTS);
             source.scaled(frame.size_at(self.side));
@@ -270,6 +282,7 @@ impl<'a> JpegFile<'a> {
         let mut stored: Vec<Option<&mut Stored>> = self.stored.iter_mut().map(Some).collect();
         let mut parts = Vec::new();
         for (part, dc, ac) in &scan.parts {
+            // Each component is in a scan once (`Scan::read`), so each is borrowed once.
             let stored = stored[*part].take().ok_or(JpegError::NoTable)?;
             parts.push((stored, self.dc[*dc].as_ref(), self.ac[*ac].as_ref()));
         }
@@ -300,6 +313,9 @@ impl<'a> JpegFile<'a> {
             source.profile(&pieces.concat());
         }
         let (width, height) = source.wanted();
+        // The transform itself can make an eighth, a quarter or a half of the size. The
+        // smallest that is no less than wanted is taken, which also saves the most
+        // time; the rest is resampled.
         let enough = |side: &usize| {
             let (across, down) = frame.size_at(*side);
             across >= width as usize && down >= height as usize
@@ -378,6 +394,7 @@ impl Blocks for SequentialScan<'_> {
         let mut block = [0.0; 64];
         sequential(bits, dc, ac, &mut self.predicted[part], |place, value| {
             let natural = usize::from(NATURAL[place]);
+            // Multiplied only where there is a coefficient: most of a block is zero.
             block[natural] = value as f32 * quantisation[natural];
         })?;
         let (out, stride) = self.planes.block(component, x, y);

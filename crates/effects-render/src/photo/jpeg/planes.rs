@@ -80,9 +80,11 @@ impl Planes {
     /// A row of units is there: hands out the picture's rows that can be made now.
     pub(super) fn row_done(&mut self, take: &mut dyn FnMut(&[u8])) {
         self.filled += 1;
+        // One row of units late: its last lines are mixed with the first of the next.
         if self.filled > 1 {
             self.hand_out(self.filled - 2, take);
         }
+        // Nothing comes after the last one, whose last line stands for the missing neighbour.
         if self.filled == self.units {
             self.hand_out(self.filled - 1, take);
         }
@@ -154,6 +156,8 @@ impl Plane {
                     *out = ((3 * u16::from(*near) + u16::from(*far) + round) >> 2) as u8;
                 }
             }
+            // As in libjpeg, which does not smooth narrower ones, and rounds the left and the right
+            // half apart so that the picture does not become brighter or darker as a whole.
             (2, 1) if smooth && self.size.0 > 2 => {
                 let line = self.line(own);
                 let values = line.iter().map(|value| u16::from(*value));
@@ -212,6 +216,7 @@ fn spread_by_two(
 fn from_ycc(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
     [
+        // 1.402, 0.344136, 0.714136 and 1.772 in 65,536ths.
         y + ((91_881 * cr + HALF) >> 16),
         y + ((-22_554 * cb - 46_802 * cr + HALF) >> 16),
         y + ((116_130 * cb + HALF) >> 16),

@@ -52,6 +52,8 @@ impl Scan {
         if !frame.progressive {
             return Ok(Self { parts, band: (0, 63), earlier: 0, left: 0 });
         }
+        // The standard's rules for progressive scans: the first coefficient alone, or others of one
+        // component; each later scan adds one bit.
         let sensible = last < 64
             && left <= 13
             && (earlier == 0 || earlier == left + 1)
@@ -90,11 +92,13 @@ pub(super) fn read_blocks(
     blocks: &mut impl Blocks,
 ) -> Result<(), JpegError> {
     let alone = scan.parts.len() == 1;
+    // A scan of one component leaves out the blocks beyond the edges, which units have.
     let (across, down) = if alone { frame.components[scan.parts[0].0].blocks } else { frame.units };
     let mut until_restart = interval;
     for y in 0..down {
         for x in 0..across {
             if interval > 0 {
+                // Asked before a unit and not after one: no restart follows the last unit.
                 if until_restart == 0 {
                     bits.restart()?;
                     blocks.restart();
@@ -130,6 +134,7 @@ pub(super) fn sequential(
     predicted: &mut i32,
     mut take: impl FnMut(usize, i32),
 ) -> Result<(), JpegError> {
+    // A damaged file may add up to anything.
     *predicted = predicted.wrapping_add(difference(bits, dc)?);
     take(0, *predicted);
     let mut at = 1;
@@ -137,6 +142,7 @@ pub(super) fn sequential(
         let symbol = bits.symbol(ac)?;
         let (zeros, length) = (usize::from(symbol >> 4), u32::from(symbol & 15));
         if length == 0 {
+            // Without a value, 15 stands for sixteen zeros, and any other number ends the block.
             if zeros != 15 {
                 break;
             }

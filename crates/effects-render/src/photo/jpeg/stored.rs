@@ -32,6 +32,7 @@ impl Stored {
             across: blocks.0,
             values: vec![0; count * side * side],
             set: vec![0; count],
+            // More bits than any scan leaves: nothing has come of this coefficient.
             missing: [u8::MAX; 64],
         }
     }
@@ -70,6 +71,7 @@ impl Stored {
     fn put(&mut self, block: usize, place: usize, value: i32) {
         self.set[block] |= 1 << place;
         if let Some(kept) = self.value(block, place) {
+            // A valid coefficient fits. A damaged one is cut, and spoils its block alone.
             *kept = value as i16;
         }
     }
@@ -77,6 +79,7 @@ impl Stored {
     /// One more bit of a coefficient that is not zero.
     fn refine(&mut self, block: usize, place: usize, bit: i16) {
         if let Some(kept) = self.value(block, place)
+            // A bit that is there already is not added again, as in libjpeg.
             && *kept & bit == 0
         {
             *kept = kept.wrapping_add(if *kept < 0 { -bit } else { bit });
@@ -178,6 +181,7 @@ fn first_bits(
         let (zeros, length) = (usize::from(symbol >> 4), u32::from(symbol & 15));
         if length == 0 {
             if zeros != 15 {
+                // Less one for this block, which is over.
                 *empty = (1 << zeros) - 1 + bits.take(zeros as u32)? as u32;
                 break;
             }
@@ -212,6 +216,7 @@ fn next_bit(
             let (mut zeros, length) = (usize::from(symbol >> 4), symbol & 15);
             let new = match length {
                 0 if zeros != 15 => {
+                    // With this block, whose known coefficients still get their bits below.
                     *empty = (1 << zeros) + bits.take(zeros as u32)? as u32;
                     break;
                 }
@@ -253,8 +258,8 @@ fn next_bit(
     Ok(())
 }
 
-/// The lowest of the sizes, in eighths, at which all coefficients take no more than `most` bytes,
-/// if `wanted` takes more.
+/// The largest size, in eighths and no larger than `wanted`, at which all coefficients take at most
+/// `most` bytes; 1 if none does.
 pub(super) fn affordable(frame: &Frame, wanted: usize, most: usize) -> usize {
     let blocks: usize = frame.components.iter().map(|part| part.padded.0 * part.padded.1).sum();
     [8, 4, 2, 1]
