@@ -57,6 +57,7 @@ impl VirtualClock {
     /// When it is the end of all time: nothing would ever end that sleep.
     pub fn jump_to(&self, until: Time) {
         assert!(until < Time::MAX, "a sleep without an end: what it waits for cannot come");
+        // Of two threads that sleep at once, the one that wakes earlier does not set the time back.
         self.0.fetch_max(until.as_millis(), Ordering::SeqCst);
     }
 }

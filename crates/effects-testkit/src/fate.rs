@@ -10,7 +10,7 @@ use crate::response::Response;
 
 /// What becomes of one exchange with the scripted [`Service`](crate::Service).
 ///
-/// What matters is not only what the client hears, but whether the service did its part: only then
+/// What matters is not only what the client gets, but whether the service did its part: only then
 /// is a task made, and paid for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -19,7 +19,7 @@ pub enum Fate {
     Served,
     /// It never leaves the client's machine.
     NotSent,
-    /// It never leaves, since the certificate of what is there is not trusted.
+    /// It never leaves, since the server's certificate is not trusted.
     Untrusted,
     /// It is lost on the way to the service; the client cannot know where.
     LostBefore,
@@ -31,8 +31,8 @@ pub enum Fate {
     ServedBut(Response),
     /// The service does its part, and this many bytes of its answer's body are left out at the end.
     Truncated(usize),
-    /// Something else, but so much later. Beyond the call's time limit the client hears of nothing
-    /// in time; a [`World`](crate::World) delivers it late.
+    /// Another fate, this much later. Beyond the call's time limit the client gets no answer in time;
+    /// a [`World`](crate::World) delivers it late.
     Slow(Duration, Box<Self>),
 }
 

@@ -111,6 +111,7 @@ impl ExchangeFault {
             Self::ConnectionRefused => Fate::NotSent,
             Self::LostBefore => Fate::LostBefore,
             Self::LostAfter => Fate::LostAfter,
+            // Beyond the 30 s that a request is given unless a policy says otherwise.
             Self::Late => Fate::Served.after(Duration::from_millis(31_000 + chance.below(59_000))),
             Self::Slow => Fate::Served.after(Duration::from_millis(chance.below(5_000))),
             Self::TooEarly => Response::new(425).into(),
@@ -119,6 +120,7 @@ impl ExchangeFault {
             Self::ThrottledDate => throttled().retry_after_date(chance.up_to(120)).into(),
             Self::Busy => error(503, 1002, "rate limited").retry_after(chance.up_to(20)).into(),
             Self::Unavailable => Response::new(503).body("no healthy upstream").into(),
+            // Served, since answers like these say nothing of whether there is a task.
             Self::ServerError => Fate::ServedBut(error(500, 3_009_095, "internal")),
             Self::BadGateway => Fate::ServedBut(html(502)),
             Self::RequestTimeout => Response::new(408).into(),
@@ -199,6 +201,7 @@ impl Chance {
 
     /// A number below `bound`; 0 if that is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        // Low numbers are a little likelier; for bounds so far below 2^64 that does not show.
         self.next().checked_rem(bound).unwrap_or(0)
     }
 

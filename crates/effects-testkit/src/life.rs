@@ -47,7 +47,7 @@ impl Life {
         Self::of(Length::Polls(polls))
     }
 
-    /// It runs so long, then it is completed.
+    /// It runs this long, then it is completed.
     pub fn lasting(duration: Duration) -> Self {
         Self::of(Length::Time(duration))
     }
@@ -75,7 +75,7 @@ impl Life {
         Self { ending: Ending::Written(fields.to_owned()), ..self }
     }
 
-    /// The same, but for so long after its submission the service knows nothing of it (HTTP 404).
+    /// The same, but for this long after its submission the service does not know it (HTTP 404).
     #[must_use]
     pub fn unknown_for(self, duration: Duration) -> Self {
         Self { unknown_for: duration, ..self }
@@ -110,12 +110,14 @@ impl Living {
         self.polls = self.polls.saturating_add(1);
         let done = match self.life.length {
             Length::Polls(polls) if self.polls > polls => None,
+            // Below 1 until the end: only a verdict is shown as whole.
             Length::Polls(polls) => Some(f64::from(self.polls) / (f64::from(polls) + 1.0)),
             Length::Time(length) => {
                 let done = now.since(self.created).as_secs_f64() / length.as_secs_f64();
                 // No time at all is over at once.
                 (done < 1.0).then_some(done)
             }
+            // Any share below 1 will do.
             Length::Endless => Some(0.5),
         };
         match done {
@@ -138,6 +140,7 @@ impl Living {
     }
 
     fn object(&self, fields: &str) -> String {
+        // The service gives it in whole seconds.
         let created_at = self.created.as_millis() / 1_000;
         format!(
             r#"{{"id":"{}","model":"spark_img_effects","created_at":{created_at},{fields}}}"#,

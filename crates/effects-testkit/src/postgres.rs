@@ -49,6 +49,8 @@ impl TestServer {
     pub fn start_in(parent: &Path, settings: &[&str]) -> Result<Self, String> {
         let cluster = Cluster::at(parent.join(format!("effects-pg-{}", unique())))?;
         cluster.make()?;
+        // The system names a free port. Another program may take
+        // it before the server does, which then does not start.
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         drop(listener);
@@ -139,6 +141,7 @@ impl TestDatabase {
     /// Why there is none, in one line: where this machine has no server programs, say.
     pub fn create() -> Result<Self, String> {
         let temporary = std::env::temp_dir();
+        // The owner of `/proc/self` is this process's user, for which `std` has no call.
         let me = fs::metadata("/proc/self").map_err(|error| error.to_string())?.uid();
         let cluster = Cluster::at(temporary.join(format!("effects-pg-shared-{me}")))?;
         let lock = |name: &str| -> io::Result<File> {
@@ -147,9 +150,13 @@ impl TestDatabase {
             options.read(true).write(true).create(true).truncate(false).mode(0o600).open(file)
         };
         let in_use = lock("users").map_err(|error| error.to_string())?;
+        // Before the server is looked for: as long as one process has this lock, it is not stopped. The
+        // system lets go of the lock where a test is killed.
         in_use.lock_shared().map_err(|error| error.to_string())?;
         let starting = lock("starting").map_err(|error| error.to_string())?;
+        // One process starts it; the others wait here until it answers.
         starting.lock().map_err(|error| error.to_string())?;
+        // Asked, since a folder alone may be of a server that is gone.
         if cluster.sql("postgres", "SELECT 1").is_err() {
             // One that was left behind when the machine was stopped is made anew.
             let _ = fs::remove_dir_all(&cluster.folder);
@@ -158,6 +165,7 @@ impl TestDatabase {
             cluster.start()?;
             cluster.stop_when_unused(&temporary.join(format!("effects-pg-{me}.users")))?;
         }
+        // The server answers, so the next process may look for it.
         drop(starting);
         let name = format!("test_{}", unique());
         cluster.sql("postgres", &format!("CREATE DATABASE {name}"))?;
@@ -210,11 +218,13 @@ impl Cluster {
 
     /// Makes the data of a new server.
     fn make(&self) -> Result<(), String> {
+        // A server refuses a folder that other users may read.
         let made = fs::DirBuilder::new().mode(0o700).create(&self.folder).and_then(|()| {
             self.user.map_or(Ok(()), |(user, group)| chown(&self.folder, Some(user), Some(group)))
         });
         made.map_err(|error| format!("{}: {error}", self.folder.display()))?;
         let mut command = self.command("initdb");
+        // Nothing of a test's server has to survive the machine, so `initdb` does not wait for the disk.
         command.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]);
         command.args(["--locale=C", "--pgdata"]).arg(&self.folder);
         run(command).map(drop)
@@ -224,6 +234,7 @@ impl Cluster {
         let file = self.folder.join("postgresql.conf");
         let folder = self.folder.display();
         let mut text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        // Of several lines of one setting the last counts, so those of the test come last.
         text.push_str(&format!(
             "port={}\nunix_socket_directories='{folder}'\nlisten_addresses='127.0.0.1'\nfsync=off\n\
              shared_buffers=32MB\n{}\n",
@@ -238,6 +249,7 @@ impl Cluster {
         command.args(["start", "--wait", "--silent", "--pgdata"]).arg(&self.folder);
         command.arg("--log").arg(self.folder.join("log"));
         run(command).map(drop).map_err(|why| {
+            // `pg_ctl` says only that it did not work; the reason is the server's last line.
             let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             format!("{why} {}", log.lines().last().unwrap_or_default())
         })
@@ -245,6 +257,7 @@ impl Cluster {
 
     fn stop(&self) -> Result<(), String> {
         let mut command = self.command("pg_ctl");
+        // `immediate`: no connection is waited for, and nothing is written on the way out.
         command.args(["stop", "--wait", "--silent", "--mode", "immediate", "--pgdata"]);
         run_with(command.arg(&self.folder)).map(drop)
     }
@@ -269,12 +282,15 @@ impl Cluster {
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh"]).arg(users).arg(&stop).arg(&self.folder);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A group of its own, so that a Ctrl-C in the terminal
+        // of the tests does not end it before the server.
         command.current_dir("/").process_group(0);
         command.spawn().map(drop).map_err(|error| error.to_string())
     }
 
     fn sql(&self, database: &str, sql: &str) -> Result<String, String> {
         let mut command = self.command("psql");
+        // Without the user's psqlrc, and with bare values as the answer.
         command.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
         command.arg("-h").arg(&self.folder).args(["-p", &self.port.to_string(), "-c", sql]);
         run(command)
@@ -282,6 +298,7 @@ impl Cluster {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
+        // The server's user may not enter this folder, and its programs would say so on stderr.
         command.current_dir("/").process_group(0);
         // What is said of another server is not meant for this one.
         for (name, _) in std::env::vars_os() {
@@ -300,7 +317,8 @@ fn run(mut command: Command) -> Result<String, String> {
     run_with(&mut command)
 }
 
-/// Runs a program whose children may live on: its output goes to files, which no one waits for.
+/// Runs a program whose children may live on. Its output goes to a file: a pipe would have to be read until
+/// the server that `pg_ctl start` leaves behind closes it.
 fn run_with(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let fails = |error: io::Error| format!("{program}: {error}");
@@ -318,8 +336,10 @@ fn run_with(command: &mut Command) -> Result<String, String> {
 /// Where the newest server's programs are.
 fn programs() -> Option<PathBuf> {
     let in_path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps the server's programs of each version there and not in PATH.
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut debian: Vec<PathBuf> = debian.map(|entry| entry.path().join("bin")).collect();
+    // As text, which is right as long as versions have two digits.
     debian.sort();
     let folders = std::env::split_paths(&in_path).chain(debian.into_iter().rev());
     let has_all = |folder: &PathBuf| {

@@ -159,6 +159,7 @@ impl Response {
             else {
                 panic!("header {name:?}: {value:?} cannot be one");
             };
+            // Several headers of one name stay several.
             headers.append(key, text);
         }
         Answer::Answered { status: self.status, headers, body: self.body.clone() }
@@ -166,6 +167,7 @@ impl Response {
 
     /// The head, as it is sent. A body is promised to a GET and to a HEAD alike.
     pub(crate) fn head(&self) -> Vec<u8> {
+        // HTTP allows any text here, and clients go by the number.
         let reason = self.status.canonical_reason().unwrap_or("Whatever");
         let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status.as_u16());
         for (name, value) in &self.headers {
@@ -199,11 +201,13 @@ impl Response {
             framed.extend_from_slice(chunk);
             framed.extend_from_slice(b"\r\n");
         }
+        // The last chunk, and no trailers.
         framed.extend_from_slice(b"0\r\n\r\n");
         framed
     }
 
     pub(crate) fn closes(&self) -> bool {
+        // Without a length the end of the connection is the end of the body.
         self.after != After::KeepAlive || self.framing == Framing::UntilClose
     }
 }

@@ -70,7 +70,7 @@ pub struct ServiceCall {
 pub struct Delivery {
     /// How long after the call was sent.
     pub after: Duration,
-    /// What the client hears, if it still listens.
+    /// What the client gets, if it still waits.
     pub answer: Answer,
 }
 
@@ -177,6 +177,7 @@ impl Service {
     pub fn take(&self, now: Time, call: &Call) -> Delivery {
         let mut state = self.lock();
         let fate = state.fate(call);
+        // Counted whatever becomes of it, also where it never leaves.
         state.attempts.push(ServiceCall { at: now, call: call.clone(), fate: fate.clone() });
         let latency = state.latency;
         let delivery = state.deliver(now, call, fate);
@@ -191,6 +192,7 @@ impl Service {
     fn answer(&self, call: &Call) -> Answer {
         let sent = self.clock.time();
         let Delivery { after, answer } = self.take(sent, call);
+        // The client gives up at its limit, though the service has done its part by then.
         if after > call.timeout {
             self.clock.jump_to(sent + call.timeout);
             return Answer::Lost(format!("no answer within {:?}", call.timeout));
@@ -217,6 +219,7 @@ impl Exchange for Service {
             let kind = CallKind::Submit { body: request.into_body(), request_id, idempotency_key };
             return self.answer(&Call::of(kind, limit, now));
         }
+        // The path of a look ends in the task's id.
         let id = request.uri().path().rsplit('/').next().unwrap_or_default();
         match id.parse() {
             Ok(task) => self.answer(&Call::look(task, limit, now)),
@@ -266,6 +269,7 @@ impl ServiceState {
             }
             Fate::Slow(delay, fate) => {
                 let delivery = self.deliver(now, call, *fate);
+                // Delays add up, so a slow fate may be of another slow one.
                 return Delivery { after: delivery.after + delay, ..delivery };
             }
         };
@@ -277,6 +281,7 @@ impl ServiceState {
         match &call.kind {
             CallKind::Submit { .. } => {
                 self.tasks_made += 1;
+                // As long as an id of the service's own, and in the order in which tasks were made.
                 let id = format!("d758n65e878c73{:06}", self.tasks_made);
                 let task = Living::new(id, now, self.life.clone());
                 let answer = Response::json(task.submitted());
@@ -285,6 +290,7 @@ impl ServiceState {
             }
             CallKind::Poll { task } => {
                 let found = self.tasks.iter_mut().find(|living| living.id == task.as_str());
+                // A task that the service does not know yet counts no look.
                 match found.filter(|living| living.is_known(now)) {
                     Some(living) => Response::json(living.look(now)),
                     None => Response::json(r#"{"message":"task not found"}"#).status(404),

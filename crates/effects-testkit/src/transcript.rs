@@ -38,7 +38,7 @@ pub enum TranscriptNote {
         /// Why.
         why: SleepReason,
     },
-    /// The run told something.
+    /// The run reported an event.
     Told(Event),
     /// The run was over.
     Done(Outcome),
@@ -83,7 +83,7 @@ impl Transcript {
         })
     }
 
-    /// What was told.
+    /// The events that the run reported.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.lines.iter().filter_map(|(_, note)| match note {
             TranscriptNote::Told(event) => Some(event),

@@ -108,11 +108,13 @@ impl World {
             }
             Step::Send(call) => {
                 self.note(TranscriptNote::Sent(call.clone()));
+                // Time does not pass here: the run may do other things, or sleep, until the answer arrives.
                 let delivery = self.service.take(now, call);
                 let arrives = now + delivery.after;
                 self.under_way.push(UnderWay { arrives, call: call.id, answer: delivery.answer });
             }
             Step::Sleep { until, why } => {
+                // An answer that is on its way ends the sleep when it arrives.
                 let arrival = self.under_way.iter().map(|answer| answer.arrives).min();
                 let until = arrival.map_or(*until, |arrival| arrival.min(*until));
                 self.note(TranscriptNote::Slept { until, why: *why });
@@ -120,6 +122,7 @@ impl World {
             }
             Step::Notify(event) => self.note(TranscriptNote::Told(event.clone())),
             Step::Done(outcome) => {
+                // A run that is over says so at each step, and the transcript has it once.
                 if !self.transcript.ends_with(outcome) {
                     self.note(TranscriptNote::Done(outcome.clone()));
                 }

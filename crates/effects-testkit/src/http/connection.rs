@@ -19,10 +19,13 @@ pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &ServerScript
     let mut buffer = Vec::new();
     while let Ok(Some(arrived)) = next_request(stream, &mut buffer, index, shared) {
         let Arrived { seen, unread, behaviour, releases } = arrived;
+        // The end of the request is still in the socket, and a socket that is closed with unread bytes
+        // resets the connection: the one way to a reset that `std` has.
         if is_reset(&behaviour) {
             wait_out(&behaviour, shared);
             return;
         }
+        // Read now, so that every other end of the connection is one in order.
         if !matches!(behaviour, Behaviour::Early { .. })
             && stream.read_exact(&mut vec![0; unread]).is_err()
         {
@@ -77,6 +80,8 @@ fn next_request(
     let mut piece = vec![0; 64 * 1024];
     buffer.clear();
     loop {
+        // Looked at and left in the socket, since what to do
+        // with the request is not known before it is whole.
         let peeked = stream.peek(&mut piece)?;
         if peeked == 0 {
             return Ok(None);
@@ -88,6 +93,7 @@ fn next_request(
             Reading::NoHttp(seen) => (seen, peeked),
             Reading::Partial { head } => {
                 if let Some((mut seen, length)) = head {
+                    // Once for each request, since what is early is taken from its script.
                     if !asked {
                         (asked, early) = (true, shared.early(&seen));
                     }
@@ -99,11 +105,13 @@ fn next_request(
                         return Ok(Some(Arrived { seen, unread: peeked, behaviour, releases }));
                     }
                     let expect = seen.header("expect").unwrap_or_default();
+                    // A client that expects this holds its body back until then.
                     if expect.eq_ignore_ascii_case("100-continue") && !told_to_continue {
                         told_to_continue = true;
                         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
                     }
                 }
+                // More is to come, so these bytes are not the end that a reset needs.
                 stream.read_exact(&mut piece[..peeked])?;
                 continue;
             }
@@ -136,6 +144,7 @@ fn behave(
     match behaviour {
         Behaviour::Respond(response) => {
             let mut bytes = response.head();
+            // Its length is in the head all the same; a body would be read as the next answer.
             if world.seen.method != "HEAD" {
                 bytes.extend(response.framed_body());
             }
@@ -144,6 +153,7 @@ fn behave(
         }
         Behaviour::RespondThenReset(response) => {
             stream.write_all(&begun(&response, usize::MAX))?;
+            // Waits for the next request, and leaves it unread for the reset.
             let another = stream.peek(&mut [0])? > 0;
             return Ok(if another { NextMove::Reset } else { NextMove::End });
         }
@@ -155,6 +165,7 @@ fn behave(
                 ConnectionEnd::Reset => return Ok(NextMove::Reset),
                 ConnectionEnd::Drain => {
                     stream.shutdown(Shutdown::Write)?;
+                    // Unread bytes would make a reset of it.
                     io::copy(stream, &mut io::sink())?;
                 }
                 ConnectionEnd::Stall => {
@@ -192,6 +203,7 @@ fn behave(
             return behave(stream, *behaviour, world);
         }
         Behaviour::Raw(bytes) => stream.write_all(&bytes)?,
+        // One behind a delay; any other was decided before the end of the request was read.
         Behaviour::Decide(decide) => return behave(stream, (decide.0)(world.seen), world),
     }
     Ok(NextMove::End)
@@ -200,13 +212,14 @@ fn behave(
 /// Relays bytes both ways until the client ends; that the server ends is relayed too.
 fn relay(client: &TcpStream, server: &TcpStream) {
     let copy = |mut from: &TcpStream, mut to: &TcpStream| {
-        // Whichever way it ends, the other side is told.
+        // Whichever way it ends, the other side sees the end.
         let _ = io::copy(&mut from, &mut to);
         let _ = to.shutdown(Shutdown::Write);
     };
     thread::scope(|scope| {
         scope.spawn(|| copy(server, client));
         copy(client, server);
+        // Ends the other copy, which waits for bytes of the server.
         let _ = server.shutdown(Shutdown::Both);
     });
 }
@@ -227,6 +240,7 @@ fn drip(
 ) -> io::Result<()> {
     stream.write_all(&response.head())?;
     for bytes in response.framed_body().chunks(piece.max(1)) {
+        // Head and body are written apart: each piece is a write of its own, and `nodelay` sends it at once.
         shared.pause(every);
         stream.write_all(bytes)?;
     }

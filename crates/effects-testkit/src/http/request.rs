@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// A request the server saw.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Seen {
-    /// `GET`, `POST`, …; what came in place of one where the head is no HTTP.
+    /// `GET`, `POST`, …; the first bytes, escaped, where the head is no HTTP.
     pub method: String,
     /// Path and query, as they were sent.
     pub target: String,
@@ -53,6 +53,7 @@ pub(super) enum Reading {
 /// Reads what has arrived so far.
 pub(super) fn read(bytes: &[u8], connection: usize) -> Reading {
     let Some(head_end) = find(bytes, b"\r\n\r\n").map(|at| at + 4) else {
+        // A TLS handshake, say, has no head that ends: it is known by its first bytes.
         let looks_like_http =
             bytes.iter().take(16).all(|byte| byte.is_ascii_graphic() || *byte == b' ')
                 || find(&bytes[..bytes.len().min(64)], b" HTTP/1").is_some();
@@ -61,6 +62,7 @@ pub(super) fn read(bytes: &[u8], connection: usize) -> Reading {
         }
         return Reading::NoHttp(no_http(bytes, connection));
     };
+    // Bytes that are no UTF-8 are shown and not refused: a test wants to see them.
     let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
     let mut lines = head.split("\r\n");
     let mut words = lines.next().unwrap_or_default().split(' ');
@@ -79,6 +81,7 @@ pub(super) fn read(bytes: &[u8], connection: usize) -> Reading {
         body: Bytes::new(),
         connection,
     };
+    // Chunks come before a length where a request has both (RFC 9112, 6.3).
     let body = match seen.header("transfer-encoding") {
         Some(coding) if coding.to_ascii_lowercase().contains("chunked") => {
             chunked(&bytes[head_end..])
@@ -117,6 +120,7 @@ fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
             return Some((body, start + trailers));
         }
         body.extend_from_slice(bytes.get(start..start.checked_add(length)?)?);
+        // The line break behind a chunk, which has to have arrived, too.
         at = start + length + 2;
         bytes.get(..at)?;
     }

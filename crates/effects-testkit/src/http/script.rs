@@ -91,6 +91,7 @@ impl ServerScript {
         let mut state = self.lock();
         state.requests.push(seen.clone());
         let (behaviour, releases) = early.unwrap_or_else(|| (state.next(seen), state.releases));
+        // The decision below is the test's code, which may ask the server and so needs the lock.
         drop(state);
         self.changed.notify_all();
         match behaviour {
@@ -102,6 +103,7 @@ impl ServerScript {
     /// Waits until there is a release after this one.
     pub(super) fn hang(&self, releases: u64) {
         let mut state = self.lock();
+        // A condition variable may wake without a reason, or for another change.
         while !state.stopping && state.releases == releases {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -139,6 +141,7 @@ impl ScriptRoute {
     fn matches(&self, seen: &Seen) -> bool {
         let path = seen.path();
         self.method == seen.method
+            // One that is used up leaves its requests to the common script.
             && !self.script.is_empty()
             && match self.path.strip_suffix('*') {
                 Some(prefix) => path.starts_with(prefix),

@@ -13,7 +13,7 @@ use super::connection;
 use super::request::Seen;
 use super::script::{ScriptRoute, ServerScript};
 
-/// A server on an ephemeral loopback port that does what it is told; see the
+/// A server on an ephemeral loopback port that follows a script; see the
 /// [module](super) for an example.
 ///
 /// A request takes its behaviour from the script of its method and path ([`on`](Self::on)); if
@@ -125,11 +125,14 @@ impl ScriptedServer {
 impl Drop for ScriptedServer {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
+        // Under the lock: a connection that is accepted from
+        // now on is dropped, and every one before is in `open`.
         state.stopping = true;
         for stream in state.open.values() {
             // It may be closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
+        // The threads need the lock to end.
         drop(state);
         self.shared.changed.notify_all();
         // `accept` has no time limit, so it is woken by what it waits for.
@@ -177,6 +180,7 @@ fn accept(listener: &TcpListener, shared: &Arc<ServerScript>) {
         let Ok(stream) = stream else { continue };
         let index = state.connections;
         state.connections += 1;
+        // A second handle of the socket: by it `drop` ends a thread that waits in a read.
         if let Ok(handle) = stream.try_clone() {
             state.open.insert(index, handle);
         }
@@ -187,6 +191,7 @@ fn accept(listener: &TcpListener, shared: &Arc<ServerScript>) {
             connection::serve(&mut &stream, index, &shared);
         }));
     }
+    // Joined, so that no thread of this server runs on into the next test.
     for thread in threads {
         // A panic was printed where it happened.
         let _ = thread.join();

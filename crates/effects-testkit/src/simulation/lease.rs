@@ -50,6 +50,7 @@ impl Lease {
 
     fn unbudgeted(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let Some(inner) = self.inner() else { return Ok(Admission::Admitted) };
+        // Written once more without its budgets: the store then admits what it has just refused.
         inner.charge_to(&[]);
         Journal::write(&*inner, entry)
     }
@@ -57,8 +58,9 @@ impl Lease {
 
 impl Journal for Lease {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
+        // A stolen row: nothing is written, and the run goes on as if it were.
         let Some(inner) = self.inner() else { return Ok(Admission::Admitted) };
-        // The store tells all times by its own clock.
+        // All times of the store are by its own clock.
         let at = entry.at.as_millis().saturating_add_signed(-self.ahead);
         let entry = &Entry { at: Time::from_millis(at), ..entry.clone() };
         match (self.mutation, &entry.fact) {
@@ -105,6 +107,7 @@ impl RowJournal for Lease {
         match (self.mutation, &mut end) {
             (Some(Mutation::ReleaseDoubtful), RowEnd::Unknown { .. }) => {
                 let fact = Fact::Released { reason: "nothing was made".to_owned() };
+                // Only a run numbers entries, so this one is read from JSON.
                 let released: Entry = serde_json::from_value(serde_json::json!({
                     "id": 0, "at": 0, "fact": fact
                 }))

@@ -48,6 +48,8 @@ impl ServiceBooks {
     /// Makes a task.
     pub(super) fn accept(&mut self, row: usize, now: Time, chance: &mut Chance) -> usize {
         let lasts = Duration::from_secs(1 + chance.below(20));
+        // One task in five fails and one in twenty tells no
+        // cost: often enough to come up in a short schedule.
         let end = match chance.below(20) {
             0 | 1 => TaskEnd::Failed,
             2 | 3 => TaskEnd::FailedAndBilled,
@@ -66,6 +68,8 @@ impl ServiceBooks {
         now: Time,
         chance: &mut Chance,
     ) -> (Answer, &'static str) {
+        // In percent. Three submissions in ten go wrong, and one
+        // in eight makes a task that the client cannot know of.
         match chance.below(100) {
             0..6 => (Answer::NotSent("refused".to_owned()), "does not leave"),
             6..12 => (Answer::Lost("reset".to_owned()), "is lost"),
@@ -76,6 +80,7 @@ impl ServiceBooks {
             }
             26..30 => {
                 self.accept(row, now, chance);
+                // What answers is not the service, so that a 502 says nothing of the task.
                 (json(502, "{}".to_owned()), "is accepted, a proxy answers 502")
             }
             _ => {
@@ -94,6 +99,7 @@ impl ServiceBooks {
         };
         task.is_polled = true;
         task.is_seen |= now >= task.ends;
+        // No process fetches it: the simulated disk takes the task's id for the picture.
         let picture = r#""output":[{"content":[{"type":"image","url":"https://x/y.png"}]}]"#;
         let failed = r#""status":"failed","error":{"code":"3009095"}"#;
         let rest = match task.end {

@@ -95,13 +95,20 @@ enum Happening {
 
 impl SimulatedWorld {
     pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+        // The order of the draws below is part of every schedule:
+        // in another order each seed plays another one.
         let mut chance = Chance(seed);
+        // One to seven rows: schedules are short, and processes often meet at a row.
         let rows: Vec<Row> = (0..=chance.below(7)).map(row).collect();
         let is_local = rows.iter().map(|_| chance.below(3) == 0).collect();
+        // What a billed task costs in `service.rs`.
         let price = Decimal::new(3, 2);
+        // One to six tasks, so that half of the budgets end before the rows do. In half of them no price is
+        // given, so that one task has to show it.
         let affordable = Decimal::from(1 + chance.below(6));
         let budget = (chance.below(4) > 0)
             .then(|| (price * affordable, (chance.below(2) == 0).then_some(price)));
+        // One process or two, which are started by their first step.
         let processes = (0..=chance.below(2)).map(|_| None).collect();
         Self {
             seed,
@@ -129,9 +136,12 @@ impl SimulatedWorld {
     pub(super) fn play(mut self) -> Result<ScheduleReport, BrokenInvariant> {
         for _ in 0..MOST_STEPS {
             self.steps += 1;
+            // Which process steps next is drawn, so that seeds
+            // differ in the order in which processes meet the store.
             let chosen = self.below(self.processes.len());
             match &self.processes[chosen] {
                 None => self.start(chosen),
+                // Crashes have an end, since a schedule must have one, too.
                 Some(_) if self.crashes < MOST_CRASHES && self.chance.below(120) == 0 => {
                     self.crash(chosen);
                 }
@@ -141,6 +151,7 @@ impl SimulatedWorld {
             if self.chance.below(100) == 0 && self.passes < MOST_PASSES {
                 self.resolve_a_doubt();
             }
+            // The check goes through all tasks and rows, so it is made only where something happened.
             if std::mem::take(&mut self.has_news) {
                 self.check()?;
             }
@@ -170,9 +181,13 @@ impl SimulatedWorld {
         self.note(format!("process {chosen} starts"));
         let policy = Policy {
             pace: Pace::fixed(Duration::from_secs(3)),
+            // Longer than any task lasts (20 s) and any process
+            // sleeps (64 s), so that few waits end before their task.
             wait_timeout: Duration::from_secs(90),
             ..Policy::default()
         };
+        // Fewer than there are rows in most schedules, so that
+        // jobs wait for each other. No poll waits for its rate.
         let widths = Widths { submissions: 2, tasks: 3, polls_per_second: 1e6 };
         let limits = JobLimits {
             ahead: 1,
@@ -181,12 +196,14 @@ impl SimulatedWorld {
             ..JobLimits::from(widths)
         };
         let budget = self.budget.map(|(limit, price)| {
+            // A scope with a name is the same for every process and for each time the same is run again.
             let scope = self.store.open_scope(Some("the rows")).expect("memory takes it");
             let identities: Vec<_> = self.rows.iter().map(|row| row.identity).collect();
             self.store.add_to_scope(scope, &identities).expect("memory takes it");
             Budget { scope, limit, price }
         });
         let ahead = match self.chance.below(3) {
+            // Up to two hours behind or ahead.
             0 => self.chance.below(14_400_000) as i64 - 7_200_000,
             _ => 0,
         };
@@ -210,8 +227,10 @@ impl SimulatedWorld {
         self.note(format!("process {chosen} crashes"));
         self.crashes += 1;
         self.disk.crash();
+        // Its leases go with it, by which the store sees that it is gone.
         let Some(process) = self.processes[chosen].take() else { return };
         if self.mutation == Some(Mutation::ReuseOwner) {
+            // Held on, they make its rows look as if the process that crashed went on.
             let held = process.leases.iter().filter_map(|(_, lease)| lease.upgrade());
             self.leaked.extend(held.map(|lease| lease as Arc<dyn effects_jobs::RowJournal>));
         }
@@ -219,6 +238,8 @@ impl SimulatedWorld {
 
     /// One step of a process; where all wait, time passes.
     fn step(&mut self, chosen: usize) {
+        // Taken out for its step, which needs the whole world; what
+        // goes through the processes meanwhile sees the others.
         let Some(mut process) = self.processes[chosen].take() else { return };
         if process.sleeps_until.is_some_and(|until| until > self.now) {
             process.wakes = process.sleeps_until.unwrap_or(self.now);
@@ -233,6 +254,7 @@ impl SimulatedWorld {
         }
         self.processes[chosen] = Some(process);
         let awake = self.processes.iter().flatten().any(|it| !it.is_over && it.wakes <= self.now);
+        // A process that is to be started has something to do now.
         if !awake && self.processes.iter().all(Option::is_some) {
             let running = self.processes.iter().flatten().filter(|it| !it.is_over);
             if let Some(next) = running.map(|it| it.wakes).min().filter(|at| *at < Time::MAX) {
@@ -289,6 +311,7 @@ impl SimulatedWorld {
             }
             JobStep::Sleep(until) => {
                 let arrival = process.coming.keys().next().map_or(Time::MAX, |(at, _)| *at);
+                // The machine names a time by its own clock, and the world needs it by the world's.
                 let until = until.as_millis().saturating_add_signed(-process.ahead);
                 process.wakes = (Time::from_millis(until) + process.lag).min(arrival);
             }
@@ -319,6 +342,7 @@ impl SimulatedWorld {
     fn comes(&mut self, process: &mut SimulatedProcess, happening: Happening) {
         self.happenings += 1;
         let after = Duration::from_millis(20 + self.chance.below(2_000));
+        // The number keeps apart, and in order, what arrives in the same millisecond.
         process.coming.insert((self.now + after, self.happenings), happening);
     }
 
@@ -343,6 +367,8 @@ impl SimulatedWorld {
                 }
                 Happening::Written(id, row, effect) => {
                     let path = self.file_of(row);
+                    // Written and recorded are two events: a crash between them leaves a picture that the
+                    // store does not know.
                     self.disk.write(&path, effect.task_id.as_str());
                     if self.mutation == Some(Mutation::RecordBeforeSync) {
                         self.land(process, id, row);
@@ -353,6 +379,7 @@ impl SimulatedWorld {
                     self.comes(process, Happening::Saved(id, row, effect));
                 }
                 Happening::Saved(id, row, effect) => {
+                    // There is something to sync only where the mutation has recorded it before.
                     self.disk.sync(&self.file_of(row));
                     self.land(process, id, row);
                     self.note(format!("process {chosen}: the picture of row {row} is saved"));
@@ -376,6 +403,7 @@ impl SimulatedWorld {
     /// The file that a process saves a row's picture to.
     fn file_of(&self, row: usize) -> PathBuf {
         match self.mutation {
+            // Two rows share a file, so that the second picture replaces the first.
             Some(Mutation::SaveToWrongFile) => file(row / 2 * 2),
             _ => file(row),
         }
@@ -414,6 +442,7 @@ impl SimulatedWorld {
                     charged(&inner);
                     return Found::Submit(lease(inner, Some(record)));
                 }
+                // As the command does: what was saved is looked for on the disk and not only in the journal.
                 let is_saved = picture_of(&record).is_none_or(|(task, path)| {
                     path.is_some_and(|path| self.disk.task_in(path) == Some(task.as_str()))
                 });
@@ -427,9 +456,11 @@ impl SimulatedWorld {
                 if let Standing::Intent { .. } = record.standing {
                     match self.mutation {
                         Some(Mutation::TakeOverIntent) => {
+                            // It is no row of the store, so that nothing hinders its submission.
                             return Found::Submit(OpenRow::new(Lease::stolen(), None));
                         }
                         Some(Mutation::IgnoreLease) => self.take_for_gone(row),
+                        // By a clock that is further ahead than a lease lasts, every owner looks gone.
                         Some(Mutation::LeaseByOwnClock)
                             if process.ahead > LEASE.as_millis() as i64 =>
                         {
@@ -455,6 +486,7 @@ impl SimulatedWorld {
         let Some(&row) = process.machine.known(run) else { return };
         let journal: Option<Arc<dyn Journal>> = process.machine.row(run).map(OpenRow::journal);
         if self.chance.below(60) == 0 {
+            // In half the cases the write arrived, and its answer alone is lost.
             let answer = (self.chance.below(2) == 0).then(|| write(journal.as_deref(), entry));
             return self.lose_the_store(chosen, process, (run, entry.clone(), answer));
         }
@@ -463,6 +495,7 @@ impl SimulatedWorld {
         let is_intent = matches!(entry.fact, Fact::Intent { .. }) && answer.is_ok();
         let now = self.clock(process);
         process.machine.recorded(now, run, entry, answer);
+        // The moment that matters: the intent is durable, and nothing of it has left.
         if is_intent && self.chance.below(40) == 0 {
             self.fall_asleep(chosen, process);
         }
@@ -475,6 +508,7 @@ impl SimulatedWorld {
         process: &mut SimulatedProcess,
         (run, entry, answer): (RunId, Entry, Option<Result<Admission, JournalError>>),
     ) {
+        // Shorter and longer than a lease (30 s), and than the third of one that `look_up` trusts.
         let away = Duration::from_secs(1 + self.chance.below(60));
         let done = if answer.is_some() { "done" } else { "not done" };
         let (fact, seconds) = (&entry.fact, away.as_secs());
@@ -490,6 +524,7 @@ impl SimulatedWorld {
     fn look_up(&mut self, chosen: usize, process: &mut SimulatedProcess, lost: LostWrite) {
         let LostWrite { run, entry, answer, away } = lost;
         let journal: Option<Arc<dyn Journal>> = process.machine.row(run).map(OpenRow::journal);
+        // The rule of the Postgres store (`is_fresh`): an older lease may end before the submission has left.
         let answer = match answer.filter(|_| away < LEASE / 3) {
             _ if self.mutation == Some(Mutation::TrustLostCommit) => Ok(Admission::Admitted),
             Some(found) => found,
@@ -502,15 +537,17 @@ impl SimulatedWorld {
 
     /// The computer of a process sleeps, with an intent that is not sent.
     fn fall_asleep(&mut self, chosen: usize, process: &mut SimulatedProcess) {
+        // Shorter and longer than the 10 s within which a recorded intent may be sent, and than a lease.
         let asleep = Duration::from_secs(5 + self.chance.below(60));
         self.note(format!("process {chosen} sleeps for {} s", asleep.as_secs()));
         if self.mutation == Some(Mutation::SleeperSendsLate) {
+            // The clock that stood still does not tell the run that its intent is old.
             process.lag += asleep;
         }
         self.is_away(process, asleep);
     }
 
-    /// A process renews no lease for so long.
+    /// A process renews no lease for this long.
     fn is_away(&self, process: &mut SimulatedProcess, away: Duration) {
         process.sleeps_until = Some(self.now + away);
         process.wakes = self.now + away;
@@ -525,6 +562,8 @@ impl SimulatedWorld {
         let Some(&row) = process.machine.known(run) else { return };
         let (answer, fate, submits) = match &call.kind {
             CallKind::Submit { .. } => {
+                // The service acts now and its answer comes later: a
+                // crash in between loses the answer and not the task.
                 let (answer, fate) = self.service.create(row, self.now, &mut self.chance);
                 (answer, fate, Some(row))
             }
@@ -546,6 +585,7 @@ impl SimulatedWorld {
             matches!(record.standing, Standing::Doubtful { .. }).then_some((row, record))
         });
         let Some((row, record)) = doubtful else { return };
+        // The task that no row has is the one whose answer was lost.
         let unknown = self
             .service
             .tasks
@@ -581,6 +621,8 @@ impl SimulatedWorld {
     /// What must be true after every step.
     fn check(&self) -> Result<(), BrokenInvariant> {
         let fail = |what: String| Err(self.violation(what));
+        // By row, the task before: a second one is allowed for
+        // a failure that was seen, where failures are retried.
         let mut before: Vec<Option<&super::service::BookedTask>> = vec![None; self.rows.len()];
         for (number, task) in self.service.tasks.iter().enumerate() {
             if let Some(earlier) = before[task.row].replace(task) {
@@ -593,6 +635,8 @@ impl SimulatedWorld {
                 continue;
             }
             let standing = self.record_of(task.row).map(|record| record.standing);
+            // A task without a row is not lost while an intent or a doubt stands for it, and nothing asked
+            // for it by its id.
             let may_be_known =
                 matches!(standing, Some(Standing::Intent { .. } | Standing::Doubtful { .. }));
             if task.is_polled || !may_be_known {
@@ -607,11 +651,13 @@ impl SimulatedWorld {
                 let there = self.disk.task_in(path);
                 return fail(format!("the picture of row {row} is not there, but {there:?}"));
             }
+            // A process that slept may pass for gone with an answer on its way; one that is awake must not.
             if matches!(record.standing, Standing::Doubtful { .. }) && self.is_submitting(row) {
                 return fail(format!("row {row} is in doubt, and its answer is on its way"));
             }
         }
         let Some((limit, _)) = self.budget else { return Ok(()) };
+        // By the service's books: those of the store are what is being tested.
         let billed = self.service.tasks.iter().filter(|task| task.is_billed(self.now)).count();
         let cost = Decimal::from(billed as u64) * Decimal::new(3, 2);
         if cost > limit {
@@ -643,6 +689,7 @@ impl SimulatedWorld {
         };
         let state = self.store.scope(scope.scope).expect("memory knows it");
         let price = Decimal::new(3, 2);
+        // The store may know of too much, since a lost submission stays reserved, and never of too little.
         let known = state.paid + state.reserved + price * Decimal::from(state.unpriced);
         let billed = self.service.tasks.iter().filter(|it| it.end != TaskEnd::Failed).count();
         let billed = price * Decimal::from(billed as u64);
@@ -721,5 +768,5 @@ const MOST_STEPS: u64 = 200_000;
 const MOST_CRASHES: u64 = 4;
 /// How often the same is run again at most.
 const MOST_PASSES: u32 = 3;
-/// After so long without a word its owner passes for gone.
+/// After this long without a renewal the owner of a row passes for gone.
 const LEASE: Duration = Duration::from_secs(30);
