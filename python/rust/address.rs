@@ -20,7 +20,7 @@ pub(crate) trait Source: Send + Sync {
     fn leave(&self, reader: ReaderId);
 }
 
-/// What a read begins with.
+/// How a read begins: with a value that is there, or with a wait for one.
 pub(crate) enum ReadStart {
     /// The value, which was there.
     Value(Box<OperationValue>),
@@ -61,9 +61,10 @@ impl Address {
     }
 }
 
-/// Work that was aborted or panicked must not leave anybody waiting for ever.
+/// Work that was aborted or panicked must not leave its reader waiting for ever.
 impl Drop for Address {
     fn drop(&mut self) {
+        // A blocked thread needs no word: its receiver sees that the sender is gone.
         if matches!(self, Self::Box(Some(_))) {
             self.deliver(Err(given_up()));
         }

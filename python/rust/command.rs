@@ -8,5 +8,6 @@ use pyo3::prelude::*;
 /// Does what a command line says, its first word being the program's name; returns the exit code.
 #[pyfunction]
 pub fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+    // The command runs no Python and may run for hours: other threads of the program go on.
     py.detach(|| effects_cli::main(arguments))
 }

@@ -59,6 +59,8 @@ impl Mailbox {
     #[new]
     fn new(py: Python<'_>) -> PyResult<Self> {
         let (reader, writer) = UnixStream::pair()?;
+        // Neither end may wait: one is written by the runtime's thread, the other read by the event
+        // loop.
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
         let bell = Arc::new(Bell::new(writer));
@@ -86,6 +88,7 @@ impl Mailbox {
                 Ok(read) if read < bytes.len() => break,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // `WouldBlock`: it is empty. Whatever else is wrong with it, the results are taken.
                 Err(_) => break,
             }
         }

@@ -93,6 +93,7 @@ impl Gateway {
     #[new]
     fn new(py: Python<'_>, options: PlainOptions) -> PyResult<Self> {
         let builder = options.builder().map_err(PyValueError::new_err)?;
+        // On another thread, so that Ctrl-C is answered while it starts.
         let started = off_thread(py, || builder.start())?;
         let emulator = started.map_err(|error| match error {
             StartError::Option(_) | StartError::Faults(_) => {
@@ -117,7 +118,7 @@ impl Gateway {
         &self.api_key
     }
 
-    /// What the one who started it should know.
+    /// Warnings for the program that started it.
     fn warnings(&self) -> PyResult<Vec<String>> {
         self.with(|emulator| emulator.warnings())
     }
@@ -192,6 +193,8 @@ impl Gateway {
         match running {
             Some((owner, emulator)) if owner == std::process::id() => Ok(emulator),
             Some(other) => {
+                // A clone of the parent's, never dropped: the last drop of an emulator ends
+                // threads, and they are not in this process.
                 std::mem::forget(other);
                 Err(PyRuntimeError::new_err(
                     "the emulator runs in the process that started it; this one can only use its \

@@ -58,12 +58,16 @@ impl Here {
 
     /// The client under this policy.
     fn client_under(&mut self, policy: &Arc<Policy>) -> Client {
+        // Most calls bring the policy of their client: comparing the pointers spares comparing its
+        // fields.
         let same = |of: &Arc<Policy>| Arc::ptr_eq(of, policy) || **of == **policy;
         if let Some((_, client)) = self.clients.iter().find(|(of, _)| same(of)) {
             return client.clone();
         }
         let client = self.client.with_policy(Arc::clone(policy));
         if self.clients.len() >= MOST_CLIENTS {
+            // A client without runs is cheap to make again. Forgetting one that drives runs would
+            // give the next call of its policy a second driver.
             self.clients.retain(|(_, client)| client.runs_under_way() > 0);
         }
         // Where every call has a policy of its own, each has a driver of its own.
@@ -74,7 +78,7 @@ impl Here {
     }
 }
 
-/// A parent's drivers and connections end in a thread that is not here, and must not be told.
+/// In a fork, drivers and connections belong to a thread of the parent's: they are forgotten, not dropped.
 impl Drop for Engine {
     fn drop(&mut self) {
         let here = self.here.get_mut().unwrap_or_else(PoisonError::into_inner).take();
@@ -99,7 +103,7 @@ impl Engine {
             return Ok(work(here));
         }
         let made = Here::of(self.setup.build()?);
-        // A parent's connections end in a thread that is not here, and must not be told.
+        // Forgotten, not dropped: a parent's connections end in a thread that is not in this process.
         std::mem::forget(held.take());
         Ok(work(held.insert(made)))
     }
@@ -113,7 +117,7 @@ impl Engine {
             return Some(Arc::clone(shared_budget));
         }
         let own = SharedBudget::of(shared_budget.forked());
-        // A parent's waiters are in a thread that is not here, and must not be told.
+        // Forgotten, not dropped: a parent's waiters are in a thread that is not in this process.
         std::mem::forget(held.replace((process, Arc::clone(&own))));
         Some(own)
     }
@@ -178,6 +182,7 @@ impl Engine {
         let funds = match shared_budget {
             // The journal may know what one costs.
             Some(shared_budget) if slot.is_some() => Funds::Later(shared_budget, limit, price),
+            // Set aside before this call returns: the next call must not find the same money free.
             Some(shared_budget) => match Allotment::of(&shared_budget, limit, price, None)? {
                 Some(lent) => Funds::Lent(lent),
                 None => Funds::Later(shared_budget, limit, price),
@@ -220,10 +225,12 @@ impl Engine {
 impl Engine {
     #[new]
     fn new(py: Python<'_>, setup: Setup) -> PyResult<Self> {
+        // Before the client is built, whose own warnings (of a key that is too short, say) are
+        // logged too.
         warnings::listen();
         let client = setup.build().map_err(|error| failure::exception(py, &error))?;
         let base_url = client.base_url().to_string();
-        // Read before, so it reads again.
+        // Building the client has read it, and decided whether plain http is allowed: `true` asks no more.
         let base = BaseUrl::parse(&base_url, true).map_err(|error| {
             let error = Error::new(ErrorKind::Misconfigured, error.to_string());
             failure::exception(py, &error)
@@ -270,6 +277,7 @@ impl Engine {
         if let Some(image) = image
             && image.draft() == effects_core::model::DraftImage::Local
         {
+            // The photo may be a pipe that nothing writes to: Ctrl-C is answered while it is read.
             if let Err(error) = off_thread(py, || image.photo())? {
                 problems.push(failure::object(py, &error)?);
             }
@@ -347,6 +355,8 @@ impl Engine {
         Ok(Operation::new(Some(note), async move {
             let look = limit.hold(task.status()).await?;
             if let Some(outcome) = look.outcome(task.id(), Some(client.base_url())) {
+                // A look that shows the end settles it like a wait would: no other call may ever
+                // see this end.
                 let end = outcome.into_result();
                 if let Some(shared_budget) = shared_budget {
                     shared_budget.saw(task.id(), &end);
@@ -392,6 +402,7 @@ impl Engine {
 
     /// Lets go of its connections; what is under way keeps its own to its end.
     fn close(&self) {
+        // In a fork, what is held is the parent's: it is forgotten, as in `drop`.
         let mut held = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(here) = held.take()
             && here.process != std::process::id()
@@ -440,6 +451,8 @@ impl Engine {
             return Err(failure::exception(py, &error));
         };
         Ok(Operation::new(None, async move {
+            // Reading and encoding block, and the runtime has one thread for every operation of the
+            // process.
             let photo = tokio::task::spawn_blocking(|| image.photo()).await;
             let gone = |_| Err(Error::new(ErrorKind::UnusablePhoto, "the photo was not read"));
             let photo = photo.unwrap_or_else(gone)?;
@@ -466,6 +479,8 @@ impl Limit {
 
     async fn hold<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let Some(time) = self.time else { return work.await };
+        // The end of the time drops the work half-way, which is safe for what comes here: looks,
+        // uploads and downloads, none of which is billed.
         tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
             let why = format!("{} took longer than the {time:?} of timeout=", self.what);
             let error = Error::new(self.kind, why);

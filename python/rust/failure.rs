@@ -64,6 +64,8 @@ fn of_class<'py>(py: Python<'py>, error: &Error, class: &str) -> PyResult<Bound<
 fn words(error: &Error) -> String {
     match (error.resume_line(), error.task_id()) {
         (Some(line), Some(task)) => {
+            // The cause alone, since an error's own words end with the line for a shell:
+            // `resume_words` says that line and Python's way together.
             let cause = Error::from(error.cause().clone());
             printable(&format!("{cause}; {}", resume_words(task, line))).into_owned()
         }

@@ -23,10 +23,13 @@ pub fn write_file(py: Python<'_>, path: PathBuf, data: PyBackedBytes) -> PyResul
 /// The system's error as Python has it: its number, its words, and the path.
 fn os_error(py: Python<'_>, error: io::Error, path: &Path) -> PyErr {
     let Some(number) = error.raw_os_error() else { return error.into() };
+    // Rust's words for the error end in `(os error 2)`.
     let words = py.import("os").and_then(|os| os.call_method1("strerror", (number,))?.extract());
     match words {
         Ok(words) => {
             let words: String = words;
+            // With its number first, Python makes the subclass of it: `FileNotFoundError` and so
+            // on.
             PyOSError::new_err((number, words, path.as_os_str().to_owned()))
         }
         Err(error) => error,

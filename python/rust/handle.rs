@@ -52,7 +52,7 @@ impl Handle {
             if let Some(submitted) = self.submitted {
                 fresh = fresh.submitted_at(submitted);
             }
-            // A parent's connections end in a thread that is not here, and must not be told.
+            // Forgotten, not dropped: a parent's connections end in a thread that is not in this process.
             std::mem::forget(std::mem::replace(&mut *held, (process, fresh)));
         }
         held.1.through(client)

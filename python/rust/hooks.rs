@@ -22,6 +22,7 @@ pub(crate) struct Hooks(Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>)
 
 impl Hooks {
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        // A `Py` is counted by the interpreter, so that cloning one takes its lock.
         let clone = |hook: &Option<Py<PyAny>>| hook.as_ref().map(|hook| hook.clone_ref(py));
         Self(clone(&self.0), clone(&self.1), clone(&self.2))
     }
@@ -44,6 +45,8 @@ impl HookCaller {
     /// Tells an event.
     pub(crate) fn hear(&self, event: &Event) {
         let Some(hooks) = self.0.clone().filter(|hooks| hooks.hears_events()) else { return };
+        // As text, which needs no interpreter: Python makes its `Event` of it when the hook is
+        // called.
         let facts = (serde_json::to_string(event).unwrap_or_default(), event.to_string());
         warnings::call_later(move |py| tell(py, hooks.2.as_ref(), "event", facts));
     }
@@ -96,6 +99,8 @@ impl SentRequest {
     fn new(excerpt: RequestExcerpt) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Two clocks: a span is placed by the wall clock, and its length is measured by one that is
+        // never set.
         Self { number, excerpt, begun: Instant::now(), at: SystemTime::now() }
     }
 

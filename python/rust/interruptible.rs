@@ -18,6 +18,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
+    // With room for the one result, so that the thread ends without waiting for its caller.
     let (tell, told) = sync_channel(1);
     let started =
         thread::Builder::new().name("spark-effects-blocking".to_owned()).spawn(move || {
@@ -38,11 +39,13 @@ pub fn received<T: Send>(
     py: Python<'_>,
     mut told: Receiver<T>,
 ) -> PyResult<(Receiver<T>, Option<T>)> {
+    // A result that is there is taken without letting go of the interpreter's lock.
     if let Ok(received) = told.try_recv() {
         return Ok((told, Some(received)));
     }
     loop {
         let received;
+        // A `Receiver` is not `Sync`, so `detach` cannot borrow it: it moves in and comes back.
         (told, received) = py.detach(move || {
             let received = told.recv_timeout(BETWEEN_SIGNALS);
             (told, received)

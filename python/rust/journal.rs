@@ -34,12 +34,14 @@ static REGISTRY: Mutex<Option<(u32, JournalRegistry)>> = Mutex::new(None);
 
 /// Where the journal in a file, or in the database of a URL, is once it is open. Taking it does not block.
 pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
+    // Made absolute here: the program may change its working directory before the journal is
+    // opened.
     let whole = if is_database(path) { None } else { absolute(path).ok() };
     let path = whole.unwrap_or_else(|| path.to_owned());
     let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     if !matches!(&*registry, Some((owner, _)) if *owner == process) {
-        // A parent's journals are written by threads that are not here, and must not be told.
+        // Forgotten, not dropped: a parent's journals are written by threads that are not in this process.
         std::mem::forget(registry.replace((process, JournalRegistry::default())));
     }
     let (_, registry) = registry.get_or_insert_with(|| (process, JournalRegistry::default()));
@@ -69,6 +71,7 @@ impl OpenJournal {
 
     /// Begins the row of a single run.
     pub async fn begin(&self, ledger: Ledger, draft: RowDraft) -> Result<OpenRow, Error> {
+        // An error would mean that it is closed, which it never is.
         let _turn = self.turns.acquire().await;
         let begun = tokio::task::spawn_blocking(move || ledger.begin(draft)).await;
         let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
@@ -78,6 +81,7 @@ impl OpenJournal {
     /// The ledger over the journal, which is made if it is not there. It may take as long as another
     /// process holds the file, half a minute at most.
     pub async fn open(&self) -> Result<Ledger, Error> {
+        // Locked while it is opened, so that runs that begin together open it once.
         let mut journal = self.journal.lock().await;
         if let Some(journal) = journal.as_ref().and_then(Weak::upgrade) {
             return Ok(Ledger::new(journal));
@@ -141,6 +145,7 @@ impl TaskRows {
             // Held elsewhere, it is settled there: that run sees the same end.
             if let Some(Found::Watch(open)) = ledger.follow(&origin, &task)? {
                 open.settle(&end)?;
+                // The caller gets the end only once its record is durable.
                 ledger.store().flush()?;
             }
             Ok(())
@@ -150,7 +155,8 @@ impl TaskRows {
     }
 }
 
-/// What all openings of a process pass through, and a fork closes behind them.
+/// Lets no journal be open while the process is forked: each opening passes it, and a fork closes what
+/// is open.
 #[derive(Debug, Default)]
 struct ForkGuard {
     state: Mutex<ForkState>,
@@ -171,6 +177,8 @@ impl ForkGuard {
         let mut state = self.wait_while(|state| state.forking);
         state.opening += 1;
         drop(state);
+        // Without the lock, since opening may take half a minute. A fork waits until `opening` is
+        // zero.
         let opened = open(path);
         let mut state = self.state();
         state.opening -= 1;
@@ -184,6 +192,7 @@ impl ForkGuard {
     /// Closes every journal, and waits for it; none opens before `reopen`.
     fn close(&self) {
         let mut state = self.wait_while(|state| state.forking);
+        // Another thread may be about to fork as well: its turn lasts until its `reopen`.
         state.forking = true;
         drop(state);
         let handles = std::mem::take(&mut self.wait_while(|state| state.opening > 0).handles);
@@ -258,6 +267,7 @@ pub fn reopen_journals(py: Python<'_>) {
 /// A journal's error as the clients' own.
 pub fn failed(error: &JournalError) -> Error {
     let kind = match error {
+        // Two jobs with one key are a mistake in the request; the journal itself is fine.
         JournalError::KeyReused { .. } => ErrorKind::InvalidRequest,
         _ => ErrorKind::Journal,
     };
@@ -284,14 +294,14 @@ pub fn doubtful(record: &Record) -> Error {
     Error::new(ErrorKind::OutcomeUnknown, message)
 }
 
-/// What a row is that another run has in hand to the end of the wait.
+/// The error for a row that another run still has in hand when the wait is over.
 pub fn held(record: &Record) -> Error {
     let (row, why) = (record.number, record.why_left());
     let message = format!("row {row} of the journal: {why}; the wait is over");
     Error::new(ErrorKind::WaitTimeout, message)
 }
 
-/// What a row that failed before is: the verdict, without another look.
+/// The error of a row whose task failed in an earlier run: nothing is asked of the service.
 pub fn verdict(record: &Record) -> Option<Error> {
     let Standing::Failed { task, message, code, cost, .. } = &record.standing else { return None };
     let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
@@ -300,7 +310,8 @@ pub fn verdict(record: &Record) -> Option<Error> {
     Some(Error::new(ErrorKind::TaskFailed, message).about(task))
 }
 
-/// What a row that was completed before came to, as far as the journal keeps it: without another look.
+/// The effect of a row that was completed before, as far as the journal keeps it: nothing is asked of the
+/// service.
 pub fn made(record: &Record) -> Option<MadeEffect> {
     let Standing::Completed { submitted, finished, .. } = &record.standing else { return None };
     Some(MadeEffect {

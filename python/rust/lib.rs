@@ -5,9 +5,9 @@
 //! An operation is made once and waited for in one of two ways: by a thread that lets go of the
 //! interpreter, or by a `completion_queue::Mailbox` of an event loop.
 //!
-//! Two rules keep `fork()` harmless: what is shared by the whole process is kept by process id and
-//! touched only by a thread that holds the interpreter's lock; and what belongs to a parent is let
-//! go of without being told.
+//! Two rules keep `fork()` harmless. What the whole process shares is kept with the process id and
+//! touched only by a thread that holds the interpreter's lock. What a parent process made is forgotten
+//! in a child, never dropped, since the threads that serve it are not there.
 
 // Everything here is for the module alone.
 #![allow(unreachable_pub)]
@@ -49,6 +49,8 @@ mod watch;
 use pyo3::prelude::*;
 
 /// The module `spark_effects._native`.
+// A free-threaded interpreter need not turn its lock on for this module: every class is `frozen`
+// and keeps what changes behind a mutex.
 #[pymodule(gil_used = false)]
 mod _native {
     use pyo3::prelude::*;

@@ -91,6 +91,7 @@ impl Many {
     /// Begins; rows are drawn from `rows`, which gives plain dicts.
     pub fn start(runtime: &Handle, plan: Plan, rows: Py<PyIterator>) -> Self {
         let (tasks, ahead) = (plan.widths.tasks as usize, plan.ahead as usize);
+        // A semaphore panics above its limit, and `in_flight` may be any `u32`.
         let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
         let shared = Arc::new(ManyShared {
             base: plan.base.clone(),
@@ -155,6 +156,7 @@ impl Many {
     fn lost(&self, py: Python<'_>, tasks: Vec<String>) -> PyResult<()> {
         for task in tasks {
             let task = task_id(&task).map_err(|error| failure::exception(py, &error))?;
+            // Its run's own note was let go of by `taken`.
             let note = SubmissionNote::about(Arc::clone(&self.shared.base), task, Arc::default());
             if let Some(text) = note.unlogged() {
                 warnings::warn(py, &text);
@@ -176,6 +178,8 @@ impl Many {
         if self.is_elsewhere() {
             return None;
         }
+        // First: an id that comes while those that are there are collected is logged by its own
+        // note.
         self.shared.abandon();
         if let Some(text) = self.shared.unlogged() {
             warnings::warn(py, &text);
@@ -194,7 +198,7 @@ impl std::fmt::Debug for Many {
 impl Drop for Many {
     fn drop(&mut self) {
         if self.is_elsewhere() {
-            // A parent's is let go of without being told.
+            // A parent's is forgotten: clones that are never dropped keep the fields' counts above zero.
             std::mem::forget((Arc::clone(&self.shared), Arc::clone(&self.results)));
         } else {
             self.shared.abandon();
@@ -230,9 +234,12 @@ async fn finish_all(
     source.counts = allotted.is_some();
     source.ledger.clone_from(&ledger);
     let limits = JobLimits {
+        // Photos of as many jobs as may be submitted at once are uploaded before there is room for
+        // them.
         ahead: widths.submissions,
         uploads: widths.submissions.max(1),
         downloads: MOST_DOWNLOADS,
+        // Every job has a result, also after an error that is every other job's too.
         keeps_going: true,
         ..JobLimits::from(widths)
     };
@@ -263,6 +270,7 @@ async fn finish_all(
         Ok(jobs) => jobs,
         Err(error) => return results.send(RowEndValue::Wrong(error)),
     };
+    // A stop that came before there were jobs to stop.
     if shared.stopped.load(Ordering::SeqCst) {
         jobs.stop();
     }
@@ -295,6 +303,8 @@ async fn finish_all(
         });
     }
     while settling.join_next().await.is_some() {}
+    // Before the results are closed: a caller that has read the last of them may spend the rest at
+    // once.
     drop(allotted);
     if let (Some(limit), Some(of)) = (given.budget, jobs.context().budgeted().cloned()) {
         match paid(of).await {
@@ -305,6 +315,8 @@ async fn finish_all(
             Err(error) => results.send(RowEndValue::Wrong(error)),
         }
     }
+    // Other errors are in the results, since `keeps_going` gives each job its own. That the journal
+    // was not written to its end is in none of them.
     if let Some(error) = jobs.halted_by()
         && error.kind() == ErrorKind::Journal
     {
@@ -330,6 +342,8 @@ impl Observer {
                 }
                 self.shared.begin(row, &note);
             }
+            // Downloads are logged by their events; the events of runs are logged where they come
+            // up.
             JobNotice::Event { is_download: true, event, .. } => warnings::tell(event),
             JobNotice::Outage { outage } => warnings::pass_on(outage.to_string()),
             JobNotice::Billed { method: Method::Submitted, cost, .. } => {
@@ -399,6 +413,8 @@ async fn paid(ledger: Ledger) -> Result<Decimal, Error> {
 async fn next(jobs: &mut JobResults, shared: &ManyShared) -> Option<JobResult> {
     loop {
         {
+            // In a block, since the future borrows the jobs that are stopped below. Dropping it
+            // loses no result: a channel gives one up only when it is received.
             let stop = std::pin::pin!(shared.stop.notified());
             let result = std::pin::pin!(jobs.next());
             if let Either::Left((result, _)) = select(result, stop).await {
@@ -417,6 +433,8 @@ fn ended(result: &JobResult) -> Result<Effect, Error> {
             Err(error.clone())
         }
         JobOutcome::Kept | JobOutcome::Recorded(_) | JobOutcome::NotBegun => {
+            // It changes no money: what these cost, an earlier call has counted, or nothing was
+            // sent.
             Err(Cause::Detached(Detached { task_id: None, is_shown: false }).into())
         }
     }

@@ -54,12 +54,15 @@ impl ManyShared {
         self.stopped.store(true, Ordering::SeqCst);
         self.permits.close();
         self.begins.close();
+        // It leaves a permit where `finish_all` does not wait just then.
         self.stop.notify_one();
     }
 
     /// Stops, and no caller waits any more.
     pub fn abandon(&self) {
         self.stop();
+        // Before the notes are gone through, and `begin` asks it after it has added one: no note is
+        // missed.
         self.abandoned.store(true, Ordering::SeqCst);
         for note in self.untaken().values() {
             note.abandon();
@@ -102,7 +105,7 @@ impl ManyShared {
         Some(printable(&hint).into_owned())
     }
 
-    /// A job begins: what is known of it, until its result is taken.
+    /// Keeps the note of a job that begins, until its result is taken.
     pub fn begin(&self, row: usize, note: &Arc<SubmissionNote>) {
         self.untaken().insert(row, Arc::clone(note));
         // All before it were abandoned already.

@@ -40,7 +40,7 @@ pub struct Operation {
     note: Option<Arc<SubmissionNote>>,
 }
 
-/// One of these stays with each of thousands that wait.
+/// How far an operation is. Thousands of operations wait at once, so it is kept small.
 enum OperationState {
     Made(Box<OperationWork>),
     Started(AbortHandle),
@@ -93,6 +93,8 @@ impl Operation {
         mut address: Address,
     ) -> PyResult<Option<Result<OperationValue, Error>>> {
         let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
+        // Asked at each start, since a program may change its levels: the runtime's thread cannot
+        // ask, because it never takes the interpreter's lock.
         warnings::ask_logger(py);
         let (mut state, mut known) = (self.state(), None);
         *state = match std::mem::replace(&mut *state, OperationState::Over) {
@@ -112,6 +114,8 @@ impl Operation {
                     OperationState::Joined(launch.begin(&runtime, submitter))
                 }
                 OperationWork::Known(result) => {
+                    // The result is returned. Dropped with its reader in it, the address would
+                    // deliver an error as well.
                     address.forget();
                     known = Some(result);
                     OperationState::Over
@@ -150,6 +154,7 @@ impl Operation {
         };
         // After a Ctrl-C, the caller tells of a task whose result is lost with it.
         runtime::log_warnings(py)?;
+        // `None`: the sender is gone without a result, since the work panicked or was aborted.
         match result.unwrap_or_else(|| Err(given_up())) {
             Ok(value) => value.into_python(py),
             Err(error) => Err(failure::exception(py, &error)),

@@ -76,10 +76,13 @@ impl Image {
 fn read_in_time(path: PathBuf, most: Option<Duration>) -> Result<Photo, Error> {
     let (tell, read) = std::sync::mpsc::channel();
     let shown = path.display().to_string();
+    // Opening a pipe blocks until something writes to it and cannot be given up, so the thread is
+    // left behind where that takes too long.
     std::thread::spawn(move || {
         let opened = File::open(&path);
         // The caller is gone where it took too long.
         let _ = tell.send(None);
+        // A word of its own for each, since each has its own time limit.
         let _ = tell.send(Some(read_opened_photo(opened, &path)));
     });
     let late = |what: &str| {
@@ -100,7 +103,7 @@ fn read_in_time(path: PathBuf, most: Option<Duration>) -> Result<Photo, Error> {
 /// How long a photo waits for what writes to its pipe, and one of many jobs for the end of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A PNG of the pixels, or, where they are many and hide nothing, a JPEG.
+/// A PNG of the pixels, or, where they are many and none is transparent, a JPEG.
 fn encoded(
     width: u32,
     height: u32,
@@ -113,12 +116,14 @@ fn encoded(
     };
     let count = u64::from(width) * u64::from(height);
     let mut colours = match pixels.len() as u64 {
+        // Without a pixel, all three would fit.
         bytes if count > 0 && bytes == count => ExtendedColorType::L8,
         bytes if count > 0 && bytes == 3 * count => ExtendedColorType::Rgb8,
         bytes if count > 0 && bytes == 4 * count => ExtendedColorType::Rgba8,
         _ => return Err(fail("do not have 1, 3 or 4 bytes each")),
     };
     let is_large = count > MOST_AS_PNG;
+    // A JPEG has no transparency, and many pictures with a fourth channel use none.
     if is_large && colours == ExtendedColorType::Rgba8 {
         let (rgba, _) = pixels.as_chunks::<4>();
         if rgba.iter().all(|pixel| pixel[3] == u8::MAX) {
@@ -143,6 +148,8 @@ fn encoded(
         write(encoder, profile, &pixels, width, height, colours)
     };
     written.map_err(|error| fail(&format!("cannot be written: {error}")))?;
+    // Asked here, where the size in pixels is known: `Photo::new` would name a file that the caller
+    // never gave.
     if file.len() > Photo::MOST_BYTES {
         let (length, most) = (file.len(), Photo::MOST_BYTES);
         return Err(fail(&format!(

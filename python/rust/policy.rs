@@ -110,6 +110,7 @@ fn backoff((first, factor, most, jitter): PlainBackoff) -> Result<Backoff, Error
 
 /// Seconds as a time.
 pub fn span(name: &str, seconds: f64) -> Result<Duration, Error> {
+    // It refuses what is negative, too large or NaN, for which `from_secs_f64` panics.
     Duration::try_from_secs_f64(seconds).map_err(|_| {
         let why = format!("{name} {seconds} is no number of seconds");
         Error::new(ErrorKind::Misconfigured, why)

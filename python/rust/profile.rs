@@ -16,6 +16,7 @@ pub fn profile<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>>
     let options = PyDict::new(py);
     options.set_item("base_url", profile.base().map_err(fail)?.to_string())?;
     options.set_item("allow_http", profile.allow_http)?;
+    // Not the key itself: reading it may run a program, and a caller may bring another key.
     options.set_item("has_key", profile.key() != ProfileKey::None)?;
     for (name, value) in [("uploads", &profile.uploads), ("proxy", &profile.proxy)] {
         options.set_item(name, value)?;

@@ -33,12 +33,13 @@ impl Attempts {
             Fact::Created { task_id, request_id } => {
                 self.made(task_id, request_id.as_deref());
             }
+            // A run writes this only where none of its attempts made a task.
             Fact::Released { .. } => self.open.clear(),
         }
     }
 
-    /// A task is known. Says whether it is new, so that one attempt is in doubt no more: the one that
-    /// made it where that is known. Which one is left does not matter: they hold the same.
+    /// Notes a task, and returns whether it is new. A new task settles one attempt: the one that made it,
+    /// where that is known, else any of them, since all hold the same.
     fn made(&mut self, task: &TaskId, request_id: Option<&str>) -> bool {
         let is_new = self.tasks.insert(task.clone());
         if is_new && !request_id.is_some_and(|id| self.open.remove(id)) {
@@ -78,6 +79,7 @@ impl Reserved {
         rows: Option<&TaskRows>,
     ) -> Result<Arc<Self>, Error> {
         shared_budget.reserve(client, rows).await?;
+        // `reserve` has counted the first attempt.
         let held = Held { attempts: Attempts::default(), under_way: 1 };
         Ok(Arc::new(Self { shared_budget: Arc::clone(shared_budget), held: Mutex::new(held) }))
     }
@@ -90,10 +92,11 @@ impl Reserved {
         Arc::new(ReservingJournal { reserved: Arc::clone(self), inner })
     }
 
-    /// Tells how the run ended.
+    /// The run ended like this: its money is settled.
     pub fn settle(&self, result: &Result<Effect, Error>) {
         match (task_of(result), result) {
             (Some(task), _) => {
+                // First: `saw` settles only a task that the budget knows as its own.
                 self.entrust(task, None);
                 self.shared_budget.saw(task, result);
             }
@@ -105,6 +108,8 @@ impl Reserved {
     fn admit(&self, request_id: &str) -> Result<(), OverBudget> {
         let mut held = self.held();
         let open = &held.attempts.open;
+        // An intent that is written again under its `X-Request-Id` is the same attempt. The first
+        // attempt has what `of` reserved; each further one needs its own.
         let attempts = open.len() + usize::from(!open.contains(request_id));
         if attempts > held.under_way as usize {
             self.shared_budget.reserve_repeat()?;
@@ -118,6 +123,8 @@ impl Reserved {
         let mut held = self.held();
         let before = held.attempts.open.len();
         if held.attempts.made(task, request_id) {
+            // From here on nothing of this run counts as under way. After `end`, its attempts count
+            // as doubtful already, and the task takes one of them over.
             let found = before - held.attempts.open.len();
             let was_over = held.under_way == 0;
             let leaving = std::mem::take(&mut held.under_way);
@@ -139,6 +146,7 @@ impl Reserved {
         let mut held = self.held();
         if held.under_way > 0 {
             let leaving = std::mem::take(&mut held.under_way);
+            // At least one where the error says that a task may exist, whatever was noted.
             let doubtful = count(held.attempts.open.len()).max(u32::from(is_unknown));
             self.shared_budget.change(|money| {
                 money.under_way -= leaving;
@@ -185,6 +193,8 @@ impl AsyncJournal for ReservingJournal {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         match &entry.fact {
             Fact::Intent { request_id, .. } => {
+                // Before the journal has it: what does not fit into the budget is not recorded as
+                // sent.
                 if let Err(why) = self.reserved.admit(request_id) {
                     return Ok(Admission::OverBudget(why));
                 }
@@ -196,6 +206,8 @@ impl AsyncJournal for ReservingJournal {
             _ => {}
         }
         if let Some(inner) = &self.inner {
+            // An intent that has to wait keeps its reservation: it is not noted below, so that
+            // `admit` does not count it again on the next try.
             let admission = inner.write(entry).await?;
             if admission != Admission::Admitted {
                 return Ok(admission);
@@ -298,6 +310,8 @@ impl Allotment {
     pub fn settle(&mut self, counted: Option<&JobAttempts>, result: &Result<Effect, Error>) {
         let task = task_of(result);
         let Some(counted) = counted else {
+            // This call paid for nothing here. If the task is one of the client's own, its
+            // reservation is settled.
             if let Some(task) = task {
                 self.shared_budget.saw(task, result);
             }
@@ -323,6 +337,8 @@ impl Allotment {
             if let Some(cost) = cost {
                 money.spend(cost);
             }
+            // What stays in doubt moves from this allotment to the client's own reservations. At
+            // most what is left of it moves: `allotted` is the sum over several calls.
             let part = open.saturating_mul(money.price.unwrap_or_default());
             let part = part.saturating_add(cost.unwrap_or_default()).min(amount);
             money.allotted -= part;
@@ -337,6 +353,7 @@ impl Drop for Allotment {
         let amount = self.amount;
         self.shared_budget.change(|money| {
             money.allotted -= amount;
+            // Once for all jobs, at their end, and not for each of them.
             money.check_limit();
         });
     }

@@ -80,6 +80,8 @@ impl ResultQueue {
     fn put(&self, end: RowEndValue) {
         let mut state = self.state();
         if state.is_abandoned {
+            // Unlocked before the result is dropped: it holds an object of Python's, whose end may
+            // come back here.
             drop(state);
             return;
         }
@@ -92,17 +94,19 @@ impl ResultQueue {
                     results.push_back(end);
                 }
             }
-            // What came before its turn is still told.
+            // After every row: results that came before their turn are still given first.
             RowEndValue::Broken(_) if self.ordered => drop(state.early.insert(usize::MAX, end)),
             end => state.results.push_back(end),
         }
         self.hand_over(&mut state);
     }
 
-    /// Nothing is to come that others wait for.
+    /// No more results come: those that came before their turn are given as they are.
     fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;
+        // A row that was never begun leaves a gap in the order: the results after it are given all
+        // the same.
         let early = std::mem::take(&mut state.early);
         state.results.extend(early.into_values());
         self.hand_over(&mut state);
@@ -147,6 +151,7 @@ impl Source for ResultQueue {
     }
 
     fn leave(&self, reader: ReaderId) {
+        // In a fork, a thread that is not there may hold the lock for ever.
         if self.process != std::process::id() {
             return;
         }

@@ -2,8 +2,8 @@
 //! them and as Python takes the results of those before. [`Many`](crate::many::Many) gives it to the
 //! client.
 //!
-//! The thread that draws alone asks for the interpreter's lock. Rows that cannot be jobs have their ends
-//! told here.
+//! It runs on a thread of its own, the only thread of many jobs that takes the interpreter's lock. The
+//! results of rows that cannot be jobs are sent from here.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -82,6 +82,8 @@ impl Iterator for RowSource {
                     let counts = self.counts && note.task().is_none();
                     let counted = counts.then(Arc::<JobAttempts>::default);
                     let open = OpenJob { row: number, job, note, counted, template, begun };
+                    // By the number that the client gives the job, and before the client has it:
+                    // its first notice may come at once.
                     self.shared.open().insert(self.begun, open);
                     self.begun += 1;
                     return Some(made);
@@ -106,6 +108,8 @@ impl RowSource {
             let next = self.rows.bind(py).clone().next();
             next.map(|row| row.and_then(|row| row.extract::<PlainRow>()))
         });
+        // A row that was drawn while all of it was stopped is not begun. What the iterator raised
+        // is told in any case.
         drawn.flatten().filter(|row| row.is_err() || !self.shared.stopped.load(Ordering::SeqCst))
     }
 

@@ -68,6 +68,8 @@ impl Single {
     pub async fn ready(self) -> Result<ReadySubmission, Error> {
         let now = now();
         let left = self.client.policy().ends_by(now).since(now);
+        // Dropped at the deadline, it gives back what it reserved and lets go of its row: no
+        // submission has left before it is ready.
         tokio::time::timeout(left, self.ready_in_time()).await.unwrap_or_else(|_| {
             let why = "the deadline was over first; nothing was submitted, and nothing is billed";
             Err(Error::new(ErrorKind::DeadlineExceeded, why))
@@ -76,7 +78,11 @@ impl Single {
 
     async fn ready_in_time(self) -> Result<ReadySubmission, Error> {
         let loaded = self.order.load_off_thread().await?;
+        // Before a row is kept or a photo uploaded: a request that repeats the API key must be
+        // written nowhere.
         self.client.refuse_key(&loaded.work(), &[])?;
+        // The money first, then the row, the upload last: what the budget refuses opens no row and
+        // uploads nothing.
         let mut stakes = Stakes::default();
         if let Some(shared_budget) = &self.shared_budget {
             let rows = self.slot.clone().map(|slot| TaskRows::new(slot, self.origin.clone()));
@@ -88,6 +94,8 @@ impl Single {
             let draft = loaded.row(&self.origin, None, None)?;
             stakes.row = Some(slot.begin(ledger, draft).await?);
         }
+        // From the inside out. The reservation admits an intent before the row has it, and the note
+        // takes it down once both have.
         let mut inner = stakes.row.as_ref().map(OpenRow::journal);
         if let Some(reserved) = &stakes.reserved {
             inner = Some(reserved.journal(inner));
@@ -115,7 +123,7 @@ impl Stakes {
         Some((rows.clone()?, task.id().clone()))
     }
 
-    /// Tells how the run ended.
+    /// Passes on how the run ended, to the task's handle, the budget and the journal.
     pub(crate) fn settle(self, end: &Result<Effect, Error>) -> Result<(), Error> {
         let Self { reserved, row, ledger: _open, followed } = self;
         if let Some(Followed { task, shared_budget, .. }) = &followed {
@@ -141,7 +149,7 @@ impl Stakes {
             Err(error) => error.task_id(),
         };
         match task {
-            // A task that was paid for is worth more than the word that it was.
+            // The task is paid for: its result is given, and that the journal does not have it is a warning.
             Some(task) => {
                 journal::warn_unrecorded(task, &error);
                 result
@@ -167,7 +175,7 @@ pub(crate) enum RunPurpose {
 /// A run that joined.
 pub(crate) enum Joined {
     Among(Client),
-    /// As soon as what comes first is done.
+    /// It joins once its photo, its money and its row are ready.
     Readying(Box<(AbortHandle, Client)>),
 }
 
@@ -195,6 +203,8 @@ impl Launch {
     pub fn begin(self, runtime: &Handle, taker: impl Taker) -> Joined {
         let Self { purpose, note, client } = self;
         let runner = move |stakes| Arc::new(Runner { note, stakes: Mutex::new(stakes), taker });
+        // This is a thread of Python's, and `Client::begin` starts its driver in the runtime that
+        // is entered.
         let _inside = runtime.enter();
         match purpose {
             RunPurpose::Submit(single) if single.is_plain() => {
@@ -223,6 +233,7 @@ impl Launch {
                 let stakes = Stakes { followed: Some(*followed), ..Stakes::default() };
                 let runner = runner(Some(Box::new(stakes)));
                 match known {
+                    // An earlier call saw the end: nothing is asked of the service again.
                     Some(end) => runner.tell(end),
                     None => client.begin(work, None, runner),
                 }
@@ -239,6 +250,8 @@ impl Joined {
             Self::Among(client) => client.look_who_left(),
             Self::Readying(both) => {
                 let (readying, client) = *both;
+                // No submission has left yet: dropping this gives back what it reserved and lets go
+                // of its row.
                 readying.abort();
                 // It may have joined meanwhile.
                 client.look_who_left();
@@ -270,6 +283,8 @@ impl<T: Taker> Waiter for Runner<T> {
 
     fn tell(self: Arc<Self>, result: Result<Effect, Error>) {
         self.note.settle();
+        // Settled before the caller gets the end: a call that it makes at once, perhaps in another
+        // process, must find the row closed.
         let stakes = self.stakes.lock().unwrap_or_else(PoisonError::into_inner).take();
         let rows = stakes.as_ref().and_then(|stakes| stakes.rows());
         let result = match stakes {
@@ -277,6 +292,8 @@ impl<T: Taker> Waiter for Runner<T> {
             None => result,
         };
         let Some((rows, task)) = rows else { return self.taker.end(result) };
+        // This is the thread that drives all runs, and must not wait for a journal that another
+        // process holds.
         tokio::spawn(async move {
             rows.settle(&task, &result).await;
             self.taker.end(result);
@@ -318,6 +335,7 @@ impl Taker for Caller {
         let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut address) = address else { return };
         let template = self.template.as_ref().map(|template| template.id().to_owned());
+        // A picture that no caller takes is not downloaded.
         let (begun, fetch) = (self.begun, self.fetch && !self.note.is_abandoned());
         let effect = match result {
             Ok(effect) if fetch => effect,
@@ -352,7 +370,7 @@ impl SubmissionCaller {
         Self { client, note, template, created: OnceLock::new(), address }
     }
 
-    /// The task of a submission that came to this.
+    /// The task that the result of the submission names, as a value for Python.
     fn task(&self, result: Result<Effect, Error>) -> Result<OperationValue, Error> {
         let created = self.created.get().cloned();
         let (task, at) = match (created, &result) {
@@ -364,6 +382,8 @@ impl SubmissionCaller {
         };
         let template = self.template.id().to_owned();
         let handle = self.client.task(task).of_template(self.template.clone()).submitted_at(at);
+        // The answer to a submission may show a task that is over: the wait that follows has
+        // nothing to ask.
         handle.saw_end(&result);
         Ok(OperationValue::Handle(Box::new(Submitted { handle, template, at })))
     }
@@ -378,6 +398,7 @@ impl Taker for SubmissionCaller {
         let Event::Submitted { task_id } = event else { return PollControl::Continue };
         // A run tells of one task; of a second one it warns.
         self.created.get_or_init(|| (task_id, now()));
+        // The id is all that this caller wants: the run ends before its first look.
         PollControl::Stop
     }
 

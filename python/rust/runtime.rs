@@ -25,6 +25,8 @@ struct Runtime {
 }
 
 /// The runtime of this process, started with the first call.
+// The argument is proof that the caller holds the interpreter's lock. A thread that forks holds it
+// too, so that no child inherits this mutex locked.
 pub fn handle(_holds_the_lock: Python<'_>) -> Result<Handle, Error> {
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
@@ -66,6 +68,8 @@ fn start(warnings: Arc<WarningQueue>) -> Result<Handle, Error> {
             warnings::wait_in(warnings);
             // The starter waits for this word.
             let _ = tell.send(Ok(runtime.handle().clone()));
+            // A current-thread runtime runs its tasks only inside `block_on`: this thread serves
+            // for as long as the process lives.
             runtime.block_on(std::future::pending::<()>());
         }
         Err(error) => drop(tell.send(Err(error.to_string()))),

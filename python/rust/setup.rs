@@ -72,6 +72,7 @@ impl Setup {
             builder = builder.uploads(uploads.parse()?);
         }
         if let Some(proxy) = &self.proxy {
+            // An empty text is no proxy at all, whatever the environment says.
             let direct = proxy.is_empty();
             builder = builder.proxy(if direct { Proxy::Direct } else { Proxy::Url(proxy.clone()) });
         }
@@ -103,6 +104,7 @@ impl Setup {
         let given = self.price.as_deref().map(money).transpose()?;
         let kept = self.money.as_ref().map(|plain| read_money(plain, given)).transpose()?;
         let limit = self.budget.as_deref().map(money).transpose()?;
+        // A copy of a client has what was left of its budget, and not the whole limit anew.
         Ok(kept.or(limit.map(|limit| Money::of(limit, given))).map(SharedBudget::of))
     }
 }
@@ -132,6 +134,7 @@ pub(crate) type PlainMoney = (String, String, Option<String>, u32, Vec<String>, 
 
 /// Money that is about to travel.
 pub(crate) fn plain_money(money: &Money) -> PlainMoney {
+    // `Money::apart` has left nothing under way and nothing allotted, so neither travels.
     let tasks = money.tasks.iter().map(|task| task.as_str().to_owned()).collect();
     let price = money.price.map(|price| price.to_string());
     (

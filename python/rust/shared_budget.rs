@@ -24,7 +24,7 @@ pub struct SharedBudget {
     turn: tokio::sync::Mutex<()>,
 }
 
-/// What there is, was, and may be spent. A sum that no decimal could hold stays at the largest.
+/// The limit, what is spent, and what is reserved. A sum that no decimal could hold stays at the largest.
 ///
 /// As in the core's budget, what one costs at most is the highest cost seen, which then counts for
 /// all that is reserved. What is reserved for a task stays with its id, so that the first call that
@@ -46,13 +46,13 @@ pub struct Money {
     pub tasks: BTreeSet<TaskId>,
     /// Set aside for many jobs.
     pub allotted: Decimal,
-    /// How much of what is spent was told of, as more than the limit.
+    /// The highest sum above the limit that was warned of.
     pub over_told: Decimal,
     /// What to log, once the money is let go of.
     pub warnings: Vec<String>,
 }
 
-/// What one picture costs at most by the caller's word, and the highest cost told that is more.
+/// What one picture costs at most by the caller's word, and the highest cost above it that was warned of.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GivenPrice {
     pub price: Option<Decimal>,
@@ -140,6 +140,7 @@ impl Money {
             None if left <= Decimal::ZERO => return Err(self.exceeded(left)),
             // One task finds out what a task costs.
             None if self.under_way > 0 => return Ok(BudgetAnswer::NotYet),
+            // It may have cost anything, so that what is left is not known.
             None if self.doubtful > 0 => return Err(self.unknown()),
             None => {
                 if let Some(task) = self.teller() {
@@ -168,7 +169,7 @@ impl Money {
         }
     }
 
-    /// Warns where more is spent than the budget, by what was told before.
+    /// Warns where more is spent than the budget, and again only where the sum has grown since.
     pub fn check_limit(&mut self) {
         let (spent, limit) = (self.spent, self.limit);
         if spent > limit.max(self.over_told) {
@@ -233,6 +234,7 @@ impl SharedBudget {
     /// looking.
     pub async fn reserve(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
         loop {
+            // Made before the money is looked at: a change in between wakes it.
             let changed = self.changed.notified();
             let admission = self.state().admit()?;
             match admission {
@@ -263,6 +265,7 @@ impl SharedBudget {
         if state.unreadable && price.is_none() {
             return Err(state.cost_unreadable());
         }
+        // `None` is less than any price.
         state.price = state.price.max(price.or(known));
         match state.price {
             None if state.doubtful > 0 => return Err(state.unknown()),
@@ -301,6 +304,7 @@ impl SharedBudget {
     ) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         loop {
+            // Another call may see the task's end first; then the cost is known without this wait.
             let changed = std::pin::pin!(self.changed.notified());
             if !self.state().tasks.contains(task) {
                 return Ok(());
@@ -365,6 +369,7 @@ impl SharedBudget {
         let warnings = std::mem::take(&mut state.warnings);
         drop(state);
         self.changed.notify_waiters();
+        // Outside the lock: a handler of `logging` may use this client.
         warnings.into_iter().for_each(warnings::pass_on);
     }
 

@@ -1,6 +1,6 @@
-//! [`Wish`]: what is asked for, as Python says it; [`PhotoOrder`]: the same, checked before anything is
-//! sent; [`Loaded`]: the same, with its local photo read. `Engine` and `RowSource` check each request
-//! with [`Wish::check`]; `Single` and `RowSource` load it.
+//! [`Wish`]: the request for one picture, as Python gives it; [`PhotoOrder`]: the same, checked before
+//! anything is sent; [`Loaded`]: the same, with its local photo read. `Engine` and `RowSource` check
+//! each request with [`Wish::check`]; `Single` and `RowSource` load it.
 
 use effects_client::{Job, PhotoSource};
 use effects_core::model::{Checked, Draft};
@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use crate::photo::Image;
 
-/// What is asked for, as Python says it.
+/// The request for one picture, as Python gives it.
 #[derive(Clone, Debug, FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Wish {
@@ -90,6 +90,7 @@ impl PhotoOrder {
 
     /// Reads a local photo off the runtime.
     pub async fn load_off_thread(self) -> Result<Loaded, Error> {
+        // Without a local photo nothing blocks, and no thread is taken.
         if self.photo.is_none() {
             return self.load();
         }
@@ -126,6 +127,8 @@ impl Loaded {
         tag: Option<String>,
     ) -> Result<RowDraft, Error> {
         let photo = match (&self.photo, &self.checked.reference) {
+            // The journal knows a local photo by its content: the same file by another path is the
+            // same row.
             (Some(photo), _) => RowPhoto::content(photo, photo.shown()),
             (None, Some(reference)) => RowPhoto::Url(reference.clone()),
             (None, None) => return Err(unread()),
@@ -138,6 +141,7 @@ impl Loaded {
             photo,
             key,
             tag,
+            // Python programs save pictures themselves, so the journal knows no file of theirs.
             target: None,
         })
     }

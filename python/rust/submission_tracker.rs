@@ -67,12 +67,12 @@ impl SubmissionNote {
         Arc::new(Self { base, known, abandoned, logged, parent })
     }
 
-    /// No caller waits any more.
+    /// Notes that no caller waits any more.
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
     }
 
-    /// It follows this task, which an earlier run or another process submitted.
+    /// Notes the task that the run follows, which an earlier run or another process submitted.
     pub fn is_about(&self, task: TaskId) {
         self.register(task.as_str());
         self.know().task.get_or_insert(task);
@@ -80,6 +80,8 @@ impl SubmissionNote {
 
     /// The exchanges of its run belong to this call.
     pub fn trace(&self, parent: Parent) {
+        // A submission registers its names as its entries are written. A task that is only followed
+        // has no entries, and is registered here.
         if self.parent.set(parent).is_ok()
             && let Some(task) = self.task()
         {
@@ -113,6 +115,7 @@ impl SubmissionNote {
     /// was logged before.
     pub fn unlogged(&self) -> Option<String> {
         let task = self.task()?;
+        // One swap: of several callers who leave at the same time, one logs the id.
         (!self.logged.swap(true, Ordering::SeqCst)).then(|| self.left_behind(&task))
     }
 
@@ -182,6 +185,8 @@ impl SubmissionNote {
 
     fn take_down(&self, fact: &Fact) {
         let mut known = self.know();
+        // Each attempt has an `X-Request-Id` of its own: once another entry comes, no exchange has
+        // the last one's any more.
         if let Some(posting) = &known.posting {
             self.unregister(&posting.request_id);
         }
@@ -189,6 +194,8 @@ impl SubmissionNote {
             Fact::Intent { request_id, .. } => {
                 self.register(request_id);
                 let posting = Box::new(Posting { request_id: request_id.clone() });
+                // A repeated attempt takes the place of the one before it, so that a run counts
+                // once.
                 if known.posting.replace(posting).is_none() {
                     UNDER_WAY.fetch_add(1, Ordering::SeqCst);
                 }
@@ -198,6 +205,7 @@ impl SubmissionNote {
                 let is_second = known.task.is_some();
                 known.task.get_or_insert_with(|| task_id.clone());
                 self.register(task_id.as_str());
+                // The second task has an id of its own, which is logged even where the first's was.
                 if self.is_abandoned() && (!self.logged.swap(true, Ordering::SeqCst) || is_second) {
                     warnings::log_apart(&self.left_behind(task_id));
                 }
@@ -234,6 +242,7 @@ impl Drop for SubmissionNote {
         for name in posting.into_iter().chain(self.task().map(String::from)) {
             self.unregister(&name);
         }
+        // A run that is dropped without an end must not keep the process from ending.
         self.settle();
     }
 }
@@ -275,6 +284,7 @@ pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
     while (submissions_under_way() > 0 || warnings::is_logging())
         && begun.elapsed().as_secs_f64() < seconds
     {
+        // The threads that log need the interpreter's lock meanwhile.
         py.detach(|| std::thread::sleep(Duration::from_millis(10)));
         py.check_signals()?;
     }

@@ -24,6 +24,8 @@ pub fn thumbnail(
 
 fn shrunk(data: &[u8], side: u32, png: bool) -> ImageResult<Vec<u8>> {
     let mut reader = ImageReader::new(Cursor::new(data)).with_guessed_format()?;
+    // The header of a picture from outside may claim any size: decoding ends before it takes the
+    // memory.
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
     reader.limits(limits);

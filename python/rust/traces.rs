@@ -27,6 +27,7 @@ pub fn is_on() -> bool {
 pub fn register(name: &str, parent: &Parent) {
     let mut parents = parents();
     parents.insert(name.to_owned(), Arc::clone(parent));
+    // Kept beside the map, so that an exchange of a program that traces nothing takes no lock.
     COUNT.store(parents.len(), Ordering::Relaxed);
 }
 
@@ -43,6 +44,7 @@ pub fn forget(name: &str, parent: &Parent) {
 /// The call that makes a request.
 pub fn parent_of(request: &RequestExcerpt) -> Option<Parent> {
     let task = request.task_id.as_ref().map(effects_core::TaskId::as_str);
+    // A submission has no task yet and is known by its `X-Request-Id`.
     let name = task.or_else(|| request.header("x-request-id"))?;
     parents().get(name).cloned()
 }

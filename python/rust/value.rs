@@ -202,6 +202,7 @@ fn picture<'py>(py: Python<'py>, picture: &Picture, bytes: Option<&Bytes>) -> Pl
 
 /// Cost and discount, as decimal text, and what the service sent for a cost that cannot be read.
 fn usage(usage: &Usage) -> (Option<String>, Option<String>, Option<&str>) {
+    // As text, since a float would not keep the sum to the digit.
     let text = |number: Option<Decimal>| number.map(|number| number.to_string());
     (text(usage.cost), text(usage.discount), usage.unreadable_cost.as_deref())
 }

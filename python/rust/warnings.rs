@@ -5,8 +5,8 @@
 //!
 //! The clients warn through `tracing`, downloads through their events. On the runtime's thread, which
 //! never asks for the interpreter's lock, a warning waits for a thread or a loop that waits for a
-//! result, and is logged before that result is given; elsewhere it is logged at once. What is said to
-//! a caller who has left, no result follows: it is logged from a thread of its own.
+//! result, and is logged before that result is given; elsewhere it is logged at once. Where the caller
+//! has left, no result follows: the warning is logged from a thread of its own.
 //!
 //! Ids, looks and attempts that are repeated are records of the levels `INFO` and `DEBUG`, which are made
 //! only while the logger takes them: [`ask_logger`] asks it.
@@ -74,6 +74,7 @@ impl WarningQueue {
     /// Wakes this event loop for warnings, too.
     pub fn wake(&self, bell: &Arc<Bell>) {
         let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each `asyncio.run` has a loop of its own: those that are gone are left out here.
         loops.retain(|bell| bell.strong_count() > 0);
         loops.push(Arc::downgrade(bell));
     }
@@ -152,7 +153,7 @@ thread_local! {
 /// Texts that threads of their own are about to log.
 static APART: AtomicUsize = AtomicUsize::new(0);
 
-/// Lets warnings of this thread, the runtime's, wait here.
+/// Lets the warnings of this thread, which is the runtime's, wait in this queue.
 pub fn wait_in(waiting: Arc<WarningQueue>) {
     // A thread is one runtime's.
     WAITING.with(|cell| drop(cell.set(waiting)));
@@ -262,6 +263,7 @@ fn logger_of(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// interpreter's lock, and does not wait for it.
 pub fn log_apart(text: &str) {
     let text = printable(text).into_owned();
+    // Counted before the thread starts, so that the end of the process waits for its text.
     APART.fetch_add(1, Ordering::SeqCst);
     let words = text.clone();
     let logging = thread::Builder::new().name("spark-effects-log".to_owned()).spawn(move || {
@@ -291,8 +293,8 @@ pub fn forget() {
     APART.store(0, Ordering::SeqCst);
 }
 
-/// Where there is no interpreter to log by: one write, so that words do not mix; where stderr is gone
-/// too, nothing can be said.
+/// Writes to stderr, where there is no interpreter to log by: in one write, so that texts do not mix. Where
+/// stderr is gone too, the text is lost.
 fn say(text: &str) {
     let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }

@@ -62,7 +62,7 @@ struct WatchState {
     end: Option<Result<Effect, Error>>,
 }
 
-/// The run that the events are of.
+/// The run whose events these are.
 #[derive(Default)]
 enum Stage {
     /// Nothing was read yet.
@@ -109,6 +109,7 @@ impl Events {
     fn finish(&self, fetch: bool) -> PyResult<Operation> {
         self.here()?;
         let (template, begun) = (self.template.clone(), self.begun);
+        // An end that is known is given at once, without a turn of the runtime's thread.
         let known = self.stream.0.state().end.clone();
         let note = Some(Arc::clone(&self.note));
         match known {
@@ -135,6 +136,7 @@ impl EventStream {
         let _draining = Draining::begin(&self.0);
         self.0.begin(&Handle::current());
         loop {
+            // Made before the end is looked for: an end that comes in between wakes it.
             let mut ended = pin!(self.0.ended.notified());
             ended.as_mut().enable();
             if let Some(end) = self.0.state().end.clone() {
@@ -156,6 +158,7 @@ impl Source for EventStream {
             state.readers.push_back((reader, address));
             return ReadStart::Waits(reader);
         }
+        // The last event that waited is being read: the run may look at its task again.
         if state.events.is_empty()
             && let Some(run) = state.held.take()
         {
@@ -166,12 +169,15 @@ impl Source for EventStream {
     }
 
     fn leave(&self, reader: ReaderId) {
+        // In a fork, a thread that is not there may hold the lock for ever.
         if self.0.process != std::process::id() {
             return;
         }
         let mut state = self.0.state();
         let place = state.readers.iter().position(|(waiting, _)| *waiting == reader);
         let left = place.and_then(|place| state.readers.remove(place));
+        // Unlocked before the address is dropped: it holds an object of Python's, whose end may
+        // come back here.
         drop(state);
         if let Some((_, mut address)) = left {
             address.forget();
@@ -182,6 +188,7 @@ impl Source for EventStream {
 impl Drop for EventStream {
     fn drop(&mut self) {
         let mut state = self.0.state();
+        // Set first: `leave` has the driver ask `has_left` of every run.
         state.has_left = true;
         let run = std::mem::take(&mut state.run);
         drop(state);
@@ -204,7 +211,7 @@ impl WatchShared {
                 }
             }
         };
-        // Its end may be known and come at once.
+        // Without the lock, which `EventsTaker::end` takes: the end may be known and come at once.
         let joined = launch.begin(runtime, EventsTaker(Arc::clone(self)));
         let mut state = self.state();
         if state.end.is_none() {
@@ -217,7 +224,7 @@ impl WatchShared {
     }
 }
 
-/// Hands the events and the end of the run to its readers. Dropped without an end, it says so itself.
+/// Hands the events and the end of the run to its readers. Dropped without an end, it gives them an error.
 struct EventsTaker(Arc<WatchShared>);
 
 impl Taker for EventsTaker {
@@ -283,10 +290,11 @@ impl Drop for Draining<'_> {
     }
 }
 
-/// A parent's is let go of without being told: its connections end in a thread that is not here.
+/// In a fork, a parent's run is forgotten, not stopped: its connections end in a thread of the parent's.
 impl Drop for Events {
     fn drop(&mut self) {
         if self.process != std::process::id() {
+            // Clones that are never dropped keep the counts above zero: the fields' own drops end nothing.
             std::mem::forget((Arc::clone(&self.stream), self.client.clone()));
         }
     }

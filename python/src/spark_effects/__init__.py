@@ -91,6 +91,7 @@ __version__ = _native.__version__
 
 
 def _finish():
+    # First: no more jobs may begin while the submissions under way are awaited.
     for results in list(_live):
         results._leave()
     # A submission under way is never cut off: its task may be billed, and its id would be lost.
@@ -102,6 +103,7 @@ def _finish():
         _native.warn(f"{word} left without an answer: the task may exist and may be billed")
 
 
+# Here, where everything public is defined: its functions find their annotations from now on.
 for _name in __all__:
     _thing = globals()[_name]
     if callable(_thing):
@@ -109,6 +111,8 @@ for _name in __all__:
 del _name, _thing
 
 _atexit.register(_finish)
+# SQLite knows of a file's locks by process, so no journal may be open while the process is forked. A
+# submission under way is the parent's: the child waits for none.
 if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(
         before=_native.close_journals,

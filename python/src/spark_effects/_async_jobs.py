@@ -14,6 +14,7 @@ class AsyncJobs:
     """Draws in the event loop, one job when one is asked for; `close` ends it."""
 
     def __init__(self, jobs):
+        # An async generator belongs to one loop: that of the call.
         self._loop = asyncio.get_running_loop()
         self._jobs = jobs.__aiter__()
         self._coming = None
@@ -30,10 +31,13 @@ class AsyncJobs:
             # The loop is closed.
             coroutine.close()
             raise StopIteration from None
+        # `close` sets the flag before it cancels, and this asks after the future is kept: one of the two
+        # cancels it, whichever thread comes first.
         if self._closed:
             coming.cancel()
         while True:
             try:
+                # With a timeout, to see a loop that was closed before it ran the coroutine.
                 job = coming.result(timeout=1)
             except concurrent.futures.TimeoutError:
                 if coming.done():

@@ -23,6 +23,7 @@ _EMULATOR_INTERVAL = 0.1
 _REPLAY = "http://replay.localhost"
 
 
+# A tuple, so that two clients of one profile have equal options, and with these are equal.
 class _ProfileKey(tuple):
     """Asks for the key of the profile that it names. It travels as that name."""
 
@@ -86,6 +87,7 @@ class _ClientBase:
         on_event=None,
         **unknown,
     ):
+        # Taken at all only to say what a misspelt option was probably meant to be.
         if unknown:
             raise misspelt(TypeError(), type(self), unknown)
         self._policy = Policy(
@@ -96,12 +98,14 @@ class _ClientBase:
             first_answer_timeout=first_answer_timeout,
             request_timeout=request_timeout,
             repeat=repeat,
+            # The user agent comes last, so that it counts where `headers` name one too.
             headers=Headers(headers)
             + (() if user_agent is None else (("User-Agent", text("user_agent", user_agent)),)),
         )
         price = money("price", price)
         if price is not None and budget is None:
             raise refused("price", price, "it is for a budget: give budget= as well, or leave it out")
+        # Both become absolute below: a client may travel to a process that works in another folder.
         journal = place("journal", journal)
         cassette = place("cassette", cassette)
         setup = {
@@ -157,6 +161,8 @@ class _ClientBase:
                 rule = f"the key of profile {name} is for its own gateway: give api_key= as well"
                 raise refused("base_url", options["base_url"], rule)
             settings["api_key"] = _ProfileKey((name,))
+        # Only a client that is made knows whether it replays, since the environment may name a cassette.
+        # Its journal is not opened before its first call.
         client = cls(**{**settings, **options})
         if "journal" in options or client.base_url.rstrip("/") != _REPLAY:
             return client
@@ -206,9 +212,11 @@ class _ClientBase:
         return self._options == other._options and self._policy == other._policy
 
     def __hash__(self):
+        # The options are a dict and have no hash; equal clients also agree in these two.
         return hash((self.base_url, self._policy))
 
     def __reduce__(self):
+        # With what is left of the budget, so that a copy does not begin with the whole of it again.
         facts = (type(self), self._options, self._policy, self._engine.money())
         return (_rebuilt, facts, own_state(self))
 
@@ -231,6 +239,7 @@ def task(self, id, *, template=None):
     if id is None:
         raise TypeError("id is None: give the id of a task, as text")
     template = template and str(template)
+    # `None`: when it was submitted is not known.
     handle = self._open.task(id, self._policy._native, template, None)
     return self._task_class(self, handle, id, template)
 
@@ -336,6 +345,7 @@ class Client(_ClientBase):
         self._close()
 
     def __enter__(self):
+        # Refuses a client that is closed.
         self._open  # noqa: B018
         return self
 
@@ -372,9 +382,11 @@ class AsyncClient(_ClientBase):
     async def close(self):
         self._close()
 
+    # One text for both: a test holds the two clients to the same words.
     close.__doc__ = Client.close.__doc__
 
     async def __aenter__(self):
+        # Refuses a client that is closed.
         self._open  # noqa: B018
         return self
 
@@ -383,6 +395,7 @@ class AsyncClient(_ClientBase):
 
 
 def _rebuilt(kind, options, policy, money):
+    # Without `__init__`: a subclass may take other arguments.
     client = kind.__new__(kind)
     client._closed = False
     # A pickle of an earlier release has no hooks.

@@ -8,6 +8,8 @@ from os import PathLike
 from types import TracebackType
 from typing import TypedDict, overload
 
+# Python 3.10, which the package serves too, has none of these. Checkers know them also where
+# `typing_extensions` is not installed.
 from typing_extensions import LiteralString, Self, Unpack, deprecated
 
 from ._effect import Effect, Event, Picture
@@ -279,6 +281,8 @@ class Client(_ClientBase):
             TransportError: the service could not be reached, or a picture not be transferred.
             UnreadableAnswer: the service's answer cannot be read.
         """
+    # Chosen for a text that is written out and is no id of the catalogue: `deprecated` makes a checker
+    # report it.
     if not MYPY:
         @overload
         @deprecated("the catalogue has no template of this id; Template.unlisted(id) if it is meant")
@@ -298,6 +302,7 @@ class Client(_ClientBase):
             on_event: Callable[[Event], object] | None = None,
             progress: bool = False,
         ) -> Effect: ...
+    # A text that the program comes by as it runs, which no checker can look up.
     @overload
     def run(
         self,

@@ -89,6 +89,7 @@ def _sides(picture):
     kind = picture._media_type()
     if kind == "image/png":
         data = picture.bytes()
+        # The IHDR chunk, which comes first in every PNG, begins with both.
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if kind == "image/jpeg":
         return _jpeg_sides(picture.bytes())
@@ -103,9 +104,12 @@ def _jpeg_sides(data):
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
+        # 0xFF fills; restarts and the start of the image (0xD0 to 0xD8) have no length behind them.
         if marker == 0xFF or 0xD0 <= marker <= 0xD8:
             at += 1 if marker == 0xFF else 2
             continue
+        # Frame headers, but for the three in their range that are none: Huffman tables, JPG, arithmetic
+        # coding.
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -122,6 +126,7 @@ def _shown(picture, side, most=_AS_THEY_ARE):
         small = _native.thumbnail(data, 2 * side if side == _SIDE else side, False)
         if small is not None:
             data, kind = small, "image/png" if small.startswith(b"\x89PNG") else "image/jpeg"
+    # Within the page, since a saved notebook has no files beside it.
     data = base64.b64encode(data).decode("ascii")
     style = f"display:block;max-width:min({side}px,100%);max-height:{side}px"
     return f'<img src="data:{kind};base64,{data}" alt="" style="{style}">'
@@ -208,6 +213,7 @@ def results(results):
     spent = sum(cost for cost in costs if cost is not None)
     words = f"{done} of {len(results)} done, {spent} USD"
     side = next((side for most, side in _SIDES if len(results) <= most), _SIDES[-1][1])
+    # First, so that none is missed at the end of a long grid.
     cells = [_failed(result) for result in results if not result.ok]
     for number, result in enumerate(result for result in results if result.ok):
         cells.append(_done(result, side, number < _SIDES[-1][0]))
@@ -224,6 +230,7 @@ def _done(result, side, with_pictures):
     effect = result.effect
     # A small one is not made smaller.
     most = side * side // 4
+    # After so many results, links stand for pictures: a page that holds all of them is too large to save.
     shown = _shown if with_pictures else lambda picture, *_: _link(picture.url)
     inside = "".join(shown(picture, side, most) for picture in effect.pictures)
     return _figure(inside, f"{result.index}: {html.escape(_caption(effect))}")

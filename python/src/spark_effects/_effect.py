@@ -15,6 +15,7 @@ __all__ = ["Effect", "Event", "Picture", "ServiceError", "TaskStatus", "Usage"]
 def _json(text):
     if text is None:
         return None
+    # Read when it is asked for: most callers never look at a raw answer or into an event.
     import json
 
     return json.loads(text)
@@ -30,6 +31,7 @@ class _Record:
         return tuple(getattr(self, name) for name in self._fields)
 
     def __setattr__(self, name, value):
+        # What a subclass adds may change; what the record itself tells may not.
         if not is_own(self, name):
             raise AttributeError(f"{type(self).__name__} is a record and keeps its {name}")
         object.__setattr__(self, name, value)
@@ -56,6 +58,7 @@ def _remade(kind, facts):
     return record
 
 
+# Past the records' own `__setattr__`, which refuses to change a field.
 _set = object.__setattr__
 
 
@@ -70,6 +73,7 @@ class Usage(_Record):
     __slots__ = _fields = ("_cost", "_discount", "unreadable_cost")
 
     def __init__(self, cost=None, discount=None, unreadable_cost=None):
+        # As text, as the native half gives it: a `Decimal` is made where it is asked for.
         _set(self, "_cost", cost)
         _set(self, "_discount", discount)
         _set(self, "unreadable_cost", unreadable_cost)
@@ -124,6 +128,7 @@ class ServiceError(_Record):
         return {"code": self.code, "message": self.message}
 
     def __str__(self):
+        # The words are the service's: a terminal must not obey what is in them.
         words = self.message or "no reason given"
         return _native.printable(f"{words} ({self.code})" if self.code else words)
 
@@ -181,6 +186,7 @@ def _holds(path, data):
         if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:
+            # One byte more than ought to be there, so that a longer file differs.
             return file.read(len(data) + 1) == data
     except OSError:
         return False
@@ -189,10 +195,12 @@ def _holds(path, data):
 def _harmless(name):
     """A name from outside as the name of a file: itself, or with what could act in a path replaced."""
     kept = "".join(one if one.isascii() and (one.isalnum() or one in "-_.") else "_" for one in name)[:90]
+    # A dot would hide the file, and a dash make it an option of a command.
     if kept[:1] in (".", "-"):
         kept = f"_{kept[1:]}"
     if kept == name:
         return kept
+    # Two names that are replaced alike must not become one file.
     import binascii
 
     return f"{kept}-{binascii.crc32(name.encode(errors='surrogatepass')):08x}"
@@ -268,6 +276,7 @@ class Picture(_Record):
         target = self._place(path)
         told = format_of(data)
         suffix = os.path.splitext(target)[1].lower()
+        # Warned of, and written all the same: the picture is paid for, and the name is the caller's.
         if told is not None and suffix in _SUFFIXES and suffix not in told.suffixes:
             shown = _native.printable(target)
             _native.warn(
@@ -275,6 +284,7 @@ class Picture(_Record):
                 f"suffix may refuse it; {told.suffixes[0]} fits"
             )
         folder = os.path.dirname(target)
+        # The system's own error would name the file, where the folder is what is missing.
         if folder and not os.path.exists(folder):
             import errno
 
@@ -289,6 +299,7 @@ class Picture(_Record):
         while True:
             beside = "" if number == 1 else f"-{number}"
             target = os.path.join(folder, f"{_harmless(stem)}{beside}{told.suffixes[0] if told else ''}")
+            # Not `exists`: a link that leads nowhere is in the way, too.
             if not os.path.lexists(target):
                 _native.write_file(target, data)
                 return target
@@ -300,6 +311,7 @@ class Picture(_Record):
         """A path as text, unless it leads to the photo that the picture was made of."""
         target = place("path", path)
         try:
+            # By the file and not by its name: a link, or another spelling of the path, leads to it as well.
             is_photo = self._photo is not None and os.path.samefile(self._photo, target)
         except OSError:
             # One of them is not there.
@@ -323,6 +335,8 @@ class Picture(_Record):
         import io
 
         image = Image.open(io.BytesIO(data))
+        # Pillow opens a file without decoding it: errors in the picture come here, and not at its first
+        # use.
         image.load()
         return image
 
@@ -511,6 +525,7 @@ def effect_of(facts, photo=None):
 
 
 def _made(kind, facts):
+    # The native half gives tuples; a pickle, or a caller who makes one by hand, gives records.
     return facts if isinstance(facts, kind) else kind(*facts)
 
 
@@ -518,6 +533,7 @@ def _of_photo(picture, photo):
     """The picture, which knows the photo it was made of."""
     if photo is None or picture._photo is not None:
         return picture
+    # A record is not changed, so it is made anew; `_photo` is the last of its fields.
     return Picture(*picture._facts()[:-1], photo=photo)
 
 
@@ -586,6 +602,7 @@ class TaskStatus(_Record):
         """When the service made it, as an aware `datetime.datetime`."""
         if self._created_at is None:
             return None
+        # `datetime.UTC` is there only since Python 3.11.
         from datetime import datetime, timezone
 
         return datetime.fromtimestamp(self._created_at, timezone.utc)
@@ -617,6 +634,7 @@ class TaskStatus(_Record):
     @property
     def done(self):
         """Whether no later look can show anything else."""
+        # That `expired` and `rejected` are final is a guess: see docs/reference/service.md.
         return self.status in ("completed", "failed", "cancelled", "expired", "rejected")
 
     def __repr__(self):

@@ -58,6 +58,7 @@ class SeenRequest(_Record):
             object.__setattr__(self, name, facts[name])
 
     def __hash__(self):
+        # The headers are a list and the answer is a dict, which have no hash; these two name it.
         return hash((self.number, self.at))
 
     def __reduce__(self):
@@ -134,6 +135,7 @@ class Emulator:
             raise ValueError(f"clock is {clock!r}: it is 'real' or 'virtual'")
         if isinstance(price, bool):
             raise TypeError(f"price is {price!r}: give USD as text, or as a Decimal")
+        # Text is iterable, too: each of its characters would be an origin.
         origins = [cors] if isinstance(cors, str) else cors
         if not isinstance(latency, str):
             latency = f"{seconds('latency', latency)}s"
@@ -162,6 +164,7 @@ class Emulator:
             log().warning("%s", warning)
         from ._client import emulators
 
+        # Clients of its address look at their tasks more often than at the service's.
         emulators.add(self)
 
     @property
@@ -178,6 +181,7 @@ class Emulator:
     def requests(self):
         """Every request seen, oldest first, as a list of `SeenRequest`."""
         seen = _load(self._gateway.requests())
+        # Milliseconds there, seconds here, as all times of this package.
         return [SeenRequest({**facts, "at": facts["at"] / 1000}) for facts in seen]
 
     @property
@@ -239,6 +243,7 @@ class Emulator:
         """Stops it; exchanges under way come to their ends. Leaving the ``with`` block does the same."""
         from ._client import emulators
 
+        # Another gateway may have its port next.
         emulators.discard(self)
         self._gateway.stop()
 

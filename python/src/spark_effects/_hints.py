@@ -15,6 +15,7 @@ def annotated(owner):
         owner.__annotations__ = _Annotations(owner.__module__, owner.__qualname__)
         return
     for kind in owner.__mro__:
+        # Bases from elsewhere, such as `Exception` and `Enum`, keep what they have.
         if not kind.__module__.startswith("spark_effects."):
             continue
         for name, member in vars(kind).items():
@@ -34,6 +35,7 @@ class _Annotations(dict):
         self._module = module
         self._name = name
 
+    # CPython's methods of a dict do not call each other, so each one that reads is overridden below.
     def _read(self):
         if self._name is not None:
             name, self._name = self._name, None

@@ -27,6 +27,7 @@ class ExchangeRequest(_Record):
         _set(self, "number", number)
         _set(self, "method", method)
         _set(self, "url", url)
+        # As tuples, since a record has a hash.
         _set(self, "_headers", tuple(map(tuple, headers)))
         _set(self, "task_id", task_id)
         _set(self, "body_length", body_length)
@@ -90,6 +91,7 @@ def hooks_of(**functions):
                 f"{name} is a coroutine function: give a plain one; it may start a task of the event loop"
             )
     hooks = tuple(functions.values())
+    # Without any, exchanges are watched for traces alone.
     return None if hooks == (None, None, None) else hooks
 
 
@@ -100,7 +102,9 @@ def tell(function, kind, facts):
     try:
         coming = function(told)
         if hasattr(coming, "__await__"):
+            # Closed, or Python warns of a coroutine that was never awaited.
             getattr(coming, "close", lambda: None)()
+            # Raised in here, so that it is logged like whatever the hook itself raises.
             raise TypeError("it returned an awaitable, which nothing awaits: give a plain function")
     except KeyboardInterrupt:
         # Ctrl-C, which ends the wait with the ids of what goes on.

@@ -20,11 +20,13 @@ def plain_image(image):
         return ""
     if isinstance(image, str):
         is_url = not image or "://" in image or image.lower().startswith(("http:", "https:", "data:"))
+        # A tuple of one marks a path, which as plain text would be a URL.
         return _url(image) if is_url else (image,)
     if isinstance(image, os.PathLike):
         return (_path(image),)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return (bytes(image), "")
+    # By what they can do, so that neither Pillow nor numpy is imported or needed.
     if hasattr(image, "tobytes") and hasattr(image, "mode") and hasattr(image, "size"):
         return _pil(image)
     if hasattr(image, "tobytes") and hasattr(image, "shape") and hasattr(image, "dtype"):
@@ -47,11 +49,13 @@ def photo_path(image):
     else:
         # A file that is open, or what Pillow opened one for.
         path = getattr(image, "name", None) or getattr(image, "filename", None)
+    # Absolute, since the program may be in another folder when the picture is saved.
     return os.path.abspath(path) if path and isinstance(path, str) else None
 
 
 def _url(image):
     try:
+        # A lone surrogate, which a file name that is no UTF-8 brings, cannot be sent.
         image.encode()
     except UnicodeEncodeError as error:
         raise TypeError(f"image {image!r} is no text that can be sent: {error.reason}") from None
@@ -85,6 +89,7 @@ def _file(image):
     if isinstance(data, str):
         raise TypeError("the image file was opened as text: open it with mode 'rb'")
     if hasattr(data, "__await__"):
+        # Closed, or Python warns of a coroutine that was never awaited.
         if hasattr(data, "close"):
             data.close()
         raise TypeError("the image file is read with await: give the bytes it gives")
@@ -108,10 +113,12 @@ def _pil(image):
     if mode in ("I", "F"):
         # Only the program that made the image knows whether white is 255, 65535 or 1.0.
         raise TypeError(f"the PIL image has mode {mode!r}, whose range is not known: convert it to 'RGB'")
+    # Turned here, since the pixels travel without the EXIF block that says how they are meant.
     image = _upright(image)
     profile = image.info.get("icc_profile") or None
     if mode.startswith("I;16"):
         image = _upper_half(image)
+    # A picture without an alpha band may still have one transparent colour, which `info` names.
     elif mode not in ("L", "RGB", "RGBA") or "transparency" in image.info:
         alpha = mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info
         # A profile of other colours than these are means nothing for what they become.
@@ -164,6 +171,7 @@ def _array(array):
     is_image = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
     if not is_image or kind not in ("uint8", "float16", "float32", "float64"):
         raise TypeError(f"image is an array of shape {shape} and type {kind}: give {_SHAPES}")
+    # An empty array has no least value; the native half refuses it.
     if kind != "uint8" and array.size:
         low, high = float(array.min()), float(array.max())
         if not 0 <= low <= high <= 1:
@@ -173,6 +181,7 @@ def _array(array):
         log().info("the array of %s is taken as brightness from 0 to 1", kind)
         # float16 would round the larger half of them.
         array = (array.astype("float32") * 255).round().astype("uint8")
+    # Row by row, however the array lies in memory: `tobytes` follows what it shows.
     return (shape[1], shape[0], array.tobytes(), None)
 
 

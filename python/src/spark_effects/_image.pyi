@@ -11,6 +11,7 @@ __all__ = ["photo_path", "plain_image"]
 class _File(Protocol):
     def read(self) -> bytes: ...
 
+# Protocols, so that a checker needs neither Pillow nor numpy for them.
 class _PilImage(Protocol):
     @property
     def mode(self) -> str: ...

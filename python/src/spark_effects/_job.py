@@ -32,6 +32,7 @@ class Job(_Value):
 
     @constructor
     def __init__(self, template, image, *, width=None, height=None, key=None, tag=None, extra=None):
+        # Checked only when it is drawn, so that a bad job is a result with an error and stops no other.
         self._set(template=template, image=image, width=width, height=height, key=key, tag=tag, extra=extra)
 
     def _row(self):
@@ -60,10 +61,12 @@ class TableRow(dict):
 
 def jobs_of(jobs):
     """The jobs of an iterable; a pandas or polars table gives its rows."""
+    # By what they can do, so that neither library is imported for it.
     if hasattr(jobs, "iter_rows") and hasattr(jobs, "columns"):
         rows = jobs.iter_rows(named=True)
     elif hasattr(jobs, "itertuples") and hasattr(jobs, "columns"):
         names = list(jobs.columns)
+        # As plain tuples: named ones rename columns that are no identifiers.
         rows = (dict(zip(names, row, strict=True)) for row in jobs.itertuples(index=False, name=None))
     else:
         return jobs
@@ -99,6 +102,7 @@ def asked_for(job):
         return (job.template, None, None)
     try:
         job = _job(job)
+    # What is no job has ended with an error, which says so.
     except TypeError:
         return (None, None, None)
     return tuple(None if one is None else str(one) for one in (job.template, job.key, job.tag))
@@ -117,6 +121,7 @@ def _job(job):
     if _is_series(job):
         return TableRow(job.to_dict()).job
     if isinstance(job, (tuple, list)):
+        # A named tuple, as `itertuples` of a pandas table gives by itself.
         if hasattr(job, "_asdict"):
             return TableRow(job._asdict()).job
         if len(job) == 2:
@@ -149,6 +154,7 @@ def _columns(names):
                 )
             columns[field] = name
     for name in names:
+        # A misspelt column would be passed over, and the pictures paid for at the default size, say.
         near = _near(str(name).strip().lower(), columns)
         if near is not None:
             raise TypeError(f"the column {name!r} looks like {near!r}: rename it to that, or drop it")
@@ -174,6 +180,7 @@ def _cell(field, value):
 def _present(value):
     """The value, or ``None`` where a table says that there is none."""
     kind = type(value)
+    # By their names, so that pandas is not imported for it.
     if kind.__name__ in ("NAType", "NaTType"):
         return None
     # NaN alone differs from itself.

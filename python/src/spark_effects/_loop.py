@@ -10,6 +10,7 @@ from . import _native
 
 __all__ = ["started"]
 
+# A room holds nothing of its loop, so that a loop which ended is let go of here, with its room.
 _rooms = weakref.WeakKeyDictionary()
 
 
@@ -35,6 +36,7 @@ class Mailroom:
 
 # The loop that was seen last, and its room: to find it in the dictionary takes longer than all else here.
 _none = (lambda: None, None)
+# One tuple for both: a thread that runs another loop must not find its loop with this one's room.
 _latest = _none
 
 
@@ -43,6 +45,7 @@ def _room(loop):
     room = _rooms.get(loop)
     if room is None:
         room = _rooms[loop] = Mailroom(loop)
+    # Forgotten with its loop: the room would keep its sockets open.
     _latest = (weakref.ref(loop, _forget), room)
     return room
 

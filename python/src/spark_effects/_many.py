@@ -68,6 +68,7 @@ class Result:
         )
 
     def __hash__(self):
+        # Without the job: it may be a dict or hold an array, which have no hash.
         return hash((self.index, self.effect))
 
     def __reduce__(self):
@@ -114,6 +115,7 @@ def _same(one, other):
         return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
     if isinstance(one, Job):
         return _same(one._facts(), other._facts())
+    # Two arrays compare to an array, which has no truth of its own.
     if hasattr(one, "tobytes") and hasattr(one, "shape"):
         return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
     # A number that is none differs from itself.
@@ -217,7 +219,9 @@ class _ResultsBase:
             self._close()
             return None
         index, job, effect, error = facts
+        # From here on the caller has it: another job may begin, and the task's id is not logged any more.
         self._many.taken(index)
+        # A task among the jobs learns of its end, as if it had been waited for.
         if hasattr(job, "_handle"):
             effect = job._ended_with(effect, error)
         else:
@@ -232,6 +236,7 @@ class _ResultsBase:
     def _close(self):
         if self._meter is not None:
             self._meter.close()
+            # Closed once, though the end and `__del__` both come here.
             self._meter = None
         if self._span is not None:
             self._span.ended(None)
@@ -269,6 +274,7 @@ class Results(_ResultsBase):
     def __iter__(self):
         return self
 
+    # As a default, since the names of a module are gone at the end of the interpreter.
     def __next__(self, _check=alive):
         _check()
         try:
@@ -276,6 +282,7 @@ class Results(_ResultsBase):
         except EffectsError:
             raise
         except BaseException as error:
+            # Ctrl-C, or what the iterable of jobs raised: no result is taken any more.
             self._left(error)
             raise
         if result is None:
@@ -358,6 +365,7 @@ def start(
         from ._async_jobs import AsyncJobs
 
         jobs = drawn = AsyncJobs(jobs)
+    # Text, bytes and a dict are iterable too, and each part of them would be a job that fails.
     if isinstance(jobs, (str, bytes, dict, Job)) or jobs is None:
         raise TypeError(f"jobs is {type(jobs).__name__!r}: give a list of jobs, or another iterable")
     in_flight = whole("in_flight", in_flight, 1, _MOST)
@@ -369,6 +377,7 @@ def start(
     total = len(jobs) if hasattr(jobs, "__len__") else None
     many = client._open.run_many(
         {
+            # Drawn one by one by a thread of Rust, which has room for each before it asks for it.
             "rows": map(job_row, jobs_of(jobs)),
             "widths": (submissions, in_flight, polls),
             "ahead": ahead,
@@ -396,7 +405,9 @@ def _scope(name):
     name = text("scope", name)
     if name is not None and not name.strip():
         raise refused("scope", name, "give the order a name, or leave scope out")
+    # With a blank beside it, it would be another order, with a budget of its own.
     return name and name.strip()
 
 
+# The native half counts these in 32 bits.
 _MOST = 2**32 - 1

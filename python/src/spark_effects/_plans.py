@@ -26,6 +26,7 @@ def wish(template, image, width, height, extra=None):
     elif template is not None and not isinstance(template, str):
         raise TypeError(f"template is {template!r}: give a Template or the text of its id")
     for name, side in (("width", width), ("height", height)):
+        # `True` counts as a whole number in Python, and is no side.
         if isinstance(side, bool) or not (side is None or hasattr(side, "__index__")):
             raise TypeError(f"{name} is {side!r}: give a whole number of pixels")
     if template is not None:
@@ -50,6 +51,7 @@ def extra_params(extra):
     import json
 
     try:
+        # Python would write NaN and Infinity, which JSON does not have.
         return json.dumps(dict(extra), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise refused("extra", extra, f"its values must be such that JSON has ({error})") from None
@@ -66,6 +68,7 @@ def call_policy(own, policy, **changes):
         policy = own
     elif not isinstance(policy, Policy):
         raise TypeError(f"policy is {policy!r}: give a Policy")
+    # `...` and not `None` is what was left out, since `None` means without limit.
     changes = {name: value for name, value in changes.items() if value is not ...}
     if changes.get("headers") is not None:
         # Beside those of the client; of two values of one header the latter counts.
@@ -94,11 +97,13 @@ def _one_picture(picture):
 def _plain(picture):
     import json
 
+    # What it is fetched by; bytes that are here already stay here.
     facts = {"task_id": picture.task_id, "url": picture.url}
     return json.dumps({**facts, "size": picture.size, "job_id": picture.job_id})
 
 
 def _told_run(stream, fetch, on_event, progress):
+    # Imported here, as a run without events or progress does not need it.
     from ._told_run import ToldRun
 
     meter = None
@@ -275,6 +280,7 @@ def many(ordered):
         polls_per_second=None,
         unknown_in_a_row=3,
     ):
+        # Imported here, since `_many` imports `_job`, which imports this module.
         from ._many import start
 
         return self._results_class(
@@ -298,6 +304,7 @@ def many(ordered):
         )
 
     order = "in the order of the jobs" if ordered else "as they end"
+    # By their names for tracebacks, pickles and help, since both are made of one function.
     method.__name__ = "map" if ordered else "as_completed"
     method.__doc__ = f"""Does many jobs at once and yields a `Result` for each, {order}.
 
@@ -445,5 +452,6 @@ def checked(client, template, image, width, height, extra=None):
     """Everything wrong with a request, as violations."""
     violations, problems = client._open.check(wish(template, image, width, height, extra))
     found = [Violation(*rule) for rule in violations]
+    # Without a code of the service's: these are about the photo on this machine.
     found += [Violation(None, "image_input1", None, str(problem)) for problem in problems]
     return ViolationList(found)

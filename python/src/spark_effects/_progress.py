@@ -44,6 +44,7 @@ def _stream():
 
 def _tqdm():
     try:
+        # `auto` shows a widget in a notebook and a line of text elsewhere.
         from tqdm.auto import tqdm
     except ImportError:
         return None
@@ -57,6 +58,7 @@ class Meter(_Teller):
         super().__init__()
         self._total = total
         self._done = self._failed = 0
+        # Costs are added to it; a `Decimal` would have to be imported also where none comes.
         self._spent = 0
         self._bar = None
         if self._mute:
@@ -72,6 +74,7 @@ class Meter(_Teller):
         if result.ok and result.effect.usage.cost is not None:
             self._spent = self._spent + result.effect.usage.cost
         if self._bar is not None:
+            # Not drawn here: `update` draws, under the guard of `_show`.
             self._bar.set_postfix_str(self._words(), refresh=False)
             self._show(self._bar.update)
         elif self._is_due():
@@ -115,6 +118,7 @@ class RunMeter(_Teller):
         if event.kind in ("retrying", "warning", "second_task"):
             self._bar.write(event.text, file=self._stream)
         if event.task_id is not None:
+            # The id comes from the service: what a terminal would obey is escaped.
             self._bar.set_description(f"task {_plain(event.task_id)}", refresh=False)
         # A share that falls back is shown as it was.
         share = max(self._share, event.progress or 0.0)
@@ -123,6 +127,7 @@ class RunMeter(_Teller):
     def _go_to(self, share):
         self._bar.update(share - self._share)
         self._share = share
+        # tqdm passes over updates that follow each other quickly, and the last one must be seen.
         self._bar.refresh()
 
     def done(self):

@@ -66,6 +66,7 @@ class _Stub:
 
     def _value(self, node):
         """An expression of the stub; a name that comes later, or is not here, is anything."""
+        # The stub is a file of this package, so that only its own code is run.
         return eval(ast.unparse(node), _Names(self.names))
 
     def hints(self, name):
@@ -78,12 +79,14 @@ class _Stub:
             for argument, told in [*pairs, ("return", node.returns)]:
                 if told is not None:
                     found.setdefault(argument, []).append(self._value(told))
+        # `|` joins two types, and these are any number.
         return {argument: typing.Union[tuple(kinds)] for argument, kinds in found.items()}  # noqa: UP007
 
 
 class _Names(dict):
     def __missing__(self, name):
         if hasattr(builtins, name):
+            # `eval` goes on to the builtins then.
             raise KeyError(name)
         return typing.Any
 
@@ -99,4 +102,5 @@ def _imported(level, module, name):
         found = importlib.import_module(whole)
     except ImportError:
         return getattr(typing, name, typing.Any)
+    # Some names are in a stub alone: types that no module needs when it runs.
     return vars(found)[name] if name in vars(found) else stub(whole).names.get(name, typing.Any)

@@ -59,6 +59,7 @@ class _TaskBase:
         return hash(self.id)
 
     def __reduce__(self):
+        # Without what was seen of it: the process that picks it up looks for itself.
         return (_picked_up, (self._client, self.id, self.template, self._handle.submitted))
 
     def __repr__(self):
@@ -86,6 +87,7 @@ class _TaskBase:
 
     def _end_seen(self, failure=None):
         """Its end was seen, now or before."""
+        # The first sight counts: a later `wait` must not make the task look slower.
         if self._ended is None:
             import time
 
@@ -95,6 +97,7 @@ class _TaskBase:
     def _standing(self):
         """The status that was last seen, the progress, and what went wrong."""
         end = self._handle.end
+        # The native handle tells a completed task by an empty text.
         if self._effect is not None or end == "":
             return ("completed", None, None)
         if end or self._failure:
@@ -109,6 +112,7 @@ class _TaskBase:
         self._end_seen()
         *others, elapsed, response = facts
         if self._handle.submitted is not None:
+            # Both are times of the wall clock, which may be set back in between.
             elapsed = max(0.0, self._ended - self._handle.submitted)
         self._effect = Effect(*others, elapsed, self._photo, response)
         return self._effect
@@ -121,6 +125,7 @@ class _TaskBase:
         return None
 
     def _note(self, error):
+        # After any other error the task may still be running.
         if isinstance(error, TaskFailed):
             self._end_seen(str(error))
 
@@ -128,6 +133,7 @@ class _TaskBase:
         """What the last event said of how long it usually takes, in words."""
         if self._event is None:
             return None
+        # The event's words end in `(usually 12 s, 90 % under 19 s)` where that is known: `Eta` in the core.
         _, usually, rest = self._event.text.partition("(usually ")
         return rest.rstrip(")") if usually else None
 
@@ -208,6 +214,7 @@ class Events:
     def __repr__(self):
         return _native.printable(f"<{type(self).__name__} of task {self._task.id}>")
 
+    # As a default, since the names of a module are gone at the end of the interpreter.
     def __next__(self, _check=alive):
         _check()
         facts = waited(self._stream.next())
@@ -255,5 +262,6 @@ class AsyncEvents:
 
 
 def _picked_up(client, id, template, submitted):
+    # With the time of its submission, from which `Effect.elapsed` is counted.
     handle = client._open.task(id, client._policy._native, template, submitted)
     return client._task_class(client, handle, id, template)

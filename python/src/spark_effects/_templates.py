@@ -23,12 +23,14 @@ class Template(str, Enum):
 
     def __new__(cls, id, title, group):
         template = str.__new__(cls, id)
+        # The value is the id alone, so that `Template("glass_ball")` finds the member.
         template._value_ = id
         template.title = title
         template.group = group
         return template
 
     def __str__(self):
+        # Enum's own text is `Template.GLASS_BALL`.
         return self._value_
 
     @staticmethod

@@ -60,6 +60,7 @@ class Template(str, Enum):
     True
     """
 
+    # `str.title` is a method, which the attribute hides.
     title: str  # type: ignore[assignment]  # pyright: ignore
     group: Group
     FELT_3D_POLAROID = "felt_3d_polaroid"

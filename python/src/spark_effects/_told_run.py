@@ -27,6 +27,7 @@ class ToldRun(Told):
     def _next(self):
         step = self._stream.next()
         if self._parent is not None:
+            # Each step is an operation of its own, and all of them belong to one call.
             step.trace(self._parent)
         return step
 
@@ -68,6 +69,8 @@ class ToldRun(Told):
 
     def _leave(self, error):
         """Stops the watching, for an error of the function that is told."""
+        # It never starts. It has the run's note: `cancel` logs the task's id, and `hint` says how to
+        # resume.
         step = self._stream.next()
         step.cancel()
         annotate(error, step.hint())

@@ -46,6 +46,7 @@ class CallSpan:
         import time
 
         effect, now = result.effect, time.time_ns()
+        # Jobs run in the native half: a span is made when its job is over, and dated back.
         begin = now - int((getattr(effect, "elapsed", None) or 0) * 1e9)
         span = _tracer().start_span("spark_effects.job", context=self.context, start_time=begin)
         span.set_attribute("spark_effects.index", result.index)
@@ -58,6 +59,7 @@ class CallSpan:
 
 def _known(result):
     """What is known of a result: the task, its template and its cost."""
+    # A result may also be text, bytes or nothing: what it does not have is left out.
     cost = getattr(getattr(result, "usage", None), "cost", None)
     status = getattr(result, "status", None)
     known = {
@@ -65,6 +67,7 @@ def _known(result):
         "spark_effects.template": getattr(result, "template", None),
         # A task's, and not that of an exchange.
         "spark_effects.status": status if isinstance(status, str) else None,
+        # Attributes of OpenTelemetry are text, numbers or truth values, and no decimals.
         "spark_effects.cost": None if cost is None else float(cost),
     }
     return {name: value for name, value in known.items() if isinstance(value, (str, float))}
@@ -87,6 +90,7 @@ def exchange(context, request, response, begin, end):
     _, method, url, headers, task_id, _ = request
     status, request_id, _, _, error, _ = response
     parts = urlsplit(url)
+    # The conventions ask for span names of low cardinality: no task's id and no picture's path is in one.
     if task_id is None:
         template = parts.path
     elif "/generation/task/" in parts.path:
@@ -103,6 +107,7 @@ def exchange(context, request, response, begin, end):
     }
     optional = {
         "http.response.status_code": status,
+        # `_OTHER` is the conventions' word for an error of no known type.
         "error.type": None if error is None else str(status or "_OTHER"),
         "spark_effects.task_id": task_id,
         "spark_effects.request_id": request_id or dict(headers).get("x-request-id"),

@@ -41,12 +41,15 @@ def seconds(name, value):
     elif type(value).__name__ == "timedelta64":
         # numpy's, which counts in a unit of its own.
         value = float(value / type(value)(1, "s"))
+    # `True` is a number in Python, and text is none; what other libraries call numbers has `__float__`.
     elif isinstance(value, bool) or not hasattr(type(value), "__float__"):
         raise TypeError(f"{name} is {_short(given)}: give seconds, or a timedelta")
     try:
         value = float(value)
+    # A whole number that no float holds: the bounds below refuse infinity.
     except OverflowError:
         value = float("inf")
+    # NaN is refused as well: every comparison with it is false.
     if not 0 <= value <= _LONGEST:
         raise refused(name, given, f"give seconds, or a timedelta, not below 0 and at most {_LONGEST:g}")
     return value
@@ -55,6 +58,7 @@ def seconds(name, value):
 def positive(name, value):
     """Seconds that are not none at all."""
     found = seconds(name, value)
+    # The native half counts nanoseconds: less than one is no time at all, and looks would never rest.
     if found < 1e-9:
         raise refused(name, value, "give a positive number of seconds, or a timedelta")
     return found
@@ -95,6 +99,7 @@ def whole(name, value, least, most):
 
 def switch(name, value):
     """True or false, and nothing that only looks like it."""
+    # Any text would count as true: `allow_http="no"` as well.
     if not isinstance(value, bool):
         raise TypeError(f"{name} is {_short(value)}: give True or False")
     return value
@@ -104,6 +109,7 @@ def text(name, value, *, secret=False):
     """Text, or nothing."""
     if value is None or isinstance(value, str):
         return value and str(value)
+    # A secret is not repeated, whatever its type.
     given = f"of type {type(value).__name__!r}" if secret else _short(value)
     raise TypeError(f"{name} is {given}: give text")
 
@@ -193,6 +199,7 @@ def own_slots(kind):
         for name in (slots,) if isinstance(slots, str) else slots:
             if name in ("__dict__", "__weakref__"):
                 continue
+            # Python keeps a private slot `__x` of a class `Mine` as `_Mine__x`.
             private = name.startswith("__") and not name.endswith("__")
             yield f"_{one.__name__.lstrip('_')}{name}" if private else name
 
@@ -301,6 +308,7 @@ class Pace(_Value):
         return cls(waits=Backoff(first=first, factor=factor, most=most, jitter=jitter))
 
     def _plain(self):
+        # The native half tells the two apart by their shapes: a number, or a tuple.
         if self.interval is not None:
             return self.interval
         return self.waits and self.waits._facts()
@@ -431,12 +439,14 @@ class Policy(_Value):
                 "last_look": self.last_look,
                 "headers": list(self.headers),
                 "deadline": self.deadline,
+                # A `Duration` has no infinity.
                 "wait_timeout": min(self.wait_timeout, _LONGEST),
                 "first_answer_timeout": min(self.first_answer_timeout, _LONGEST),
                 "not_found_grace": self.not_found_grace,
                 "retry_after_most": self.retry_after_most,
             }
         )
+        # Not among `_fields`: it is no part of what is compared, and a pickle makes it anew.
         object.__setattr__(self, "_native", native)
 
     def replace(self, **changes):

@@ -190,4 +190,5 @@ class Policy(_Value):
     def replace(self, **changes: Any) -> Policy:
         """The same policy, changed."""
 
+# After `Pace`: `_stubs.py` evaluates a stub from its beginning, and a name that comes later is `Any` to it.
 Poll = Literal["auto"] | Seconds | Pace

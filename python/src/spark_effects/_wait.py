@@ -50,6 +50,7 @@ def blocking(plan):
         span = begun(plan.__name__, operation) if _OPENTELEMETRY in _modules else None
         try:
             told = isinstance(operation, Told)
+            # A `Told` waits for each of its steps with `waited`, which adds the hint already.
             result = finish(operation.wait()) if told else waited(operation, finish)
         except BaseException as error:
             if span is not None:
@@ -77,6 +78,7 @@ def awaiting(plan):
             if isinstance(operation, Told):
                 result = finish(await operation.awaited())
             else:
+                # Not `awaited`, which does the same: its frame would be one more for each call that waits.
                 future = started(operation)
                 try:
                     await future
@@ -108,6 +110,7 @@ def begun(name, operation=None):
     from ._tracing import CallSpan
 
     span = CallSpan(name)
+    # Nothing records it, so its exchanges need no parent.
     if span.context is None:
         return None
     if operation is not None:
@@ -124,6 +127,7 @@ class Told:
 def is_coroutine_function(function):
     """Whether a call of it has to be awaited; `inspect`, which says it too, takes long to import."""
     code = getattr(getattr(function, "__func__", function), "__code__", None)
+    # 0x80 is `inspect.CO_COROUTINE`.
     return code is not None and bool(code.co_flags & 0x80)
 
 
@@ -139,6 +143,7 @@ def planned(plan, client, arguments, options):
     try:
         return plan(client, *arguments, **options)
     except TypeError as error:
+        # `from None`: the error that is replaced names a function that the caller did not call.
         raise hinted(error, plan, options) from None
 
 
@@ -162,9 +167,11 @@ def waited(operation, finish=None):
     try:
         result = operation.wait()
         return result if finish is None else finish(result)
+    # The operation has ended by itself, and its error names the task that goes on, if one does.
     except EffectsError:
         raise
     except BaseException as error:
+        # Before the hint: an id that comes between the two is logged.
         operation.cancel()
         annotate(error, operation.hint())
         raise
@@ -226,6 +233,7 @@ def constructor(function):
         try:
             return function(self, *arguments, **options)
         except TypeError as error:
+            # The error is of something within the call; one frame deep, the call itself did not fit.
             if error.__traceback__.tb_next is not None:
                 raise
             raise _misfit(error, type(self), arguments, options) from None
@@ -235,6 +243,7 @@ def constructor(function):
 
 def _misfit(error, owner, arguments, options):
     """The error of arguments that a class cannot be made of. It shows none of them: one may be a key."""
+    # Here and in `misspelt`, since it takes long to import and only an error needs it.
     import inspect
 
     parameters = inspect.signature(owner).parameters.values()
@@ -258,6 +267,7 @@ def hinted(error, function, options):
     if trace is None or trace.tb_next is not None:
         return error
     error = misspelt(error, function, options)
+    # Python names the plan, `ClientPlans.run()`, of which the caller knows nothing.
     return TypeError(str(error).replace(f"{function.__qualname__}()", f"{function.__name__}()"))
 
 

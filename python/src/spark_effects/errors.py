@@ -59,6 +59,8 @@ class EffectsError(Exception):
         headers=None,
         body=None,
     ):
+        # All options have defaults: an exception is unpickled from its positional arguments, and gets the
+        # rest as attributes.
         super().__init__(message)
         self.kind = kind
         self.code = code
@@ -88,6 +90,7 @@ class InvalidRequest(EffectsError, ValueError):
 
     def __init__(self, message="", *, violations=(), **facts):
         super().__init__(message, **facts)
+        # The native half gives them as plain tuples.
         self.violations = tuple(
             rule if isinstance(rule, Violation) else Violation(*rule) for rule in violations
         )
@@ -195,6 +198,7 @@ def make(class_name, message, facts):
     """Makes the exception of an error that the native half tells of."""
     kind = globals().get(class_name)
     if kind is None:
-        # Detached: the caller stopped watching.
+        # A caller who stopped watching gets a `KeyboardInterrupt`, which is Python's own and takes a message
+        # alone.
         return getattr(_builtins, class_name)(message)
     return kind(message, **facts)
