@@ -35,6 +35,8 @@ impl AsyncExchange for Hyper {
         let exchange = async move {
             let response = match self.0.request(request.map(Full::new)).await {
                 Ok(response) => response,
+                // No connection, so nothing left. Any other error may have come after
+                // the request was written.
                 Err(error) if error.is_connect() => return Answer::NotSent(error.to_string()),
                 Err(error) => return Answer::Lost(error.to_string()),
             };
@@ -55,6 +57,7 @@ impl AsyncExchange for Hyper {
         };
         Box::pin(async move {
             let limited = tokio::time::timeout(limit, exchange);
+            // The request may have left by then.
             limited.await.unwrap_or_else(|_| Answer::Lost("timed out".to_owned()))
         })
     }

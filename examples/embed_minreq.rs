@@ -25,7 +25,9 @@ impl Exchange for Minreq {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
         let method = minreq::Method::Custom(request.method().to_string());
         let mut sent = minreq::Request::new(method, request.uri().to_string())
+            // minreq takes whole seconds, and 0 would be over at once.
             .with_timeout(limit.as_secs().max(1))
+            // A redirect would take the key to wherever it leads.
             .with_max_redirects(0)
             .with_body(request.body().to_vec());
         for (name, value) in request.headers() {
@@ -40,6 +42,8 @@ impl Exchange for Minreq {
                 headers: (&response.headers).try_into().unwrap_or_default(),
                 body: response.into_bytes().into(),
             },
+            // Only what certainly came before the connection is called not sent; every
+            // other error is in doubt.
             Err(minreq::Error::AddressNotFound) => Answer::NotSent("no such name".to_owned()),
             Err(minreq::Error::IoError(error)) if error.kind() == ErrorKind::ConnectionRefused => {
                 Answer::NotSent(error.to_string())

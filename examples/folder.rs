@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             eprintln!("warning: {outage}");
         }
     };
+    // Beside the pictures, so that the next start finds what was paid for.
     let journal = SqliteJournal::open(format!("{out}/run.db"))?;
     let jobs_of_client = Client::from_env()?.jobs().journal(journal);
     let jobs_of_client = jobs_of_client.scope("folder").budget(budget.parse()?).save_to(out);

@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let jobs = (0..100).map(|number| {
         let url = format!("https://photos.example.com/{number}.jpg");
+        // By its key a job is known again, whatever its place in the list.
         Job::url(Template::GlassBall, &url).map(|job| job.with_key(format!("photo-{number}")))
     });
     let results = client

@@ -39,6 +39,7 @@ impl From<Upscale> for Submission {
         let params = serde_json::json!({ "image_input1": image, "factor": factor });
         let body =
             serde_json::json!({ "model": "example_upscale", "input": [{ "params": params }] });
+        // Tasks under one label share what is learnt of how long they take.
         let label = "example_upscale".parse().expect("a label has no white space");
         Self { body: body.to_string().into(), label }
     }

@@ -57,8 +57,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Only since this workspace builds reqwest without a provider of TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let own = reqwest::Client::builder()
+        // A redirect would take the key to wherever it leads.
         .redirect(Policy::none())
+        // reqwest repeats some requests by itself, and a submission costs money.
         .retry(reqwest::retry::never())
+        // A kept connection may be closed under a submission, whose fate is unknown then.
         .pool_max_idle_per_host(0)
         .connect_timeout(Duration::from_secs(5))
         .user_agent("my-program/1.0")

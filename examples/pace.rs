@@ -82,7 +82,9 @@ fn watch(durations: &[f64], curve: &Curve) -> Score {
 fn tune(history: &History, durations: &[f64], ratio: impl Fn(&Score) -> f64) -> Score {
     let (mut low, mut high) = (1e-5, 1e5);
     let mut best: Option<(f64, Score)> = None;
+    // Each step halves what is left of 23 (the logarithm of 1e10): 32 of them leave nothing to see.
     for _ in 0..32 {
+        // The middle of their logarithms, since the worth may lie anywhere over ten powers of ten.
         let middle = f64::sqrt(low * high);
         let worth = Some(Duration::from_secs_f64(middle));
         let score = watch(durations, &history.curve(&Learned { worth, ..Learned::default() }));
@@ -115,6 +117,7 @@ impl Score {
         let mut delays = Vec::with_capacity(durations.len());
         for duration in durations {
             let (mut age, mut looks) = (0.0, 0);
+            // A task of no length is looked at once, too.
             while looks == 0 || age < *duration {
                 age += wait(age, looks, dice.roll());
                 looks += 1;

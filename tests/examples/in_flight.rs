@@ -135,6 +135,7 @@ impl Gauge {
         if let Fact::Created { .. } = entry.fact {
             let flying = self.0.flying.fetch_add(1, Ordering::SeqCst) + 1;
             let most = self.0.most.fetch_max(flying, Ordering::SeqCst);
+            // Reading `/proc` for each of them would be a part of what is measured.
             if flying > most && flying.is_multiple_of(100) {
                 self.0.resident.fetch_max(resident().unwrap_or_default(), Ordering::SeqCst);
             }

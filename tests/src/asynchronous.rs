@@ -50,6 +50,7 @@ impl Async {
         tell: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
         let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
+        // One thread: the client has to get by without a second one.
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => panic!("no tokio runtime: {error}"),
@@ -69,9 +70,11 @@ impl Async {
         tell: &mut dyn FnMut(FaceEvent<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
+        // All that can be printed is printed, since the key must be in none of it.
         ended.prints(&builder);
         let client = builder.build()?;
         ended.prints(&client);
+        // Making a client asks the gateway for nothing yet.
         tell(FaceEvent::Begun);
         for _ in 0..job.times {
             if let Ask::Look(task) = &job.ask {
@@ -140,6 +143,7 @@ async fn followed(
 ) -> Result<Effect, Error> {
     ended.prints(&watch);
     while let Some(event) = watch.next().await {
+        // At each step, since what it holds changes.
         ended.prints(&watch);
         ended.prints(&event);
         ended.printed.push(event.to_string());

@@ -57,9 +57,11 @@ impl Blocking {
         tell: &mut dyn FnMut(FaceEvent<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
+        // All that can be printed is printed, since the key must be in none of it.
         ended.prints(&builder);
         let client = builder.build()?;
         ended.prints(&client);
+        // Making a client asks the gateway for nothing yet.
         tell(FaceEvent::Begun);
         for _ in 0..job.times {
             if let Ask::Look(task) = &job.ask {
@@ -128,6 +130,7 @@ fn followed(
 ) -> Result<Effect, Error> {
     ended.prints(&watch);
     while let Some(event) = watch.next() {
+        // At each step, since what it holds changes.
         ended.prints(&watch);
         ended.prints(&event);
         ended.printed.push(event.to_string());

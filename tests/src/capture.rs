@@ -74,6 +74,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         let around = context.span_scope(id).map_or_else(Vec::new, |scope| {
             scope.from_root().map(|span| span.name()).collect::<Vec<_>>()
         });
+        // The scope ends with the span itself.
         let (name, around) = match around.split_last() {
             Some((name, around)) => (*name, around.to_vec()),
             None => (attributes.metadata().name(), Vec::new()),

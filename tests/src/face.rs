@@ -147,6 +147,7 @@ impl Ask {
     ) -> Result<EffectRequest, Error> {
         let mut draft = draft.clone();
         if let Some(reference) = uploaded {
+            // What was uploaded stands in for the draft's own photo.
             draft.image = DraftImage::Url(reference.as_str().to_owned());
         }
         let checked = draft.check()?;

@@ -130,11 +130,15 @@ struct PlainUreq(ureq::Agent);
 impl PlainUreq {
     fn new(setup: &ClientSetup) -> Self {
         let config = ureq::Agent::config_builder()
+            // A status is an answer, which the core reads, and redirects are the core's to judge.
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // A kept connection that the server gives up at that moment would leave a
+            // submission in doubt.
             .max_idle_connections(0)
             .timeout_connect(Some(longest_connect(setup)))
+            // The machine's own proxy settings must not matter to a test.
             .proxy(None)
             .build();
         Self(config.new_agent())
@@ -146,12 +150,15 @@ impl Exchange for PlainUreq {
         let sent = if request.method() == Method::GET {
             let quiet = request.extensions().get::<FetchOptions>().map(|options| options.quiet);
             let request = self.0.configure_request(request.map(|_| ()));
+            // A download may take long as long as bytes keep coming.
             let request = request.timeout_recv_response(quiet).timeout_per_read(quiet);
             self.0.run(request.timeout_global(Some(limit)).build())
         } else {
             let request = self.0.configure_request(request.map(Vec::from));
             self.0.run(request.timeout_global(Some(limit)).build())
         };
+        // These three say that no connection stood; any other error may have come after
+        // the request left.
         let mut response = match sent {
             Ok(response) => response,
             Err(ureq::Error::HostNotFound) => return Answer::NotSent("no such host".to_owned()),
@@ -193,6 +200,7 @@ impl PlainReqwest {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            // reqwest repeats some requests by itself otherwise, and a submission costs money.
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(0)
             .connect_timeout(longest_connect(setup))
@@ -206,6 +214,7 @@ impl AsyncExchange for PlainReqwest {
 
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Self::Exchanging<'_> {
         let options = request.extensions().get::<FetchOptions>();
+        // What is no download may be silent for its whole time.
         let quiet = options.map_or(limit, |options| options.quiet);
         Box::pin(async move {
             let mut request = match reqwest::Request::try_from(request) {
@@ -217,6 +226,7 @@ impl AsyncExchange for PlainReqwest {
             let Ok(executed) = executed else { return Answer::Lost("timed out".to_owned()) };
             let mut response = match executed {
                 Ok(response) => response,
+                // Only where no connection came about.
                 Err(error) if error.is_connect() => return Answer::NotSent(error.to_string()),
                 Err(error) => return Answer::Lost(error.to_string()),
             };

@@ -68,6 +68,7 @@ impl Notes {
             let waited = self.0.changed.wait_timeout(written, LIMIT);
             written = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        // `facts` takes the same lock.
         drop(written);
         self.facts()
     }
@@ -130,6 +131,7 @@ impl Gate {
     pub fn before(then: impl Into<Behaviour>) -> (Self, Behaviour) {
         let (sender, receiver) = channel();
         let (receiver, then): (Mutex<Receiver<()>>, Behaviour) =
+            // A behaviour is shared by threads, which a receiver alone cannot be.
             (Mutex::new(receiver), then.into());
         let behaviour = Behaviour::with(move |_| {
             // Opened or dropped, it is the same.

@@ -80,9 +80,11 @@ impl Face for Python {
             "setup": plain_setup(setup),
             "job": plain_job(job),
         });
+        // A program plays one job at a time, so there are as many as scenarios at once.
         let idle = self.idle().pop();
         let mut driver = idle.unwrap_or_else(PythonProgram::start);
         let answer = driver.play(&asked, tell);
+        // Only here: a program that crashed made `play` panic, and is not kept.
         self.idle().push(driver);
         answer.ended()
     }
@@ -112,6 +114,7 @@ impl PythonProgram {
     }
 
     fn play(&mut self, asked: &Value, tell: &mut dyn FnMut(FaceEvent<'_>)) -> JobAnswer {
+        // JSON has no raw line breaks, so a job is one line.
         writeln!(self.input, "{asked}").expect("the program reads");
         loop {
             match self.says() {
@@ -186,6 +189,7 @@ impl JobAnswer {
             effect: self.effect.map(|effect| whole(&effect, self.raw, self.metadata)),
             status: self.status.map(Status::from),
             pictures: self.pictures.iter().map(decoded).collect(),
+            // The package tells nothing of downloads.
             downloads: None,
             failure: self.failure.map(FaceFailure::from),
             printed: self.printed,
@@ -197,6 +201,7 @@ impl JobAnswer {
 fn whole(effect: &Value, raw: Option<String>, metadata: Option<String>) -> Effect {
     let raw = raw.expect("an effect has the answer it came in");
     let metadata = metadata.unwrap_or_else(|| "null".to_owned());
+    // Put together as text: a parsed value would not keep what the service wrote letter for letter.
     let open = effect.to_string();
     let open = open.strip_suffix('}').expect("an effect is an object");
     let text = format!(r#"{open},"raw":{raw},"metadata":{metadata}}}"#);
@@ -222,6 +227,7 @@ impl From<PlainFailure> for FaceFailure {
 fn plain_setup(setup: &ClientSetup) -> Value {
     let policy = &setup.policy;
     let retry = &policy.retry;
+    // Without a number the program takes the package's own pace.
     let poll = match &policy.pace {
         Pace::Fixed(interval) => Some(interval.as_secs_f64()),
         _ => None,
@@ -241,6 +247,7 @@ fn plain_setup(setup: &ClientSetup) -> Value {
         "request_timeout": policy.request_timeout.as_secs_f64(),
         "wait_timeout": policy.wait_timeout.as_secs_f64(),
         "last_look": policy.last_look.as_secs_f64(),
+        // As a span, which begins with the program's own call.
         "deadline": policy.deadline.map(|deadline| deadline.span().as_secs_f64()),
         "not_found_grace": policy.not_found_grace.as_secs_f64(),
         "retry_after_most": policy.retry_after_most.as_secs_f64(),

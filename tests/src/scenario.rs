@@ -268,12 +268,16 @@ impl Scenario {
         let begun = Instant::now();
         let ended = thread::scope(|scope| {
             let hears = self.hears_of_refusals(face, &job.ask);
+            // A face that hears of the refusal opens the gateway by it; for any other one it is
+            // opened in time.
             let mut open = self.refused_at_first.then_some(|| {
                 world.open().expect("this machine listens");
             });
             face.run(&setup, &job, &mut |told| match told {
                 FaceEvent::Begun if !hears => {
                     if let Some(open) = open.take() {
+                        // In a thread of its own, since the face makes its first
+                        // attempt once this returns.
                         scope.spawn(move || {
                             thread::sleep(REFUSING);
                             open();
@@ -294,6 +298,7 @@ impl Scenario {
             let requests = world.gateway.requests();
             requests.into_iter().filter(|seen| seen.method == method).collect()
         };
+        // Uploads are POSTs as well, and make no task.
         let posts = of("POST").into_iter().filter(|seen| seen.path().ends_with("/v1/generation"));
         // A gateway may have the picture itself.
         let (looks, here): (Vec<Seen>, Vec<Seen>) =
@@ -310,6 +315,7 @@ impl Scenario {
         self.check_end(&witness);
         check_requests(&job.ask, &witness);
         check_strangers(&witness);
+        // A key such as `id` is in every answer, so finding it proves nothing.
         if !self.key_is_a_word {
             check_secrets(&witness);
         }
@@ -319,6 +325,7 @@ impl Scenario {
     /// Whether the face hears of connections that are refused.
     fn hears_of_refusals(&self, face: &dyn Face, ask: &Ask) -> bool {
         match ask {
+            // A refusal is then an event of the task, and else one of the submission.
             Ask::Wait(_) => face.hears() >= Hears::Tasks,
             Ask::Effect(_) | Ask::EffectOf(..) => face.hears() >= Hears::Everything,
             Ask::Look(_) => false,
@@ -339,6 +346,7 @@ impl Scenario {
             (Ends::Failed { kind, task }, Some(failure)) => {
                 assert_eq!(failure.kind, kind, "{failure:#?}");
                 assert_eq!(failure.exit_code, kind.exit_code());
+                // Both ways: an error that can know no task must not name one.
                 assert_eq!(failure.task_id.as_deref(), task.then_some(self.task), "{failure:#?}");
                 check_resume_line(failure, witness);
                 check_names(failure, witness);
@@ -402,6 +410,7 @@ pub fn setup_at(base_url: &str, api_key: &str) -> ClientSetup {
 
 /// An error that leaves something to wait for says how.
 fn check_resume_line(failure: &FaceFailure, witness: &Witness<'_>) {
+    // After a verdict there is nothing left to wait for.
     let verdict = matches!(failure.kind, ErrorKind::TaskFailed | ErrorKind::NoPicture);
     let expected = failure.task_id.as_ref().filter(|_| !verdict).map(|task| {
         format!("effects wait {task} --base-url {}", witness.setup.base_url.trim_end_matches('/'))
@@ -433,6 +442,7 @@ fn check_requests(ask: &Ask, witness: &Witness<'_>) {
         assert_eq!(seen.header("accept"), Some("application/json"));
         let agent = seen.header("user-agent").unwrap_or_default();
         assert!(agent.starts_with("effects/"), "{agent}");
+        // The third part of `http://host:port/path`.
         let authority = witness.setup.base_url.split('/').nth(2);
         assert_eq!(seen.header("host"), authority);
     }
@@ -443,12 +453,15 @@ fn check_requests(ask: &Ask, witness: &Witness<'_>) {
     let mut names = HashSet::new();
     for seen in &witness.posts {
         assert_eq!(seen.header("content-type"), Some("application/json"));
+        // The length is known, so no gateway is asked to take chunks.
         assert_eq!(seen.header("transfer-encoding"), None);
         assert_eq!(seen.header("content-length"), Some(seen.body.len().to_string().as_str()));
         let name = seen.header("x-request-id").unwrap_or_default();
         assert_eq!(name.len(), 36, "a UUID: {name:?}");
+        // Each attempt has a name of its own, by which the service's support may find it.
         assert!(names.insert(name.to_owned()), "two attempts under the name {name}");
         assert_eq!(seen.header("idempotency-key").map(str::len), Some(36));
+        // With an uploaded photo the body has a URL that only the upload knows.
         if let Ask::Effect(draft) = ask {
             assert_eq!(seen.text(), documented(draft));
         }

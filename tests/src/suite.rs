@@ -70,6 +70,7 @@ fn report(face: &dyn Face, scenarios: &[Scenario]) {
 fn plays(scenario: &Scenario, face: &dyn Face) -> bool {
     thread::scope(|scope| {
         let named = thread::Builder::new().name(scenario.name().to_owned());
+        // A panic ends this thread alone, so the scenarios after it are played too.
         let played = named.spawn_scoped(scope, || scenario.play(face));
         played.expect("the machine has threads to give").join().is_ok()
     })

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 /// A file of vectors: what it is about, and its cases.
 #[derive(Clone, Debug, Deserialize)]
+// A misspelt field would be a check that is never made.
 #[serde(deny_unknown_fields)]
 pub struct Vectors<Case> {
     /// What it is about.
@@ -152,6 +153,7 @@ pub fn answer_files() -> io::Result<Vec<PathBuf>> {
             files.push(path);
         }
     }
+    // Folders list their files in an order that differs between machines.
     files.sort();
     Ok(files)
 }
@@ -175,5 +177,6 @@ pub fn load<Case: DeserializeOwned>(path: &Path) -> io::Result<Vectors<Case>> {
 
 /// A field that is there, be it null.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    // By itself serde reads null as a field that is not there.
     Value::deserialize(deserializer).map(Some)
 }

@@ -50,6 +50,7 @@ impl ScenarioWorld {
             closed,
             holder,
         };
+        // Once what a scenario scripts is over, the picture is there.
         world.pictures.otherwise(world.served());
         Ok(world)
     }
@@ -113,12 +114,14 @@ impl ScenarioWorld {
     ///
     /// Whatever keeps this machine from listening there.
     pub fn open(&self) -> io::Result<()> {
+        // The socket that has the address begins to listen, so no other program gets it in between.
         self.holder.listen(128)?;
         let listener: TcpListener = self.holder.try_clone()?.into();
         let gateway = self.gateway.address();
         // Ends with the process of the test: nothing connects to it once the scenario is over.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                // The gateway is gone: the scenario is over.
                 let Ok(there) = TcpStream::connect(gateway) else { return };
                 let (Ok(mut from), Ok(mut to)) = (stream.try_clone(), there.try_clone()) else {
                     return;
@@ -149,6 +152,7 @@ pub fn task_path(task: &str) -> String {
 pub fn picture() -> Bytes {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     let end = b"\0\0\0\0IEND\xaeB`\x82";
+    // Pseudo-random, so that bytes which are lost, doubled or in the wrong place show.
     let mut state = 7_u64;
     while bytes.len() < 100_000 - end.len() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,4 +1,5 @@
-//! What `tracing` hears of a task: one span, and inside it submit, wait, poll, download.
+//! Tests of the spans that a client opens with `tracing`: one for each task, and inside it submit, wait,
+//! poll and download.
 //!
 //! One test, since it listens to the whole process.
 

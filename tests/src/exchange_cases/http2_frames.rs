@@ -23,10 +23,12 @@ const END_HEADERS: u8 = 4;
 /// Greets the client and reads up to the head of its request, or to its end; returns its stream.
 pub(super) fn read_request(stream: &mut (impl Read + Write), whole: bool) -> io::Result<u32> {
     stream.read_exact(&mut [0; b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()])?;
+    // A server begins with its settings. The client's are never acknowledged, which no case needs.
     write_frame(stream, SETTINGS, 0, 0, &[])?;
     loop {
         let (kind, flags, id) = read_frame(stream)?;
         let is_end = flags & END_STREAM != 0;
+        // A request without a body ends with its head.
         if (kind == HEADERS && (!whole || is_end)) || (kind == DATA && is_end) {
             return Ok(id);
         }
@@ -62,6 +64,7 @@ fn write_frame(
     payload: &[u8],
 ) -> io::Result<()> {
     let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
+    // A frame's length has three bytes.
     let mut frame = length.to_be_bytes()[1..].to_vec();
     frame.extend_from_slice(&[kind, flags]);
     frame.extend_from_slice(&id.to_be_bytes());

@@ -99,20 +99,25 @@ impl ExchangeCase {
     ///
     /// What the client said, if it is not what the case expects.
     pub fn check(&self, client: &dyn ExchangeUnderTest) -> Result<(), String> {
+        // Made anew for each client, so that none meets what another has left.
         let network = (self.network)();
         let settings = network.settings().map_err(|error| error.to_string())?;
         let call = submission(self.body_bytes, network.limit);
         let answer = client.exchange(settings, &call).map_err(|error| error.to_string())?;
         let said = match &answer {
             Answer::NotSent(_) => Expected::NotSent,
+            // No case has a cassette, so none comes to `NotRecorded`.
             Answer::Untrusted(_) | Answer::NotRecorded(_) => Expected::Untrusted,
+            // What arrived of an answer is the core's to read; as an exchange it is lost.
             Answer::Lost(_) | Answer::BrokenOff { .. } => Expected::Lost,
             Answer::Answered { status, .. } => Expected::Answered(status.as_u16()),
         };
+        // That nothing was sent is not believed: the servers say what they saw.
         let arrived = (network.arrived)();
         if said != self.expected {
             return Err(format!("expected {:?}, got {answer:?}", self.expected));
         }
+        // With HTTP/2 a request may arrive and provably nothing be done with it.
         if matches!(said, Expected::NotSent | Expected::Untrusted)
             && arrived > 0
             && !self.needs_http2
@@ -161,6 +166,7 @@ fn submission(body_bytes: usize, timeout: Duration) -> Call {
     let request = EffectRequest::new(Template::GlassBall, PHOTO_URL).expect("the request is valid");
     let policy = Arc::new(Policy { request_timeout: timeout, ..Policy::default() });
     let mut run = Run::submit(request, policy, Seed::from(1), Time::default());
+    // The run makes the call, so that it has all that a real submission has.
     let mut call = loop {
         match run.step(Time::default()) {
             Step::Send(call) => break call,
@@ -170,6 +176,7 @@ fn submission(body_bytes: usize, timeout: Duration) -> Call {
         }
     };
     if let CallKind::Submit { body, .. } = &mut call.kind {
+        // Only its length matters: no server of a case reads what it says.
         *body = Bytes::from(vec![b' '; body_bytes]);
     }
     call

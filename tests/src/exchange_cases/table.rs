@@ -83,6 +83,8 @@ fn behind_a_proxy() -> Vec<ExchangeCase> {
         let proxy = Proxy::Url(format!("http://{}", unused_address()));
         Network { proxy, ..Network::at("https://gateway.example.com".to_owned()) }
     })];
+    // Behind a proxy the request leaves only in a TLS session with the gateway, which
+    // none of these gets.
     for (name, behaviour) in refusals {
         cases.push(case(name, NotSent, move || Network::proxied(behaviour(), None)));
     }
@@ -110,6 +112,7 @@ fn behind_a_proxy() -> Vec<ExchangeCase> {
 fn after_the_request() -> Vec<ExchangeCase> {
     let answer = || Response::json(r#"{"id":"t"}"#);
     vec![
+        // Whatever comes next, the gateway may have made the task: none of this is `NotSent`.
         case("the gateway answers", Answered(200), move || Network::plain(answer().into())),
         case("the gateway behind TLS answers", Answered(200), || Network::tls(&[], answers)),
         case("a long request is answered", Answered(200), move || Network::plain(answer().into()))
@@ -149,12 +152,15 @@ fn before_the_end_of_the_request() -> Vec<ExchangeCase> {
     let behind_tls = |status: u16| {
         move || {
             Network::tls(&[], move |stream| {
+                // A small part of the body: the rest is still on its way when the answer comes.
                 read_request(stream, 1_000)?;
                 write_answer(stream, status)
             })
         }
     };
     vec![
+        // A long request is still being written when the answer comes; a short one has
+        // left by then.
         case("too large, told at the head, then a reset", Answered(413), {
             early(too_large(), 0, ConnectionEnd::Reset)
         })
@@ -201,6 +207,7 @@ fn before_the_end_of_the_request() -> Vec<ExchangeCase> {
         case("ended in the middle of the body", Lost, cut(1_000_000, ConnectionEnd::Drain)).long(),
         case("a short request reset at its head", Lost, cut(0, ConnectionEnd::Reset)),
         case("half an early answer, then a reset", Lost, move || {
+            // Fifty bytes are announced, and nine come.
             let response = too_large().framed(Framing::ClaimedLength(50));
             Network::plain(Behaviour::early(response, 1_000, ConnectionEnd::Reset))
         })
@@ -225,6 +232,8 @@ fn over_http2() -> Vec<ExchangeCase> {
     let early = |act: fn(&mut TlsStream, u32) -> io::Result<()>| {
         move || {
             Network::tls(&["h2"], move |stream| {
+                // Only the head. What follows is drained afterwards, since closing a socket with
+                // bytes unread resets it, and a reset may overtake the answer.
                 let id = http2_frames::read_request(stream, false)?;
                 act(stream, id)?;
                 http2_frames::drain(stream)
@@ -250,6 +259,8 @@ fn over_http2() -> Vec<ExchangeCase> {
         .long(),
         case("HTTP/2: the gateway goes away before the stream", NotSent, {
             after(|stream, _| {
+                // The number is that of the last stream which may have been acted on,
+                // so 0 means none.
                 http2_frames::write_go_away(stream, 0, NO_ERROR)?;
                 http2_frames::drain(stream)
             })
@@ -257,6 +268,7 @@ fn over_http2() -> Vec<ExchangeCase> {
         case("HTTP/2: the gateway goes away before the stream, and closes", NotSent, {
             after(|stream, _| http2_frames::write_go_away(stream, 0, ENHANCE_YOUR_CALM))
         }),
+        // A server may lower the number with a second frame, and never raise it.
         case("HTTP/2: the gateway goes away twice, at last before the stream", NotSent, {
             after(|stream, id| {
                 http2_frames::write_go_away(stream, id, NO_ERROR)?;
@@ -287,6 +299,7 @@ fn over_http2() -> Vec<ExchangeCase> {
                 http2_frames::drain(stream)
             })
         }),
+        // Only a refused stream and a GOAWAY before it prove that nothing was done.
         case("HTTP/2: the stream is reset for want of HTTP/1.1", Lost, {
             after(|stream, id| {
                 http2_frames::write_reset(stream, id, HTTP_1_1_REQUIRED)?;
@@ -423,6 +436,7 @@ impl Network {
         let watched = Arc::clone(&proxy);
         Self {
             proxy: Proxy::Url(proxy.base_url()),
+            // The key is for the gateway behind it.
             leaked: Box::new(move || format!("{:?}", watched.requests()).contains(KEY)),
             ..self.holding(proxy)
         }

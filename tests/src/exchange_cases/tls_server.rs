@@ -48,6 +48,7 @@ pub(super) fn listen_tls(
         stream.set_nodelay(true)?;
         let connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
+        // To its end before the closure plays, so that the number counts sessions and no attempts.
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
         }
@@ -82,6 +83,7 @@ pub(super) fn read_request(stream: &mut impl Read, body_bytes: usize) -> io::Res
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         bytes.extend_from_slice(&piece[..count]);
+        // Looked for in all that came: the blank line may be parted between two reads.
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
         let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());

@@ -32,6 +32,7 @@ fn accepted() -> Vec<Scenario> {
         ("accepted with an id", format!(r#"{{"id":"{TASK}","status":"in_progress"}}"#)),
         ("accepted with an id alone", format!(r#"{{"id":"{TASK}"}}"#)),
         ("accepted with a task_id", format!(r#"{{"task_id":"{TASK}"}}"#)),
+        // The queue of the same gateway names a task so.
         ("accepted with a request_id", format!(r#"{{"request_id":"{TASK}","status":"IN_QUEUE"}}"#)),
         ("accepted in an envelope", format!(r#"{{"code":0,"data":{{"id":"{TASK}"}}}}"#)),
         (
@@ -48,6 +49,7 @@ fn accepted() -> Vec<Scenario> {
         })
         .looks(2)
     });
+    // Any 2xx is a success: what was made is in the body.
     let in_status = [
         ("accepted as created", 201),
         ("accepted for later", 202),
@@ -72,6 +74,7 @@ fn accepted() -> Vec<Scenario> {
         })
         .looks(1)
     });
+    // HTTP lets any number of interim answers come first (RFC 9110, section 15.2).
     let after_hints = Scenario::new("accepted after an interim answer", |world| {
         let body = format!(r#"{{"id":"{TASK}"}}"#);
         let bytes = format!(
@@ -98,9 +101,11 @@ fn accepted_oddly() -> Vec<Scenario> {
     let running = format!(r#"{{"id":"{TASK}","status":"in_progress""#);
     let bare = format!(r#"{{"id":"{TASK}"}}"#);
     let (whole, named) = (bare.len(), Response::json(bare));
+    // The gateway's words for a task that outlasts a synchronous request.
     let timed_out = Response::json(format!(
         r#"{{"id":"{TASK}","status":"in_progress","error":{{"code":"SYNC_TIMEOUT","message":"slow"}}}}"#
     ));
+    // 4,095 bytes: ids of up to 4 KiB are taken.
     let long: &'static str = "long-".repeat(819).leak();
     vec![
         in_words("accepted: NaN beside the id", format!(r#"{running},"progress":NaN}}"#)),
@@ -117,6 +122,7 @@ fn accepted_oddly() -> Vec<Scenario> {
         }),
         followed(
             "accepted: broken off after the id",
+            // Cut right behind the id, with which both answers begin.
             Behaviour::Truncate { response: timed_out.clone().status(200), body_bytes: whole },
         ),
         followed(
@@ -130,6 +136,7 @@ fn accepted_oddly() -> Vec<Scenario> {
         followed("accepted: 500 with an id", named.clone().status(500).into()),
         followed("accepted: 408 with an id", named.clone().status(408).into()),
         followed("accepted: 303 with an id", named.status(303).into()),
+        // A 4xx other than 408 has to show the task, since its error may have an id of its own.
         followed("accepted: 409 that shows the task", timed_out.status(409).into()),
         Scenario::new("accepted under an id of 4 KiB", move |world| {
             world.creates([Response::json(format!(r#"{{"id":"{long}"}}"#))]);
@@ -176,6 +183,7 @@ fn refused() -> Vec<Scenario> {
         ("a teapot", 418, ErrorKind::Rejected),
         ("an unprocessable request", 422, ErrorKind::Rejected),
         ("a legal reason", 451, ErrorKind::Rejected),
+        // A status without a meaning of its own counts as its class does (RFC 9110, section 15).
         ("the last of the 4xx", 499, ErrorKind::Rejected),
     ];
     let by_status = statuses.into_iter().map(|(name, status, kind)| {
@@ -195,6 +203,8 @@ fn refused() -> Vec<Scenario> {
     });
     let bodies = [
         (
+            // Documented for this status are a want of balance and of permission: the
+            // words tell which it is.
             "403 for want of balance",
             403,
             r#"{"message":"Insufficient balance"}"#,
@@ -216,9 +226,12 @@ fn refused() -> Vec<Scenario> {
         ("402 without a body", 402, "", ErrorKind::OutOfCredit),
         ("401 with a bare word", 401, r#"{"error":"Missing Token"}"#, ErrorKind::KeyRefused),
         ("401 in HTML", 401, "<title>Unauthorized</title>", ErrorKind::KeyRefused),
+        // The gateway speaks JSON, so a page means that the URL is not the gateway's.
         ("404 in HTML", 404, "<html><title>Not Found</title></html>", ErrorKind::NoSuchEndpoint),
         ("405 without a body", 405, "", ErrorKind::NoSuchEndpoint),
         (
+            // Only listed codes (`docs/money.md`) make a 2xx without a task a refusal;
+            // else it is unknown.
             "200 with a code of the service's",
             200,
             r#"{"error":{"code":"3009001","error_message":"Missing image_input1"}}"#,
@@ -263,6 +276,7 @@ fn refused() -> Vec<Scenario> {
     let invalid = Scenario::new("invalid: nothing is sent", |_| {})
         .asks(|_| {
             let mut draft = draft();
+            // Two faults at once: both are told, each under its code.
             (draft.template_id, draft.width) = (Some("glas_ball".to_owned()), Some(4096));
             Ask::Effect(draft)
         })
@@ -288,6 +302,7 @@ fn redirected() -> Vec<Scenario> {
     ];
     let all = statuses.into_iter().map(|(name, status)| {
         Scenario::new(name, move |world| {
+            // A query may be a permission, so it is not shown.
             let target = world.elsewhere.url("/model/v1/generation?session=secret-session");
             world.creates([Response::redirect(status, target)]);
             world.elsewhere.otherwise(world.accepted());
@@ -310,6 +325,7 @@ fn redirected() -> Vec<Scenario> {
 
 /// There may be a task: nothing is sent again, and the names to find it by are told.
 fn unknown() -> Vec<Scenario> {
+    // Login and query may be permissions, so neither is shown.
     let there = "https://me:hunter2@elsewhere.example/model/v1/generation/task/t-1?key=secret";
     let answers: Vec<(&str, Response)> = vec![
         ("unknown: 408", Response::json(r#"{"error":"slow"}"#).status(408)),
@@ -318,6 +334,7 @@ fn unknown() -> Vec<Scenario> {
         ("unknown: 502 in HTML", Response::html("<title>502 Bad Gateway</title>").status(502)),
         ("unknown: 503 without a word", Response::new(503)),
         ("unknown: 503 with Retry-After", Response::new(503).header("Retry-After", "1")),
+        // Something between may say this after the request went through to the gateway.
         ("unknown: 503 of a cache that asks to wait", {
             Response::html("<title>503 Backend fetch failed</title>")
                 .status(503)
@@ -355,6 +372,7 @@ fn unknown() -> Vec<Scenario> {
         ("unknown: 200 with an unlisted code", {
             Response::json(r#"{"code":1002,"message":"bad parameters","data":null}"#)
         }),
+        // Words prove no refusal, only codes do.
         ("unknown: 200 in words of balance", {
             Response::json(r#"{"error":"insufficient balance"}"#)
         }),
@@ -374,6 +392,7 @@ fn unknown() -> Vec<Scenario> {
             .looks(0)
             .then(move |witness| {
                 let message = &witness.failure().message;
+                // Told, so that a person can look there.
                 let place = "https://elsewhere.example/model/v1/generation/task/t-1";
                 assert_eq!(message.contains(place), points, "{message}");
                 assert!(!message.contains("secret") && !message.contains("hunter2"), "{message}");
@@ -388,6 +407,7 @@ fn lost() -> Vec<Scenario> {
         move |world: &ScenarioWorld| world.creates([cut(world.accepted())])
     };
     let quick = |scenario: Scenario| {
+        // Short, since these scenarios last until it is over.
         scenario.policy(|policy| policy.request_timeout = Duration::from_millis(700))
     };
     let scenarios = vec![
@@ -399,6 +419,7 @@ fn lost() -> Vec<Scenario> {
         ),
         Scenario::new(
             "lost: half a body",
+            // Nine bytes end within the id, so that none can be saved.
             after(|response| Behaviour::Truncate { response, body_bytes: 9 }),
         ),
         Scenario::new(
@@ -413,6 +434,7 @@ fn lost() -> Vec<Scenario> {
             after(|_| Behaviour::Raw("220 smtp.example.com\r\n".into())),
         ),
         Scenario::new("lost: an endless answer", |world| {
+            // The clients read at most 8 MiB of an answer.
             let long = vec![b' '; 9 * 1024 * 1024];
             world.creates([Response::json(long)]);
         }),
@@ -447,6 +469,7 @@ fn repeated() -> Vec<Scenario> {
         .posts(posts)
         .looks(1)
         .then(|witness| {
+            // A service that knows the key would then make one task of all attempts.
             let keys = witness.posts.iter().map(|seen| seen.header("idempotency-key"));
             let first = witness.posts[0].header("idempotency-key");
             assert!(keys.into_iter().all(|key| key == first), "one submission, one key");
@@ -455,6 +478,7 @@ fn repeated() -> Vec<Scenario> {
     let a_second = |scenario: Scenario| {
         scenario.then(|witness| assert!(witness.elapsed >= Duration::from_secs(1), "too early"))
     };
+    // By the answer's own date, which is years past: this machine's clock plays no part.
     let dated = busy(503)
         .header("Date", "Wed, 21 Oct 2015 07:28:00 GMT")
         .header("Retry-After", "Wed, 21 Oct 2015 07:28:01 GMT");
@@ -530,6 +554,7 @@ fn never_left() -> Vec<Scenario> {
         Scenario::new("connection refused to the end", |_| {})
             .with(|setup, world| {
                 setup.base_url = format!("http://{}", world.closed);
+                // Time for several attempts, which the error counts.
                 setup.policy.wait_timeout = Duration::from_millis(500);
             })
             .fails(ErrorKind::Transport)
@@ -541,6 +566,7 @@ fn never_left() -> Vec<Scenario> {
             }),
         Scenario::new("no such name", |_| {})
             .with(|setup, _| {
+                // The domain `invalid` is reserved for names that never exist (RFC 6761).
                 setup.base_url = "http://no-such-host.invalid".to_owned();
                 setup.allow_http = true;
                 setup.policy.wait_timeout = Duration::from_millis(50);
@@ -584,6 +610,8 @@ fn by_the_callers_leave() -> Vec<Scenario> {
         })
         .policy(|policy| policy.repeat = Repeat::Always)
         .posts(2),
+        // The first submission may have made a task, of which the second one's refusal
+        // says nothing.
         Scenario::new("always repeated: lost, then refused, is still unknown", |world| {
             world.creates([Behaviour::Reset, Behaviour::from(Response::json("{}").status(400))]);
         })

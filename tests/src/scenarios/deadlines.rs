@@ -27,6 +27,7 @@ pub fn scenarios() -> Vec<Scenario> {
             assert!(message.contains("nothing was submitted"), "{message}");
         }),
         ends_in_time(Scenario::new("a deadline: the program that uploads hangs", |_| {}))
+            // It follows the photo's file, and never ends.
             .with(|setup, _| setup.uploads = Some("command=tail -f".to_owned()))
             .asks(|_| Ask::EffectOf(picture(), draft()))
             .fails(ErrorKind::DeadlineExceeded)
@@ -52,6 +53,7 @@ pub fn scenarios() -> Vec<Scenario> {
             world.downloads(vec![Behaviour::HangAfter { response, body_bytes: 5_000 }]);
         }))
         .fails_with_task(ErrorKind::Download),
+        // Without that it would last as long as a request may, which is 20 seconds here.
         Scenario::new("a last look that hangs ends in its own time", |world| {
             world.creates([world.accepted()]);
             world.looks([Behaviour::Hang, Behaviour::Hang]);

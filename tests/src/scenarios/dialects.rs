@@ -31,6 +31,7 @@ fn completes(name: &'static str, body: &str) -> Scenario {
     Scenario::new(name, move |world| {
         world.creates([world.accepted()]);
         world.looks([world.running()]);
+        // Twice, for outputs that name it twice.
         let (url, at_the_gateway) = (world.picture_url(), [world.served(), world.served()]);
         let body = body.replace("PICTURE", &url).replace("BARE", url.trim_start_matches("http:"));
         world.looks([Response::json(body)]);
@@ -41,6 +42,7 @@ fn completes(name: &'static str, body: &str) -> Scenario {
 
 fn statuses() -> Vec<Scenario> {
     let output = r#""output":[{"content":[{"type":"image","url":"PICTURE"}]}]"#;
+    // Words that clients of this gateway family know (`docs/reference/service.md`), and other spellings.
     let words = [
         ("status completed", "completed"),
         ("status succeeded", "succeeded"),
@@ -60,6 +62,7 @@ fn statuses() -> Vec<Scenario> {
         ("status in_queue", "in_queue"),
         ("status submitted", "submitted"),
         ("status IN_QUEUE", "IN_QUEUE"),
+        // An unknown word counts as running, and only the end of the wait ends it.
         ("status unheard of", "waiting_for_the_muse"),
     ];
     let running = words.into_iter().map(|(name, word)| {
@@ -76,6 +79,7 @@ fn statuses() -> Vec<Scenario> {
         ("status cancelled", "cancelled"),
         ("status canceled", "canceled"),
         ("status FAILED", "FAILED"),
+        // These two are a guess (`docs/reference/service.md`).
         ("status expired", "expired"),
         ("status rejected", "Rejected"),
     ];
@@ -96,8 +100,10 @@ fn outputs() -> Vec<Scenario> {
     let with = |name, fields: &str| completes(name, &format!("{{{done},{fields}}}"));
     vec![
         with("output in groups", r#""output":[{"content":[{"type":"image","url":"PICTURE"}]}]"#),
+        // Seen in one early client alone.
         with("output as one object", r#""output":{"status":"done","content":[{"type":"image","url":"PICTURE"}],"metadata":{}}"#),
         with("output with groups without content", r#""output":[{},{"metadata":{}},{"content":null},{"content":[{"url":"PICTURE"}]}]"#),
+        // The form of the gateway's queue.
         with("outputs, flat", r#""outputs":[{"type":"image","url":"PICTURE"}]"#),
         with("content without a type", r#""output":[{"content":[{"url":"PICTURE"}]}]"#),
         with("content of type image_url", r#""output":[{"content":[{"type":"image_url","url":"PICTURE"}]}]"#),
@@ -136,6 +142,7 @@ fn usages() -> Vec<Scenario> {
         ("cost as text", r#"{"cost":"0.0300","discount":1}"#, Some("0.0300")),
         ("cost as a number", r#"{"cost":0.1,"discount":"0.5"}"#, Some("0.1")),
         (
+            // A float of 64 bits would make 0.1 of it.
             "cost as a number no float holds",
             r#"{"cost":0.1000000000000000055}"#,
             Some("0.1000000000000000055"),
@@ -150,6 +157,7 @@ fn usages() -> Vec<Scenario> {
         ("cost empty", r#"{"cost":"","discount":null}"#, ""),
         ("cost that is no number", r#"{"cost":"free"}"#, "free"),
         ("cost with its currency", r#"{"cost":"0.02 USD"}"#, "0.02 USD"),
+        // A cost outside of 0 to 10,000 USD is not believed, and counted as unknown.
         ("cost below zero", r#"{"cost":"-0.02"}"#, "-0.02"),
         (
             "cost beyond belief",
@@ -212,6 +220,7 @@ fn failures() -> Vec<Scenario> {
             "upstream",
         ),
         (
+            // The service's page has a text here, and tests of its clients have numbers.
             "error with a code as a number",
             r#"{"code":3009097,"error_message":"upstream"}"#,
             Some("3009097"),
@@ -224,6 +233,7 @@ fn failures() -> Vec<Scenario> {
             "other words",
         ),
         (
+            // `error_message` is what the service's page has, so it comes first.
             "error with both",
             r#"{"code":3009095,"error_message":"first","message":"second"}"#,
             Some("3009095"),
@@ -264,6 +274,7 @@ fn odds_and_ends() -> Vec<Scenario> {
         .looks(2)
     };
     vec![
+        // A number above 1 is taken for per cent.
         running("progress in per cent", r#""progress":40"#).tells("40 %"),
         running("progress as a share", r#""progress":0.4"#).tells("40 %"),
         running("progress beyond the end", r#""progress":4000"#).tells("100 %"),
@@ -307,6 +318,7 @@ fn sizes() -> Vec<Scenario> {
         asking("a width", |draft| draft.width = Some(512)),
         asking("a height", |draft| draft.height = Some(2048)),
         asking("a size", |draft| (draft.width, draft.height) = (Some(1024), Some(768))),
+        // What is asked for is sent, though the service would take the same by itself.
         asking("the default size, on purpose", |draft| {
             (draft.width, draft.height) = (Some(1328), Some(1328));
         }),
@@ -333,6 +345,7 @@ fn places() -> Vec<Scenario> {
         .with(move |setup, world| setup.base_url = world.gateway.url(path))
         .looks(2)
     };
+    // An id is any text: it must not lead to another path of the gateway.
     let odd_id = Scenario::new("an id that needs encoding", |world| {
         world.creates([Response::json(r#"{"id":"a/b?c#d%e"}"#)]);
         world.gateway.on(

@@ -63,6 +63,7 @@ fn tries(scenario: Scenario, expected: usize) -> Scenario {
 /// It arrives byte for byte, however it is sent.
 fn whole() -> Vec<Scenario> {
     let drip =
+        // Five pieces in a second and a half, none of them late by itself.
         Behaviour::Drip { response: served(), piece: 20_000, every: Duration::from_millis(300) };
     vec![
         downloads("a picture", vec![served().into()]),
@@ -73,6 +74,8 @@ fn whole() -> Vec<Scenario> {
         }),
         downloads("a picture, slowly, for longer than one request may take", vec![drip])
             .policy(|policy| policy.request_timeout = Duration::from_millis(1_000)),
+        // The host of a picture is a stranger: it learns neither the key nor the name
+        // of the exchange.
         downloads("a picture asked for without a key", vec![]).then(|witness| {
             let seen = &witness.downloads[0];
             assert_eq!(seen.header("authorization"), None);
@@ -146,6 +149,7 @@ fn passing() -> Vec<Scenario> {
         2,
     ));
     all.push(tries(
+        // Nothing but the end of the PNG itself tells that only a half came.
         without_size("a download: half, without any length", vec![half(Framing::UntilClose)]),
         2,
     ));
@@ -214,6 +218,7 @@ fn sized() -> Vec<Scenario> {
         ),
         (downloads("a packed picture", vec![packed.clone().into()]), None),
         (
+            // The size may be that of the body as it was packed: that is no reason for a warning.
             with_size("a packed picture of its packed size", Some(packed_length), {
                 vec![packed.clone().into()]
             }),
@@ -236,6 +241,7 @@ fn kept() -> Vec<Scenario> {
             world.creates([world.completed()]);
             world.pictures.otherwise(answer.clone());
         });
+        // What came three times is taken for all there is.
         tries(scenario, 3).yields(kept).tells_of_downloads("kept")
     };
     let avif: Bytes = [&b"\0\0\0\x1cftypavif\0\0\0\0"[..], &picture()[..]].concat().into();
@@ -271,7 +277,9 @@ fn kept() -> Vec<Scenario> {
 
 /// These bytes as gzip has them, unpacked as they are: what a host of pictures may do to them.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
+    // Deflate, without flags, time or the name of a system.
     let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    // A block that is stored as it is has at most 65,535 bytes.
     let pieces = bytes.chunks(60_000);
     let last = pieces.len() - 1;
     for (index, piece) in pieces.enumerate() {
@@ -281,6 +289,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
         packed.extend_from_slice(&(!length).to_le_bytes());
         packed.extend_from_slice(piece);
     }
+    // CRC-32, bit by bit.
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
@@ -308,6 +317,7 @@ fn never() -> Vec<Scenario> {
     };
     let page = Response::html("<html><title>Sign in</title></html>");
     vec![
+        // A link that is refused has expired, and asking again does not bring it back.
         ends("a download: 403", Response::new(403).into(), 1)
             .then(|witness| assert!(witness.failure().message.contains("expired"))),
         ends("a download: 410", Response::new(410).into(), 1),

@@ -125,6 +125,7 @@ fn in_looks() -> Vec<Scenario> {
 fn in_escapes() -> Vec<Scenario> {
     let with_key = |scenario: Scenario| {
         scenario.with(|setup, _| setup.api_key = ODD_KEY.to_owned()).then(|witness| {
+            // That the key is not there could also mean that the text is not shown at all.
             let shown = &witness.ended.printed;
             assert!(shown.iter().any(|text| text.contains("[key]")), "it is not told: {shown:?}");
         })
@@ -174,6 +175,7 @@ fn in_escapes() -> Vec<Scenario> {
 /// A key that is a word of the wire: what is decoded is what the gateway said.
 fn in_words_of_the_wire() -> Vec<Scenario> {
     let keys =
+        // Field names, status words, a part of the task's id, and a content type.
         ["i", "id", "task", "status", "completed", "in_progress", "d758n65e878c73", "image/png"];
     let with_key = |key: &'static str| {
         let name: &'static str = format!("a word of the wire is the key: {key}").leak();

@@ -30,6 +30,7 @@ fn survives(name: &'static str, fault: impl Into<Behaviour>) -> Scenario {
     let fault = fault.into();
     Scenario::new(name, move |world| {
         world.creates([world.accepted()]);
+        // Before the task was seen, and after.
         world.looks([fault.clone(), world.running().into(), fault.clone()]);
         world.looks([world.completed()]);
     })
@@ -116,6 +117,7 @@ fn asked_to_wait() -> Vec<Scenario> {
     let a_second = |scenario: Scenario| {
         scenario.then(|witness| assert!(witness.elapsed >= Duration::from_secs(1), "too early"))
     };
+    // By the answer's own date, which is years past: this machine's clock plays no part.
     let dated = Response::new(503)
         .header("Date", "Wed, 21 Oct 2015 07:28:00 GMT")
         .header("Retry-After", "Wed, 21 Oct 2015 07:28:01 GMT");
@@ -179,6 +181,7 @@ fn final_at_once() -> Vec<Scenario> {
 /// until the wait ends.
 fn refused() -> Vec<Scenario> {
     let json = |status: u16| Response::json(r#"{"error":"no"}"#).status(status);
+    // A firewall in front of the gateway answers with such pages, and they pass.
     let page = |status: u16| Response::html("<title>Just a moment...</title>").status(status);
     let redirected = |name, status| {
         Scenario::new(name, move |world| {
@@ -266,6 +269,8 @@ fn the_end_of_the_wait() -> Vec<Scenario> {
                 assert!(witness.looks.len() > 1, "{:?}", witness.looks);
                 assert!(witness.failure().message.contains("still running"), "{witness:?}");
             }),
+        // Whether it is final is a guess, so it counts as running, and the error says
+        // what the word was.
         ending("the wait ends at a word that sounds final", |world| {
             world.gateway.otherwise(status("archived"));
         })
@@ -289,6 +294,7 @@ fn the_end_of_the_wait() -> Vec<Scenario> {
         ending("the wait ends under a path", |world| world.gateway.otherwise(world.running()))
             .with(|setup, world| setup.base_url = world.gateway.url("/proxy/v2/"))
             .fails_with_task(ErrorKind::WaitTimeout),
+        // With an hour between looks there is none but the last.
         ending("the last look finds the picture", |world| {
             world.looks([world.completed()]);
         })
@@ -329,6 +335,7 @@ fn resumed() -> Vec<Scenario> {
         })
         .waits()
         .looks(2),
+        // That this task was ever made is not known, unlike that of one's own submission.
         Scenario::new("resumed: the gateway does not know it", |world| {
             world.gateway.otherwise(Response::json("{}").status(404));
         })

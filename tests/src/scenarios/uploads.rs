@@ -80,6 +80,7 @@ fn through_the_gateway() -> Vec<Scenario> {
             }),
             |_| STORED.to_owned(),
         ),
+        // The same bytes: a client remembers where it put them.
         uploads("stored once for two runs", move |world| on(world, vec![stored().into()]))
             .times(2)
             .posts(2)
@@ -88,6 +89,7 @@ fn through_the_gateway() -> Vec<Scenario> {
                 let key = |index: usize| witness.posts[index].header("idempotency-key");
                 assert_ne!(key(0), key(1), "two submissions, two keys");
             }),
+        // An upload costs nothing, so it is repeated whatever became of it.
         uploads("stored through trouble", move |world| {
             on(world, vec![Behaviour::Reset, Response::new(503).into(), stored().into()]);
         })
@@ -103,6 +105,7 @@ fn through_the_gateway() -> Vec<Scenario> {
         })
         .fails(ErrorKind::KeyRefused)
         .posts(0),
+        // An upload through the gateway carries the key, which follows no redirect.
         uploads("the storage redirects", move |world| {
             on(world, vec![Response::redirect(307, world.elsewhere.url("/files")).into()]);
             world.elsewhere.otherwise(stored());
@@ -124,6 +127,7 @@ fn as_a_data_url() -> Vec<Scenario> {
             .with(|setup, _| setup.uploads = Some("data-url".to_owned()))
             .then(|witness| {
                 let body = witness.posts[0].text();
+                // How the signature of a PNG begins in base64.
                 assert!(body.contains(r#""image_input1":"data:image/png;base64,iVBORw0KGg"#));
                 assert_eq!(witness.world.gateway.requests().len(), 1);
             }),
@@ -157,6 +161,7 @@ fn presigned() -> Vec<Scenario> {
         scenario.with(|setup, world| {
             let (put, get) = (world.elsewhere.url("/put?signature=s3cret"), STORED);
             // `%.0s` swallows the two arguments: the file's name and its type.
+            // `printf` takes a single `%` for the beginning of a format.
             let program = format!("printf {}\\n{get}\\n%.0s%.0s", put.replace('%', "%%"));
             setup.uploads = Some(format!("presigned-put={program}"));
         })

@@ -1,4 +1,5 @@
-//! What only the async client can do: be dropped, at any moment.
+//! Tests of the async client, `effects_reqwest::Client`, beyond the scenarios: futures that are dropped at
+//! any moment, many runs at once, a journal that fails, uploads and jobs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -129,6 +130,8 @@ async fn a_dropped_next_is_taken_up_by_the_next_one() {
             Ok(None) => break,
             Err(_) => {
                 dropped += 1;
+                // Each answer is held back until `next` was dropped several times while
+                // it was awaited.
                 if dropped % 5 == 0
                     && let Some(gate) = gates.iter_mut().find_map(Option::take)
                 {
@@ -178,6 +181,7 @@ async fn many_runs_at_once_do_not_mix() {
     let mut tasks = std::collections::HashSet::new();
     for run in runs {
         let effect = run.await.unwrap().unwrap();
+        // A picture of another task would be the answer of another run.
         assert!(effect.pictures[0].url.ends_with(&format!("/{}.png", effect.task_id)));
         tasks.insert(effect.task_id);
     }

@@ -1,4 +1,5 @@
-//! What only the blocking client can do: be stopped from another thread.
+//! Tests of the blocking client, `effects_ureq::Client`, beyond the scenarios: a stop from another thread,
+//! forks, a journal that fails, downloads into a file, and jobs.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -55,6 +56,7 @@ fn forks() {
         .build()
         .unwrap();
     let mut begun = Some(client.watch(request()));
+    // Everything that a fork copies is there by now: the client, and a run that has begun.
     let forks = [(); 2].map(|()| match fork::fork().unwrap() {
         fork::Fork::Parent(child) => child,
         fork::Fork::Child => {
@@ -87,6 +89,8 @@ fn a_stop_during_the_post_waits_for_it_and_keeps_the_id() {
     world.gateway.wait_for_requests(1, Duration::from_secs(30));
     assert!(stopper.is_submitting(), "the moment not to leave");
     stopper.stop();
+    // Stopped while the answer is awaited: the submission may have made a task, so its
+    // answer is waited for.
     assert_eq!(notes.facts(), ["intent"]);
     gate.open();
 
@@ -123,6 +127,7 @@ fn a_stop_ends_a_sleep_at_once() {
 fn a_stop_between_two_attempts_submits_nothing_more() {
     let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
     world.creates([Response::new(429).header("Retry-After", "3600"), world.accepted()]);
+    // The wait that was asked for is believed whole, so that the stop comes within it.
     let patient = |policy: &mut Policy| policy.retry_after_most = Duration::from_secs(3600);
     let watch = client(&world, &notes, |policy| {
         patient(policy);
@@ -131,6 +136,7 @@ fn a_stop_between_two_attempts_submits_nothing_more() {
     .watch(request());
     let stopper = watch.stopper();
     let running = thread::spawn(move || watch.finish());
+    // The second entry is the release: the first attempt is over, and the next is an hour away.
     notes.wait_for(2);
     stopper.stop();
     let error = running.join().unwrap().unwrap_err();
@@ -164,6 +170,7 @@ fn a_submission_waits_for_its_intent_and_a_look_for_the_id() {
     notes.watch(move |_| noted.lock().unwrap().push(saw.gateway.requests().len()));
     client(&world, &notes, |_| {}).run(request()).unwrap();
     assert_eq!(notes.facts(), ["intent".to_owned(), format!("created {TASK}")]);
+    // No request before the intent, and only the submission before the id.
     assert_eq!(*seen_at.lock().unwrap(), [0, 1]);
 }
 
@@ -207,6 +214,7 @@ fn a_download_replaces_a_file_whole_or_not_at_all() {
     let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
     world.downloads([Behaviour::Truncate { response: world.served(), body_bytes: 4_000 }]);
+    // After half a picture the link is refused, which ends the download for good.
     world.downloads([Response::new(403)]);
     let client = client(&world, &Notes::default(), |_| {});
     let effect = client.run(request()).unwrap();

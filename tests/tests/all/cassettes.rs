@@ -206,6 +206,7 @@ fn many_tasks_at_once_have_each_its_own_answers() {
     drop(client);
     emulator.stop();
     check_secrets(folder.path());
+    // The requests are equal, so which task answers which job is left open.
     recorded.sort();
     for kind in KINDS {
         let client = Client::replaying(kind, &cassette).unwrap();
@@ -288,6 +289,7 @@ fn what_was_waited_for_is_not_waited_for_again() {
     let (_folder, cassette) = folder();
     let emulator = Emulator::builder().pictures(Pictures::Stub);
     let emulator = emulator.latency(Latency::fixed(Duration::from_millis(2_500))).start().unwrap();
+    // A pause longer than a replay may take, so that a wait for it would show.
     let slow = Pace::fixed(Duration::from_secs(3));
     let client = Client::new(
         ClientKind::Blocking,
@@ -391,6 +393,7 @@ fn a_cassette_that_another_process_begins_to_record_is_refused_as_such() {
         let (_folder, cassette) = folder();
         let emulator = emulator();
         let client = Client::recording(kind, &emulator, &cassette).unwrap();
+        // A lock of this process stands for that of another one.
         let other = fs::File::create(&cassette).unwrap();
         other.lock().unwrap();
         let error = client.run(request(Template::GlassBall, SIGNED)).unwrap_err();
@@ -414,6 +417,7 @@ fn a_cassette_of_an_earlier_version_that_kept_more_of_a_url_is_replayed() {
     drop(client);
     let text = fs::read_to_string(&cassette).unwrap();
     assert!(text.contains("size=512&pw=redacted") && !text.contains("hunter2"), "{text}");
+    // As an earlier version wrote it, which did not take this parameter for a permission.
     fs::write(&cassette, text.replace("pw=redacted", "pw=hunter2")).unwrap();
     for kind in KINDS {
         let client = Client::replaying(kind, &cassette).unwrap();

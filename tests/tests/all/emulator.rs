@@ -58,6 +58,7 @@ fn its_refusals_are_read_for_what_they_are() {
         let by_task = stub().dialect(dialect).start().unwrap();
         let by_http = stub().dialect(dialect).validation(Validation::Http).start().unwrap();
         for face in faces() {
+            // A client refuses an unknown template itself unless it is told not to.
             let unlisted = Draft { allow_unlisted: true, ..draft("their_world") };
             let ended =
                 face.run(&pointed_at(&by_task), &job(Ask::Effect(unlisted.clone())), &mut |_| {});

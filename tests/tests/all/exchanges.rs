@@ -33,6 +33,7 @@ fn check_all(client: &(dyn ExchangeUnderTest + Sync)) {
     thread::scope(|scope| {
         for _ in 0..PLAYERS {
             scope.spawn(|| {
+                // The list is made anew each time, since a case cannot move between threads.
                 while let Some(case) =
                     exchange_cases().into_iter().nth(next.fetch_add(1, Ordering::SeqCst))
                 {

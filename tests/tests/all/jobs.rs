@@ -192,6 +192,7 @@ fn a_stream_is_a_stream() {
 /// those in flight.
 #[test]
 fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
+    // How many results the clients hold for a reader before they draw no more.
     const FULL: usize = 64;
     const TASKS: usize = 8;
     for kind in KINDS {
@@ -248,11 +249,13 @@ fn dropping_it_submits_nothing_more_and_loses_no_id() {
 #[test]
 fn a_stop_ends_an_endless_list_and_tells_each_what_is_known_of_it() {
     for kind in KINDS {
+        // Tasks of an hour: none ends before the stop.
         let (emulator, setup) = emulator(3_600_000);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
         let many = client.run((0..).map(plan), widths(8));
         until("eight tasks", || emulator.counts().accepted == 8);
+        // An intent and an id for each.
         until("eight ids", || notes.facts().len() == 16);
         many.stop();
         let ends: Vec<JobResult> = many.collect();
@@ -307,6 +310,7 @@ fn what_exceeds_the_budget_is_refused_unsent() {
     for kind in KINDS {
         let (emulator, setup) = emulator(5);
         let client = Client::new(kind, &setup, &Notes::default());
+        // At 0.03 USD a picture. Without a given price the first task tells it.
         for (limit, price, paid) in [("0.10", Some("0.03"), 3), ("0.07", None, 2)] {
             let before = emulator.counts().accepted;
             let price = price.map(|price| price.parse().unwrap());
@@ -346,6 +350,7 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
                 "limits.downloads is 0",
             ),
         ] {
+            // Jobs may come from a source that cannot be read twice.
             let untouched = std::iter::from_fn(|| panic!("it was drawn"));
             let refused = match &client {
                 Client::Blocking(client) => client.run_jobs(options, untouched).err(),
@@ -441,6 +446,7 @@ fn a_photo_that_is_found_damaged_is_not_paid_for() {
         let client = Client::new(kind, &setup, &Notes::default());
         let folder = tempfile::tempdir().unwrap();
         let job = |name: &str| {
+            // The name behind the picture makes each file another photo.
             std::fs::write(folder.path().join(name), [&photo[..], name.as_bytes()].concat())
                 .unwrap();
             Job::photo(Template::GlassBall, folder.path().join(name))
@@ -502,6 +508,7 @@ fn a_call_waits_for_no_worker_while_its_time_runs() {
         let created = |row: u32| {
             let answer = Response::json(format!(r#"{{"id":"t-{row}","status":"in_progress"}}"#));
             Behaviour::with(move |_| {
+                // A hundred of these in a row would take twenty times the limit of one request.
                 std::thread::sleep(Duration::from_millis(200));
                 answer.clone().into()
             })

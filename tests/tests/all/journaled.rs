@@ -197,6 +197,7 @@ enum Stop {
 fn faults() -> FaultPlan {
     let create = |fault| FaultRule::on(Endpoint::Create, fault);
     let look = |fault| FaultRule::on(Endpoint::Task, fault);
+    // The intervals are primes, so that two faults seldom meet at one row.
     FaultPlan::seeded(7)
         .with(create(Fault::lost()).every(13))
         .with(create(Fault::Reset { when: Moment::Before }).every(17))
@@ -246,6 +247,7 @@ fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
     };
     let before = failed(&**ledger.store());
     assert!(!before.is_empty());
+    // The service has recovered: what fails now would be the client's doing.
     world.emulator.follow(FaultPlan::none()).unwrap();
     let stood = world.run(&ledger, 1, usize::MAX, Stop::InOrder);
     assert_eq!(stood["submitted"], before.len());

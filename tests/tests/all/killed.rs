@@ -16,6 +16,7 @@ impl KilledBatch {
     fn new(photos: u32) -> Self {
         let emulator = Emulator::builder()
             .pictures(Pictures::Stub)
+            // Long enough that tasks are under way whenever the program is killed.
             .latency(Latency::fixed(Duration::from_millis(150)))
             .start()
             .unwrap();

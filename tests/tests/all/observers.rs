@@ -44,6 +44,7 @@ fn world() -> ScenarioWorld {
     let throttled = Response::json(r#"{"message":"slow down"}"#).status(429);
     world.creates([throttled, world.accepted()]);
     world.looks([world.running(), world.completed()]);
+    // One of each kind of exchange goes wrong once, so that what is told of a repetition shows.
     world.downloads([Response::new(404)]);
     world
 }

@@ -22,6 +22,7 @@ fn the_environments_proxy_never_catches_this_machine_and_carries_the_rest() {
         return;
     }
     let proxy = ScriptedServer::start().unwrap();
+    // What a proxy carries fails, so no name of these tests has to exist.
     proxy.otherwise(Response::new(502));
     let mut again = Command::new(env::current_exe().unwrap());
     again.args(["--exact", "--nocapture"]);
@@ -32,6 +33,7 @@ fn the_environments_proxy_never_catches_this_machine_and_carries_the_rest() {
         again.env(name, proxy.base_url());
     }
     for name in ["no_proxy", "NO_PROXY", "REQUEST_METHOD"] {
+        // Set in the environment of the tests, they would decide instead of what is tested.
         again.env_remove(name);
     }
     assert!(again.status().unwrap().success());
@@ -110,6 +112,8 @@ fn a_proxy_that_speaks_socks_is_never_gone_around() {
         return;
     }
     let gateway = ScriptedServer::start().unwrap();
+    // A server of plain HTTP stands where the proxy should be: what reached it went
+    // around the proxy.
     for scheme in ["socks4", "socks5", "socks5h"] {
         let mut again = Command::new(env::current_exe().unwrap());
         again.args([

@@ -1,4 +1,5 @@
-//! Runs of the async client that join those under way one by one.
+//! Tests of the one driver that runs all tasks of an async client: callers that wait for a run through a
+//! `Waiter` and may leave, shared looks, and events that are read slowly.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -156,6 +157,7 @@ async fn events_are_told_though_another_run_waits_for_the_same_task() {
         let task = task.clone();
         async move { task.wait().await }
     });
+    // Until the first run looks: the second one then finds a poller under way.
     while looks(&emulator) == 0 {
         tokio::task::yield_now().await;
     }
@@ -164,6 +166,7 @@ async fn events_are_told_though_another_run_waits_for_the_same_task() {
     while let Some(event) = events.next().await {
         running += usize::from(matches!(event, Event::Running { .. }));
     }
+    // The task takes 400 ms, and looks at it are a few milliseconds apart.
     assert!(running > 3, "{running}");
     assert!(events.finish().await.is_ok());
     assert!(waiting.await.unwrap().is_ok());
@@ -203,6 +206,7 @@ async fn a_submission_by_itself_never_looks_at_its_task() {
     let hour = Latency::fixed(Duration::from_secs(3600));
     let emulator = Emulator::builder().pictures(Pictures::Stub).latency(hour).start().unwrap();
     let client = client(&emulator);
+    // Without a pause, so that a look which should not be made would be made at once.
     let hasty = Policy { pace: Pace::fixed(Duration::ZERO), ..client.policy().clone() };
     let client = client.with_policy(hasty);
     for number in 1..=20 {

@@ -54,6 +54,7 @@ fn every_answer_is_read_as_its_vector_says() {
             }
         }
     }
+    // A folder that is not found, or a reader that skips, would pass otherwise.
     assert!(walked > 300, "only {walked} readings: is {} whole?", folder().display());
     assert!(wrong.is_empty(), "{} of {walked} readings differ\n{}", wrong.len(), wrong.join("\n"));
 }
@@ -214,6 +215,7 @@ fn submission(answer: &Answer) -> SeenReading {
 
 /// What the core makes of an answer to a first look at a task that has no grace left.
 fn look(answer: &Answer) -> SeenReading {
+    // Else a task that is not found would count as one that may still appear.
     let policy = Policy { not_found_grace: Duration::ZERO, ..Policy::default() };
     let run = Run::attach(TASK.parse().unwrap(), None, Arc::new(policy), Seed::from(1), NOW);
     read(run, answer)

@@ -70,6 +70,7 @@ fn a_full_disk_of_the_database_costs_nothing_twice() {
     assert!(refused.contains("No space left on device"), "{refused}");
     println!("the server says: {}", said(&refused));
     let before = world.accepted();
+    // Longer than a lease, and shorter than the patience of the hosts that wait.
     thread::sleep(Duration::from_secs(6));
     assert!(world.accepted() < rows * 9 / 10, "the disk was not full: {before}");
     let code = hosts[HOSTS - 1].wait().unwrap().code();
@@ -119,6 +120,7 @@ fn said(why: &str) -> &str {
 fn fill(disk: &Path) -> PathBuf {
     let path = disk.join("ballast");
     let mut file = File::create(&path).unwrap();
+    // Large blocks first, then small ones into what is left.
     for size in [1 << 20, 1 << 12] {
         let block = vec![0; size];
         while file.write_all(&block).is_ok() {}

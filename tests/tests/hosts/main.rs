@@ -91,6 +91,8 @@ fn hosts_that_die_share_one_journal_and_one_budget() {
                 }
                 "cut the line" => {
                     is_cut.store(true, Ordering::SeqCst);
+                    // Longer than its lease, so that the others take the host for gone
+                    // while it still works.
                     mended = Some(Instant::now() + LEASE + Duration::from_secs(2));
                 }
                 _ => {

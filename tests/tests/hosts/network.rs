@@ -49,6 +49,7 @@ fn hosts_parted_from_the_database_pay_once() {
     server.sql("postgres", "SELECT pg_reload_conf()").unwrap();
     let rows = rows(160);
     let world = HostsWorld::new(server, HOSTS, rows);
+    // The emulator listens on loopback alone, which no other network namespace reaches.
     let gateway = Relay::to(world.emulator.address()).listen("0.0.0.0:0");
     (1..=HOSTS).for_each(connect);
 

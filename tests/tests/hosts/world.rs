@@ -47,6 +47,8 @@ pub(crate) fn work(work: &str) {
     let here = Process::current();
     let process = Process {
         host: format!("host-{host}"),
+        // Another place, so that the hosts cannot see each other's processes and go by
+        // leases alone.
         place: format!("{} of host {host}", here.place),
         ..here
     };
@@ -121,6 +123,7 @@ impl HostsWorld {
             .pictures(Pictures::Stub)
             .latency(Latency::fixed(Duration::from_millis(300)))
             .options(|options| options.limits.requests = 1_000_000);
+        // Too little for all rows, so that the hosts compete for the last of it.
         let budget = PRICE * Decimal::from(rows * 9 / 10);
         let state = tempfile::tempdir().unwrap();
         Self { emulator: emulator.start().unwrap(), server, state, hosts, rows, budget }
@@ -134,6 +137,8 @@ impl HostsWorld {
             [] => Command::new(this),
             [program, arguments @ ..] => {
                 let mut command = Command::new(program);
+                // The wall clock alone is off: the monotonic one, by which time is waited, is right
+                // on any machine.
                 command.args(arguments).arg(this).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
                 command.env("DONT_FAKE_MONOTONIC", "1");
                 command
@@ -223,6 +228,7 @@ impl HostsWorld {
         let spent = PRICE * Decimal::from(accepted);
         assert!(spent <= self.budget && scope.paid + scope.reserved <= self.budget);
         let left = scope.paid + scope.reserved + PRICE > self.budget;
+        // A budget that is never reached would prove nothing about it.
         assert!(left, "there was money for another row");
         assert!(doubtful <= most_doubtful, "{doubtful}");
         let hour = Duration::from_secs(3000);

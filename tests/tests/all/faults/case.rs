@@ -1,4 +1,5 @@
-//! One row of the table: what goes wrong, and how it must end.
+//! [`Case`]: one case of the fault tests: a plan of faults for the emulator, and how a run under it must
+//! end. `table.rs` lists the cases, and the tests in `mod.rs` play them with [`play_all`].
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -204,6 +205,7 @@ impl Case {
         assert!(counts.by_idempotency_key.values().all(|paid| *paid == 1), "{counts:?}");
         assert!(counts.creates_seen >= self.creates, "{counts:?}");
         let met: Vec<&str> = emulator.requests().iter().filter_map(|seen| seen.fault).collect();
+        // A fault that is never met proves nothing, so each has to appear in what the emulator saw.
         let kinds = self.plan.lines().filter_map(|line| line.trim().strip_prefix("kind = "));
         for kind in kinds {
             let kind = kind.trim_matches('"');

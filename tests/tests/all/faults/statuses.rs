@@ -122,6 +122,8 @@ fn each(check: impl Fn(&EmulatedClient, u16, ErrorBody, Option<RetryAfter>)) {
     for stage in &EmulatedClient::all() {
         for status in STATUSES {
             for (at, body) in BODIES.iter().enumerate() {
+                // Each form with one of the waits: with all of them it would be three
+                // times as many runs.
                 check(stage, status, body.clone(), waits[at % waits.len()]);
             }
         }
@@ -163,6 +165,7 @@ impl EmulatedClient {
     fn run(&self, fault: &Fault, end: ExchangeEnd, accepted: bool) {
         let mut setup = setup_at(self.emulator.base_url(), self.emulator.api_key());
         if end == ExchangeEnd::Final(ErrorKind::WaitTimeout) {
+            // Only what waits to its end has a short wait: the others must not end by it.
             setup.policy.wait_timeout = Duration::from_millis(30);
         }
         let image = DraftImage::Url("https://photos.example.com/cat.jpg".to_owned());

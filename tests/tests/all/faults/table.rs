@@ -1,4 +1,5 @@
-//! Every fault, where it can happen, and how it ends.
+//! The fault cases ([`Case`]), a list for each endpoint and one for the keys that choose an outcome. The
+//! tests in `mod.rs` play them.
 
 use std::time::Duration;
 
@@ -83,6 +84,7 @@ pub(crate) fn creates() -> Vec<Case> {
             .fails_after_one(ErrorKind::OutOfCredit)
             .status(402),
         Case::new("no balance at all", "balance = \"0\"").fails(ErrorKind::OutOfCredit).status(402),
+        // The second create is throttled for the rest of the second, and then accepted.
         Case::new("a rate of creates", format!("{limit}on = \"create\"")).times(2, 2).waits(1),
         Case::new("a rate of everything", limit.replace("= 1\n", "= 2\n")).waits(0),
         Case::new("of another template", on("template = \"my_world\"\nkind = \"reset\"")).unmet(),
@@ -191,6 +193,7 @@ pub(crate) fn looks() -> Vec<Case> {
         Case::new("nothing but garbage", always("kind = \"garbage\""))
             .brief()
             .fails_with_task(ErrorKind::WaitTimeout),
+        // The seed fixes which looks these are; the task lasts long enough for many.
         Case::new("half of the looks, by chance", {
             format!("seed = 7\n{}", rule("task", "chance = 0.5\nkind = \"status\"\nstatus = 500"))
                 + &rule("create", "kind = \"take\"\nseconds = 0.1")
