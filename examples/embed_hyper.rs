@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use effects_client::fresh_seed;
-use effects_core::driver::{AsyncClock, Told, drive_on_async};
+use effects_core::driver::{AsyncClock, Driven, drive_on_async};
 use effects_core::gateway::{Answer, AsyncExchange, Endpoint, Gateway};
 use effects_core::journal::NoJournal;
 use effects_core::{ApiKey, BaseUrl, EffectRequest, Policy, Run, Size, Template};
@@ -77,8 +77,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut run = Run::submit(request, Arc::new(Policy::default()), fresh_seed()?, clock.now());
     let outcome = loop {
         match drive_on_async(&mut run, &gateway, &clock, &NoJournal).await? {
-            Told::Event(event) => println!("{event}"),
-            Told::Done(outcome) => break outcome,
+            Driven::Event(event) => println!("{event}"),
+            Driven::Done(outcome) => break outcome,
         }
     };
     println!("{}", outcome.into_result()?.pictures[0].url);

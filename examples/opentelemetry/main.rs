@@ -79,11 +79,11 @@ impl ExchangeObserver for HttpSpans {
                 let status = i64::from(response.status);
                 span.set_attribute(KeyValue::new("http.response.status_code", status));
             }
-            if let Err(trouble) = result.arrived() {
+            if let Err(error) = result.arrived() {
                 let kind =
-                    trouble.status().map_or("_OTHER".to_owned(), |status| status.to_string());
+                    error.status().map_or("_OTHER".to_owned(), |status| status.to_string());
                 span.set_attribute(KeyValue::new("error.type", kind));
-                span.set_status(Status::error(trouble.to_string()));
+                span.set_status(Status::error(error.to_string()));
             }
             span.end();
         }))

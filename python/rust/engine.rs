@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, TaskId, Template};
 use effects_reqwest::Client;
 use pyo3::prelude::*;
@@ -192,13 +192,25 @@ impl Engine {
         let policy =
             Policy { unknown_in_a_row: plain.unknown_in_a_row, ..(*policy.of_call()).clone() };
         let client = self.client(py)?.with_policy(policy);
-        let (submissions, tasks, polls_per_second) = plain.widths;
-        let widths = Widths { submissions, tasks, polls_per_second };
+        let (submissions, tasks, polls_per_second) = plain.batch_limits;
+        let batch_limits = BatchLimits { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
         let scope = plain.scope.clone();
         let (ahead, given) = (plain.ahead, Given { budget: limit, price: GivenPrice::of(price) });
         let parent = plain.parent.as_ref().map(|parent| Arc::new(parent.clone_ref(py)));
-        Ok(Plan { client, base, widths, ahead, funds, given, scope, slot, fetch, ordered, parent })
+        Ok(Plan {
+            client,
+            base,
+            batch_limits,
+            ahead,
+            funds,
+            given,
+            scope,
+            slot,
+            fetch,
+            ordered,
+            parent,
+        })
     }
 
     /// The time that one call may take.
@@ -314,7 +326,7 @@ impl Engine {
         Ok(Operation::submitting(Launch { purpose, note, client }, template))
     }
 
-    /// Does many rows at once. `widths` are submissions and tasks in flight and polls a second;
+    /// Does many rows at once. `batch_limits` are submissions and tasks in flight and polls a second;
     /// `budget` and `price` are decimal text; `rows` gives plain dicts.
     fn run_many(&self, py: Python<'_>, plain: PlainMany, policy: &NativePolicy) -> PyResult<Many> {
         let plan = self.plan(py, &plain, policy);
@@ -499,7 +511,7 @@ impl Limit {
 #[pyo3(from_item_all)]
 struct PlainMany {
     rows: Py<PyIterator>,
-    widths: (u32, u32, f64),
+    batch_limits: (u32, u32, f64),
     ahead: u32,
     unknown_in_a_row: u32,
     budget: Option<String>,

@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use effects_client::{Ledger, make_private_dir, state_dir, telemetry};
+use effects_client::{JournalSession, make_private_dir, state_dir, telemetry};
 use effects_core::journal::JournalError;
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskBill, TaskId};
-use effects_jobs::{Found, JournalStore, OpenRow, Record, RowDraft, Standing};
+use effects_jobs::{Found, JournalStore, OpenRow, Record, RowDraft, RowState};
 use effects_journal::{
     ClosedForFork, ForkHandle, PostgresStore, SqliteJournal, is_database_url, without_password,
 };
@@ -53,7 +53,7 @@ pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
     Arc::clone(slot)
 }
 
-/// The journal in one file or database. It is open as long as a client or a run has a ledger of it.
+/// The journal in one file or database. It is open as long as a client or a run has a session of it.
 #[derive(Debug)]
 pub struct OpenJournal {
     path: PathBuf,
@@ -70,21 +70,21 @@ impl OpenJournal {
     }
 
     /// Begins the row of a single run.
-    pub async fn begin(&self, ledger: Ledger, draft: RowDraft) -> Result<OpenRow, Error> {
+    pub async fn begin(&self, session: JournalSession, draft: RowDraft) -> Result<OpenRow, Error> {
         // An error would mean that it is closed, which it never is.
         let _turn = self.turns.acquire().await;
-        let begun = tokio::task::spawn_blocking(move || ledger.begin(draft)).await;
+        let begun = tokio::task::spawn_blocking(move || session.begin(draft)).await;
         let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
         begun.map_err(|error| failed(&error))
     }
 
-    /// The ledger over the journal, which is made if it is not there. It may take as long as another
+    /// The session over the journal, which is made if it is not there. It may take as long as another
     /// process holds the file, half a minute at most.
-    pub async fn open(&self) -> Result<Ledger, Error> {
+    pub async fn open(&self) -> Result<JournalSession, Error> {
         // Locked while it is opened, so that runs that begin together open it once.
         let mut journal = self.journal.lock().await;
         if let Some(journal) = journal.as_ref().and_then(Weak::upgrade) {
-            return Ok(Ledger::new(journal));
+            return Ok(JournalSession::new(journal));
         }
         let (guard, path) = (Arc::clone(&self.guard), self.path.clone());
         let opened = tokio::task::spawn_blocking(move || guard.open(&path)).await;
@@ -93,7 +93,7 @@ impl OpenJournal {
         });
         let opened = opened.map_err(|error| failed(&error))?;
         *journal = Some(Arc::downgrade(&opened));
-        Ok(Ledger::new(opened))
+        Ok(JournalSession::new(opened))
     }
 }
 
@@ -110,8 +110,8 @@ impl TaskRows {
         Self { slot, origin }
     }
 
-    /// The ledger over the journal, as [`OpenJournal::open`] gives it.
-    pub async fn ledger(&self) -> Result<Ledger, Error> {
+    /// The session over the journal, as [`OpenJournal::open`] gives it.
+    pub async fn journal_session(&self) -> Result<JournalSession, Error> {
         self.slot.open().await
     }
 
@@ -137,16 +137,16 @@ impl TaskRows {
     }
 
     async fn record(&self, task: TaskId, end: Result<Effect, Error>) -> Result<(), Error> {
-        let ledger = self.ledger().await?;
+        let session = self.journal_session().await?;
         // Never closed.
         let _turn = self.slot.turns.acquire().await;
         let origin = self.origin.clone();
         let recorded = tokio::task::spawn_blocking(move || {
             // Held elsewhere, it is settled there: that run sees the same end.
-            if let Some(Found::Watch(open)) = ledger.follow(&origin, &task)? {
+            if let Some(Found::Watch(open)) = session.follow(&origin, &task)? {
                 open.settle(&end)?;
                 // The caller gets the end only once its record is durable.
-                ledger.store().flush()?;
+                session.store().flush()?;
             }
             Ok(())
         });
@@ -283,12 +283,12 @@ pub fn warn_unrecorded(task: &TaskId, error: &Error) {
 /// The error for a caller that wants the picture of a doubtful row.
 pub fn doubtful(record: &Record) -> Error {
     let row = record.number;
-    let trouble = match &record.standing {
-        Standing::Doubtful { trouble, .. } => trouble.as_str(),
+    let reason = match &record.state {
+        RowState::Doubtful { reason, .. } => reason.as_str(),
         _ => "",
     };
     let message = format!(
-        "row {row} of the journal is doubtful ({trouble}): its task may exist and may be billed, so \
+        "row {row} of the journal is doubtful ({reason}): its task may exist and may be billed, so \
          it is not sent again; find out, then: effects resolve {row} --task ID, or --not-billed"
     );
     Error::new(ErrorKind::OutcomeUnknown, message)
@@ -303,7 +303,7 @@ pub fn held(record: &Record) -> Error {
 
 /// The error of a row whose task failed in an earlier run: nothing is asked of the service.
 pub fn verdict(record: &Record) -> Option<Error> {
-    let Standing::Failed { task, message, code, cost, .. } = &record.standing else { return None };
+    let RowState::Failed { task, message, code, cost, .. } = &record.state else { return None };
     let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
     let bill = TaskBill::of_failed(*cost);
     let message = format!("task {task} failed in an earlier run: {message}{code}; {bill}");
@@ -313,9 +313,9 @@ pub fn verdict(record: &Record) -> Option<Error> {
 /// The effect of a row that was completed before, as far as the journal keeps it: nothing is asked of the
 /// service.
 pub fn made(record: &Record) -> Option<MadeEffect> {
-    let Standing::Completed { submitted, finished, .. } = &record.standing else { return None };
+    let RowState::Completed { submitted, finished, .. } = &record.state else { return None };
     Some(MadeEffect {
-        effect: record.standing.effect()?,
+        effect: record.state.effect()?,
         fetched: Vec::new(),
         template: Some(record.row.template.id().to_owned()),
         elapsed: finished.since(*submitted).as_secs_f64(),

@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use effects_client::{JobJournals, JobNotice, JobOptions, JobResult, Ledger, RunJobs, Save};
-use effects_core::batch::Widths;
+use effects_client::{
+    JobJournals, JobNotice, JobOptions, JobResult, JournalSession, RunJobs, Save,
+};
+use effects_core::batch::BatchLimits;
 use effects_core::journal::{AsyncJournal, NoJournal};
 use effects_core::run::Detached;
 use effects_core::{BaseUrl, Cause, Effect, Error, ErrorKind, Origin, Template};
-use effects_jobs::{JobLimits, JobOutcome, Method, Occurrences, SpendBy, Standing};
+use effects_jobs::{JobLimits, JobOutcome, Method, Occurrences, RowState, SpendBy};
 use effects_reqwest::{Client, JobResults};
 use futures_util::future::{Either, select};
 use pyo3::exceptions::PyRuntimeError;
@@ -36,7 +38,7 @@ use crate::row_source::{self, RowSource};
 use crate::shared_budget::{GivenPrice, REPRICED, SharedBudget, WHY_OVER};
 use crate::submission_tracker::SubmissionNote;
 use crate::traces::Parent;
-use crate::value::{MadeEffect, RowEndValue, task_id};
+use crate::value::{MadeEffect, RowOutcomeValue, task_id};
 use crate::{failure, warnings};
 
 /// What many rows have in common.
@@ -44,7 +46,7 @@ use crate::{failure, warnings};
 pub struct Plan {
     pub client: Client,
     pub base: Arc<BaseUrl>,
-    pub widths: Widths,
+    pub batch_limits: BatchLimits,
     /// Results that may wait for their reader beside the tasks in flight.
     pub ahead: u32,
     pub funds: Funds,
@@ -90,7 +92,7 @@ pub struct Many {
 impl Many {
     /// Begins; rows are drawn from `rows`, which gives plain dicts.
     pub fn start(runtime: &Handle, plan: Plan, rows: Py<PyIterator>) -> Self {
-        let (tasks, ahead) = (plan.widths.tasks as usize, plan.ahead as usize);
+        let (tasks, ahead) = (plan.batch_limits.tasks as usize, plan.ahead as usize);
         // A semaphore panics above its limit, and `in_flight` may be any `u32`.
         let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
         let shared = Arc::new(ManyShared {
@@ -113,7 +115,7 @@ impl Many {
         let source = RowSource {
             shared: Arc::clone(&shared),
             runtime: runtime.clone(),
-            ledger: None,
+            session: None,
             counts: false,
             rows,
             results: sender.clone(),
@@ -214,34 +216,34 @@ async fn finish_all(
     mut source: RowSource,
     results: ResultSender,
 ) {
-    let Plan { client, base, widths, funds, given, scope, slot, fetch, .. } = plan;
+    let Plan { client, base, batch_limits, funds, given, scope, slot, fetch, .. } = plan;
     let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
     let begun = async {
-        let (ledger, known) = match &rows {
+        let (session, known) = match &rows {
             Some(rows) => opened(rows).await?,
             None => (None, None),
         };
         let (allotted, budget) = funds.ready(&client, rows.as_ref(), known).await?;
-        Ok::<_, Error>((ledger, allotted, budget))
+        Ok::<_, Error>((session, allotted, budget))
     };
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
-    let (ledger, mut allotted, budget) = match select(begun, stop).await {
+    let (session, mut allotted, budget) = match select(begun, stop).await {
         Either::Left((Ok(begun), _)) => begun,
-        Either::Left((Err(error), _)) => return results.send(RowEndValue::Wrong(error)),
+        Either::Left((Err(error), _)) => return results.send(RowOutcomeValue::Wrong(error)),
         // Nothing was drawn: there is nothing to tell.
         Either::Right(_) => return,
     };
     source.counts = allotted.is_some();
-    source.ledger.clone_from(&ledger);
+    source.session.clone_from(&session);
     let limits = JobLimits {
         // Photos of as many jobs as may be submitted at once are uploaded before there is room for
         // them.
-        ahead: widths.submissions,
-        uploads: widths.submissions.max(1),
+        ahead: batch_limits.submissions,
+        uploads: batch_limits.submissions.max(1),
         downloads: MOST_DOWNLOADS,
         // Every job has a result, also after an error that is every other job's too.
         keeps_going: true,
-        ..JobLimits::from(widths)
+        ..JobLimits::from(batch_limits)
     };
     let observer = Arc::new(Observer {
         shared: Arc::clone(&shared),
@@ -257,7 +259,7 @@ async fn finish_all(
         save: if fetch { Save::Bytes } else { Save::Nothing },
         on_notice: Some(Arc::new(move |notice| told.hear(notice))),
         journals: Some(observer),
-        ledger,
+        session,
         ..JobOptions::default()
     };
     // Opening the budget's scope may wait for the disk.
@@ -268,7 +270,7 @@ async fn finish_all(
     });
     let mut jobs = match begun.await.unwrap_or_else(|_| Err(given_up())) {
         Ok(jobs) => jobs,
-        Err(error) => return results.send(RowEndValue::Wrong(error)),
+        Err(error) => return results.send(RowOutcomeValue::Wrong(error)),
     };
     // A stop that came before there were jobs to stop.
     if shared.stopped.load(Ordering::SeqCst) {
@@ -289,7 +291,7 @@ async fn finish_all(
         }
         let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
         let made = made(result, open.template, open.begun);
-        let end = RowEndValue::Ended(open.row, open.job, made);
+        let end = RowOutcomeValue::Ended(open.row, open.job, made);
         // A reader who has left takes it no more; its id is logged.
         let (Some(rows), Some(task)) = (&rows, given_task) else {
             results.send(end);
@@ -312,7 +314,7 @@ async fn finish_all(
                 "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
             )),
             Ok(_) => {}
-            Err(error) => results.send(RowEndValue::Wrong(error)),
+            Err(error) => results.send(RowOutcomeValue::Wrong(error)),
         }
     }
     // Other errors are in the results, since `keeps_going` gives each job its own. That the journal
@@ -320,7 +322,7 @@ async fn finish_all(
     if let Some(error) = jobs.halted_by()
         && error.kind() == ErrorKind::Journal
     {
-        results.send(RowEndValue::Wrong(error));
+        results.send(RowOutcomeValue::Wrong(error));
     }
 }
 
@@ -399,12 +401,12 @@ impl Funds {
     }
 }
 
-/// What the jobs of a ledger's budget have cost, in USD.
-async fn paid(ledger: Ledger) -> Result<Decimal, Error> {
-    let Some(scope) = ledger.budgets().first().map(|budget| budget.scope) else {
+/// What the jobs of a session's budget have cost, in USD.
+async fn paid(session: JournalSession) -> Result<Decimal, Error> {
+    let Some(scope) = session.budgets().first().map(|budget| budget.scope) else {
         return Ok(Decimal::ZERO);
     };
-    let asked = tokio::task::spawn_blocking(move || ledger.store().scope(scope)).await;
+    let asked = tokio::task::spawn_blocking(move || session.store().scope(scope)).await;
     let state = asked.map_err(|_| given_up())?.map_err(|error| journal::failed(&error))?;
     Ok(state.paid)
 }
@@ -454,8 +456,8 @@ fn made(
             }
         }
         JobOutcome::Recorded(record) => {
-            return Err(journal::verdict(record).unwrap_or_else(|| match record.standing {
-                Standing::Doubtful { .. } => journal::doubtful(record),
+            return Err(journal::verdict(record).unwrap_or_else(|| match record.state {
+                RowState::Doubtful { .. } => journal::doubtful(record),
                 _ => journal::held(record),
             }));
         }
@@ -466,18 +468,18 @@ fn made(
     result.into_result().map(|effect| MadeEffect::new(effect, pictures, template, begun))
 }
 
-/// The ledger of a journal, and what it says that a picture costs at this origin.
-async fn opened(rows: &TaskRows) -> Result<(Option<Ledger>, Option<Decimal>), Error> {
-    let ledger = rows.ledger().await?;
-    let (asked, origin) = (ledger.clone(), rows.origin().clone());
+/// The session of a journal, and what it says that a picture costs at this origin.
+async fn opened(rows: &TaskRows) -> Result<(Option<JournalSession>, Option<Decimal>), Error> {
+    let session = rows.journal_session().await?;
+    let (asked, origin) = (session.clone(), rows.origin().clone());
     let known = tokio::task::spawn_blocking(move || highest(&asked, &origin)).await;
     let given_up = |_| Err(Error::new(ErrorKind::Journal, "its costs were not read"));
-    Ok((Some(ledger), known.unwrap_or_else(given_up)?))
+    Ok((Some(session), known.unwrap_or_else(given_up)?))
 }
 
 /// The highest cost of a picture that a journal knows at this origin, in USD.
-fn highest(ledger: &Ledger, origin: &Origin) -> Result<Option<Decimal>, Error> {
-    let spends = ledger.store().spend(SpendBy::Template, Some(origin));
+fn highest(session: &JournalSession, origin: &Origin) -> Result<Option<Decimal>, Error> {
+    let spends = session.store().spend(SpendBy::Template, Some(origin));
     let spends = spends.map_err(|error| journal::failed(&error))?;
     Ok(spends.into_iter().filter_map(|spend| spend.highest).max())
 }

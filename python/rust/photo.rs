@@ -150,8 +150,8 @@ fn encoded(
     written.map_err(|error| fail(&format!("cannot be written: {error}")))?;
     // Asked here, where the size in pixels is known: `Photo::new` would name a file that the caller
     // never gave.
-    if file.len() > Photo::MOST_BYTES {
-        let (length, most) = (file.len(), Photo::MOST_BYTES);
+    if file.len() > Photo::MAX_BYTES {
+        let (length, most) = (file.len(), Photo::MAX_BYTES);
         return Err(fail(&format!(
             "make a file of {length} bytes, and at most {most} are uploaded: scale them down, or \
              convert them to 'RGB', which is sent as JPEG"

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use effects_core::journal::{
-    Admission, AsyncJournal, Entry, Fact, JournalError, OverBudget, RowEnd,
+    Admission, AsyncJournal, Entry, Fact, JournalError, OverBudget, RowOutcome,
 };
 use effects_core::{Effect, Error, ErrorKind, TaskId};
 use effects_reqwest::Client;
@@ -217,7 +217,7 @@ impl AsyncJournal for ReservingJournal {
         Ok(Admission::Admitted)
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.inner.as_ref().map_or(Ok(()), |inner| inner.ended(end))
     }
 }
@@ -261,7 +261,7 @@ impl AsyncJournal for AttemptsJournal {
         written
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.inner.as_ref().map_or(Ok(()), |inner| inner.ended(end))
     }
 }

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::address::{Address, ReadStart, ReaderId, Source};
 use crate::many_shared::ManyShared;
-use crate::value::{OperationValue, RowEndValue};
+use crate::value::{OperationValue, RowOutcomeValue};
 
 /// Results, and the readers who wait for them.
 pub(crate) struct ResultQueue {
@@ -27,9 +27,9 @@ pub(crate) struct ResultQueue {
 #[derive(Default)]
 struct QueueState {
     /// Results whose turn it is.
-    results: VecDeque<RowEndValue>,
+    results: VecDeque<RowOutcomeValue>,
     /// Results that came before their turn, where the order matters.
-    early: BTreeMap<usize, RowEndValue>,
+    early: BTreeMap<usize, RowOutcomeValue>,
     /// The row whose turn is next, where the order matters.
     next: usize,
     /// Readers who wait, in order; none while there are results.
@@ -54,7 +54,7 @@ impl Drop for Closer {
 }
 
 impl ResultSender {
-    pub(crate) fn send(&self, end: RowEndValue) {
+    pub(crate) fn send(&self, end: RowOutcomeValue) {
         self.0.0.put(end);
     }
 }
@@ -77,7 +77,7 @@ impl ResultQueue {
         drop(dropped);
     }
 
-    fn put(&self, end: RowEndValue) {
+    fn put(&self, end: RowOutcomeValue) {
         let mut state = self.state();
         if state.is_abandoned {
             // Unlocked before the result is dropped: it holds an object of Python's, whose end may
@@ -86,7 +86,7 @@ impl ResultQueue {
             return;
         }
         match end {
-            RowEndValue::Ended(row, ..) if self.ordered => {
+            RowOutcomeValue::Ended(row, ..) if self.ordered => {
                 let QueueState { early, next, results, .. } = &mut *state;
                 early.insert(row, end);
                 while let Some(end) = early.remove(next) {
@@ -95,7 +95,7 @@ impl ResultQueue {
                 }
             }
             // After every row: results that came before their turn are still given first.
-            RowEndValue::Broken(_) if self.ordered => drop(state.early.insert(usize::MAX, end)),
+            RowOutcomeValue::Broken(_) if self.ordered => drop(state.early.insert(usize::MAX, end)),
             end => state.results.push_back(end),
         }
         self.hand_over(&mut state);
@@ -124,12 +124,12 @@ impl ResultQueue {
     }
 
     /// A result, or the end of them, as a reader gets it.
-    fn taken(&self, end: Option<RowEndValue>) -> Result<OperationValue, Error> {
-        if matches!(end, Some(RowEndValue::Ended(..))) {
+    fn taken(&self, end: Option<RowOutcomeValue>) -> Result<OperationValue, Error> {
+        if matches!(end, Some(RowOutcomeValue::Ended(..))) {
             self.shared.permits.add_permits(1);
         }
         match end {
-            Some(RowEndValue::Wrong(error)) => Err(error),
+            Some(RowOutcomeValue::Wrong(error)) => Err(error),
             end => Ok(OperationValue::Row(end.map(Box::new))),
         }
     }

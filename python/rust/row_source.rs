@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use effects_client::{Job, Ledger};
+use effects_client::{Job, JournalSession};
 use effects_core::{Error, ErrorKind};
 use effects_jobs::{Identity, Occurrences, RowError, RowName, Work};
 use pyo3::prelude::*;
@@ -22,7 +22,7 @@ use crate::reservation::JobAttempts;
 use crate::result_queue::ResultSender;
 use crate::submission::Wish;
 use crate::submission_tracker::SubmissionNote;
-use crate::value::{RowEndValue, task_id};
+use crate::value::{RowOutcomeValue, task_id};
 
 /// A row as Python says it: something to ask for, or a task to follow.
 #[derive(FromPyObject)]
@@ -43,7 +43,7 @@ pub struct RowSource {
     pub shared: Arc<ManyShared>,
     pub runtime: Handle,
     /// Over the journal, which knows a row by its photo's content.
-    pub ledger: Option<Ledger>,
+    pub session: Option<JournalSession>,
     /// Whether the attempts of submissions are counted, for the client's budget.
     pub counts: bool,
     pub rows: Py<PyIterator>,
@@ -64,7 +64,7 @@ impl Iterator for RowSource {
             let row = match self.next_row()? {
                 Ok(row) => row,
                 Err(broken) => {
-                    self.results.send(RowEndValue::Broken(broken));
+                    self.results.send(RowOutcomeValue::Broken(broken));
                     return None;
                 }
             };
@@ -88,7 +88,7 @@ impl Iterator for RowSource {
                     self.begun += 1;
                     return Some(made);
                 }
-                Err(error) => self.results.send(RowEndValue::Ended(number, job, Err(error))),
+                Err(error) => self.results.send(RowOutcomeValue::Ended(number, job, Err(error))),
             }
         }
     }
@@ -128,9 +128,9 @@ impl RowSource {
             return Err(Error::new(ErrorKind::InvalidRequest, "the row asks for nothing"));
         };
         let loaded = wish.check()?.load_among_many()?;
-        let Some(ledger) = &self.ledger else { return Ok(loaded.into_job()) };
+        let Some(session) = &self.session else { return Ok(loaded.into_job()) };
         let draft = loaded.row(self.shared.base.origin(), key, tag)?;
-        let look = |identity: &Identity| ledger.store().look(&RowName::Identity(*identity));
+        let look = |identity: &Identity| session.store().find(&RowName::Identity(*identity));
         let counted = self.occurrences.row(draft, look).map_err(|error| match error {
             RowError::Signed(signed) => Error::new(ErrorKind::InvalidRequest, signed.to_string()),
             RowError::Journal(error) => failed(&error),

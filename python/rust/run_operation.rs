@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use effects_client::Ledger;
+use effects_client::JournalSession;
 use effects_core::journal::AsyncJournal;
 use effects_core::{
     Effect, EffectRequest, Error, ErrorKind, Event, Origin, TaskId, Template, Time,
@@ -59,7 +59,7 @@ pub(crate) struct Stakes {
     reserved: Option<Arc<Reserved>>,
     row: Option<OpenRow>,
     /// The journal stays open for others as long as there is a run in it.
-    ledger: Option<Ledger>,
+    session: Option<JournalSession>,
     followed: Option<Followed>,
 }
 
@@ -89,10 +89,10 @@ impl Single {
             stakes.reserved = Some(Reserved::of(shared_budget, &self.client, rows.as_ref()).await?);
         }
         if let Some(slot) = self.slot {
-            let ledger = slot.open().await?;
-            stakes.ledger = Some(ledger.clone());
+            let session = slot.open().await?;
+            stakes.session = Some(session.clone());
             let draft = loaded.row(&self.origin, None, None)?;
-            stakes.row = Some(slot.begin(ledger, draft).await?);
+            stakes.row = Some(slot.begin(session, draft).await?);
         }
         // From the inside out. The reservation admits an intent before the row has it, and the note
         // takes it down once both have.
@@ -125,7 +125,7 @@ impl Stakes {
 
     /// Passes on how the run ended, to the task's handle, the budget and the journal.
     pub(crate) fn settle(self, end: &Result<Effect, Error>) -> Result<(), Error> {
-        let Self { reserved, row, ledger: _open, followed } = self;
+        let Self { reserved, row, session: _open, followed } = self;
         if let Some(Followed { task, shared_budget, .. }) = &followed {
             task.saw_end(end);
             if let Some(shared_budget) = shared_budget {
@@ -190,12 +190,12 @@ pub(crate) trait Taker: Send + Sync + 'static {
     }
 
     /// An event; how the run goes on.
-    fn hear(&self, _event: Event, _run: RunTicket) -> PollControl {
+    fn on_event(&self, _event: Event, _run: RunTicket) -> PollControl {
         PollControl::Continue
     }
 
     /// The end, which the budget and the journal know.
-    fn end(&self, result: Result<Effect, Error>);
+    fn on_end(&self, result: Result<Effect, Error>);
 }
 
 impl Launch {
@@ -211,7 +211,7 @@ impl Launch {
                 let journal = single.note.journal(None);
                 match single.order.into_request() {
                     Ok(request) => client.begin(request, Some(journal), runner(None)),
-                    Err(error) => runner(None).taker.end(Err(error)),
+                    Err(error) => runner(None).taker.on_end(Err(error)),
                 }
                 Joined::Among(client)
             }
@@ -223,7 +223,7 @@ impl Launch {
                             let runner = runner(Some(Box::new(stakes)));
                             joining.begin(request, Some(journal), runner);
                         }
-                        Err(error) => runner(None).tell(Err(error)),
+                        Err(error) => runner(None).on_end(Err(error)),
                     }
                 });
                 Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), client)))
@@ -234,7 +234,7 @@ impl Launch {
                 let runner = runner(Some(Box::new(stakes)));
                 match known {
                     // An earlier call saw the end: nothing is asked of the service again.
-                    Some(end) => runner.tell(end),
+                    Some(end) => runner.on_end(end),
                     None => client.begin(work, None, runner),
                 }
                 Joined::Among(client)
@@ -247,14 +247,14 @@ impl Joined {
     /// Stops the watching, once the note says that no caller waits.
     pub fn leave(self) {
         match self {
-            Self::Among(client) => client.look_who_left(),
+            Self::Among(client) => client.stop_abandoned(),
             Self::Readying(both) => {
                 let (readying, client) = *both;
                 // No submission has left yet: dropping this gives back what it reserved and lets go
                 // of its row.
                 readying.abort();
                 // It may have joined meanwhile.
-                client.look_who_left();
+                client.stop_abandoned();
             }
         }
     }
@@ -277,11 +277,11 @@ impl<T: Taker> Waiter for Runner<T> {
         self.taker.reads()
     }
 
-    fn hear(&self, event: Event, run: RunTicket) -> PollControl {
-        self.taker.hear(event, run)
+    fn on_event(&self, event: Event, run: RunTicket) -> PollControl {
+        self.taker.on_event(event, run)
     }
 
-    fn tell(self: Arc<Self>, result: Result<Effect, Error>) {
+    fn on_end(self: Arc<Self>, result: Result<Effect, Error>) {
         self.note.settle();
         // Settled before the caller gets the end: a call that it makes at once, perhaps in another
         // process, must find the row closed.
@@ -291,12 +291,12 @@ impl<T: Taker> Waiter for Runner<T> {
             Some(stakes) => stakes.settled(result),
             None => result,
         };
-        let Some((rows, task)) = rows else { return self.taker.end(result) };
+        let Some((rows, task)) = rows else { return self.taker.on_end(result) };
         // This is the thread that drives all runs, and must not wait for a journal that another
         // process holds.
         tokio::spawn(async move {
             rows.settle(&task, &result).await;
-            self.taker.end(result);
+            self.taker.on_end(result);
         });
     }
 }
@@ -331,7 +331,7 @@ impl Taker for Caller {
         self.note.is_abandoned()
     }
 
-    fn end(&self, result: Result<Effect, Error>) {
+    fn on_end(&self, result: Result<Effect, Error>) {
         let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut address) = address else { return };
         let template = self.template.as_ref().map(|template| template.id().to_owned());
@@ -394,7 +394,7 @@ impl Taker for SubmissionCaller {
         self.note.is_abandoned()
     }
 
-    fn hear(&self, event: Event, _run: RunTicket) -> PollControl {
+    fn on_event(&self, event: Event, _run: RunTicket) -> PollControl {
         let Event::Submitted { task_id } = event else { return PollControl::Continue };
         // A run tells of one task; of a second one it warns.
         self.created.get_or_init(|| (task_id, now()));
@@ -402,7 +402,7 @@ impl Taker for SubmissionCaller {
         PollControl::Stop
     }
 
-    fn end(&self, result: Result<Effect, Error>) {
+    fn on_end(&self, result: Result<Effect, Error>) {
         let address = self.address.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut address) = address {
             address.deliver(self.task(result));

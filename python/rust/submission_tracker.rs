@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, JournalError, RowEnd};
+use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, JournalError, RowOutcome};
 use effects_core::{BaseUrl, TaskId, printable};
 use pyo3::prelude::*;
 
@@ -265,7 +265,7 @@ impl AsyncJournal for Noting {
         written
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.inner.ended(end)
     }
 }

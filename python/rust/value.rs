@@ -1,4 +1,4 @@
-//! [`OperationValue`]: the result of an operation ([`MadeEffect`], [`RowEndValue`] and others) on its
+//! [`OperationValue`]: the result of an operation ([`MadeEffect`], [`RowOutcomeValue`] and others) on its
 //! way from the runtime's thread into Python, where it becomes a tuple of plain values, of which the
 //! Python side makes its objects. An `Address` delivers it.
 
@@ -34,7 +34,7 @@ pub enum OperationValue {
     /// A URL.
     Text(String),
     /// How a row of many ended, or the end of them.
-    Row(Option<Box<RowEndValue>>),
+    Row(Option<Box<RowOutcomeValue>>),
 }
 
 /// An effect and what is known of how it was made.
@@ -118,15 +118,15 @@ impl OperationValue {
 }
 
 /// The row's number, its job, its effect, what went wrong: one of the latter two is `None`.
-fn row(py: Python<'_>, end: Option<Box<RowEndValue>>) -> PyResult<Bound<'_, PyAny>> {
+fn row(py: Python<'_>, end: Option<Box<RowOutcomeValue>>) -> PyResult<Bound<'_, PyAny>> {
     let (number, job, effect, error) = match end.map(|end| *end) {
         None => return Ok(py.None().into_bound(py)),
-        Some(RowEndValue::Broken(error)) => return Err(error),
-        Some(RowEndValue::Wrong(error)) => return Err(failure::exception(py, &error)),
-        Some(RowEndValue::Ended(number, job, Ok(made))) => {
+        Some(RowOutcomeValue::Broken(error)) => return Err(error),
+        Some(RowOutcomeValue::Wrong(error)) => return Err(failure::exception(py, &error)),
+        Some(RowOutcomeValue::Ended(number, job, Ok(made))) => {
             (number, job, Some(effect(py, &made)?), None)
         }
-        Some(RowEndValue::Ended(number, job, Err(error))) => {
+        Some(RowOutcomeValue::Ended(number, job, Err(error))) => {
             (number, job, None, Some(failure::told(py, &error)?))
         }
     };
@@ -226,7 +226,7 @@ pub fn task_id(text: &str) -> Result<TaskId, effects_core::Error> {
 
 /// How a row ended.
 #[derive(Debug)]
-pub enum RowEndValue {
+pub enum RowOutcomeValue {
     /// Its number, what Python gave for it, and its effect or what went wrong.
     Ended(usize, Py<PyAny>, Result<Box<MadeEffect>, Error>),
     /// The iterator raised: no more rows come.

@@ -162,7 +162,7 @@ impl Source for EventStream {
         if state.events.is_empty()
             && let Some(run) = state.held.take()
         {
-            self.0.client.look_on(run);
+            self.0.client.resume_polling(run);
         }
         address.forget();
         ReadStart::Value(Box::new(OperationValue::Event(event.map(Box::new))))
@@ -236,7 +236,7 @@ impl Taker for EventsTaker {
         true
     }
 
-    fn hear(&self, event: Event, run: RunTicket) -> PollControl {
+    fn on_event(&self, event: Event, run: RunTicket) -> PollControl {
         let mut state = self.0.state();
         if state.draining > 0 {
             return PollControl::Continue;
@@ -250,7 +250,7 @@ impl Taker for EventsTaker {
         PollControl::Pause
     }
 
-    fn end(&self, result: Result<Effect, Error>) {
+    fn on_end(&self, result: Result<Effect, Error>) {
         let mut state = self.0.state();
         (state.end, state.run) = (Some(result), Stage::Gone);
         for (_, mut address) in std::mem::take(&mut state.readers) {
@@ -264,7 +264,7 @@ impl Taker for EventsTaker {
 impl Drop for EventsTaker {
     fn drop(&mut self) {
         if self.0.state().end.is_none() {
-            self.end(Err(given_up()));
+            self.on_end(Err(given_up()));
         }
     }
 }
@@ -278,7 +278,7 @@ impl<'a> Draining<'a> {
         state.draining += 1;
         state.events.clear();
         if let Some(run) = state.held.take() {
-            shared.client.look_on(run);
+            shared.client.resume_polling(run);
         }
         Self(shared)
     }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError};
 use effects_core::{EffectRequest, Template};
 use effects_emulator::{Emulator, Latency, Pictures, Spread};
@@ -86,7 +86,7 @@ fn blocking(tasks: u32, url: &str, key: &str) -> Result<()> {
     let gauge = Gauge::default();
     let client = client.with_journal(Arc::new(gauge.clone()));
     let figures = Figures::begin(&gauge)?;
-    for ended in client.jobs().limits(widths(tasks)).run(requests(tasks))? {
+    for ended in client.jobs().limits(batch_limits(tasks)).run(requests(tasks))? {
         gauge.ended(ended.into_result()?.pictures.len())?;
     }
     figures.print(tasks)
@@ -99,7 +99,7 @@ fn asynchronous(tasks: u32, url: &str, key: &str) -> Result<()> {
         let gauge = Gauge::default();
         let client = client.with_journal(Arc::new(gauge.clone()));
         let figures = Figures::begin(&gauge)?;
-        let mut many = client.jobs().limits(widths(tasks)).run(requests(tasks))?;
+        let mut many = client.jobs().limits(batch_limits(tasks)).run(requests(tasks))?;
         while let Some(ended) = many.next().await {
             gauge.ended(ended.into_result()?.pictures.len())?;
         }
@@ -114,8 +114,8 @@ fn requests(tasks: u32) -> impl Iterator<Item = EffectRequest> + Send {
     })
 }
 
-fn widths(tasks: u32) -> Widths {
-    Widths { submissions: 64, tasks, polls_per_second: 1_000.0 }
+fn batch_limits(tasks: u32) -> BatchLimits {
+    BatchLimits { submissions: 64, tasks, polls_per_second: 1_000.0 }
 }
 
 /// A journal that only counts: tasks that were made and have not ended, now and at most, and the

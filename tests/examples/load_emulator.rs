@@ -11,7 +11,7 @@ use std::error::Error;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 use effects_core::{EffectRequest, Pace, Template};
 use effects_emulator::{Emulator, Latency, Pictures, Spread};
 use effects_reqwest::Client;
@@ -59,8 +59,8 @@ async fn submit_all(emulator: &Emulator, rows: usize, tasks: u32) -> Result<usiz
             EffectRequest::new(Template::GlassBall, photo.as_str())
         })
         .collect::<std::result::Result<_, _>>()?;
-    let widths = Widths { submissions: 256, tasks, polls_per_second: 50_000.0 };
-    let mut many = client.jobs().limits(widths).run(requests)?;
+    let batch_limits = BatchLimits { submissions: 256, tasks, polls_per_second: 50_000.0 };
+    let mut many = client.jobs().limits(batch_limits).run(requests)?;
     let mut every = tokio::time::interval(Duration::from_secs(1));
     let (mut ended, mut most) = (0, 0);
     loop {

@@ -131,8 +131,8 @@ pub(crate) fn interruptible<T: Send + 'static>(
                     Event::Running { .. } => is_shown = true,
                     // A 404 takes back that the service shows the task:
                     // a line then says that its bill is not known.
-                    Event::Retrying { task_id: Some(_), trouble, .. } => {
-                        is_shown &= trouble.status() != Some(404);
+                    Event::Retrying { task_id: Some(_), error, .. } => {
+                        is_shown &= error.status() != Some(404);
                     }
                     _ => {}
                 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use effects_client::{Ledger, is_replay, make_private_dir, record_picture, state_dir};
+use effects_client::{JournalSession, is_replay, make_private_dir, record_picture, state_dir};
 use effects_core::journal::{Journal, JournalError, RowNumber};
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId, Time};
-use effects_jobs::{Filter, Found, JournalStore, OpenRow, Record, RowDraft, Standing, Which};
+use effects_jobs::{Filter, Found, JournalStore, OpenRow, Record, RowDraft, RowState, Which};
 use effects_journal::{SqliteJournal, is_database_url, without_password};
 
 use crate::failure::Failure;
@@ -188,13 +188,13 @@ impl JournalChoice {
         };
         let followed = store.and_then(|store| {
             let Some(store) = store else { return Ok(None) };
-            let ledger = Ledger::new(store);
-            let found = ledger.follow(origin, task).map_err(|error| failure(&error))?;
-            Ok(found.map(|found| (ledger, found)))
+            let session = JournalSession::new(store);
+            let found = session.follow(origin, task).map_err(|error| failure(&error))?;
+            Ok(found.map(|found| (session, found)))
         });
         match followed {
-            Ok(Some((ledger, Found::Watch(row) | Found::Settled(row)))) => {
-                Ok(Some(JournaledRow { ledger, row }))
+            Ok(Some((session, Found::Watch(row) | Found::Settled(row)))) => {
+                Ok(Some(JournaledRow { session, row }))
             }
             // Not in the journal, or not to be settled here: it is in doubt, or another process has it in
             // hand and settles it.
@@ -314,16 +314,16 @@ fn found(url: &str) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
 
 /// The row of a single run, if it is journaled.
 pub(crate) struct JournaledRow {
-    ledger: Ledger,
+    session: JournalSession,
     row: OpenRow,
 }
 
 impl JournaledRow {
     /// Begins a row.
     pub(crate) fn begin(store: Arc<dyn JournalStore>, draft: RowDraft) -> Result<Self, Failure> {
-        let ledger = Ledger::new(store);
-        let row = ledger.begin(draft).map_err(|error| failure(&error))?;
-        Ok(Self { ledger, row })
+        let session = JournalSession::new(store);
+        let row = session.begin(draft).map_err(|error| failure(&error))?;
+        Ok(Self { session, row })
     }
 
     /// The file of its photo, if the path in the journal leads to one from the current folder.
@@ -361,8 +361,8 @@ impl JournaledRow {
         let Cause::Unknown(unknown) = error.cause() else { return None };
         let filter = Filter { which: Which::Doubtful, ..Filter::default() };
         let mut found = None;
-        let listed = each(&**self.ledger.store(), filter, |record| {
-            if let Standing::Doubtful { attempts, .. } = &record.standing
+        let listed = each(&**self.session.store(), filter, |record| {
+            if let RowState::Doubtful { attempts, .. } = &record.state
                 && attempts.iter().any(|attempt| attempt.request_id == unknown.request_id)
             {
                 found = Some(record.number);
@@ -374,7 +374,7 @@ impl JournaledRow {
     }
 
     /// Records where a picture was saved.
-    pub(crate) fn landed(&self, index: usize, path: &Path) {
+    pub(crate) fn picture_saved(&self, index: usize, path: &Path) {
         self.sure(record_picture(&self.row, index, path));
     }
 
@@ -382,7 +382,7 @@ impl JournaledRow {
     fn sure(&self, told: Result<(), JournalError>) {
         // Flushed, since the store may write what is settled
         // later: a failure must show before the command ends.
-        if let Err(error) = told.and_then(|()| self.ledger.store().flush()) {
+        if let Err(error) = told.and_then(|()| self.session.store().flush()) {
             say(&format!("warning: {error}"));
         }
     }
@@ -391,25 +391,25 @@ impl JournaledRow {
 /// What to do about a row that is not as a command needs it.
 pub(crate) fn way_out(record: &Record) -> String {
     let row = record.number;
-    match &record.standing {
-        Standing::Intent { .. } => {
+    match &record.state {
+        RowState::Intent { .. } => {
             "a command is submitting it: wait for that command's end, or run it again if it was stopped"
                 .to_owned()
         }
-        Standing::Created { .. } => {
+        RowState::Created { .. } => {
             let line = rows_line("effects resume");
             format!("its task is paid for and goes on: `{line}` waits for it")
         }
-        Standing::Doubtful { .. } => format!(
+        RowState::Doubtful { .. } => format!(
             "its task may exist and may be billed: find out, then {}",
             resolve_lines(row)
         ),
-        Standing::Released { .. } => {
+        RowState::Released { .. } => {
             "no task was made and nothing is billed: `effects batch` with its manifest, or `effects run`, \
              submits it"
                 .to_owned()
         }
-        Standing::Completed { .. } | Standing::Failed { .. } => {
+        RowState::Completed { .. } | RowState::Failed { .. } => {
             let line = rows_line(&format!("effects reorder {row}"));
             format!("its task has ended, so nothing is open; `{line}` would buy it once more")
         }
@@ -421,7 +421,7 @@ pub(crate) fn failure(error: &JournalError) -> Failure {
     // These are what the caller asked for, the rest is the journal's own failure: exit code 2 or 1.
     let kind = match error {
         JournalError::NoSuchRow(_)
-        | JournalError::WrongStanding { .. }
+        | JournalError::WrongRowState { .. }
         | JournalError::TaskOfAnotherRow { .. }
         | JournalError::NotCopied { .. }
         | JournalError::KeyReused { .. } => ErrorKind::Misconfigured,

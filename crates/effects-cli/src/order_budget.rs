@@ -1,12 +1,12 @@
 //! [`OrderBudget`]: the options `--budget`, `--scope` and `--price` of `effects reorder`, which mean
-//! what they do for a batch; [`OrderBudget::ledger`] makes the ledger that keeps them. [`highest_cost`]
-//! is what a picture cost at most so far, also for `batch/budget.rs` and `doctor/live.rs`.
+//! what they do for a batch; [`OrderBudget::journal_session`] makes the session that keeps them.
+//! [`highest_cost`] is what a picture cost at most so far, also for `batch/budget.rs` and `doctor/live.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::Args;
-use effects_client::Ledger;
+use effects_client::JournalSession;
 use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Budget, Identity, JournalStore, ScopeNumber, SpendBy};
@@ -34,20 +34,20 @@ pub(crate) struct OrderBudget {
 }
 
 impl OrderBudget {
-    /// The ledger over a journal, whose submissions have to fit into the budget, if there is one. Of orders
+    /// The session over a journal, whose submissions have to fit into the budget, if there is one. Of orders
     /// with a name that these rows are of, and whose budget is not asked for, a line says what they have spent.
     ///
     /// # Errors
     ///
     /// When no row of the journal is of the order that `--scope` names, or one of these is of another; when
     /// the journal cannot be read or written.
-    pub(crate) fn ledger(
+    pub(crate) fn journal_session(
         &self,
         store: &Arc<dyn JournalStore>,
         origin: &Origin,
         rows: &[Identity],
         output: &Output,
-    ) -> Result<Ledger, Failure> {
+    ) -> Result<JournalSession, Failure> {
         let failed = |error: JournalError| journal::failure(&error);
         let mut others = BTreeMap::new();
         let mut members = 0;
@@ -64,8 +64,8 @@ impl OrderBudget {
         for (name, scope) in &others {
             output.note(&spent_by(&**store, name, *scope)?);
         }
-        let ledger = Ledger::new(Arc::clone(store));
-        let Some(limit) = self.budget else { return Ok(ledger) };
+        let journal_session = JournalSession::new(Arc::clone(store));
+        let Some(limit) = self.budget else { return Ok(journal_session) };
         let scope = match &self.scope {
             // Before the scope is opened: a name with a slip would make a new one, with nothing spent in it.
             Some(name) if members < rows.len() => return Err(not_of(name, rows.len() - members)),
@@ -77,7 +77,7 @@ impl OrderBudget {
         if self.price.is_none() && highest_cost(&**store, origin).map_err(failed)?.is_none() {
             output.urge(&price_unknown("the first of these tasks", limit));
         }
-        Ok(ledger.within(Budget { scope, limit, price: self.price }))
+        Ok(journal_session.within(Budget { scope, limit, price: self.price }))
     }
 }
 

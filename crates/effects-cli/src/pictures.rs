@@ -169,7 +169,7 @@ pub(crate) fn save(
         })?;
         // After the file is in its place: the journal has no picture that is not on the disk.
         if let Some(kept) = kept {
-            kept.landed(index, &path);
+            kept.picture_saved(index, &path);
         }
         saved.push(PictureObject {
             path: Some(path.to_string_lossy().into_owned()),

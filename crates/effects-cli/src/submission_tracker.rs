@@ -10,7 +10,7 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowEnd};
+use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowOutcome};
 use effects_core::{Event, TaskId};
 
 /// A message to the thread that prints.
@@ -119,7 +119,7 @@ impl Journal for FlightRecord {
         }
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.record.ended(end)
     }
 }

@@ -1,4 +1,4 @@
-//! [`Backlog`]: counts the results of jobs that wait for their reader. [`Queue`](crate::Queue) asks for
+//! [`Backlog`]: counts the results of jobs that wait for their reader. [`JobDemand`](crate::JobDemand) asks for
 //! no more jobs while it is full; the `jobs.rs` of both clients count results in and out.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct Backlog(Arc<AtomicUsize>);
 
 impl Backlog {
     /// A result was sent to its reader.
-    pub fn told(&self) {
+    pub fn sent(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn room_is_told_of_once_each_time_it_comes() {
         let backlog = Backlog::default();
-        (0..FULL + 9).for_each(|_| backlog.told());
+        (0..FULL + 9).for_each(|_| backlog.sent());
         assert!(backlog.is_full());
         let room: Vec<bool> = (0..FULL + 9).map(|_| backlog.read()).collect();
         assert!(!backlog.is_full());

@@ -80,8 +80,8 @@ impl Settings {
     }
 
     /// Reports an event of a run to `tracing`, inside its task's span, and to the caller's callback.
-    pub fn tell(&self, span: &Span, event: &Event) {
-        telemetry::tell(span, event);
+    pub fn report(&self, span: &Span, event: &Event) {
+        telemetry::report(span, event);
         if let Some(observe) = &self.event_observer.0 {
             observe(event);
         }

@@ -4,7 +4,7 @@
 //! `effects-ureq` and `effects-reqwest` use them.
 
 use effects_core::gateway::Answer;
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 
 /// The answer of an exchange with the gateway that never left.
 pub fn unsent(reason: String) -> Answer {
@@ -19,20 +19,20 @@ pub fn lost(reason: String) -> Answer {
 }
 
 /// What is wrong with a download that left, or began to.
-pub fn lost_fetch(reason: String) -> Trouble {
+pub fn lost_fetch(reason: String) -> ExchangeError {
     match lost(reason) {
-        Answer::Untrusted(reason) => Trouble::Untrusted { reason },
-        Answer::Lost(reason) | Answer::NotSent(reason) => Trouble::Lost { reason },
-        answer => Trouble::Lost { reason: format!("{answer:?}") },
+        Answer::Untrusted(reason) => ExchangeError::Untrusted { reason },
+        Answer::Lost(reason) | Answer::NotSent(reason) => ExchangeError::Lost { reason },
+        answer => ExchangeError::Lost { reason: format!("{answer:?}") },
     }
 }
 
 /// What is wrong with a download that never left.
-pub fn unsent_fetch(reason: String) -> Trouble {
+pub fn unsent_fetch(reason: String) -> ExchangeError {
     if is_certificate(&reason) {
-        Trouble::Untrusted { reason }
+        ExchangeError::Untrusted { reason }
     } else {
-        Trouble::NotSent { reason }
+        ExchangeError::NotSent { reason }
     }
 }
 

@@ -35,7 +35,7 @@ pub fn read_opened_photo(opened: io::Result<File>, path: &Path) -> Result<Photo,
     };
     let mut bytes = Vec::new();
     // One byte more than is accepted tells a photo that is too long, whose file may claim to be shorter.
-    let most = Photo::MOST_BYTES as u64 + 1;
+    let most = Photo::MAX_BYTES as u64 + 1;
     opened.and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(fail)?;
     Photo::new(bytes.into(), &file_names::shown(path))
 }

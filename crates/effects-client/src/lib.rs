@@ -8,7 +8,8 @@
 //! * Settings and the environment ([`ClientBuilder`], [`EnvironmentProxies`]), client certificates
 //!   ([`ClientCert`]), profiles ([`Profile`]) and the keys that are stored for them ([`StoredKey`]).
 //! * HTTP stacks of the caller's ([`Transport`], [`PictureFetch`]) and recorded exchanges ([`Player`]).
-//! * Jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), and rows of a journal ([`Ledger`]).
+//! * Jobs with their rows, photos and files ([`Jobs`], [`JobContext`]), and rows of a journal
+//!   ([`JournalSession`]).
 //! * Files that appear whole ([`AtomicFile`]), and whether a picture is still the one that was saved
 //!   ([`PictureState`]).
 //! * Programs that upload ([`run_uploader`]), and what was uploaded ([`UploadCache`]).
@@ -24,7 +25,9 @@ mod clock;
 mod environment_proxies;
 mod file_id;
 pub mod file_names;
+mod job_demand;
 mod jobs;
+mod journal_session;
 mod key_in_request;
 #[cfg(all(
     feature = "keyring",
@@ -33,12 +36,10 @@ mod key_in_request;
 mod keyring_calls;
 mod keyring_error;
 mod landing;
-mod ledger;
 mod pace_file;
 mod picture_fetch;
 mod profile;
 mod program;
-mod queue;
 mod random;
 mod run;
 mod saved_picture;
@@ -66,20 +67,20 @@ pub use client_cert::ClientCert;
 pub use clock::{StoppableClock, Stopper, WallClock};
 pub use environment_proxies::{EnvironmentProxies, UnreadableProxy};
 pub use file_id::FileId;
+pub use job_demand::{JobDemand, draw};
 pub use jobs::{
     Claim, Claims, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult, Jobs,
     JobsHandle, OutageNews, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
     TrackedJob, is_special,
 };
+pub use journal_session::JournalSession;
 pub use key_in_request::key_refusal;
 pub use keyring_error::KeyringError;
 pub use landing::{AtomicFile, Sink, read_opened_photo, read_photo, write_file};
-pub use ledger::Ledger;
 pub use pace_file::{PaceFile, PaceFileError};
 pub use picture_fetch::{ArrivedPicture, ObservedDownload, PictureFetch, answer_of};
 pub use profile::{Profile, ProfileKey};
 pub use program::{PresignedUrls, run_key_program, run_presigner, run_uploader};
-pub use queue::{Queue, draw};
 pub use random::{fresh_seed, random_name};
 pub use run::begin_run;
 pub use saved_picture::{PictureState, file_digest, is_picture, record_picture};

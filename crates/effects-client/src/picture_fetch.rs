@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use effects_core::Picture;
 use effects_core::gateway::{Answer, Endpoint, FetchOptions, ObserveEnd};
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_jobs::Download;
 use http::header::{ACCEPT, HeaderValue, LOCATION, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode};
@@ -34,7 +34,7 @@ pub struct ArrivedPicture {
     /// What came of its body.
     pub body: Bytes,
     /// How the body ended.
-    pub end: Result<(), Trouble>,
+    pub end: Result<(), ExchangeError>,
 }
 
 impl PictureFetch {
@@ -43,8 +43,8 @@ impl PictureFetch {
     ///
     /// # Errors
     ///
-    /// The trouble, where the URL is none.
-    pub fn new(url: &str, quiet: Duration, whole: Duration) -> Result<Self, Trouble> {
+    /// The error, where the URL is none.
+    pub fn new(url: &str, quiet: Duration, whole: Duration) -> Result<Self, ExchangeError> {
         let url = Url::parse(url).map_err(|_| unreadable_url())?;
         Ok(Self { url, redirects: 0, quiet, whole, begun: Instant::now() })
     }
@@ -53,15 +53,15 @@ impl PictureFetch {
     ///
     /// # Errors
     ///
-    /// The trouble, where no HTTP library can have this URL.
-    pub fn request(&self) -> Result<(Request<Bytes>, Duration), Trouble> {
+    /// The error, where no HTTP library can have this URL.
+    pub fn request(&self) -> Result<(Request<Bytes>, Duration), ExchangeError> {
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = self.url.as_str().parse().map_err(|_| unreadable_url())?;
         // No key: pictures are at storages of any host.
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
-        let (most_bytes, quiet) = (Download::MOST_BYTES, self.quiet);
+        let (most_bytes, quiet) = (Download::MAX_BYTES, self.quiet);
         request.extensions_mut().insert(FetchOptions { most_bytes, quiet });
         Ok((request, self.whole.saturating_sub(self.begun.elapsed())))
     }
@@ -70,8 +70,8 @@ impl PictureFetch {
     ///
     /// # Errors
     ///
-    /// The trouble, where nothing came.
-    pub fn answered(&mut self, answer: Answer) -> Result<Option<ArrivedPicture>, Trouble> {
+    /// The error, where nothing came.
+    pub fn answered(&mut self, answer: Answer) -> Result<Option<ArrivedPicture>, ExchangeError> {
         match answer {
             Answer::Answered { status, headers, body } => {
                 if status.is_redirection() && self.follow(&headers) {
@@ -80,13 +80,13 @@ impl PictureFetch {
                 Ok(Some(ArrivedPicture { status, headers, body, end: Ok(()) }))
             }
             Answer::BrokenOff { status, headers, body, reason } => {
-                let end = Err(Trouble::Lost { reason });
+                let end = Err(ExchangeError::Lost { reason });
                 Ok(Some(ArrivedPicture { status, headers, body, end }))
             }
-            Answer::NotSent(reason) => Err(Trouble::NotSent { reason }),
-            Answer::Untrusted(reason) => Err(Trouble::Untrusted { reason }),
-            Answer::NotRecorded(reason) => Err(Trouble::NotRecorded { reason }),
-            Answer::Lost(reason) => Err(Trouble::Lost { reason }),
+            Answer::NotSent(reason) => Err(ExchangeError::NotSent { reason }),
+            Answer::Untrusted(reason) => Err(ExchangeError::Untrusted { reason }),
+            Answer::NotRecorded(reason) => Err(ExchangeError::NotRecorded { reason }),
+            Answer::Lost(reason) => Err(ExchangeError::Lost { reason }),
         }
     }
 
@@ -133,34 +133,34 @@ impl<'a> ObservedDownload<'a> {
     }
 
     /// It has ended; one that this machine gave up is dropped instead.
-    pub fn ended(self, end: Result<(), &Trouble>) {
+    pub fn ended(self, end: Result<(), &ExchangeError>) {
         let Some(observe) = self.observe else { return };
         // The picture's bytes go to its file; an observer is told of status and headers.
         let body = Bytes::new();
         let answer = match (self.head, end) {
-            (Some((status, headers)), Err(Trouble::Lost { reason })) => {
+            (Some((status, headers)), Err(ExchangeError::Lost { reason })) => {
                 Answer::BrokenOff { status, headers, body, reason: reason.clone() }
             }
             (Some((status, headers)), _) => Answer::Answered { status, headers, body },
-            (None, Err(trouble)) => answer_of(trouble.clone()),
+            (None, Err(error)) => answer_of(error.clone()),
             (None, Ok(())) => return,
         };
         observe(&self.endpoint.result(answer));
     }
 }
 
-/// The answer of a stack whose download came to this trouble.
-pub fn answer_of(trouble: Trouble) -> Answer {
-    match trouble {
-        Trouble::NotSent { reason } => Answer::NotSent(reason),
-        Trouble::Untrusted { reason } => Answer::Untrusted(reason),
-        Trouble::NotRecorded { reason } => Answer::NotRecorded(reason),
-        trouble => Answer::Lost(trouble.to_string()),
+/// The answer of a stack whose download ended with this error.
+pub fn answer_of(error: ExchangeError) -> Answer {
+    match error {
+        ExchangeError::NotSent { reason } => Answer::NotSent(reason),
+        ExchangeError::Untrusted { reason } => Answer::Untrusted(reason),
+        ExchangeError::NotRecorded { reason } => Answer::NotRecorded(reason),
+        error => Answer::Lost(error.to_string()),
     }
 }
 
-fn unreadable_url() -> Trouble {
-    Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() }
+fn unreadable_url() -> ExchangeError {
+    ExchangeError::NotSent { reason: "the picture's URL cannot be read".to_owned() }
 }
 
 /// As many as the clients' own stacks follow.

@@ -33,7 +33,7 @@ impl PictureState {
     ///
     /// # Errors
     ///
-    /// Those of [`JournalStore::look`].
+    /// Those of [`JournalStore::find`].
     ///
     /// # Example
     ///
@@ -65,7 +65,7 @@ impl PictureState {
             }
         }
         // Two rows may have been saved to one path, the second over the first.
-        let last = store.look(&RowName::Picture(path.clone()))?;
+        let last = store.find(&RowName::Picture(path.clone()))?;
         Ok(match picture.content {
             _ if last.is_some_and(|last| last.number != row) => Self::Gone,
             None => Self::Unrecorded,
@@ -79,11 +79,11 @@ impl PictureState {
 ///
 /// # Errors
 ///
-/// Those of [`OpenRow::landed`].
+/// Those of [`OpenRow::picture_saved`].
 pub fn record_picture(row: &OpenRow, index: usize, path: &Path) -> Result<(), JournalError> {
     // A journal is read from other folders too. Fails only for an empty path, or without a current folder.
     let whole = absolute(path).unwrap_or_else(|_| path.to_owned());
-    row.landed(index, &whole, saved_content(path))
+    row.picture_saved(index, &whole, saved_content(path))
 }
 
 /// Whether a picture may be in this file: an empty one has none.

@@ -41,7 +41,7 @@ pub struct OutageNotice {
 
 impl OutageNotice {
     /// Takes note of how an exchange with this URL's host ended.
-    pub fn hear(&self, url: &Uri, answer: &Answer) {
+    pub fn note(&self, url: &Uri, answer: &Answer) {
         if let Answer::NotSent(reason) = answer {
             // A user's name and password are not repeated.
             let host = url.authority().map_or("", |it| it.as_str());
@@ -110,12 +110,12 @@ pub fn download_span(picture: &Picture) -> Span {
 }
 
 /// Tells that a journal did not take an entry of a run: no caller may be left who waits for its end.
-pub fn tell_unrecorded(span: &Span, error: &impl std::fmt::Display) {
+pub fn report_unrecorded(span: &Span, error: &impl std::fmt::Display) {
     span.in_scope(|| tracing::error!("{error}"));
 }
 
 /// Tells an event of a run inside its task's span.
-pub fn tell(span: &Span, event: &Event) {
+pub fn report(span: &Span, event: &Event) {
     if let Event::Submitted { task_id } = event {
         span.record("task_id", task_id.as_str());
     }

@@ -26,7 +26,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::batch::{Batch, BatchStep, RunId, Widths};
+use effects_core::batch::{Batch, BatchLimits, BatchStep, RunId};
 use effects_core::gateway::{Answer, CallKind};
 use effects_core::{EffectRequest, Pace, Policy, Seed, TaskId, Template, Time};
 use effects_testkit::result_of;
@@ -82,8 +82,9 @@ impl World {
     fn new(runs: u32, pace: Pace) -> Self {
         let now = Time::from_millis(START);
         let policy = Arc::new(Policy { pace, ..Policy::default() });
-        let widths = Widths { submissions: runs, tasks: runs, polls_per_second: f64::INFINITY };
-        let batch = Batch::new(policy, widths, now);
+        let limits =
+            BatchLimits { submissions: runs, tasks: runs, polls_per_second: f64::INFINITY };
+        let batch = Batch::new(policy, limits, now);
         let text = String::new();
         Self { batch, now, runs, seeds: 0, made: 0, looked: 0, text }
     }

@@ -21,9 +21,9 @@ use crate::task_id::TaskId;
 use crate::wire::answer::{Look, kind_of};
 use crate::wire::body::TaskDetail;
 use crate::wire::code::ServiceCode;
+use crate::wire::exchange_error::{ExchangeError, Rejection};
 use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::task::Task;
-use crate::wire::trouble::{Rejection, Trouble};
 
 /// The error of both clients: what went wrong, with everything needed to go on from there.
 ///
@@ -78,14 +78,14 @@ pub struct Problem {
     /// The task it concerns, if one exists.
     pub task_id: Option<TaskId>,
     /// The exchange it went wrong in, if one did.
-    pub trouble: Option<Trouble>,
+    pub error: Option<ExchangeError>,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        match &self.trouble {
-            Some(trouble) => write!(f, " ({trouble})"),
+        match &self.error {
+            Some(error) => write!(f, " ({error})"),
             None => Ok(()),
         }
     }
@@ -94,7 +94,7 @@ impl fmt::Display for Problem {
 impl Error {
     /// An error of something beside a run.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Problem { kind, message: message.into(), task_id: None, trouble: None }.into()
+        Problem { kind, message: message.into(), task_id: None, error: None }.into()
     }
 
     /// The same error, with the line that resumes the task where it has one.
@@ -163,9 +163,9 @@ impl Error {
 
     /// The HTTP status of the answer it is about.
     pub fn status(&self) -> Option<u16> {
-        match self.trouble() {
-            Some(trouble) => trouble.status(),
-            // A failed task has no trouble: the answer that showed its end was a good one.
+        match self.exchange_error() {
+            Some(error) => error.status(),
+            // A failed task has no exchange error: the answer that showed its end was a good one.
             None => self.response().map(|response| response.status),
         }
     }
@@ -175,7 +175,7 @@ impl Error {
     pub fn response(&self) -> Option<&ResponseExcerpt> {
         match &self.0.cause {
             Cause::Failed(failed) => failed.response.as_deref(),
-            _ => self.trouble()?.response(),
+            _ => self.exchange_error()?.response(),
         }
     }
 
@@ -197,13 +197,13 @@ impl Error {
     }
 
     /// The exchange it went wrong in.
-    pub fn trouble(&self) -> Option<&Trouble> {
+    pub fn exchange_error(&self) -> Option<&ExchangeError> {
         match &self.0.cause {
-            Cause::Refused(refused) => Some(&refused.trouble),
-            Cause::Unknown(unknown) => Some(&unknown.trouble),
-            Cause::StillRunning(still) => still.trouble.as_ref(),
-            Cause::Broken(broken) => Some(&broken.trouble),
-            Cause::Problem(problem) => problem.trouble.as_ref(),
+            Cause::Refused(refused) => Some(&refused.error),
+            Cause::Unknown(unknown) => Some(&unknown.error),
+            Cause::StillRunning(still) => still.error.as_ref(),
+            Cause::Broken(broken) => Some(&broken.error),
+            Cause::Problem(problem) => problem.error.as_ref(),
             Cause::Invalid(_) | Cause::Failed(_) | Cause::Detached(_) => None,
         }
     }
@@ -222,7 +222,7 @@ impl Error {
     }
 
     fn rejection(&self) -> Option<&Rejection> {
-        self.trouble()?.rejection()
+        self.exchange_error()?.rejection()
     }
 }
 
@@ -321,7 +321,7 @@ impl Task {
     /// What this one answer says: the task is not found, the look is refused, the service cannot be
     /// reached or understood. A run looks again after most of that.
     pub fn read(task: &TaskId, gateway: &BaseUrl, result: &CallResult) -> Result<Self, Error> {
-        let (kind, trouble) = match Look::read(task, result.as_reply(), TaskDetail::Full) {
+        let (kind, error) = match Look::read(task, result.as_reply(), TaskDetail::Full) {
             Look::Seen(task) => {
                 let pictures = task.pictures.into_iter();
                 // Links are made whole here, since what decodes an answer does not know the
@@ -329,11 +329,11 @@ impl Task {
                 let pictures = pictures.filter_map(|picture| picture.at(Some(gateway))).collect();
                 return Ok(Self { pictures, response: result.response(), ..*task });
             }
-            Look::NotFound(trouble) => (ErrorKind::TaskNotFound, trouble),
-            Look::Barred(kind, trouble) | Look::Refused(kind, trouble) => (kind, trouble),
-            Look::Again(trouble) => (kind_of(&trouble), trouble),
+            Look::NotFound(error) => (ErrorKind::TaskNotFound, error),
+            Look::Barred(kind, error) | Look::Refused(kind, error) => (kind, error),
+            Look::Again(error) => (kind_of(&error), error),
         };
-        Err(Cause::Broken(Broken { task_id: task.clone(), kind, trouble }).into())
+        Err(Cause::Broken(Broken { task_id: task.clone(), kind, error }).into())
     }
 }
 

@@ -1,13 +1,13 @@
 //! [`ImageFormat`]: which format of pictures some bytes are, by their first few, and whether they are
 //! whole. `Photo` and `Download` of `effects-jobs`, the command, the renderer and the emulator ask it.
-//! [`MOST_PHOTO_BYTES`]: the longest photo that is uploaded or painted.
+//! [`MAX_PHOTO_BYTES`]: the longest photo that is uploaded or painted.
 
 use std::fmt;
 
 /// The longest photo that is uploaded, in bytes, and that the local renderer and gateway take. The
 /// gateway's sibling documents 5 MB; this is a bound against mistakes, over what the cameras of
 /// phones write at 108 megapixels.
-pub const MOST_PHOTO_BYTES: usize = 48 * 1024 * 1024;
+pub const MAX_PHOTO_BYTES: usize = 48 * 1024 * 1024;
 
 /// A format of pictures, told by the first bytes of a file and never by its name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -143,10 +143,10 @@ impl ImageFormat {
     /// ```
     /// use effects_core::ImageFormat;
     ///
-    /// let told = ImageFormat::why_not(b"%PDF-1.7").unwrap();
+    /// let told = ImageFormat::why_no_picture(b"%PDF-1.7").unwrap();
     /// assert!(told.starts_with("is a PDF document"));
     /// ```
-    pub fn why_not(start: &[u8]) -> Option<&'static str> {
+    pub fn why_no_picture(start: &[u8]) -> Option<&'static str> {
         let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
         let head = &text[..text.len().min(1024)];
         let has = |word: &[u8]| head.windows(word.len()).any(|part| part == word);
@@ -173,7 +173,7 @@ impl ImageFormat {
 
     /// Whether a file's end tells that it is whole; where it does not, [`is_whole`](Self::is_whole) is
     /// true of every file.
-    pub fn tells_its_end(self) -> bool {
+    pub fn has_end_marker(self) -> bool {
         !matches!(self, Self::Avif | Self::Heic | Self::JpegXl | Self::Tiff)
     }
 

@@ -162,7 +162,7 @@ pub use error::{Cause, Error, Problem};
 pub use error_kind::{ErrorKind, ErrorRow};
 pub use gateway::api_key::{ApiKey, InvalidApiKey};
 pub use gateway::origin::{BaseUrl, InvalidBaseUrl, Origin};
-pub use image_format::{ImageFormat, MOST_PHOTO_BYTES};
+pub use image_format::{ImageFormat, MAX_PHOTO_BYTES};
 pub use model::extra_params::{ExtraParams, InvalidParam};
 pub use model::reference::{InvalidReference, Reference};
 pub use model::request::{EffectRequest, InvalidRequest, Violation};

@@ -8,7 +8,7 @@ use crate::run::policy::Policy;
 use crate::seed::{Dice, Seed};
 use crate::time::Time;
 use crate::wire::answer::kind_of;
-use crate::wire::trouble::Trouble;
+use crate::wire::exchange_error::ExchangeError;
 
 /// How often and how long to repeat an exchange that may be made any number of times.
 #[derive(Clone, Debug)]
@@ -50,14 +50,14 @@ impl Retries {
         self
     }
 
-    /// When to try again after this trouble; `None` when trying again would not help, or would come
+    /// When to try again after this error; `None` when trying again would not help, or would come
     /// after the wait.
-    pub fn next(&mut self, trouble: &Trouble, now: Time) -> Option<Time> {
-        if !can_pass(trouble) {
+    pub fn next(&mut self, error: &ExchangeError, now: Time) -> Option<Time> {
+        if !can_pass(error) {
             return None;
         }
-        let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
-        if trouble.status().is_some() {
+        let asked = error.rejection().and_then(|rejection| rejection.retry_after);
+        if error.status().is_some() {
             // The gateway is there: from here on the whole wait counts.
             self.unanswered_until = Time::MAX;
         }
@@ -83,15 +83,14 @@ impl Retries {
     }
 }
 
-fn can_pass(trouble: &Trouble) -> bool {
-    match trouble {
-        Trouble::NotSent { .. } | Trouble::Lost { .. } => true,
-        Trouble::Untrusted { .. } | Trouble::NotRecorded { .. } | Trouble::Unreadable { .. } => {
-            false
-        }
-        Trouble::Rejected(rejection) => {
-            matches!(rejection.status, 408 | 500..=599)
-                || kind_of(trouble) == ErrorKind::RateLimited
+fn can_pass(error: &ExchangeError) -> bool {
+    match error {
+        ExchangeError::NotSent { .. } | ExchangeError::Lost { .. } => true,
+        ExchangeError::Untrusted { .. }
+        | ExchangeError::NotRecorded { .. }
+        | ExchangeError::Unreadable { .. } => false,
+        ExchangeError::Rejected(rejection) => {
+            matches!(rejection.status, 408 | 500..=599) || kind_of(error) == ErrorKind::RateLimited
         }
     }
 }

@@ -163,8 +163,9 @@ pub fn is_whole(shown: &str) -> bool {
     !shown.is_empty() && !shown.ends_with('…')
 }
 
-/// A URL without everything that may differ between two links to one picture.
-pub fn bare(url: &str) -> &str {
+/// The host and path of a URL, without what may differ between two links to one picture: scheme,
+/// credentials, query and fragment. A URL that is no link (`data:`) is returned whole.
+pub fn host_and_path(url: &str) -> &str {
     let end = if url.contains("://") { url.find(['?', '#']) } else { None };
     let url = &url[..end.unwrap_or(url.len())];
     match url.split_once("://") {
@@ -291,8 +292,8 @@ mod tests {
         assert_eq!(shown("https://example.com/c.jpg?v=1&Key=2"), "https://example.com/c.jpg?…");
         assert_eq!(shown("https://me:pw@example.com?v=1"), "https://example.com?v=1");
         assert!(shown(&format!("data:image/png;base64,{}", "A".repeat(99))).chars().count() < 50);
-        assert_eq!(bare("https://me:pw@example.com/c.jpg?sig=1#x"), "example.com/c.jpg");
-        assert_eq!(bare("https://example.com"), "example.com");
-        assert_eq!(bare("data:image/png;base64,a?b"), "data:image/png;base64,a?b");
+        assert_eq!(host_and_path("https://me:pw@example.com/c.jpg?sig=1#x"), "example.com/c.jpg");
+        assert_eq!(host_and_path("https://example.com"), "example.com");
+        assert_eq!(host_and_path("data:image/png;base64,a?b"), "data:image/png;base64,a?b");
     }
 }

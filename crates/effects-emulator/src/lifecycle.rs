@@ -163,7 +163,7 @@ pub(crate) async fn end_early(
 ) -> Option<bool> {
     let now = state.clock.now();
     let unseen = state.tasks.with(id, |task| {
-        if !matches!(task.standing(now), VisibleState::Running(_)) {
+        if !matches!(task.state(now), VisibleState::Running(_)) {
             return None;
         }
         // Painted and not due: the picture is there and paid for, but no client has seen it.

@@ -250,7 +250,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            photo_bytes: effects_core::MOST_PHOTO_BYTES,
+            photo_bytes: effects_core::MAX_PHOTO_BYTES,
             photo_pixels: effects_render::MAX_PIXELS,
             fetch_time: Duration::from_secs(5),
             // Painting computes and waits for nothing, so more at once than cores would only take

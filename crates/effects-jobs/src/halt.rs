@@ -3,7 +3,7 @@
 //! asks both.
 
 use effects_core::run::Refused;
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{Cause, Error, ErrorKind, Size, Template};
 
 use crate::work::Work;
@@ -13,12 +13,14 @@ use crate::work::Work;
 /// A 401 or 403 that is not the gateway's own is the page of something in between, such as a
 /// firewall's challenge: it says nothing of the key, and the next job may not meet it.
 pub fn ends_all(error: &Error) -> bool {
-    let rejection = error.trouble().and_then(Trouble::rejection);
+    let rejection = error.exchange_error().and_then(ExchangeError::rejection);
     if rejection.is_some_and(|it| matches!(it.status, 401 | 403) && !it.is_json) {
         return false;
     }
     // The next job meets the same certificate, and the same recording.
-    if let Some(Trouble::Untrusted { .. } | Trouble::NotRecorded { .. }) = error.trouble() {
+    if let Some(ExchangeError::Untrusted { .. } | ExchangeError::NotRecorded { .. }) =
+        error.exchange_error()
+    {
         return true;
     }
     matches!(

@@ -38,8 +38,8 @@ pub use halt::ends_all;
 pub use journal::{
     Attempt, Budget, CountedRow, Filter, Holder, Holding, Identity, JournalStore, KnownPrices,
     MemoryStore, Occurrences, Opened, PictureRecord, Record, Resolution, Row, RowDraft, RowError,
-    RowJournal, RowName, RowPhoto, SavedContent, ScopeMembership, ScopeNumber, ScopeState,
-    SignedUrl, Spend, SpendBy, Standing, Which, admit, reservation_price,
+    RowJournal, RowName, RowPhoto, RowState, SavedContent, ScopeMembership, ScopeNumber,
+    ScopeState, SignedUrl, Spend, SpendBy, Which, admit, reservation_price,
 };
 pub use limits::JobLimits;
 pub use machine::JobMachine;

@@ -1,20 +1,20 @@
 //! [`JobLimits`]: how much a [`JobMachine`](crate::JobMachine) does at once, how often it pays anew for a
 //! failed task, and whether an error ends it. The clients' `Jobs::limits` sets them.
 
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 
 /// How much is done at once.
 ///
 /// ```
 /// use effects_jobs::JobLimits;
 ///
-/// assert_eq!(JobLimits::of_tasks(16).widths.submissions, 4);
-/// assert_eq!(JobLimits::of_tasks(1_000).widths.submissions, 12);
+/// assert_eq!(JobLimits::of_tasks(16).batch.submissions, 4);
+/// assert_eq!(JobLimits::of_tasks(1_000).batch.submissions, 12);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct JobLimits {
     /// Submissions and tasks in flight, and polls a second.
-    pub widths: Widths,
+    pub batch: BatchLimits,
     /// Jobs that are made ready (opened, their photos uploaded) before there is room to submit them.
     pub ahead: u32,
     /// Jobs that are opened or whose photos are uploaded at once.
@@ -34,12 +34,12 @@ impl JobLimits {
     /// Limits for so many tasks in flight: a quarter as many submissions (at most 12), a poll a second
     /// for each task (at least 20), and enough made ready that no place stays empty.
     pub fn of_tasks(in_flight: u32) -> Self {
-        let widths = Widths {
+        let batch = BatchLimits {
             submissions: (in_flight / 4).clamp(1, MOST_SUBMISSIONS),
             tasks: in_flight,
             polls_per_second: f64::from(in_flight).max(20.0),
         };
-        Self { ahead: in_flight.clamp(4, 64), ..Self::from(widths) }
+        Self { ahead: in_flight.clamp(4, 64), ..Self::from(batch) }
     }
 
     /// The name of a limit that lets nothing through, if one is so.
@@ -48,14 +48,14 @@ impl JobLimits {
     /// use effects_jobs::JobLimits;
     ///
     /// assert_eq!(JobLimits::of_tasks(16).zero(), None);
-    /// assert_eq!(JobLimits::of_tasks(0).zero(), Some("widths.tasks"));
+    /// assert_eq!(JobLimits::of_tasks(0).zero(), Some("batch.tasks"));
     /// ```
     pub fn zero(&self) -> Option<&'static str> {
-        let Widths { submissions, tasks, polls_per_second } = self.widths;
+        let BatchLimits { submissions, tasks, polls_per_second } = self.batch;
         [
-            ("widths.tasks", tasks > 0),
-            ("widths.submissions", submissions > 0),
-            ("widths.polls_per_second", polls_per_second > 0.0),
+            ("batch.tasks", tasks > 0),
+            ("batch.submissions", submissions > 0),
+            ("batch.polls_per_second", polls_per_second > 0.0),
             ("uploads", self.uploads > 0),
             ("downloads", self.downloads > 0),
         ]
@@ -64,11 +64,11 @@ impl JobLimits {
     }
 }
 
-impl From<Widths> for JobLimits {
-    /// These widths, with no job made ready before there is room for it.
-    fn from(widths: Widths) -> Self {
+impl From<BatchLimits> for JobLimits {
+    /// These limits of a batch, with no job made ready before there is room for it.
+    fn from(batch: BatchLimits) -> Self {
         Self {
-            widths,
+            batch,
             ahead: 0,
             uploads: 4,
             downloads: 8,

@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::{Record, Standing};
+use crate::journal::{Record, RowState};
 use effects_core::batch::{Batch, BatchStep, Outage, RunId};
 use effects_core::gateway::{CallId, CallResult};
-use effects_core::journal::{Admission, Entry, Fact, JournalError, RowEnd};
+use effects_core::journal::{Admission, Entry, Fact, JournalError, RowOutcome};
 use effects_core::pace::Pacer;
 use effects_core::{
     Cause, Effect, Error, ErrorKind, Outcome, Policy, Problem, Reference, Seed, ServiceCode,
@@ -110,7 +110,7 @@ impl<K> JobMachine<K> {
             // A process that has a row watches it for its own wait at most; after that it has let
             // go of it or is stuck.
             patience: policy.wait_timeout.max(OPEN_AGAIN_AFTER).min(policy.ends_by(now).since(now)),
-            batch: Batch::new(policy, limits.widths, now),
+            batch: Batch::new(policy, limits.batch, now),
             limits,
             now,
             slots: Vec::new(),
@@ -253,7 +253,7 @@ impl<K> JobMachine<K> {
                 let record = row.record().cloned();
                 let plan = self.plan(id);
                 let outcome = match record {
-                    Some(Record { standing: Standing::Completed { .. }, .. }) => {
+                    Some(Record { state: RowState::Completed { .. }, .. }) => {
                         if let Some(plan) = plan {
                             plan.method = Some(Method::Kept);
                             plan.earlier_cost = earlier_cost(&row);
@@ -312,7 +312,7 @@ impl<K> JobMachine<K> {
         // followed, and none is paid for beside it.
         let watched = plan.row.as_ref().and_then(|row| {
             let record = row.record()?;
-            let task = record.standing.task().filter(|_| plan.method == Some(Method::Resumed))?;
+            let task = record.state.task().filter(|_| plan.method == Some(Method::Resumed))?;
             let (template, submitted) = (record.row.template.clone(), row.submitted());
             Some(Work::Watch { task: task.clone(), template: Some(template), submitted })
         });
@@ -764,7 +764,7 @@ impl<K> JobMachine<K> {
         {
             self.halt_by(error);
         }
-        let end = RowEnd::of_outcome(&outcome);
+        let end = RowOutcome::of_outcome(&outcome);
         self.slot(id)?.outcome = Some(Box::new(outcome));
         Some(JobStep::Settle(id, end))
     }
@@ -891,7 +891,7 @@ impl<K> JobMachine<K> {
 fn earlier_cost(row: &OpenRow) -> Decimal {
     row.record()
         // `paid` has the cost of the current task in it, which the job's own end tells.
-        .map_or(Decimal::ZERO, |record| record.paid - record.standing.cost().unwrap_or_default())
+        .map_or(Decimal::ZERO, |record| record.paid - record.state.cost().unwrap_or_default())
 }
 
 fn cost_of_failed(error: &Error) -> Option<Decimal> {
@@ -906,7 +906,7 @@ fn unrecorded(error: &JournalError, entry: &Entry) -> Error {
         _ => None,
     };
     let (kind, message) = (ErrorKind::Journal, error.to_string());
-    Problem { kind, message, task_id, trouble: None }.into()
+    Problem { kind, message, task_id, error: None }.into()
 }
 
 /// How soon a row is opened again that another process has in hand.

@@ -1,12 +1,12 @@
 //! [`OpenRow`]: a row of a journal that a job or a single run holds; [`Found`]: what there is to do for
-//! it. `effects_client::Ledger` opens it. Drivers of both clients write the run to it, as the blocking
+//! it. `effects_client::JournalSession` opens it. Drivers of both clients write the run to it, as the blocking
 //! or async journal that [`JobJournal`] makes of it.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::journal::{Record, RowJournal, SavedContent};
-use effects_core::journal::{AsyncJournal, Journal, JournalError, RowEnd};
+use effects_core::journal::{AsyncJournal, Journal, JournalError, RowOutcome};
 use effects_core::{Effect, Error, TaskId, Time};
 
 /// What there is to do for a row that was opened.
@@ -45,13 +45,13 @@ impl OpenRow {
 
     /// Its task, if it had one when it was opened.
     pub fn task(&self) -> Option<&TaskId> {
-        self.record()?.standing.task()
+        self.record()?.state.task()
     }
 
     /// When its task was submitted, if it has one. A task whose submission is on record exists, also
     /// where a look does not find it.
     pub fn submitted(&self) -> Option<Time> {
-        self.record()?.standing.submitted()
+        self.record()?.state.submitted()
     }
 
     /// The journal of its run, as a client's kind of journal.
@@ -70,21 +70,21 @@ impl OpenRow {
         if self.journal.is_taken() {
             return Ok(());
         }
-        self.journal.settle(&RowEnd::of(result))
+        self.journal.settle(&RowOutcome::of(result))
     }
 
     /// Tells that a picture is in this file, which has this in it; `index` is its place in the effect.
     ///
     /// # Errors
     ///
-    /// Those of [`RowJournal::landed`].
-    pub fn landed(
+    /// Those of [`RowJournal::picture_saved`].
+    pub fn picture_saved(
         &self,
         index: usize,
         path: &Path,
         content: Option<SavedContent>,
     ) -> Result<(), JournalError> {
-        self.journal.landed(index, path, content)
+        self.journal.picture_saved(index, path, content)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use effects_core::batch::RunId;
 use effects_core::gateway::Call;
-use effects_core::journal::{Entry, JournalError, RowEnd};
+use effects_core::journal::{Entry, JournalError, RowOutcome};
 use effects_core::{Effect, Error, Event, Time};
 
 use crate::end::JobEnd;
@@ -33,7 +33,7 @@ pub enum JobStep<K> {
     Send(RunId, Call),
     /// Tell the journal how the job's run ended, then call [`settled`](crate::JobMachine::settled) at
     /// once.
-    Settle(JobId, RowEnd),
+    Settle(JobId, RowOutcome),
     /// Fetch the pictures, then call [`fetched`](crate::JobMachine::fetched).
     Fetch(JobId, K, Box<Effect>),
     /// Tell the caller, who watches.

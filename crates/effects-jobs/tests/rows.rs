@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use effects_core::journal::RowEnd;
+use effects_core::journal::RowOutcome;
 use effects_core::{BaseUrl, Effect, Error, ErrorKind, Size, Template, Time};
-use effects_jobs::{Identity, Occurrences, Photo, PictureRecord, RowDraft, RowPhoto, Standing};
+use effects_jobs::{Identity, Occurrences, Photo, PictureRecord, RowDraft, RowPhoto, RowState};
 
 fn draft(url: &str) -> RowDraft {
     RowDraft {
@@ -142,14 +142,14 @@ fn spellings_of_one_url_are_one_row_and_a_scope_has_keys_of_its_own() {
 #[test]
 fn only_a_verdict_or_a_lost_answer_says_something_of_a_row() {
     for kind in [ErrorKind::Journal, ErrorKind::Download, ErrorKind::Misconfigured] {
-        assert_eq!(RowEnd::of(&Err(Error::new(kind, "beside the run"))), RowEnd::LetGo);
+        assert_eq!(RowOutcome::of(&Err(Error::new(kind, "beside the run"))), RowOutcome::Abandoned);
     }
     let lost = Error::new(ErrorKind::OutcomeUnknown, "the runtime is gone");
-    assert!(matches!(RowEnd::of(&Err(lost)), RowEnd::Unknown { .. }));
+    assert!(matches!(RowOutcome::of(&Err(lost)), RowOutcome::Unknown { .. }));
 }
 
 /// As a store keeps it between the end of a run and a later one.
-fn kept(urls: &[&str]) -> Standing {
+fn kept(urls: &[&str]) -> RowState {
     let pictures = urls.iter().map(
         |url| serde_json::json!({"task_id": "d758n65e", "url": url, "size": 7, "job_id": "j"}),
     );
@@ -158,10 +158,12 @@ fn kept(urls: &[&str]) -> Standing {
         "usage": {"cost": "0.03", "discount": null}, "metadata": null, "warning": null,
     });
     let effect: Effect = serde_json::from_value(effect).unwrap();
-    let RowEnd::Completed { task, cost, pictures } = RowEnd::of(&Ok(effect)) else { panic!() };
+    let RowOutcome::Completed { task, cost, pictures } = RowOutcome::of(&Ok(effect)) else {
+        panic!()
+    };
     let pictures = pictures.into_iter().map(|url| PictureRecord { url, path: None, content: None });
     let (submitted, finished) = (Time::from_millis(0), Time::from_millis(9_000));
-    Standing::Completed { task, submitted, finished, cost, pictures: pictures.collect() }
+    RowState::Completed { task, submitted, finished, cost, pictures: pictures.collect() }
 }
 
 #[test]
@@ -179,5 +181,5 @@ fn an_effect_is_told_without_a_look_where_its_links_are_kept_whole() {
     }
     assert_eq!(kept(&[]).effect(), None);
     let reason = "it never left".to_owned();
-    assert_eq!(Standing::Released { reason }.effect(), None);
+    assert_eq!(RowState::Released { reason }.effect(), None);
 }

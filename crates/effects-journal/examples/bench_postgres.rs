@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use effects_core::journal::{Entry, Journal, RowEnd};
+use effects_core::journal::{Entry, Journal, RowOutcome};
 use effects_core::{BaseUrl, Size, Template};
 use effects_jobs::{Budget, JournalStore, Opened, RowDraft, RowPhoto};
 use effects_journal::{PostgresStore, SqliteJournal};
@@ -92,7 +92,7 @@ fn measure(stores: &[Store]) -> Result<f64, Error> {
             )?;
             Journal::write(&*open, &entry(&serde_json::json!({"created": {"task_id": task}}))?)?;
             let pictures = vec!["https://example.com/out.png".to_owned()];
-            open.settle(&RowEnd::Completed { task: task.parse()?, cost: price, pictures })?;
+            open.settle(&RowOutcome::Completed { task: task.parse()?, cost: price, pictures })?;
             done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(store.flush()?)

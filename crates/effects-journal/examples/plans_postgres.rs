@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use effects_core::journal::{Entry, Journal, RowEnd};
+use effects_core::journal::{Entry, Journal, RowOutcome};
 use effects_core::{BaseUrl, Size, Template};
 use effects_jobs::{
     Budget, Filter, JournalStore, Opened, Resolution, RowDraft, RowName, RowPhoto, SpendBy, Which,
@@ -118,13 +118,13 @@ fn use_all(url: &str) -> Result<(), Error> {
                 Journal::write(&*open, &created(&task)?)?;
                 let (code, message) = (Some("3009095".into()), "no face".to_owned());
                 let task = task.parse()?;
-                open.settle(&RowEnd::Failed { task, code, message, cost: price })?;
+                open.settle(&RowOutcome::Failed { task, code, message, cost: price })?;
             }
             _ => {
                 Journal::write(&*open, &created(&task)?)?;
                 let pictures = vec!["https://example.com/out.png".to_owned()];
-                open.settle(&RowEnd::Completed { task: task.parse()?, cost: price, pictures })?;
-                open.landed(0, Path::new(&format!("/out/new-{number}.png")), None)?;
+                open.settle(&RowOutcome::Completed { task: task.parse()?, cost: price, pictures })?;
+                open.picture_saved(0, Path::new(&format!("/out/new-{number}.png")), None)?;
             }
         }
         held.push(open);
@@ -132,8 +132,8 @@ fn use_all(url: &str) -> Result<(), Error> {
     store.flush()?;
     drop(held);
     let origin = BaseUrl::parse(BaseUrl::DEFAULT, false)?.origin().clone();
-    store.look(&RowName::Task(origin, "task-500".parse()?))?;
-    store.look(&RowName::Picture("/out/500.png".into()))?;
+    store.find(&RowName::Task(origin, "task-500".parse()?))?;
+    store.find(&RowName::Picture("/out/500.png".into()))?;
     store.open(&draft(3)?.row(0)?)?;
     store.list(&Filter { limit: 100, ..Filter::default() })?;
     for which in [Which::Doubtful, Which::Unfinished] {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use effects_core::{Origin, Time};
-use effects_jobs::{Filter, Record, Spend, SpendBy, Standing, Which};
+use effects_jobs::{Filter, Record, RowState, Spend, SpendBy, Which};
 use rust_decimal::Decimal;
 
 use crate::database::{DatabaseError, values};
@@ -59,7 +59,7 @@ pub(crate) fn list(tx: &Transaction<'_>, filter: &Filter) -> Result<Vec<Record>,
 
 /// What a state in the table does not tell: whether an intent's owner is there.
 fn is_wanted(record: &Record, which: Which) -> bool {
-    which != Which::Doubtful || matches!(record.standing, Standing::Doubtful { .. })
+    which != Which::Doubtful || matches!(record.state, RowState::Doubtful { .. })
 }
 
 /// Sums for each origin and group. The database counts tasks that cost the same; costs are added as

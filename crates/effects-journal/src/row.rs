@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
+use effects_core::journal::{
+    Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowOutcome,
+};
 use effects_jobs::{Budget, RowJournal, SavedContent};
 
 use crate::oneshot::{Promise, promise};
@@ -155,7 +157,7 @@ impl Journal for RowLease {
         self.written(entry, answer)
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.settle(end)
     }
 }
@@ -167,7 +169,7 @@ impl AsyncJournal for RowLease {
         self.written(entry, answer)
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.settle(end)
     }
 }
@@ -177,7 +179,7 @@ impl RowJournal for RowLease {
         budgets.clone_into(&mut self.hand().budgets);
     }
 
-    fn settle(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn settle(&self, end: &RowOutcome) -> Result<(), JournalError> {
         let unwritten = self.hand().unwritten.take();
         let (claim, end) = (Arc::clone(&self.claim), end.clone());
         // What the run itself could not write is money's; an end can be found out again.
@@ -197,7 +199,7 @@ impl RowJournal for RowLease {
         Ok(())
     }
 
-    fn landed(
+    fn picture_saved(
         &self,
         index: usize,
         path: &Path,
@@ -220,7 +222,7 @@ impl Drop for RowLease {
         if self.holds.load(Ordering::SeqCst) {
             // A journal that takes nothing any more is told of elsewhere, and its process's end
             // lets go of everything.
-            let _ = self.settle(&RowEnd::LetGo);
+            let _ = self.settle(&RowOutcome::Abandoned);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Size, Template, Time};
 use effects_jobs::{
-    Attempt, Identity, PictureRecord, Record, Row, RowName, SavedContent, Standing,
+    Attempt, Identity, PictureRecord, Record, Row, RowName, RowState, SavedContent,
 };
 use rust_decimal::Decimal;
 
@@ -152,7 +152,7 @@ impl Columns {
     ) -> Result<Record, Fail> {
         let held = matches!(self.state.as_str(), "intent" | "created" | "released");
         let holder = if held { tx.holder(self.owner)? } else { None };
-        let standing = self.standing(tx, holder.is_some(), pictures)?;
+        let state = self.state(tx, holder.is_some(), pictures)?;
         let failed_order = self.failed_order.as_ref().map(TaskColumns::failed).transpose()?;
         let paid_picture = self.paid_picture.as_ref();
         let paid_picture = paid_picture.map(|task| task.completed(tx, None)).transpose()?;
@@ -176,7 +176,7 @@ impl Columns {
         Ok(Record {
             number: RowNumber(self.number),
             row,
-            standing,
+            state,
             begun: Time::from_millis(self.begun),
             changed: Time::from_millis(self.changed),
             renewals: self.renewals,
@@ -188,28 +188,28 @@ impl Columns {
     }
 
     /// Where the row stands. An intent whose owner is gone is doubtful from the first look on.
-    fn standing(
+    fn state(
         &self,
         tx: &Transaction<'_>,
         held: bool,
         pictures: Option<&PicturesByTask>,
-    ) -> Result<Standing, Fail> {
+    ) -> Result<RowState, Fail> {
         let reason = || self.reason.clone().unwrap_or_default();
         let task = || self.task.as_ref().ok_or_else(|| Fail::unreadable("task", &"it has none"));
         Ok(match self.state.as_str() {
-            "intent" if held => Standing::Intent { attempts: attempts(self.attempts.as_deref())? },
-            "intent" => Standing::Doubtful {
+            "intent" if held => RowState::Intent { attempts: attempts(self.attempts.as_deref())? },
+            "intent" => RowState::Doubtful {
                 attempts: attempts(self.attempts.as_deref())?,
-                trouble: OWNER_GONE.to_owned(),
+                reason: OWNER_GONE.to_owned(),
             },
-            "doubtful" => Standing::Doubtful {
+            "doubtful" => RowState::Doubtful {
                 attempts: attempts(self.attempts.as_deref())?,
-                trouble: reason(),
+                reason: reason(),
             },
             "created" => task()?.created()?,
             "completed" => task()?.completed(tx, pictures)?,
             "failed" => task()?.failed()?,
-            _ => Standing::Released { reason: reason() },
+            _ => RowState::Released { reason: reason() },
         })
     }
 }
@@ -229,16 +229,16 @@ impl TaskColumns {
         }))
     }
 
-    fn created(&self) -> Result<Standing, Fail> {
+    fn created(&self) -> Result<RowState, Fail> {
         let (task, submitted) = (self.id()?, Time::from_millis(self.submitted));
-        Ok(Standing::Created { task, submitted })
+        Ok(RowState::Created { task, submitted })
     }
 
     fn completed(
         &self,
         tx: &Transaction<'_>,
         pictures: Option<&PicturesByTask>,
-    ) -> Result<Standing, Fail> {
+    ) -> Result<RowState, Fail> {
         let pictures = match pictures {
             Some(known) => known.get(&self.number).cloned().unwrap_or_default(),
             None => {
@@ -247,7 +247,7 @@ impl TaskColumns {
                 pictures.iter().map(read_picture).collect::<Result<_, _>>()?
             }
         };
-        Ok(Standing::Completed {
+        Ok(RowState::Completed {
             task: self.id()?,
             submitted: Time::from_millis(self.submitted),
             finished: self.finished(),
@@ -256,8 +256,8 @@ impl TaskColumns {
         })
     }
 
-    fn failed(&self) -> Result<Standing, Fail> {
-        Ok(Standing::Failed {
+    fn failed(&self) -> Result<RowState, Fail> {
+        Ok(RowState::Failed {
             task: self.id()?,
             submitted: Time::from_millis(self.submitted),
             finished: self.finished(),

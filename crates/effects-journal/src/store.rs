@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Origin, TaskId};
 use effects_jobs::{
-    Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal, RowName,
-    ScopeMembership, ScopeNumber, ScopeState, Spend, SpendBy, Standing,
+    Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal, RowName, RowState,
+    ScopeMembership, ScopeNumber, ScopeState, Spend, SpendBy,
 };
 use rust_decimal::Decimal;
 
@@ -52,22 +52,22 @@ impl Store {
     fn opened(&self, mut record: Record) -> Result<Opened, JournalError> {
         loop {
             let held = record.holder.is_some();
-            match &record.standing {
-                Standing::Doubtful { .. } => return Ok(Opened::Doubtful(record)),
+            match &record.state {
+                RowState::Doubtful { .. } => return Ok(Opened::Doubtful(record)),
                 // Its owner is there: without it the intent was read as doubtful.
-                Standing::Intent { .. } => return Ok(Opened::Elsewhere(record)),
-                Standing::Created { .. } | Standing::Released { .. } if held => {
+                RowState::Intent { .. } => return Ok(Opened::Elsewhere(record)),
+                RowState::Created { .. } | RowState::Released { .. } if held => {
                     return Ok(Opened::Elsewhere(record));
                 }
-                Standing::Released { .. } => {
+                RowState::Released { .. } => {
                     let claim = self.claim(&record.row, None);
                     return Ok(Opened::Submit(self.in_hand(claim, false)));
                 }
-                Standing::Completed { .. } | Standing::Failed { .. } => {
+                RowState::Completed { .. } | RowState::Failed { .. } => {
                     let claim = self.claim(&record.row, None);
                     return Ok(Opened::Finished(record, self.in_hand(claim, false)));
                 }
-                Standing::Created { .. } => {
+                RowState::Created { .. } => {
                     let claim = self.claim(&record.row, None);
                     if self.take_over(&record.row.identity, claim.number)? {
                         return Ok(Opened::Watch(record, self.in_hand(claim, true)));
@@ -83,7 +83,7 @@ impl Store {
     fn take_anew(
         &self,
         row: RowNumber,
-        may_be_taken: fn(&Standing) -> bool,
+        may_be_taken: fn(&RowState) -> bool,
         wanted: &'static str,
     ) -> Result<Arc<dyn RowJournal>, JournalError> {
         let find = move |tx: &Transaction<'_>| {
@@ -94,11 +94,11 @@ impl Store {
         // Nothing is written yet. The intent is, and checks that the row still has this verdict
         // (`may_intend`).
         let (record, task) = self.writer.ask(Needs::Reading, find)?;
-        if !may_be_taken(&record.standing) {
+        if !may_be_taken(&record.state) {
             return Err(wrong(&record, wanted));
         }
-        let state = match record.standing {
-            Standing::Completed { .. } => RowStage::Completed,
+        let state = match record.state {
+            RowState::Completed { .. } => RowStage::Completed,
             _ => RowStage::Failed,
         };
         let renews = task.map(|task| (task, state));
@@ -136,19 +136,19 @@ impl JournalStore for Store {
 
     fn take(&self, row: RowNumber) -> Result<Opened, JournalError> {
         let record = self.writer.ask(Needs::Reading, move |tx| rows::get(tx, row))?;
-        match record.standing {
-            Standing::Released { .. } => Err(wrong(&record, "one with a task")),
+        match record.state {
+            RowState::Released { .. } => Err(wrong(&record, "one with a task")),
             _ => self.opened(record),
         }
     }
 
     fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
         let wanted = "one that failed in a way a new task may mend";
-        self.take_anew(row, Standing::may_be_renewed, wanted)
+        self.take_anew(row, RowState::may_be_renewed, wanted)
     }
 
     fn reorder(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
-        self.take_anew(row, Standing::is_final, "one that is completed or failed")
+        self.take_anew(row, RowState::is_final, "one that is completed or failed")
     }
 
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
@@ -157,29 +157,24 @@ impl JournalStore for Store {
         self.writer.take_spilled()?;
         self.writer.ask(Needs::Safety, move |tx| {
             let record = rows::get(tx, row)?;
-            match record.standing {
-                Standing::Doubtful { .. } => transitions::resolve(tx, &record.row, row, &found),
+            match record.state {
+                RowState::Doubtful { .. } => transitions::resolve(tx, &record.row, row, &found),
                 _ => Err(wrong(&record, "doubtful").into()),
             }
         })
     }
 
-    fn import(
-        &self,
-        row: &Row,
-        standing: &Standing,
-        earlier: Decimal,
-    ) -> Result<bool, JournalError> {
-        let (row, standing) = (row.clone(), standing.clone());
+    fn import(&self, row: &Row, state: &RowState, earlier: Decimal) -> Result<bool, JournalError> {
+        let (row, state) = (row.clone(), state.clone());
         // Not synced by itself: the caller can tell of it once more, and the next flush makes sure.
-        self.writer.ask(Needs::Writing, move |tx| transitions::import(tx, &row, &standing, earlier))
+        self.writer.ask(Needs::Writing, move |tx| transitions::import(tx, &row, &state, earlier))
     }
 
     fn import_order(
         &self,
         row: &Identity,
         paid: &TaskId,
-        order: &Standing,
+        order: &RowState,
     ) -> Result<bool, JournalError> {
         let (row, paid, order) = (*row, paid.clone(), order.clone());
         self.writer
@@ -193,7 +188,7 @@ impl JournalStore for Store {
         })
     }
 
-    fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
+    fn find(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
         self.find(row.clone())
     }
 
@@ -245,8 +240,8 @@ impl JournalStore for Store {
 }
 
 fn wrong(record: &Record, wanted: &'static str) -> JournalError {
-    let (row, standing) = (record.number, record.standing.name());
-    JournalError::WrongStanding { row, standing, wanted }
+    let (row, state) = (record.number, record.state.name());
+    JournalError::WrongRowState { row, state, wanted }
 }
 
 /// Gives a type with a field `store` the methods of its [`Store`].
@@ -259,7 +254,7 @@ macro_rules! journal_store {
             use effects_core::{Origin, TaskId};
             use effects_jobs::{
                 Filter, Identity, JournalStore, Opened, Record, Resolution, Row, RowJournal,
-                RowName, ScopeMembership, ScopeNumber, ScopeState, Spend, SpendBy, Standing,
+                RowName, RowState, ScopeMembership, ScopeNumber, ScopeState, Spend, SpendBy,
             };
             use rust_decimal::Decimal;
 
@@ -282,24 +277,24 @@ macro_rules! journal_store {
                 fn import(
                     &self,
                     row: &Row,
-                    standing: &Standing,
+                    state: &RowState,
                     earlier: Decimal,
                 ) -> Result<bool, JournalError> {
-                    self.store.import(row, standing, earlier)
+                    self.store.import(row, state, earlier)
                 }
                 fn import_order(
                     &self,
                     row: &Identity,
                     paid: &TaskId,
-                    order: &Standing,
+                    order: &RowState,
                 ) -> Result<bool, JournalError> {
                     self.store.import_order(row, paid, order)
                 }
                 fn id(&self) -> Result<Option<String>, JournalError> {
                     self.store.id()
                 }
-                fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
-                    self.store.look(row)
+                fn find(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
+                    self.store.find(row)
                 }
                 fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError> {
                     self.store.list(filter)

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use effects_core::journal::{Admission, Entry, Fact, JournalError, RowEnd, RowNumber};
+use effects_core::journal::{Admission, Entry, Fact, JournalError, RowNumber, RowOutcome};
 use effects_core::{Origin, ServiceCode, Size, TaskId, Time};
-use effects_jobs::{Attempt, Budget, Identity, Resolution, Row, RowName, SavedContent, Standing};
+use effects_jobs::{Attempt, Budget, Identity, Resolution, Row, RowName, RowState, SavedContent};
 use rust_decimal::Decimal;
 
 use crate::budget;
@@ -70,9 +70,9 @@ pub(crate) fn withdraw(
 }
 
 /// Records how a run ended.
-pub(crate) fn settle(tx: &Transaction<'_>, claim: &RowHold, end: &RowEnd) -> Result<(), Fail> {
+pub(crate) fn settle(tx: &Transaction<'_>, claim: &RowHold, end: &RowOutcome) -> Result<(), Fail> {
     match end {
-        RowEnd::Completed { task, cost, pictures } => {
+        RowOutcome::Completed { task, cost, pictures } => {
             let verdict =
                 StepVerdict { state: "completed", cost: *cost, code: None, message: None };
             // Without a row of its own there is no task here to keep pictures of.
@@ -87,13 +87,13 @@ pub(crate) fn settle(tx: &Transaction<'_>, claim: &RowHold, end: &RowEnd) -> Res
             }
             Ok(())
         }
-        RowEnd::Failed { task, code, message, cost } => {
+        RowOutcome::Failed { task, code, message, cost } => {
             let (code, message) = (code.as_ref(), Some(message.as_str()));
             let verdict = StepVerdict { state: "failed", cost: *cost, code, message };
             conclude(tx, claim, task, &verdict).map(drop)
         }
-        RowEnd::Unknown { trouble } => doubt(tx, claim, trouble),
-        RowEnd::LetGo => let_go(tx, claim),
+        RowOutcome::Unknown { reason } => doubt(tx, claim, reason),
+        RowOutcome::Abandoned => let_go(tx, claim),
     }
 }
 
@@ -215,15 +215,15 @@ fn refuse_known_task(tx: &Transaction<'_>, origin: &Origin, task: &TaskId) -> Re
 pub(crate) fn import(
     tx: &Transaction<'_>,
     row: &Row,
-    standing: &Standing,
+    state: &RowState,
     earlier: Decimal,
 ) -> Result<bool, Fail> {
     let is_known = RowLine::find(tx, &row.identity)?.is_some();
     // Nothing was made of a released row, and what this journal knows itself is newer.
-    if matches!(standing, Standing::Released { .. }) || is_known && !replace(tx, row)? {
+    if matches!(state, RowState::Released { .. }) || is_known && !replace(tx, row)? {
         return Ok(false);
     }
-    if let Some(task) = standing.task() {
+    if let Some(task) = state.task() {
         refuse_known_task(tx, &row.origin, task)?;
     }
     if !is_known {
@@ -232,11 +232,11 @@ pub(crate) fn import(
     }
     let inserted = RowLine::find(tx, &row.identity)?;
     let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
-    match standing {
-        Standing::Intent { attempts } => {
+    match state {
+        RowState::Intent { attempts } => {
             import_doubt(tx, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
-        Standing::Doubtful { attempts, trouble } => import_doubt(tx, &line, attempts, trouble)?,
+        RowState::Doubtful { attempts, reason } => import_doubt(tx, &line, attempts, reason)?,
         other => {
             let (Some(task), Some(submitted)) = (other.task(), other.submitted()) else {
                 return Ok(false);
@@ -247,8 +247,8 @@ pub(crate) fn import(
             line.give_task(tx, task, submitted, &[])?;
         }
     }
-    if let Some(end) = standing.row_end() {
-        import_end(tx, row, standing, &end)?;
+    if let Some(end) = state.row_outcome() {
+        import_end(tx, row, state, &end)?;
     }
     note_reservation(tx, line.number)?;
     Ok(true)
@@ -259,7 +259,7 @@ pub(crate) fn import_order(
     tx: &Transaction<'_>,
     row: &Identity,
     paid: &TaskId,
-    order: &Standing,
+    order: &RowState,
 ) -> Result<bool, Fail> {
     // Only over the very task that is paid for: a row that went another way since is left alone.
     let Some((line, known)) = RowLine::find_with(tx, row, paid)? else { return Ok(false) };
@@ -269,8 +269,8 @@ pub(crate) fn import_order(
     }
     let origin = rows::get(tx, RowNumber(line.number))?.row.origin;
     match order {
-        Standing::Intent { .. } | Standing::Doubtful { .. } => {}
-        Standing::Created { task, .. } => match refuse_known_task(tx, &origin, task) {
+        RowState::Intent { .. } | RowState::Doubtful { .. } => {}
+        RowState::Created { task, .. } => match refuse_known_task(tx, &origin, task) {
             // The row has this very task already: it was taken in before.
             Err(Fail::Known(JournalError::TaskOfAnotherRow { row })) if row.0 == line.number => {
                 return Ok(false);
@@ -282,11 +282,11 @@ pub(crate) fn import_order(
     let sql = "UPDATE rows SET former = task, task = NULL, former_completed = 1 WHERE number = ?1";
     tx.later(sql, values![line.number])?;
     match order {
-        Standing::Intent { attempts } => {
+        RowState::Intent { attempts } => {
             import_doubt(tx, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
-        Standing::Doubtful { attempts, trouble } => import_doubt(tx, &line, attempts, trouble)?,
-        Standing::Created { task, submitted } => line.give_task(tx, task, *submitted, &[])?,
+        RowState::Doubtful { attempts, reason } => import_doubt(tx, &line, attempts, reason)?,
+        RowState::Created { task, submitted } => line.give_task(tx, task, *submitted, &[])?,
         _ => {}
     }
     note_reservation(tx, line.number)?;
@@ -298,12 +298,12 @@ fn import_doubt(
     tx: &Transaction<'_>,
     line: &RowLine,
     attempts: &[Attempt],
-    trouble: &str,
+    reason: &str,
 ) -> Result<(), Fail> {
     let sql = "UPDATE rows SET state = 'doubtful', attempts = ?2, reason = ?3, changed = ?4
         WHERE number = ?1";
     let now = tx.now.as_millis();
-    tx.later(sql, values![line.number, json(attempts), trouble, now])?;
+    tx.later(sql, values![line.number, json(attempts), reason, now])?;
     Ok(())
 }
 
@@ -330,11 +330,10 @@ fn import_earlier(
 fn import_end(
     tx: &Transaction<'_>,
     row: &Row,
-    standing: &Standing,
-    end: &RowEnd,
+    state: &RowState,
+    end: &RowOutcome,
 ) -> Result<(), Fail> {
-    let (Standing::Completed { finished, .. } | Standing::Failed { finished, .. }) = standing
-    else {
+    let (RowState::Completed { finished, .. } | RowState::Failed { finished, .. }) = state else {
         return Ok(());
     };
     // Before `settle`, which keeps a time that is there: the verdict is as old as the
@@ -345,7 +344,7 @@ fn import_end(
     // No run has this number: runs are counted from 1.
     let claim = RowHold { row: row.clone(), number: 0, renews: None };
     settle(tx, &claim, end)?;
-    let Standing::Completed { pictures, .. } = standing else { return Ok(()) };
+    let RowState::Completed { pictures, .. } = state else { return Ok(()) };
     for (place, picture) in (0_u32..).zip(pictures) {
         if let Some(path) = &picture.path {
             land(tx, &claim, place, path, picture.content)?;
@@ -479,7 +478,7 @@ pub(crate) fn held_tasks(tx: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
     for held in tx.database.query(sql, values![tx.me.id])? {
         let (number, claim) = (held.get(0)?, held.get(1)?);
         let record = rows::get(tx, RowNumber(number))?;
-        if let Standing::Created { task, submitted } = record.standing {
+        if let RowState::Created { task, submitted } = record.state {
             let (identity, owner) = (record.row.identity, tx.me.id);
             // The attempt that made the task left the row when its id was written.
             let (task_id, request_id, at) = (task, None, submitted);
@@ -594,7 +593,7 @@ fn conclude(
     Ok(Some(number))
 }
 
-fn doubt(tx: &Transaction<'_>, claim: &RowHold, trouble: &str) -> Result<(), Fail> {
+fn doubt(tx: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<(), Fail> {
     let line = RowLine::find(tx, &claim.row.identity)?;
     let Some(line) = line.filter(|line| line.is_of(tx, claim)) else {
         return Ok(());
@@ -602,7 +601,7 @@ fn doubt(tx: &Transaction<'_>, claim: &RowHold, trouble: &str) -> Result<(), Fai
     if line.state == RowStage::Intent {
         // It stays the owner's: should the answer come after all, it is the owner's to record.
         let sql = "UPDATE rows SET state = 'doubtful', reason = ?2, changed = ?3 WHERE number = ?1";
-        tx.later(sql, values![line.number, trouble, tx.now.as_millis()])?;
+        tx.later(sql, values![line.number, reason, tx.now.as_millis()])?;
     }
     Ok(())
 }

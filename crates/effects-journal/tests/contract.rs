@@ -10,11 +10,11 @@ mod common;
 use std::path::Path;
 
 use common::*;
-use effects_core::journal::{Admission, Journal, JournalError, OverBudget, RowEnd, RowNumber};
+use effects_core::journal::{Admission, Journal, JournalError, OverBudget, RowNumber, RowOutcome};
 use effects_core::{Size, Template, Time};
 use effects_jobs::{
     Attempt, Budget, JournalStore, MemoryStore, Opened, PictureRecord, Resolution, RowDraft,
-    RowName, SavedContent, ScopeNumber, ScopeState, SpendBy, Standing,
+    RowName, RowState, SavedContent, ScopeNumber, ScopeState, SpendBy,
 };
 use effects_journal::SqliteJournal;
 use rust_decimal::Decimal;
@@ -73,18 +73,20 @@ fn submit_to(
     }
 }
 
-fn buy(store: &dyn JournalStore, name: &str, budgets: &[Budget], end: &RowEnd) -> Admission {
+fn buy(store: &dyn JournalStore, name: &str, budgets: &[Budget], end: &RowOutcome) -> Admission {
     let (open, answer) = intend(store, name, budgets);
     if answer == Admission::Admitted {
-        let (RowEnd::Completed { task, .. } | RowEnd::Failed { task, .. }) = end else { panic!() };
+        let (RowOutcome::Completed { task, .. } | RowOutcome::Failed { task, .. }) = end else {
+            panic!()
+        };
         Journal::write(&*open, &created(task.as_str())).unwrap();
         open.settle(end).unwrap();
     }
     answer
 }
 
-fn without_cost(task: &str) -> RowEnd {
-    RowEnd::Completed { task: task.parse().unwrap(), cost: None, pictures: Vec::new() }
+fn without_cost(task: &str) -> RowOutcome {
+    RowOutcome::Completed { task: task.parse().unwrap(), cost: None, pictures: Vec::new() }
 }
 
 fn state(store: &dyn JournalStore, scope: ScopeNumber) -> ScopeState {
@@ -105,7 +107,7 @@ fn a_row_is_inserted_once_settled_once_and_found_again() {
         Journal::write(&*open, &created("t1")).unwrap();
         open.settle(&completed("t1", "0.03")).unwrap();
         let Opened::Finished(record, _) = store.open(&row("cat")).unwrap() else { panic!() };
-        assert_eq!(record.standing.cost(), Some(usd("0.03")));
+        assert_eq!(record.state.cost(), Some(usd("0.03")));
         assert_eq!(store.spend(SpendBy::Template, None).unwrap()[0].cost, usd("0.03"));
     });
 }
@@ -139,10 +141,10 @@ fn a_dropped_intent_is_doubtful_and_a_person_resolves_it() {
 fn a_late_task_is_taken_by_the_attempt_that_made_it() {
     over_every_store(|store| {
         let (open, _) = intend(store, "cat", &[]);
-        open.settle(&RowEnd::Unknown { trouble: "reset".into() }).unwrap();
+        open.settle(&RowOutcome::Unknown { reason: "reset".into() }).unwrap();
         Journal::write(&*open, &created_by("t1", "request 0")).unwrap();
-        let found = store.look(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
-        assert!(matches!(found.standing, Standing::Created { .. }), "{found:?}");
+        let found = store.find(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
+        assert!(matches!(found.state, RowState::Created { .. }), "{found:?}");
     });
 }
 
@@ -171,7 +173,7 @@ fn rows_of_a_scope_never_cost_more_than_its_budget_together() {
         assert_eq!(fourth, Admission::Wait { row: RowNumber(1) });
         // One of them made no task, and its run is over.
         Journal::write(&*held[0].0, &released("401")).unwrap();
-        held[0].0.settle(&RowEnd::LetGo).unwrap();
+        held[0].0.settle(&RowOutcome::Abandoned).unwrap();
         assert_eq!(intend(store, "cat3", &limit).1, Admission::Admitted);
     });
 }
@@ -184,7 +186,7 @@ fn a_released_row_keeps_its_reservation_while_its_run_lives() {
         Journal::write(&*open, &released("429")).unwrap();
         assert!(matches!(intend(store, "dog", &limit).1, Admission::Wait { .. }));
         assert_eq!(Journal::write(&*open, &intent(1)), Ok(Admission::Admitted));
-        open.settle(&RowEnd::LetGo).unwrap();
+        open.settle(&RowOutcome::Abandoned).unwrap();
         // Left without an answer, it is doubtful, and its money is not another's.
         assert!(exceeded(&intend(store, "dog", &limit).1));
     });
@@ -246,7 +248,7 @@ fn every_task_of_a_row_counts_renewed_ones_too() {
     over_every_store(|store| {
         let scope = scope(store);
         let limit = [budget(scope, "1.50", Some("0.50"))];
-        let billed = RowEnd::Failed {
+        let billed = RowOutcome::Failed {
             task: "t1".parse().unwrap(),
             code: Some("3009095".into()),
             message: "it went wrong".into(),
@@ -270,24 +272,24 @@ fn a_completed_row_is_bought_again_on_purpose_and_stays_as_it_was_where_nothing_
         let scope = scope(store);
         let limit = [budget(scope, "1.50", Some("0.50"))];
         buy(store, "cat", &limit, &completed("t1", "0.50"));
-        let cat = || store.look(&RowName::Number(RowNumber(1))).unwrap().unwrap();
+        let cat = || store.find(&RowName::Number(RowNumber(1))).unwrap().unwrap();
         assert!(store.renew(RowNumber(1)).is_err(), "it did not fail");
-        let before = cat().standing;
+        let before = cat().state;
 
         // Refused, or found not billed: the picture is the one it was.
         let again = store.reorder(RowNumber(1)).unwrap();
-        assert_eq!(cat().standing, before);
+        assert_eq!(cat().state, before);
         again.charge_to(&limit);
         assert_eq!(Journal::write(&*again, &intent(0)), Ok(Admission::Admitted));
-        assert_eq!(cat().standing.name(), "intent");
+        assert_eq!(cat().state.name(), "intent");
         assert!(store.reorder(RowNumber(1)).is_err(), "it has no verdict");
         Journal::write(&*again, &released("HTTP 400")).unwrap();
-        assert_eq!((cat().standing, cat().renewals), (before.clone(), 0));
+        assert_eq!((cat().state, cat().renewals), (before.clone(), 0));
         let again = store.reorder(RowNumber(1)).unwrap();
         Journal::write(&*again, &intent(1)).unwrap();
-        again.settle(&RowEnd::Unknown { trouble: "it was cut off".into() }).unwrap();
+        again.settle(&RowOutcome::Unknown { reason: "it was cut off".into() }).unwrap();
         store.resolve(RowNumber(1), &Resolution::NotBilled).unwrap();
-        assert_eq!((cat().standing, cat().renewals), (before, 0));
+        assert_eq!((cat().state, cat().renewals), (before, 0));
         assert_eq!(state(store, scope).paid, usd("0.50"));
 
         // Of two that order it again at once, one does.
@@ -297,7 +299,7 @@ fn a_completed_row_is_bought_again_on_purpose_and_stays_as_it_was_where_nothing_
         assert!(Journal::write(&*other, &intent(3)).is_err() && other.is_taken());
         Journal::write(&*again, &created("t2")).unwrap();
         again.settle(&completed("t2", "0.50")).unwrap();
-        assert_eq!(cat().standing.task().unwrap().as_str(), "t2");
+        assert_eq!(cat().state.task().unwrap().as_str(), "t2");
         assert_eq!((cat().paid, cat().renewals), (usd("1.00"), 0));
         assert_eq!(state(store, scope).paid, usd("1.00"));
     });
@@ -309,27 +311,27 @@ fn a_completed_row_whose_new_order_fails_is_completed_as_it_was_and_tells_of_it(
         let scope = scope(store);
         let limit = [budget(scope, "9.00", Some("0.50"))];
         buy(store, "cat", &limit, &completed("t1", "0.50"));
-        let cat = || store.look(&RowName::Number(RowNumber(1))).unwrap().unwrap();
+        let cat = || store.find(&RowName::Number(RowNumber(1))).unwrap().unwrap();
         let before = cat();
         assert!(before.failed_order.is_none() && before.paid_picture.is_none());
         let order = |attempt, task: &str| {
             let again = store.reorder(RowNumber(1)).unwrap();
             again.charge_to(&limit);
             Journal::write(&*again, &intent(attempt)).unwrap();
-            assert_eq!(cat().paid_picture.as_deref(), Some(&before.standing));
+            assert_eq!(cat().paid_picture.as_deref(), Some(&before.state));
             Journal::write(&*again, &created(task)).unwrap();
-            assert_eq!((cat().standing.name(), cat().paid_picture.is_some()), ("created", true));
+            assert_eq!((cat().state.name(), cat().paid_picture.is_some()), ("created", true));
             again
         };
         let kept = |failed: &str| {
             let cat = cat();
-            assert_eq!((&cat.standing, cat.renewals), (&before.standing, before.renewals));
+            assert_eq!((&cat.state, cat.renewals), (&before.state, before.renewals));
             assert!(cat.paid_picture.is_none() && cat.holder.is_none());
             let order = cat.failed_order.unwrap();
             assert_eq!((order.task().unwrap().as_str(), order.name()), (failed, "failed"));
             assert!(store.renew(RowNumber(1)).is_err(), "it is not paid for again by itself");
         };
-        let billed = RowEnd::Failed {
+        let billed = RowOutcome::Failed {
             task: "t2".parse().unwrap(),
             code: Some("3009099".into()),
             message: "it went wrong".to_owned(),
@@ -348,8 +350,8 @@ fn a_completed_row_whose_new_order_fails_is_completed_as_it_was_and_tells_of_it(
         // An order that a person found the task of.
         let again = store.reorder(RowNumber(1)).unwrap();
         Journal::write(&*again, &intent(2)).unwrap();
-        again.settle(&RowEnd::Unknown { trouble: "it was cut off".into() }).unwrap();
-        assert_eq!(cat().paid_picture.as_deref(), Some(&before.standing));
+        again.settle(&RowOutcome::Unknown { reason: "it was cut off".into() }).unwrap();
+        assert_eq!(cat().paid_picture.as_deref(), Some(&before.state));
         store.resolve(RowNumber(1), &Resolution::Task("t4".parse().unwrap())).unwrap();
         let Opened::Watch(_, open) = store.open(&row("cat")).unwrap() else { panic!() };
         open.settle(&failed("t4", "3009099")).unwrap();
@@ -358,7 +360,7 @@ fn a_completed_row_whose_new_order_fails_is_completed_as_it_was_and_tells_of_it(
         assert_eq!(state(store, scope).live + state(store, scope).abandoned, 0);
         // One that succeeds is the row's from then on.
         order(3, "t5").settle(&completed("t5", "0.50")).unwrap();
-        assert_eq!(cat().standing.task().unwrap().as_str(), "t5");
+        assert_eq!(cat().state.task().unwrap().as_str(), "t5");
         assert_eq!((cat().failed_order, cat().paid_picture), (None, None));
         assert_eq!((cat().paid, state(store, scope).paid), (usd("1.20"), usd("1.20")));
     });
@@ -548,7 +550,7 @@ fn every_attempt_of_unknown_outcome_and_every_second_task_counts() {
         Journal::write(&*open, &created_by("t0", "request 0")).unwrap();
         assert_eq!(state(store, scope).reserved, usd("0.06"));
         let origin = row("cat").origin;
-        let second = store.look(&RowName::Task(origin, "t0".parse().unwrap())).unwrap().unwrap();
+        let second = store.find(&RowName::Task(origin, "t0".parse().unwrap())).unwrap().unwrap();
         let Opened::Watch(_, follow) = store.take(second.number).unwrap() else { panic!() };
         follow.settle(&completed("t0", "0.03")).unwrap();
         let found = state(store, scope);
@@ -587,36 +589,36 @@ fn a_file_is_the_picture_of_the_row_that_was_saved_there_last() {
             open
         };
         let owner = |path: &Path| {
-            let found = store.look(&RowName::Picture(path.to_owned())).unwrap();
+            let found = store.find(&RowName::Picture(path.to_owned())).unwrap();
             found.map(|record| record.row.identity)
         };
         let is = |name: &str| Some(row(name).identity);
         assert_eq!(owner(place), None);
         let (cat, dog) = (saved("cat", "t1"), saved("dog", "t2"));
         // As an earlier version wrote them, without what is in the file.
-        cat.landed(0, place, None).unwrap();
+        cat.picture_saved(0, place, None).unwrap();
         assert_eq!(owner(place), is("cat"));
-        dog.landed(0, place, Some(content(1))).unwrap();
+        dog.picture_saved(0, place, Some(content(1))).unwrap();
         assert_eq!(owner(place), is("dog"));
-        cat.landed(0, place, Some(content(2))).unwrap();
+        cat.picture_saved(0, place, Some(content(2))).unwrap();
         assert_eq!(owner(place), is("cat"));
-        cat.landed(0, other, Some(content(3))).unwrap();
+        cat.picture_saved(0, other, Some(content(3))).unwrap();
         assert_eq!((owner(place), owner(other)), (is("dog"), is("cat")));
 
-        let record = store.look(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
-        let Standing::Completed { pictures, .. } = record.standing else { panic!() };
+        let record = store.find(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
+        let RowState::Completed { pictures, .. } = record.state else { panic!() };
         assert_eq!(pictures[0].path.as_deref(), Some(other));
         assert_eq!(pictures[0].content, Some(content(3)));
         // What is in another file is not known of this one.
-        cat.landed(0, place, None).unwrap();
-        let record = store.look(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
-        let Standing::Completed { pictures, .. } = record.standing else { panic!() };
+        cat.picture_saved(0, place, None).unwrap();
+        let record = store.find(&RowName::Identity(row("cat").identity)).unwrap().unwrap();
+        let RowState::Completed { pictures, .. } = record.state else { panic!() };
         assert_eq!((pictures[0].path.as_deref(), pictures[0].content), (Some(place), None));
     });
 }
 
 /// How rows stand that another journal has: their task runs, is done, failed, or may have been made.
-fn standings_elsewhere() -> Vec<(&'static str, Standing)> {
+fn states_elsewhere() -> Vec<(&'static str, RowState)> {
     let (submitted, finished) = (Time::from_millis(START), Time::from_millis(START + 9_000));
     let task = |id: &str| id.parse().unwrap();
     let picture = PictureRecord {
@@ -629,7 +631,7 @@ fn standings_elsewhere() -> Vec<(&'static str, Standing)> {
         idempotency_key: "submission".to_owned(),
         at: submitted,
     };
-    let failed = Standing::Failed {
+    let failed = RowState::Failed {
         task: task("failed"),
         submitted,
         finished,
@@ -637,28 +639,28 @@ fn standings_elsewhere() -> Vec<(&'static str, Standing)> {
         message: "it went wrong".to_owned(),
         cost: Some(usd("0.02")),
     };
-    let done = Standing::Completed {
+    let done = RowState::Completed {
         task: task("done"),
         submitted,
         finished,
         cost: Some(usd("0.03")),
         pictures: vec![picture],
     };
-    let doubtful = Standing::Doubtful { attempts: vec![attempt], trouble: "reset".to_owned() };
-    let running = Standing::Created { task: task("running"), submitted };
+    let doubtful = RowState::Doubtful { attempts: vec![attempt], reason: "reset".to_owned() };
+    let running = RowState::Created { task: task("running"), submitted };
     vec![("failed", failed), ("done", done), ("doubtful", doubtful), ("running", running)]
 }
 
 #[test]
 fn a_row_of_another_journal_is_taken_in_as_it_stands_there_and_once() {
     over_every_store(|store| {
-        for (name, standing) in standings_elsewhere() {
-            assert!(store.import(&row(name), &standing, Decimal::ZERO).unwrap(), "{name}");
-            for later in standings_elsewhere() {
+        for (name, state) in states_elsewhere() {
+            assert!(store.import(&row(name), &state, Decimal::ZERO).unwrap(), "{name}");
+            for later in states_elsewhere() {
                 assert!(!store.import(&row(name), &later.1, Decimal::ONE).unwrap(), "{name}");
             }
-            let found = store.look(&RowName::Identity(row(name).identity)).unwrap().unwrap();
-            assert_eq!((found.standing, found.row, found.holder), (standing, row(name), None));
+            let found = store.find(&RowName::Identity(row(name).identity)).unwrap().unwrap();
+            assert_eq!((found.state, found.row, found.holder), (state, row(name), None));
         }
         let opened = |name: &str| name_of(&store.open(&row(name)).unwrap());
         let names = ["failed", "done", "doubtful", "running"];
@@ -670,13 +672,11 @@ fn a_row_of_another_journal_is_taken_in_as_it_stands_there_and_once() {
 #[test]
 fn an_intent_of_another_journal_is_doubtful_here_and_a_released_row_is_nothing_to_know_of() {
     over_every_store(|store| {
-        let Standing::Doubtful { attempts, .. } = standings_elsewhere()[2].1.clone() else {
-            panic!()
-        };
-        let intent = Standing::Intent { attempts };
+        let RowState::Doubtful { attempts, .. } = states_elsewhere()[2].1.clone() else { panic!() };
+        let intent = RowState::Intent { attempts };
         assert!(store.import(&row("cat"), &intent, Decimal::ZERO).unwrap());
         assert!(matches!(store.open(&row("cat")).unwrap(), Opened::Doubtful(_)));
-        let released = Standing::Released { reason: "401".to_owned() };
+        let released = RowState::Released { reason: "401".to_owned() };
         assert!(!store.import(&row("dog"), &released, Decimal::ZERO).unwrap());
         assert!(matches!(store.open(&row("dog")).unwrap(), Opened::Submit(_)));
     });
@@ -685,11 +685,11 @@ fn an_intent_of_another_journal_is_doubtful_here_and_a_released_row_is_nothing_t
 #[test]
 fn a_task_is_imported_for_one_row_alone_and_for_one_that_was_released_here() {
     over_every_store(|store| {
-        let (_, running) = standings_elsewhere().remove(3);
+        let (_, running) = states_elsewhere().remove(3);
         let (open, _) = intend(store, "cat", &[]);
         assert!(!store.import(&row("cat"), &running, Decimal::ZERO).unwrap(), "it is in hand");
         Journal::write(&*open, &released("401")).unwrap();
-        open.settle(&RowEnd::LetGo).unwrap();
+        open.settle(&RowOutcome::Abandoned).unwrap();
         assert!(store.import(&row("cat"), &running, Decimal::ZERO).unwrap());
         assert!(matches!(store.open(&row("cat")).unwrap(), Opened::Watch(..)));
         let other = store.import(&row("dog"), &running, Decimal::ZERO);
@@ -703,11 +703,11 @@ fn what_another_journal_paid_counts_in_budgets_and_tells_the_price() {
     over_every_store(|store| {
         let (before, after) = (scope(store), scope(store));
         let rows =
-            standings_elsewhere().iter().map(|(name, _)| row(name).identity).collect::<Vec<_>>();
+            states_elsewhere().iter().map(|(name, _)| row(name).identity).collect::<Vec<_>>();
         store.add_to_scope(before, &rows).unwrap();
-        for (name, standing) in standings_elsewhere() {
+        for (name, state) in states_elsewhere() {
             let earlier = if name == "done" { usd("0.50") } else { Decimal::ZERO };
-            store.import(&row(name), &standing, earlier).unwrap();
+            store.import(&row(name), &state, earlier).unwrap();
         }
         store.add_to_scope(after, &rows).unwrap();
         for scope in [before, after] {
@@ -731,7 +731,7 @@ fn a_new_order_of_another_journal_is_doubted_or_followed_beside_the_picture_that
     over_every_store(|store| {
         let at = Time::from_millis(START);
         let task = |id: &str| id.parse::<effects_core::TaskId>().unwrap();
-        let paid = |id: &str| Standing::Completed {
+        let paid = |id: &str| RowState::Completed {
             task: task(id),
             submitted: at,
             finished: at,
@@ -742,12 +742,12 @@ fn a_new_order_of_another_journal_is_doubted_or_followed_beside_the_picture_that
                 content: None,
             }],
         };
-        let running = |id: &str| Standing::Created { task: task(id), submitted: at };
+        let running = |id: &str| RowState::Created { task: task(id), submitted: at };
         let attempts = vec![Attempt { request_id: "r".into(), idempotency_key: "i".into(), at }];
-        let doubt = Standing::Doubtful { attempts, trouble: "the answer was lost".to_owned() };
+        let doubt = RowState::Doubtful { attempts, reason: "the answer was lost".to_owned() };
         let look =
-            |name: &str| store.look(&RowName::Identity(row(name).identity)).unwrap().unwrap();
-        let order = |name: &str, paid: &str, order: &Standing| {
+            |name: &str| store.find(&RowName::Identity(row(name).identity)).unwrap().unwrap();
+        let order = |name: &str, paid: &str, order: &RowState| {
             store.import_order(&row(name).identity, &task(paid), order)
         };
         let scope = scope(store);
@@ -757,13 +757,13 @@ fn a_new_order_of_another_journal_is_doubted_or_followed_beside_the_picture_that
         for (name, id) in [("cat", "t1"), ("dog", "t2"), ("cow", "t3")] {
             assert_eq!(store.import(&row(name), &paid(id), Decimal::ZERO), Ok(true));
         }
-        let before = look("cat").standing;
+        let before = look("cat").state;
         assert_eq!(order("cat", "t2", &doubt), Ok(false), "its picture is another task's by now");
         assert_eq!(order("cat", "t1", &paid("t9")), Ok(false), "it is over");
         assert_eq!(order("cat", "t1", &doubt), Ok(true));
         assert_eq!(order("cat", "t1", &doubt), Ok(false), "it is known");
         let cat = look("cat");
-        assert_eq!((&cat.standing, cat.paid_picture.as_deref()), (&doubt, Some(&before)));
+        assert_eq!((&cat.state, cat.paid_picture.as_deref()), (&doubt, Some(&before)));
         assert_eq!((cat.paid, cat.renewals), (usd("0.03"), 0));
         // It counts as one task, and so no second picture fits beside it.
         let counted = state(store, scope);
@@ -772,7 +772,7 @@ fn a_new_order_of_another_journal_is_doubted_or_followed_beside_the_picture_that
         assert!(exceeded(&refused), "{refused:?}");
         // A person finds out that nothing came of it.
         store.resolve(cat.number, &Resolution::NotBilled).unwrap();
-        assert_eq!((look("cat").standing, look("cat").paid_picture), (before, None));
+        assert_eq!((look("cat").state, look("cat").paid_picture), (before, None));
         assert_eq!(state(store, scope).abandoned, 0);
 
         assert_eq!(
@@ -784,12 +784,12 @@ fn a_new_order_of_another_journal_is_doubted_or_followed_beside_the_picture_that
         let Opened::Watch(_, open) = store.open(&row("dog")).unwrap() else { panic!() };
         open.settle(&failed("t4", "3009099")).unwrap();
         let dog = look("dog");
-        assert_eq!((&dog.standing, dog.paid_picture), (&*before, None));
+        assert_eq!((&dog.state, dog.paid_picture), (&*before, None));
         assert_eq!(order("dog", "t2", &running("t4")), Ok(false), "it failed here");
         assert_eq!(order("dog", "t2", &running("t5")), Ok(true));
         let Opened::Watch(_, open) = store.open(&row("dog")).unwrap() else { panic!() };
         open.settle(&completed("t5", "0.03")).unwrap();
-        assert_eq!(look("dog").standing.task().unwrap().as_str(), "t5");
+        assert_eq!(look("dog").state.task().unwrap().as_str(), "t5");
         assert_eq!((look("dog").paid, state(store, scope).paid), (usd("0.06"), usd("0.09")));
     });
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::*;
-use effects_core::journal::{Journal, JournalError, RowEnd, RowNumber};
-use effects_jobs::{JournalStore, RowDraft, RowPhoto, SpendBy, Standing};
+use effects_core::journal::{Journal, JournalError, RowNumber, RowOutcome};
+use effects_jobs::{JournalStore, RowDraft, RowPhoto, RowState, SpendBy};
 use effects_journal::SqliteJournal;
 use rusqlite::Connection;
 
@@ -33,7 +33,7 @@ fn a_task_id_of_four_kibibytes_is_there_at_the_next_opening() {
     Journal::write(&*open, &created(&id)).unwrap();
     drop((open, journal));
     let journal = SqliteJournal::open(&path).unwrap();
-    let Standing::Created { task, .. } = look(&journal, &cat).standing else { panic!() };
+    let RowState::Created { task, .. } = look(&journal, &cat).state else { panic!() };
     assert_eq!((task.as_str(), task.as_str().len()), (id.as_str(), 4_096));
 }
 
@@ -111,7 +111,7 @@ fn no_permission_is_in_it() {
     signed["fact"]["intent"]["request"]["image"]["url"] = url.into();
     Journal::write(&*open, &serde_json::from_value(signed).unwrap()).unwrap();
     Journal::write(&*open, &created("t1")).unwrap();
-    let end = RowEnd::of(&Ok(effect("t1", "https://cdn.example.com/t1.png?sig=perm1ssion")));
+    let end = RowOutcome::of(&Ok(effect("t1", "https://cdn.example.com/t1.png?sig=perm1ssion")));
     open.settle(&end).unwrap();
     journal.flush().unwrap();
 
@@ -196,10 +196,10 @@ fn an_older_file_becomes_one_of_today_with_all_it_knew() {
     let journal = SqliteJournal::open(&path).unwrap();
     let record = look(&journal, &cat);
     assert_eq!(record.row, RowDraft { tag: Some("spring".into()), ..draft("cat") }.row(0).unwrap());
-    let Standing::Completed { task, cost, pictures, .. } = record.standing else { panic!() };
+    let RowState::Completed { task, cost, pictures, .. } = record.state else { panic!() };
     assert_eq!((task.as_str(), cost.unwrap().to_string().as_str()), ("t1", "0.03"));
     assert_eq!(pictures[0].path.as_deref(), Some(Path::new("/out/t1.png")));
-    let Standing::Doubtful { attempts, .. } = standing(&journal, &dog) else { panic!() };
+    let RowState::Doubtful { attempts, .. } = row_state(&journal, &dog) else { panic!() };
     assert_eq!(attempts[0].request_id, "r1");
     // And it goes on from there, also when it is opened again.
     let open = submit(&journal, &row("bird"));
@@ -237,7 +237,7 @@ fn a_cost_that_no_picture_has_is_not_known_any_more_and_adds_nothing() {
     let [spend] = &spend[..] else { panic!("{spend:?}") };
     assert_eq!((spend.tasks, spend.unpriced, spend.cost.to_string().as_str()), (5, 3, "10000.03"));
     let known: Vec<_> = journal.list(&Default::default()).unwrap();
-    let known: Vec<bool> = known.iter().map(|record| record.standing.cost().is_some()).collect();
+    let known: Vec<bool> = known.iter().map(|record| record.state.cost().is_some()).collect();
     assert_eq!(known, [true, false, false, false, true]);
     // A budget without a price is not kept by what is not known.
     let scope = journal.open_scope(None).unwrap();
@@ -256,13 +256,13 @@ fn a_large_file_is_compacted_when_it_is_opened() {
             let open = submit(journal, &row(&format!("cat{name}")));
             Journal::write(&*open, &intent(0)).unwrap();
             Journal::write(&*open, &created(&format!("t{name}"))).unwrap();
-            let RowEnd::Completed { task, cost, .. } = completed(&format!("t{name}"), "0.03")
+            let RowOutcome::Completed { task, cost, .. } = completed(&format!("t{name}"), "0.03")
             else {
                 panic!()
             };
             let pictures = vec!["x".repeat(300_000)];
-            open.settle(&RowEnd::Completed { task, cost, pictures }).unwrap();
-            open.landed(0, Path::new("/out/cat.png"), None).unwrap();
+            open.settle(&RowOutcome::Completed { task, cost, pictures }).unwrap();
+            open.picture_saved(0, Path::new("/out/cat.png"), None).unwrap();
         }
         journal.flush().unwrap();
     };
@@ -299,8 +299,8 @@ fn what_was_not_written_is_tried_again_before_a_row_is_settled() {
     assert!(!open.is_taken());
     database.execute_batch("DROP TRIGGER full").unwrap();
     // The run is over: its client could not go on without a record.
-    open.settle(&RowEnd::LetGo).unwrap();
-    assert_eq!(standing(&journal, &cat).task().unwrap().as_str(), "t1");
+    open.settle(&RowOutcome::Abandoned).unwrap();
+    assert_eq!(row_state(&journal, &cat).task().unwrap().as_str(), "t1");
     assert_eq!(opened(&journal, &cat), "watch");
 
     // An intent that was not written was never sent on, so the row is free again; not so if an
@@ -309,15 +309,15 @@ fn what_was_not_written_is_tried_again_before_a_row_is_settled() {
     database.execute_batch(&full("rows", "INSERT")).unwrap();
     Journal::write(&*open, &intent(0)).unwrap_err();
     database.execute_batch("DROP TRIGGER full").unwrap();
-    open.settle(&RowEnd::LetGo).unwrap();
+    open.settle(&RowOutcome::Abandoned).unwrap();
     assert_eq!(opened(&journal, &dog), "submit");
     let open = submit(&journal, &dog);
     Journal::write(&*open, &intent(0)).unwrap();
     database.execute_batch(&full("rows", "UPDATE")).unwrap();
     Journal::write(&*open, &intent(1)).unwrap_err();
     database.execute_batch("DROP TRIGGER full").unwrap();
-    open.settle(&RowEnd::LetGo).unwrap();
-    let Standing::Doubtful { attempts, .. } = standing(&journal, &dog) else { panic!() };
+    open.settle(&RowOutcome::Abandoned).unwrap();
+    let RowState::Doubtful { attempts, .. } = row_state(&journal, &dog) else { panic!() };
     assert_eq!(attempts.len(), 1);
     journal.flush().unwrap();
 }
@@ -342,7 +342,7 @@ fn an_error_that_no_call_waited_for_is_told_at_the_next_flush() {
     assert!(error.to_string().contains("the disk is full"), "{error}");
     journal.flush().unwrap();
     // It is looked at again, which costs nothing.
-    assert_eq!(standing(&journal, &row("cat")).name(), "created");
+    assert_eq!(row_state(&journal, &row("cat")).name(), "created");
 }
 
 #[test]
@@ -358,10 +358,10 @@ fn compaction_forgets_what_is_bulky_and_nothing_that_was_paid() {
         let task = format!("t{number}");
         Journal::write(&*open, &intent(0)).unwrap();
         Journal::write(&*open, &created(&task)).unwrap();
-        let RowEnd::Completed { task, cost, .. } = completed(&task, "0.03") else { panic!() };
+        let RowOutcome::Completed { task, cost, .. } = completed(&task, "0.03") else { panic!() };
         let pictures = vec![format!("https://example.com/{long}")];
-        open.settle(&RowEnd::Completed { task, cost, pictures }).unwrap();
-        open.landed(0, Path::new("/out/cat.png"), None).unwrap();
+        open.settle(&RowOutcome::Completed { task, cost, pictures }).unwrap();
+        open.picture_saved(0, Path::new("/out/cat.png"), None).unwrap();
     }
     let failing = submit(&journal, &row("dog"));
     Journal::write(&*failing, &intent(0)).unwrap();
@@ -381,15 +381,15 @@ fn compaction_forgets_what_is_bulky_and_nothing_that_was_paid() {
     let rows = journal.list(&Default::default()).unwrap();
     assert_eq!(rows.len(), before.len());
     for (row, before) in rows.iter().zip(&before) {
-        assert_eq!((&row.row, row.standing.task()), (&before.row, before.standing.task()));
-        assert_eq!(row.standing.cost(), before.standing.cost());
-        if let Standing::Completed { pictures, .. } = &row.standing {
+        assert_eq!((&row.row, row.state.task()), (&before.row, before.state.task()));
+        assert_eq!(row.state.cost(), before.state.cost());
+        if let RowState::Completed { pictures, .. } = &row.state {
             assert_eq!(pictures[0].url, "");
             assert_eq!(pictures[0].path.as_deref(), Some(Path::new("/out/cat.png")));
         }
     }
     // What failed can still be told, and renewed.
-    let Standing::Failed { message, .. } = standing(&journal, &row("dog")) else { panic!() };
+    let RowState::Failed { message, .. } = row_state(&journal, &row("dog")) else { panic!() };
     assert_eq!(message, "it went wrong");
     journal.renew(RowNumber(81)).unwrap();
 }

@@ -20,12 +20,12 @@ fn a_journal_of_the_first_edition_is_migrated_and_its_costs_count() {
 
     let journal = SqliteJournal::open(&path).unwrap();
     let records = journal.list(&Filter::default()).unwrap();
-    let standings: Vec<_> = records
+    let states: Vec<_> = records
         .iter()
-        .map(|record| (record.row.key.as_deref().unwrap(), record.standing.name()))
+        .map(|record| (record.row.key.as_deref().unwrap(), record.state.name()))
         .collect();
     assert_eq!(
-        standings,
+        states,
         [
             ("done", "completed"),
             ("created", "created"),
@@ -33,7 +33,7 @@ fn a_journal_of_the_first_edition_is_migrated_and_its_costs_count() {
             ("doubtful", "doubtful")
         ]
     );
-    assert_eq!(records[0].standing.cost(), Some("0.03".parse().unwrap()));
+    assert_eq!(records[0].state.cost(), Some("0.03".parse().unwrap()));
     let rows: Vec<_> = records.iter().map(|record| record.row.identity).collect();
     let scope = journal.open_scope(None).unwrap();
     journal.add_to_scope(scope, &rows).unwrap();
@@ -53,7 +53,7 @@ fn a_journal_of_the_first_edition_is_migrated_and_its_costs_count() {
     open.charge_to(&limit("0.12"));
     assert_eq!(Journal::write(&*open, &intent(0)), Ok(Admission::Admitted));
     Journal::write(&*open, &released("401")).unwrap();
-    open.settle(&effects_core::journal::RowEnd::LetGo).unwrap();
+    open.settle(&effects_core::journal::RowOutcome::Abandoned).unwrap();
     drop(open);
     // The file's own task is followed by its number, as before.
     assert!(matches!(journal.take(RowNumber(2)).unwrap(), Opened::Watch(..)));

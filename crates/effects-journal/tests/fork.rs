@@ -10,7 +10,7 @@ use std::thread;
 
 use common::*;
 use effects_core::journal::Journal;
-use effects_jobs::Standing;
+use effects_jobs::RowState;
 use effects_journal::SqliteJournal;
 
 fn log(path: &Path) -> PathBuf {
@@ -43,7 +43,7 @@ fn while_it_is_closed_its_file_is_closed_and_what_it_is_asked_waits() {
         told.recv().unwrap();
     });
     let record = look(&journal, &row("cat"));
-    assert!(matches!(record.standing, Standing::Created { .. }), "{record:?}");
+    assert!(matches!(record.state, RowState::Created { .. }), "{record:?}");
 }
 
 #[test]
@@ -69,5 +69,5 @@ fn one_in_memory_keeps_what_it_knows() {
     let open = submit(&journal, &row("cat"));
     Journal::write(&*open, &intent(0)).unwrap();
     drop(journal.fork_handle().close_for_fork().unwrap());
-    assert!(matches!(look(&journal, &row("cat")).standing, Standing::Intent { .. }));
+    assert!(matches!(look(&journal, &row("cat")).state, RowState::Intent { .. }));
 }

@@ -87,12 +87,12 @@ fn one_writer_alone_waits_for_each_of_its_records() {
     let after = journal.stats();
     assert_eq!(after.synced - before.synced, 4);
     // Reading commits nothing.
-    standing(&journal, &row("cat"));
+    row_state(&journal, &row("cat"));
     assert_eq!(journal.stats().commits, after.commits);
 
     // An end can be found out again for nothing, so no caller waits for the disk, until told to.
     open.settle(&completed("t1", "0.03")).unwrap();
-    assert_eq!(standing(&journal, &row("cat")).name(), "completed");
+    assert_eq!(row_state(&journal, &row("cat")).name(), "completed");
     assert_eq!(journal.stats().commits, after.commits + 1);
     assert_eq!(journal.stats().synced, after.synced);
     journal.flush().unwrap();
@@ -111,5 +111,5 @@ fn a_future_that_is_not_awaited_any_more_does_no_harm() {
     drop(dropped);
     // The driver writes it again under the same id before it sends anything.
     block_on_all(vec![AsyncJournal::write(&*open, &entry)]);
-    assert_eq!(standing(&journal, &row("cat")).name(), "intent");
+    assert_eq!(row_state(&journal, &row("cat")).name(), "intent");
 }

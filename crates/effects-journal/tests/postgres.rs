@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use effects_core::Time;
-use effects_core::journal::{Admission, Journal, JournalError, RowEnd, RowNumber};
-use effects_jobs::{Budget, Filter, JournalStore, Opened, Resolution, Row, RowName, Standing};
+use effects_core::journal::{Admission, Journal, JournalError, RowNumber, RowOutcome};
+use effects_jobs::{Budget, Filter, JournalStore, Opened, Resolution, Row, RowName, RowState};
 use effects_journal::{Copied, PostgresBuilder, PostgresStore, Process, SqliteJournal};
 use effects_testkit::postgres::{TestDatabase, TestServer};
 use rust_decimal::Decimal;
@@ -85,7 +85,7 @@ fn what_one_host_holds_another_leaves_alone_until_its_lease_ends() {
     drop(stopped);
     Journal::write(&*dog, &created_by("t2", "request 0")).unwrap();
     here.flush().unwrap();
-    assert!(matches!(standing(&here, &row("dog")), Standing::Created { .. }));
+    assert!(matches!(row_state(&here, &row("dog")), RowState::Created { .. }));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_commit_whose_answer_is_lost_is_found_and_one_that_never_came_is_done_again(
         let open = submit(&store, &row(&name));
         loses.store(true, Ordering::SeqCst);
         assert_eq!(Journal::write(&*open, &intent(0)), Ok(Admission::Admitted));
-        let Standing::Intent { attempts } = standing(&store, &row(&name)) else { panic!() };
+        let RowState::Intent { attempts } = row_state(&store, &row(&name)) else { panic!() };
         assert_eq!(attempts.len(), 1);
         loses.store(true, Ordering::SeqCst);
         let task = format!("t{before}");
@@ -251,7 +251,7 @@ fn a_commit_that_is_found_too_late_is_confirmed_to_no_one_who_lost_the_row() {
         } else {
             assert_eq!(confirmed, Ok(Admission::Admitted));
             assert_eq!(opened(&other, &row(&name)), "elsewhere", "its lease is new");
-            let Standing::Intent { attempts } = standing(&other, &row(&name)) else { panic!() };
+            let RowState::Intent { attempts } = row_state(&other, &row(&name)) else { panic!() };
             assert_eq!(attempts.len(), 1);
         }
     }
@@ -294,7 +294,7 @@ fn a_server_that_ends_connections_and_crashes_loses_nothing_that_was_confirmed()
     store.flush().unwrap();
     let rows = store.list(&Filter { limit: usize::MAX, ..Filter::default() }).unwrap();
     assert_eq!(rows.len(), confirmed);
-    assert!(rows.iter().all(|record| matches!(record.standing, Standing::Completed { .. })));
+    assert!(rows.iter().all(|record| matches!(record.state, RowState::Completed { .. })));
     let tasks = server.sql("postgres", "SELECT count(*) FROM effects.tasks").unwrap();
     assert_eq!(tasks, confirmed.to_string());
     // While the server was away no lease could be renewed, and no one lost a row for it.
@@ -316,12 +316,12 @@ fn an_id_that_a_lost_database_does_not_take_is_kept_on_this_machine_until_it_doe
     server.stop().unwrap();
     let lost = Journal::write(&*open, &created("t1")).unwrap_err().to_string();
     assert!(lost.contains("task t1 is kept in") && lost.contains("postgres://"), "{lost}");
-    let unread = store.look(&RowName::Number(RowNumber(1)));
+    let unread = store.find(&RowName::Number(RowNumber(1)));
     assert!(matches!(unread, Err(JournalError::Unreadable(_))), "{unread:?}");
     drop((open, store));
     server.start_again().unwrap();
     let store = connect();
-    assert!(matches!(standing(&store, &row("cat")), Standing::Created { .. }));
+    assert!(matches!(row_state(&store, &row("cat")), RowState::Created { .. }));
     drop(store);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the spill file is gone");
 }
@@ -424,7 +424,7 @@ fn a_journal_is_copied_whole_from_its_file_into_an_empty_database() {
     let file = SqliteJournal::open(&path).unwrap();
     let scope = file.open_scope(Some("spring sale")).unwrap();
     let limit = [Budget { scope, limit: "9".parse().unwrap(), price: None }];
-    let buy = |name: &str, end: Option<RowEnd>| {
+    let buy = |name: &str, end: Option<RowOutcome>| {
         let open = submit(&file, &row(name));
         open.charge_to(&limit);
         assert_eq!(Journal::write(&*open, &intent(0)), Ok(Admission::Admitted));
@@ -433,7 +433,7 @@ fn a_journal_is_copied_whole_from_its_file_into_an_empty_database() {
             Journal::write(&*open, &created(&task)).unwrap();
             open.settle(&end).unwrap();
             let place = std::ffi::OsStr::from_bytes(b"/out/\xff.png");
-            open.landed(0, Path::new(place), None).unwrap();
+            open.picture_saved(0, Path::new(place), None).unwrap();
         }
         open
     };
@@ -497,12 +497,12 @@ fn forgets(store: &dyn JournalStore, prune: &dyn Fn(Duration) -> u64) {
             "failed" => row.settle(&failed(name, "3009095")).unwrap(),
             "unpriced" => {
                 let (task, pictures) = (name.parse().unwrap(), Vec::new());
-                row.settle(&RowEnd::Completed { task, cost: None, pictures }).unwrap();
+                row.settle(&RowOutcome::Completed { task, cost: None, pictures }).unwrap();
             }
             _ => {}
         }
         if name == "saved" {
-            row.landed(0, Path::new("/out/saved.png"), None).unwrap();
+            row.picture_saved(0, Path::new("/out/saved.png"), None).unwrap();
         }
         held.push(row);
     }
@@ -514,7 +514,7 @@ fn forgets(store: &dyn JournalStore, prune: &dyn Fn(Duration) -> u64) {
     assert_eq!(prune(Duration::ZERO), 2);
     assert_eq!(prune(Duration::ZERO), 0);
     let known = |name: &str| {
-        let found = store.look(&RowName::Identity(row(name).identity)).unwrap();
+        let found = store.find(&RowName::Identity(row(name).identity)).unwrap();
         found.is_some()
     };
     let names = ["saved", "failed", "unsaved", "unpriced", "running", "doubtful"];
@@ -557,7 +557,7 @@ fn counts_once(store: &dyn JournalStore, prune: &dyn Fn(Duration) -> u64) {
         assert_eq!(prune(Duration::ZERO), rows);
     };
     let at = Time::from_millis(START);
-    let done = |task: &str| Standing::Completed {
+    let done = |task: &str| RowState::Completed {
         task: task.parse().unwrap(),
         submitted: at,
         finished: at,
@@ -580,7 +580,7 @@ fn counts_once(store: &dyn JournalStore, prune: &dyn Fn(Duration) -> u64) {
     assert_eq!(paid(), ["0.15"; 2]);
     // Its end is seen here.
     let task = "running".parse().unwrap();
-    let running = Standing::Created { task, submitted: at };
+    let running = RowState::Created { task, submitted: at };
     assert_eq!(store.import(&row("running"), &running, Decimal::ZERO), Ok(true));
     let Ok(Opened::Watch(_, open)) = store.open(&row("running")) else { panic!() };
     open.settle(&completed("running", "0.03")).unwrap();
@@ -631,7 +631,7 @@ fn a_write_that_the_server_refuses_fails_its_row_alone() {
         }
     });
     for name in names {
-        let created = matches!(standing(&store, &row(name)), Standing::Created { .. });
+        let created = matches!(row_state(&store, &row(name)), RowState::Created { .. });
         assert_eq!(created, name != "pig", "{name}");
     }
 }

@@ -73,7 +73,7 @@ impl Running {
 }
 
 fn record(journal: &SqliteJournal, number: usize) -> Option<Record> {
-    journal.look(&RowName::Identity(row(&format!("cat{number}")).identity)).unwrap()
+    journal.find(&RowName::Identity(row(&format!("cat{number}")).identity)).unwrap()
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn two_processes_racing_for_the_same_rows_submit_each_once() {
     let all = effects_jobs::Filter { limit: usize::MAX, ..Default::default() };
     let rows = journal.list(&all).unwrap();
     assert_eq!(rows.len(), ROWS);
-    assert!(rows.iter().all(|row| row.standing.name() == "created"));
+    assert!(rows.iter().all(|row| row.state.name() == "created"));
 }
 
 #[test]
@@ -134,12 +134,12 @@ fn whatever_was_confirmed_survives_a_kill_and_nothing_is_submitted_again() {
             let record = record(&journal, *number).unwrap();
             let intents = words.iter().filter(|word| *word == "intent").count();
             assert!(intents <= 1, "row {number}: {words:?}");
-            let standing = record.standing.name();
+            let state = record.state.name();
             match words.last().unwrap().as_str() {
-                "intent" => assert!(["doubtful", "created", "completed"].contains(&standing)),
-                _ => assert!(["created", "completed"].contains(&standing), "{standing} {words:?}"),
+                "intent" => assert!(["doubtful", "created", "completed"].contains(&state)),
+                _ => assert!(["created", "completed"].contains(&state), "{state} {words:?}"),
             }
-            if let Some(task) = record.standing.task() {
+            if let Some(task) = record.state.task() {
                 assert_eq!(task.as_str(), format!("t{number}"));
             }
         }
@@ -154,7 +154,7 @@ fn whatever_was_confirmed_survives_a_kill_and_nothing_is_submitted_again() {
         effects_jobs::Filter { which: Which::Doubtful, limit: usize::MAX, ..Default::default() };
     let doubtful = journal.list(&doubtful).unwrap().len();
     let completed = (0..ROWS)
-        .filter(|row| record(&journal, *row).is_some_and(|row| row.standing.name() == "completed"));
+        .filter(|row| record(&journal, *row).is_some_and(|row| row.state.name() == "completed"));
     assert_eq!(completed.count() + doubtful, ROWS);
     // A kill cuts at most what its writers were at.
     assert!(doubtful <= KILLS * WRITERS, "{doubtful}");

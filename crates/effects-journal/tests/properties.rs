@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::*;
-use effects_core::journal::{Journal, RowEnd};
+use effects_core::journal::{Journal, RowOutcome};
 use effects_jobs::{JournalStore, Opened, Resolution, Row, RowJournal};
 use effects_journal::SqliteJournal;
 use proptest::prelude::*;
@@ -173,7 +173,7 @@ impl World {
                 world.doubt(hand);
             }),
             Operation::LetGo(hand) => self.with(hand, |world, hand| {
-                world.settle(hand, &RowEnd::LetGo);
+                world.settle(hand, &RowOutcome::Abandoned);
                 world.let_go(hand);
             }),
             Operation::Drop(hand) => self.with(hand, |world, hand| {
@@ -220,7 +220,7 @@ impl World {
 
     fn number(&self, row: usize) -> Option<effects_core::journal::RowNumber> {
         let name = effects_jobs::RowName::Identity(self.rows[row].identity);
-        Some(self.journals[self.alive[0]].look(&name).unwrap()?.number)
+        Some(self.journals[self.alive[0]].find(&name).unwrap()?.number)
     }
 
     fn take(&mut self, journal: usize, row: usize) {
@@ -321,7 +321,7 @@ impl World {
         }
     }
 
-    fn conclude(&mut self, hand: usize, state: &'static str, end: impl Fn(&str) -> RowEnd) {
+    fn conclude(&mut self, hand: usize, state: &'static str, end: impl Fn(&str) -> RowOutcome) {
         let (row, ..) = self.about(hand);
         let Some(task) = self.model[row].task.clone() else { return };
         self.settle(hand, &end(&task));
@@ -332,7 +332,7 @@ impl World {
         }
     }
 
-    fn settle(&mut self, hand: usize, end: &RowEnd) {
+    fn settle(&mut self, hand: usize, end: &RowOutcome) {
         let hand = &mut self.hands[hand];
         hand.open.settle(end).unwrap();
         hand.holds = false;
@@ -412,14 +412,14 @@ impl World {
             for (number, row) in self.rows.iter().enumerate() {
                 let model = &self.model[number];
                 let name = effects_jobs::RowName::Identity(row.identity);
-                let Some(record) = journal.look(&name).unwrap() else {
+                let Some(record) = journal.find(&name).unwrap() else {
                     assert_eq!(model.state, "");
                     continue;
                 };
                 let held = self.held(number);
                 let state = if model.state == "intent" && !held { "doubtful" } else { model.state };
-                assert_eq!(record.standing.name(), state, "{record:?} {model:?}");
-                let task = record.standing.task().map(|task| task.as_str().to_owned());
+                assert_eq!(record.state.name(), state, "{record:?} {model:?}");
+                let task = record.state.task().map(|task| task.as_str().to_owned());
                 assert_eq!((&task, record.renewals), (&model.task, model.renewals));
                 let holds = matches!(model.state, "intent" | "created" | "released") && held;
                 assert_eq!(record.holder.is_some(), holds, "{record:?} {model:?}");

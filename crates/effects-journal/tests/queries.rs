@@ -8,12 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::*;
-use effects_core::journal::{Journal, RowEnd, RowNumber};
+use effects_core::journal::{Journal, RowNumber, RowOutcome};
 use effects_core::{BaseUrl, Template};
 use effects_jobs::{Filter, JournalStore, Record, RowDraft, Spend, SpendBy, Which};
 use effects_journal::SqliteJournal;
 
-fn run(journal: &SqliteJournal, draft: RowDraft, task: &str, end: &RowEnd) {
+fn run(journal: &SqliteJournal, draft: RowDraft, task: &str, end: &RowOutcome) {
     let open = submit(journal, &draft.row(0).unwrap());
     Journal::write(&*open, &intent(0)).unwrap();
     Journal::write(&*open, &created(task)).unwrap();
@@ -41,7 +41,7 @@ fn rows_are_listed_by_how_they_stand_where_they_belong_and_page_by_page() {
     unknown_one.settle(&unknown()).unwrap();
     let loopback = BaseUrl::parse("http://127.0.0.1:1", false).unwrap().origin().clone();
     let local = RowDraft { origin: loopback.clone(), tag: Some("x".to_owned()), ..draft("local") };
-    run(&journal, local, "t4", &RowEnd::LetGo);
+    run(&journal, local, "t4", &RowOutcome::Abandoned);
     run(&journal, draft("done"), "t5", &completed("t5", "0.03"));
     let wanted = RowDraft { target: Some("out".into()), ..draft("wanted") };
     run(&journal, wanted.clone(), "t6", &completed("t6", "0.03"));
@@ -67,7 +67,7 @@ fn rows_are_listed_by_how_they_stand_where_they_belong_and_page_by_page() {
     else {
         panic!()
     };
-    open.landed(0, Path::new("/out/wanted.png"), None).unwrap();
+    open.picture_saved(0, Path::new("/out/wanted.png"), None).unwrap();
     assert_eq!(list(&of(Which::Unfinished)), [1, 2, 3, 4]);
 }
 
@@ -144,8 +144,8 @@ fn a_row_has_paid_for_every_task_it_had() {
     let journal = SqliteJournal::open(":memory:").unwrap();
     run(&journal, draft("once"), "t1", &completed("t1", "0.02"));
     let dear = |task: &str| match failed(task, "3009095") {
-        RowEnd::Failed { task, code, message, .. } => {
-            RowEnd::Failed { task, code, message, cost: Some("0.50".parse().unwrap()) }
+        RowOutcome::Failed { task, code, message, .. } => {
+            RowOutcome::Failed { task, code, message, cost: Some("0.50".parse().unwrap()) }
         }
         other => other,
     };

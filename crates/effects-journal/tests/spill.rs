@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use effects_core::journal::{Journal, JournalError, RowEnd};
+use effects_core::journal::{Journal, JournalError, RowOutcome};
 use effects_jobs::{Filter, JournalStore, Record, Resolution};
 use effects_journal::SqliteJournal;
 use rusqlite::Connection;
@@ -39,12 +39,12 @@ fn submit_and_spill(journal: &SqliteJournal, row: &effects_jobs::Row, task: &str
     let open = submit(journal, row);
     Journal::write(&*open, &intent(0)).unwrap();
     let error = Journal::write(&*open, &created(task)).unwrap_err();
-    open.settle(&RowEnd::LetGo).unwrap();
+    open.settle(&RowOutcome::Abandoned).unwrap();
     error
 }
 
 fn tasks(journal: &SqliteJournal) -> Vec<String> {
-    let task = |record: Record| record.standing.task().map(ToString::to_string);
+    let task = |record: Record| record.state.task().map(ToString::to_string);
     journal.list(&Filter::default()).unwrap().into_iter().filter_map(task).collect()
 }
 
@@ -74,7 +74,7 @@ fn an_id_that_the_database_does_not_take_is_in_it_at_the_next_opening() {
     assert_eq!(opened(&journal, &cat), "watch", "no run follows it, and none pays for it again");
     assert!(spilled(&path).is_empty());
     let record = look(&journal, &dog);
-    assert_eq!(record.standing.name(), "created");
+    assert_eq!(record.state.name(), "created");
     drop(journal);
     assert!(!spill(&path).exists(), "the last to leave takes it along");
 }
@@ -104,7 +104,7 @@ fn an_id_that_comes_again_changes_nothing_and_one_whose_row_was_settled_gets_a_r
         fs::copy(&away, spill(&path)).unwrap();
         let journal = SqliteJournal::open(&path).unwrap();
         assert_eq!(tasks(&journal), ["t1", "t2"]);
-        assert_eq!(standing(&journal, &dog).name(), "released");
+        assert_eq!(row_state(&journal, &dog).name(), "released");
         assert_eq!(journal.list(&Filter::default()).unwrap().len(), 3);
     }
 }
@@ -119,12 +119,12 @@ fn no_call_resolves_a_row_whose_id_is_there_to_be_read() {
     submit_and_spill(&journal, &row("cat"), "t1");
     drop(journal);
     let number = look(&watching, &row("cat")).number;
-    assert_eq!(standing(&watching, &row("cat")).name(), "doubtful", "no run looked yet");
+    assert_eq!(row_state(&watching, &row("cat")).name(), "doubtful", "no run looked yet");
     let error = watching.resolve(number, &Resolution::NotBilled).unwrap_err();
     assert!(error.to_string().contains("the disk is full"), "{error}");
     clear(&path);
     let error = watching.resolve(number, &Resolution::NotBilled).unwrap_err();
-    assert!(matches!(error, JournalError::WrongStanding { standing: "created", .. }), "{error}");
+    assert!(matches!(error, JournalError::WrongRowState { state: "created", .. }), "{error}");
     assert_eq!(opened(&watching, &row("cat")), "watch");
 }
 

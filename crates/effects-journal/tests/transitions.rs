@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::*;
-use effects_core::journal::{Journal, JournalError, RowEnd, RowNumber};
-use effects_jobs::{JournalStore, Opened, Resolution, RowDraft, RowName, RowPhoto, Standing};
+use effects_core::journal::{Journal, JournalError, RowNumber, RowOutcome};
+use effects_jobs::{JournalStore, Opened, Resolution, RowDraft, RowName, RowPhoto, RowState};
 use effects_journal::{Process, SqliteJournal};
 
 fn memory() -> SqliteJournal {
@@ -20,11 +20,11 @@ fn memory() -> SqliteJournal {
 fn a_row_goes_from_nothing_to_its_picture() {
     let (journal, cat) = (memory(), row("cat"));
     let open = submit(&journal, &cat);
-    assert_eq!(journal.look(&RowName::Identity(cat.identity)).unwrap(), None);
+    assert_eq!(journal.find(&RowName::Identity(cat.identity)).unwrap(), None);
 
     Journal::write(&*open, &intent(0)).unwrap();
     let record = look(&journal, &cat);
-    let Standing::Intent { attempts } = &record.standing else { panic!("{record:?}") };
+    let RowState::Intent { attempts } = &record.state else { panic!("{record:?}") };
     assert_eq!((attempts.len(), attempts[0].request_id.as_str()), (1, "request 0"));
     assert_eq!(attempts[0].idempotency_key, "submission");
     assert!(record.holder.unwrap().ours);
@@ -32,14 +32,14 @@ fn a_row_goes_from_nothing_to_its_picture() {
     assert_eq!(opened(&journal, &cat), "elsewhere");
 
     Journal::write(&*open, &created("t1")).unwrap();
-    let Standing::Created { task, submitted } = standing(&journal, &cat) else { panic!() };
+    let RowState::Created { task, submitted } = row_state(&journal, &cat) else { panic!() };
     assert_eq!((task.as_str(), submitted.as_millis()), ("t1", START));
     assert_eq!(opened(&journal, &cat), "elsewhere");
 
     open.settle(&completed("t1", "0.03")).unwrap();
-    open.landed(0, Path::new("/out/cat.png"), None).unwrap();
+    open.picture_saved(0, Path::new("/out/cat.png"), None).unwrap();
     let record = look(&journal, &cat);
-    let Standing::Completed { cost, pictures, .. } = &record.standing else { panic!("{record:?}") };
+    let RowState::Completed { cost, pictures, .. } = &record.state else { panic!("{record:?}") };
     assert_eq!(cost.unwrap().to_string(), "0.03");
     assert_eq!(pictures[0].url, "https://example.com/t1.png");
     assert_eq!(pictures[0].path.as_deref(), Some(Path::new("/out/cat.png")));
@@ -48,7 +48,7 @@ fn a_row_goes_from_nothing_to_its_picture() {
     // Seen again, with a fresh link: where it landed is still known.
     let Opened::Finished(_, again) = journal.open(&cat).unwrap() else { panic!() };
     again.settle(&completed("t1", "0.03")).unwrap();
-    let Standing::Completed { pictures, .. } = standing(&journal, &cat) else { panic!() };
+    let RowState::Completed { pictures, .. } = row_state(&journal, &cat) else { panic!() };
     assert!(pictures[0].path.is_some());
     journal.flush().unwrap();
 }
@@ -62,9 +62,9 @@ fn the_second_run_is_told_before_anything_is_sent() {
     assert_eq!(taken, Err(JournalError::Taken { row: RowNumber(1) }));
     assert!(second.is_taken() && !first.is_taken());
     // What the second says of its end is not the row's.
-    second.settle(&RowEnd::LetGo).unwrap();
+    second.settle(&RowOutcome::Abandoned).unwrap();
     drop(second);
-    assert!(matches!(standing(&journal, &cat), Standing::Intent { .. }));
+    assert!(matches!(row_state(&journal, &cat), RowState::Intent { .. }));
     Journal::write(&*first, &created("t1")).unwrap();
 }
 
@@ -74,9 +74,9 @@ fn the_same_entry_again_changes_nothing() {
     let open = submit(&journal, &cat);
     for entry in [intent(0), released("503"), intent(1), created("t1")] {
         Journal::write(&*open, &entry).unwrap();
-        let before = standing(&journal, &cat);
+        let before = row_state(&journal, &cat);
         Journal::write(&*open, &entry).unwrap();
-        assert_eq!(standing(&journal, &cat), before);
+        assert_eq!(row_state(&journal, &cat), before);
     }
 }
 
@@ -86,16 +86,16 @@ fn a_released_row_is_its_owners_until_it_lets_go_and_then_any_run_s() {
     let open = submit(&journal, &cat);
     Journal::write(&*open, &intent(0)).unwrap();
     Journal::write(&*open, &released("HTTP 429")).unwrap();
-    let Standing::Released { reason } = standing(&journal, &cat) else { panic!() };
+    let RowState::Released { reason } = row_state(&journal, &cat) else { panic!() };
     assert_eq!(reason, "HTTP 429");
     assert_eq!(opened(&journal, &cat), "elsewhere");
 
     // The next attempt is one that is open; the released one is not.
     Journal::write(&*open, &intent(1)).unwrap();
-    let Standing::Intent { attempts } = standing(&journal, &cat) else { panic!() };
+    let RowState::Intent { attempts } = row_state(&journal, &cat) else { panic!() };
     assert_eq!(attempts.len(), 1);
     Journal::write(&*open, &released("HTTP 402")).unwrap();
-    open.settle(&RowEnd::LetGo).unwrap();
+    open.settle(&RowOutcome::Abandoned).unwrap();
     assert_eq!(opened(&journal, &cat), "submit");
 }
 
@@ -107,8 +107,8 @@ fn attempts_that_may_have_arrived_are_all_kept() {
         Journal::write(&*open, &intent(attempt)).unwrap();
     }
     open.settle(&unknown()).unwrap();
-    let Standing::Doubtful { attempts, trouble } = standing(&journal, &cat) else { panic!() };
-    assert_eq!((attempts.len(), trouble.as_str()), (3, "no answer: reset"));
+    let RowState::Doubtful { attempts, reason } = row_state(&journal, &cat) else { panic!() };
+    assert_eq!((attempts.len(), reason.as_str()), (3, "no answer: reset"));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_doubtful_row_is_settled_by_a_person_alone() {
     assert_eq!(name_of(&journal.take(RowNumber(1)).unwrap()), "doubtful");
 
     journal.resolve(RowNumber(1), &Resolution::Task("found".parse().unwrap())).unwrap();
-    let Standing::Created { task, submitted } = standing(&journal, &cat) else { panic!() };
+    let RowState::Created { task, submitted } = row_state(&journal, &cat) else { panic!() };
     assert_eq!((task.as_str(), submitted.as_millis()), ("found", START));
     assert_eq!(opened(&journal, &cat), "watch");
 
@@ -147,7 +147,7 @@ fn an_answer_that_comes_late_is_kept() {
     Journal::write(&*open, &intent(0)).unwrap();
     open.settle(&unknown()).unwrap();
     Journal::write(&*open, &created("late")).unwrap();
-    assert_eq!(standing(&journal, &cat).task().unwrap().as_str(), "late");
+    assert_eq!(row_state(&journal, &cat).task().unwrap().as_str(), "late");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_task_whose_row_was_given_away_is_kept_in_a_row_of_its_own() {
     }
     Journal::write(&*next, &created("t2")).unwrap();
     let rows = journal.list(&Default::default()).unwrap();
-    let tasks: Vec<_> = rows.iter().map(|row| row.standing.task().unwrap().as_str()).collect();
+    let tasks: Vec<_> = rows.iter().map(|row| row.state.task().unwrap().as_str()).collect();
     assert_eq!(tasks, ["t2", "stray"]);
     assert_eq!(name_of(&journal.take(rows[1].number).unwrap()), "watch");
 }
@@ -191,10 +191,10 @@ fn a_dead_process_leaves_its_intents_doubtful_and_its_tasks_to_the_next_run() {
 
     let journal = SqliteJournal::open(&path).unwrap();
     let Opened::Doubtful(record) = journal.open(&cat).unwrap() else { panic!() };
-    let Standing::Doubtful { attempts, .. } = &record.standing else { panic!() };
+    let RowState::Doubtful { attempts, .. } = &record.state else { panic!() };
     assert_eq!(attempts[0].request_id, "request 0");
     let Opened::Watch(record, open) = journal.open(&dog).unwrap() else { panic!() };
-    assert_eq!(record.standing.task().unwrap().as_str(), "t1");
+    assert_eq!(record.state.task().unwrap().as_str(), "t1");
     open.settle(&completed("t1", "0.03")).unwrap();
     assert_eq!(opened(&journal, &dog), "finished");
 }
@@ -227,8 +227,8 @@ fn a_process_that_cannot_be_seen_is_believed_while_its_lease_runs() {
     Journal::write(&*intended, &created("t2")).unwrap();
     made.settle(&completed("t1", "0.03")).unwrap();
     far.flush().unwrap();
-    assert_eq!(standing(&near, &cat).task().unwrap().as_str(), "t2");
-    assert_eq!(standing(&near, &dog).name(), "completed");
+    assert_eq!(row_state(&near, &cat).task().unwrap().as_str(), "t2");
+    assert_eq!(row_state(&near, &dog).name(), "completed");
     watched.settle(&completed("t1", "0.03")).unwrap();
     near.flush().unwrap();
 }
@@ -275,25 +275,25 @@ fn a_failed_row_is_paid_anew_only_on_purpose_and_where_it_may_help() {
     Journal::write(&*open, &intent(0)).unwrap();
     Journal::write(&*open, &created("t1")).unwrap();
     open.settle(&failed("t1", "3009001")).unwrap();
-    assert!(matches!(journal.renew(RowNumber(1)), Err(JournalError::WrongStanding { .. })));
+    assert!(matches!(journal.renew(RowNumber(1)), Err(JournalError::WrongRowState { .. })));
     open.settle(&failed("t1", "3009095")).unwrap();
     assert_eq!(opened(&journal, &cat), "finished");
 
     let renewed = journal.renew(RowNumber(1)).unwrap();
     let second = journal.renew(RowNumber(1)).unwrap();
-    assert_eq!(standing(&journal, &cat).name(), "failed");
+    assert_eq!(row_state(&journal, &cat).name(), "failed");
     Journal::write(&*renewed, &intent(0)).unwrap();
     assert_eq!(look(&journal, &cat).renewals, 1);
     assert!(Journal::write(&*second, &intent(0)).is_err() && second.is_taken());
 
     // Refused: it has failed as it had before, and nothing was paid for the attempt.
     Journal::write(&*renewed, &released("HTTP 429")).unwrap();
-    assert_eq!((standing(&journal, &cat).name(), look(&journal, &cat).renewals), ("failed", 0));
+    assert_eq!((row_state(&journal, &cat).name(), look(&journal, &cat).renewals), ("failed", 0));
     Journal::write(&*renewed, &intent(1)).unwrap();
     Journal::write(&*renewed, &created("t2")).unwrap();
     renewed.settle(&completed("t2", "0.03")).unwrap();
     let record = look(&journal, &cat);
-    assert_eq!((record.standing.task().unwrap().as_str(), record.renewals), ("t2", 1));
+    assert_eq!((record.state.task().unwrap().as_str(), record.renewals), ("t2", 1));
     assert!(journal.renew(RowNumber(1)).is_err());
 }
 
@@ -309,7 +309,7 @@ fn a_doubtful_renewal_that_was_not_billed_has_failed_as_before() {
     drop(renewed);
     assert_eq!(opened(&journal, &cat), "doubtful");
     journal.resolve(RowNumber(1), &Resolution::NotBilled).unwrap();
-    assert_eq!(standing(&journal, &cat).task().unwrap().as_str(), "t1");
+    assert_eq!(row_state(&journal, &cat).task().unwrap().as_str(), "t1");
     // Not submitted without being asked to.
     assert_eq!(opened(&journal, &cat), "finished");
 }
@@ -329,7 +329,7 @@ fn one_key_is_one_picture() {
     // Nothing was ever made under it: it may be for another picture.
     Journal::write(&*open, &released("HTTP 400")).unwrap();
     assert!(journal.open(&keyed("dog")).is_err(), "its owner may still send it");
-    open.settle(&RowEnd::LetGo).unwrap();
+    open.settle(&RowOutcome::Abandoned).unwrap();
     let open = submit(&journal, &keyed("dog"));
     Journal::write(&*open, &intent(0)).unwrap();
     assert_eq!(look(&journal, &keyed("dog")).row, keyed("dog"));
@@ -365,11 +365,11 @@ fn a_single_run_is_a_row_of_its_own_each_time_and_found_by_its_task() {
         Journal::write(&*open, &created(task)).unwrap();
     }
     let name = RowName::Task(first.origin.clone(), "t2".parse().unwrap());
-    let found = journal.look(&name).unwrap().unwrap();
+    let found = journal.find(&name).unwrap().unwrap();
     assert_eq!((found.number, found.row), (RowNumber(2), second));
     let elsewhere = effects_core::BaseUrl::parse("http://127.0.0.1:1", false).unwrap();
     let name = RowName::Task(elsewhere.origin().clone(), "t2".parse().unwrap());
-    assert_eq!(journal.look(&name).unwrap(), None);
+    assert_eq!(journal.find(&name).unwrap(), None);
 }
 
 #[test]

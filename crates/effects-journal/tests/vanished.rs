@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use common::*;
-use effects_core::journal::{Journal, JournalError, RowEnd};
+use effects_core::journal::{Journal, JournalError, RowOutcome};
 use effects_jobs::{JournalStore, RowName};
 use effects_journal::SqliteJournal;
 
@@ -52,8 +52,8 @@ fn nothing_more_is_admitted_once_the_file_was_deleted_or_replaced() {
         let spilled = fs::read_to_string(path.with_file_name("journal.db-spill")).unwrap();
         assert!(spilled.contains("\"t1\""), "{spilled}");
         // What it holds can still be read.
-        let known = journal.look(&RowName::Identity(row("cat").identity)).unwrap();
-        assert_eq!(known.unwrap().standing.name(), "intent");
+        let known = journal.find(&RowName::Identity(row("cat").identity)).unwrap();
+        assert_eq!(known.unwrap().state.name(), "intent");
     }
 }
 
@@ -66,7 +66,7 @@ fn an_end_that_the_deleted_file_takes_no_more_is_told_at_the_next_flush() {
     Journal::write(&*cat, &intent(0)).unwrap();
     Journal::write(&*cat, &created("t1")).unwrap();
     delete(&path);
-    cat.settle(&RowEnd::LetGo).unwrap();
+    cat.settle(&RowOutcome::Abandoned).unwrap();
     is_told(journal.flush(), "was deleted");
 }
 

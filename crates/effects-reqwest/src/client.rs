@@ -288,17 +288,17 @@ impl Client {
     }
 
     /// Lets a run look at its task again whose waiter did not want it to.
-    pub fn look_on(&self, run: RunTicket) {
+    pub fn resume_polling(&self, run: RunTicket) {
         if let Some(runs) = self.0.begun() {
-            runs.look_on(run);
+            runs.resume_polling(run);
         }
     }
 
     /// Stops watching the runs whose waiters have left: what of them has not been submitted is not,
     /// a submission in flight is awaited and its task's id recorded.
-    pub fn look_who_left(&self) {
+    pub fn stop_abandoned(&self) {
         if let Some(runs) = self.0.begun() {
-            runs.look_who_left();
+            runs.stop_abandoned();
         }
     }
 

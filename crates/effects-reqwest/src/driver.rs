@@ -205,7 +205,7 @@ impl<C: Crowd> Driver<C> {
                     }
                 }
                 JobStep::Notify(run, event) => {
-                    self.driving.core.shared().settings.tell(&self.driving.span(run), &event);
+                    self.driving.core.shared().settings.report(&self.driving.span(run), &event);
                     self.crowd.hear_event(run, event, &mut self.driving);
                 }
                 JobStep::Renewing(id, error) => {
@@ -229,7 +229,7 @@ impl<C: Crowd> Driver<C> {
                     {
                         // Now, and not with the job's result, which may have to wait for a
                         // download.
-                        context.tell_cost(job.index, self.driving.machine.method(id), &end);
+                        context.report_cost(job.index, self.driving.machine.method(id), &end);
                     }
                     let fetches = self.crowd.context().is_some_and(|context| context.fetches());
                     self.driving.machine.settled(id, settled, fetches);
@@ -369,7 +369,7 @@ impl<C: Crowd> Driver<C> {
 
     fn written(&mut self, run: RunId, entry: &Entry, written: Result<Admission, JournalError>) {
         if let Err(error) = &written {
-            telemetry::tell_unrecorded(&self.driving.span(run), error);
+            telemetry::report_unrecorded(&self.driving.span(run), error);
         }
         let now = self.driving.now();
         self.driving.machine.recorded(now, run, entry, written);

@@ -17,7 +17,7 @@ use effects_client::certificate::{lost, lost_fetch, unsent, unsent_fetch};
 use effects_client::telemetry::OutageNotice;
 use effects_client::{EnvironmentProxies, Proxy, Settings, answer_of};
 use effects_core::gateway::{Answer, FetchOptions, FreshConnection};
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{BaseUrl, Error, ErrorKind};
 use http::{Request, Uri};
 use reqwest::redirect::Policy as Redirects;
@@ -262,7 +262,7 @@ impl HttpClient {
     async fn exchange_in(&self, limit: Duration, request: Request<Bytes>) -> Answer {
         let url = request.uri().clone();
         let answer = self.answer(limit, request).await;
-        self.outage.hear(&url, &answer);
+        self.outage.note(&url, &answer);
         answer
     }
 
@@ -302,7 +302,7 @@ impl HttpClient {
         let begun = Instant::now();
         let mut fetch = match self.open(url, options.quiet, whole).await {
             Ok(fetch) => fetch,
-            Err(trouble) => return answer_of(trouble),
+            Err(error) => return answer_of(error),
         };
         let status = fetch.response.status();
         let (headers, mut body) = (std::mem::take(fetch.response.headers_mut()), BytesMut::new());
@@ -316,8 +316,8 @@ impl HttpClient {
                     continue;
                 }
                 Ok(Some(_)) => format!("an answer longer than {} bytes", options.most_bytes),
-                Err(Trouble::Lost { reason }) => reason,
-                Err(trouble) => trouble.to_string(),
+                Err(ExchangeError::Lost { reason }) => reason,
+                Err(error) => error.to_string(),
             };
             return Answer::BrokenOff { status, headers, body: body.freeze(), reason };
         }
@@ -330,9 +330,11 @@ impl HttpClient {
         url: &str,
         quiet: Duration,
         whole: Duration,
-    ) -> Result<Fetch, Trouble> {
+    ) -> Result<Fetch, ExchangeError> {
         let Ok(url) = url.parse::<Url>() else {
-            return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
+            return Err(ExchangeError::NotSent {
+                reason: "the picture's URL cannot be read".to_owned(),
+            });
         };
         let request = self.transfer.of(&url).get(url).timeout(whole).send();
         let response = within(quiet.min(whole), request).await?.map_err(|error| {
@@ -352,15 +354,15 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Trouble> {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, ExchangeError> {
         let chunk = within(self.quiet, self.response.chunk()).await?;
-        chunk.map_err(|error| Trouble::Lost { reason: words(&error) })
+        chunk.map_err(|error| ExchangeError::Lost { reason: words(&error) })
     }
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Trouble> {
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, ExchangeError> {
     let done = tokio::time::timeout(limit, work).await;
-    done.map_err(|_| Trouble::Lost { reason: format!("nothing came for {limit:?}") })
+    done.map_err(|_| ExchangeError::Lost { reason: format!("nothing came for {limit:?}") })
 }
 
 fn is_direct(url: &Url, environment: &EnvironmentProxies) -> bool {

@@ -55,7 +55,7 @@ impl AsyncExchange for HttpStack {
                 let (span, url) = (telemetry::exchange_span(&request), request.uri().clone());
                 let answered = async move {
                     let answer = exchange.exchange(request, limit).await;
-                    outage.hear(&url, &answer);
+                    outage.note(&url, &answer);
                     answer
                 };
                 Box::pin(answered.instrument(span))

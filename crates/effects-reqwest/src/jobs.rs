@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use effects_client::{
-    Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews, Queue,
+    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews,
     RunJobs, TrackedJob, draw,
 };
 use effects_core::Error;
@@ -51,13 +51,13 @@ impl RunJobs for Client {
         let origin = self.base_url().origin();
         let context = Arc::new(JobContext::new(&options, &self.core().shared().settings.endpoint)?);
         let (tell, results) = unbounded_channel();
-        let (wish, wishes) = mpsc::channel();
-        let (queue, handle) = (Queue::default(), context.handle().clone());
-        let backlog = queue.backlog().clone();
+        let (request, requests) = mpsc::channel();
+        let (demand, handle) = (JobDemand::default(), context.handle().clone());
+        let backlog = demand.backlog().clone();
         let drawn = Drawn {
             tell,
-            wish,
-            queue,
+            request,
+            demand,
             is_stopped: false,
             outages: OutageNews::default(),
             context: Arc::clone(&context),
@@ -73,7 +73,7 @@ impl RunJobs for Client {
         let (drawer, shared) = (words.clone(), Arc::clone(&context));
         thread::spawn(move || {
             let tracked = jobs.map(|job| Box::new(shared.track(job)));
-            draw(tracked, wishes, |job| {
+            draw(tracked, requests, |job| {
                 drawer.send(Arrival::Word(JobsMessage::Drawn(job))).is_ok()
             });
         });
@@ -158,8 +158,8 @@ pub(crate) enum JobsMessage {
 /// The driver's source of jobs: the caller's iterator, drawn one after the other.
 struct Drawn {
     tell: UnboundedSender<JobResult>,
-    wish: mpsc::Sender<u32>,
-    queue: Queue,
+    request: mpsc::Sender<u32>,
+    demand: JobDemand,
     is_stopped: bool,
     outages: OutageNews,
     context: Arc<JobContext>,
@@ -172,18 +172,18 @@ impl Crowd for Drawn {
     fn hear(&mut self, word: JobsMessage, driving: &mut Driving) {
         match word {
             JobsMessage::Drawn(Some(job)) => {
-                self.queue.came();
+                self.demand.came();
                 let (work, opens) = self.context.plan(&job);
                 driving.machine.add(work, opens, DriverJob::Job(job));
             }
             JobsMessage::Drawn(None) => driving.machine.no_more_jobs(),
-            // The next wish is granted.
+            // The next request is granted.
             JobsMessage::Room => {}
         }
     }
 
     fn make_room(&mut self, room: u32) {
-        self.queue.make_room(room);
+        self.demand.make_room(room);
     }
 
     fn before_step(&mut self, driving: &mut Driving) {
@@ -199,18 +199,18 @@ impl Crowd for Drawn {
         }
         self.handle.publish(&driving.machine);
         if let Some(outage) = self.outages.of(driving.machine.outage()) {
-            self.context.tell_outage(outage);
+            self.context.report_outage(outage);
         }
-        if let Some(wish) = self.queue.wish() {
+        if let Some(count) = self.demand.next_request() {
             // The thread that draws ends only after the last job.
-            let _ = self.wish.send(wish);
+            let _ = self.request.send(count);
         }
     }
 
     fn end(&mut self, known: DriverJob, end: JobEnd, core: &ClientCore) {
         let DriverJob::Job(job) = known else { return };
         // Before the result is sent: its reader may count it out at once.
-        self.queue.backlog().told();
+        self.demand.backlog().sent();
         let (tell, context) = (self.tell.clone(), Arc::clone(&self.context));
         // The row's number is looked up in the journal, which blocks.
         if context.must_look_up(&job, &end) {
@@ -221,7 +221,7 @@ impl Crowd for Drawn {
         } else {
             let sent = tell.send(context.result(*job, end));
             if let Err(unread) = sent {
-                self.context.tell_unread(&unread.0, core.base_url());
+                self.context.report_unread(&unread.0, core.base_url());
             }
         }
     }
@@ -229,7 +229,7 @@ impl Crowd for Drawn {
     fn tell(&mut self, known: &DriverJob, news: News) {
         let DriverJob::Job(job) = known else { return };
         let index = job.index;
-        self.context.tell(match news {
+        self.context.report(match news {
             News::Event(event) => JobNotice::Event { index, is_download: false, event },
             News::Renewing(error) => JobNotice::Renewing { index, error },
             News::Begun(method, task) => JobNotice::Begun { index, method, task },

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use effects_core::batch::{RunId, Widths};
+use effects_core::batch::{BatchLimits, RunId};
 use effects_core::{Effect, Error, ErrorKind, Event};
 use effects_jobs::{JobEnd, JobOutcome, Work};
 use tokio::runtime::{self, Handle};
@@ -44,10 +44,10 @@ impl SharedRuns {
     pub(crate) fn start(core: &ClientCore) -> Self {
         // More would wait in the HTTP client, where the time limits of their exchanges already run.
         let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
-        let widths = Widths { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
+        let limits = BatchLimits { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
         let shared = Arc::<RunsShared>::default();
         let crowd = Newcomers { shared: Arc::clone(&shared) };
-        let (driver, words) = Driver::new(core, Arc::clone(core.policy()), widths.into(), crowd);
+        let (driver, words) = Driver::new(core, Arc::clone(core.policy()), limits.into(), crowd);
         tokio::spawn(driver.run());
         Self { runtime: Handle::current().id(), words, shared }
     }
@@ -68,13 +68,13 @@ impl SharedRuns {
     }
 
     /// Resumes the polling of a run that was paused because its waiter read no events.
-    pub(crate) fn look_on(&self, run: RunTicket) {
+    pub(crate) fn resume_polling(&self, run: RunTicket) {
         // A driver that is gone looks at nothing.
-        let _ = self.words.send(Arrival::Word(RunsMessage::LookOn(run)));
+        let _ = self.words.send(Arrival::Word(RunsMessage::ResumePolling(run)));
     }
 
     /// Stops the runs whose waiters have left.
-    pub(crate) fn look_who_left(&self) {
+    pub(crate) fn stop_abandoned(&self) {
         // One message for all callers that leave before the driver comes to it.
         if !self.shared.callers_left.swap(true, Ordering::SeqCst) {
             // A driver that is gone has no runs left.
@@ -97,7 +97,7 @@ impl Drop for SharedRuns {
 /// A message to the driver of runs.
 enum RunsMessage {
     Begin(Box<(Work, WaitedFor)>),
-    LookOn(RunTicket),
+    ResumePolling(RunTicket),
     Left,
     NoMore,
 }
@@ -110,7 +110,7 @@ struct Newcomers {
 impl Newcomers {
     fn finish(&self, waiter: Arc<dyn Waiter>, result: Result<Effect, Error>) {
         self.shared.runs.fetch_sub(1, Ordering::SeqCst);
-        waiter.tell(result);
+        waiter.on_end(result);
     }
 }
 
@@ -134,7 +134,7 @@ impl Crowd for Newcomers {
                     DriverJob::Job(_) => false,
                 });
             }
-            RunsMessage::LookOn(run) => {
+            RunsMessage::ResumePolling(run) => {
                 let now = driving.now();
                 if let Some(job) = driving.machine.job(run.0) {
                     driving.machine.look_alone(job, false, now);
@@ -156,7 +156,7 @@ impl Crowd for Newcomers {
         else {
             return;
         };
-        match waited.waiter.hear(event, RunTicket(run)) {
+        match waited.waiter.on_event(event, RunTicket(run)) {
             PollControl::Continue => {}
             PollControl::Pause => machine.look_alone(job, true, now),
             PollControl::Stop => machine.detach(job, now),

@@ -56,7 +56,7 @@ impl Subscription {
                 if state.events.is_empty()
                     && let Some(run) = state.held.take()
                 {
-                    self.runs.look_on(run);
+                    self.runs.resume_polling(run);
                 }
                 return Poll::Ready(Next::Event(event));
             }
@@ -85,7 +85,7 @@ impl Drop for Subscription {
         (state.has_left, state.held) = (true, None);
         // The driver asks `has_left` under this lock.
         drop(state);
-        self.runs.look_who_left();
+        self.runs.stop_abandoned();
     }
 }
 
@@ -153,7 +153,7 @@ impl Waiter for Teller {
         self.0.lock().interest == Interest::EachEvent
     }
 
-    fn hear(&self, event: Event, run: RunTicket) -> PollControl {
+    fn on_event(&self, event: Event, run: RunTicket) -> PollControl {
         let mut shared = self.0.lock();
         // The id is kept whatever the caller's interest: `Watch` tells of it when it is dropped.
         let is_submitted = if let Event::Submitted { task_id } = &event {
@@ -179,7 +179,7 @@ impl Waiter for Teller {
         control
     }
 
-    fn tell(self: Arc<Self>, result: Result<Effect, Error>) {
+    fn on_end(self: Arc<Self>, result: Result<Effect, Error>) {
         self.0.end(result);
     }
 }

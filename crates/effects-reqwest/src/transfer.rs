@@ -13,7 +13,7 @@ use effects_client::{
 };
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{AsyncExchange, CallResult};
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{Effect, Error, ErrorKind, Event, Picture, Reference, Retries};
 use effects_jobs::{
     Download, DownloadStep, FetchError, OpenRow, Photo, Receiver, Uploads, presigned_request,
@@ -82,7 +82,7 @@ async fn repeat<T>(
     core: &ClientCore,
     request: &Request<Bytes>,
     is_wanted: &(dyn Fn() -> bool + Sync),
-    read: impl Fn(&CallResult) -> Result<T, Trouble>,
+    read: impl Fn(&CallResult) -> Result<T, ExchangeError>,
 ) -> Result<T, Error> {
     let (shared, policy) = (core.shared(), core.policy());
     let clock = &shared.clock;
@@ -91,20 +91,20 @@ async fn repeat<T>(
         let timeout = retries.time_for_exchange(clock.now());
         if timeout.is_zero() {
             let reason = "there was no time for it".to_owned();
-            return Err(upload_error(Trouble::NotSent { reason }, true));
+            return Err(upload_error(ExchangeError::NotSent { reason }, true));
         }
         let result = shared.gateway.exchange_async(request.clone(), timeout).await;
-        let trouble = match read(&result) {
+        let error = match read(&result) {
             Ok(value) => return Ok(value),
-            Err(trouble) => trouble,
+            Err(error) => error,
         };
-        let Some(until) = retries.next(&trouble, clock.now()) else {
+        let Some(until) = retries.next(&error, clock.now()) else {
             // The deadline is named only where time ran out, and not for what is refused for good.
-            return Err(upload_error(trouble, retries.is_over(clock.now())));
+            return Err(upload_error(error, retries.is_over(clock.now())));
         };
         while clock.now() < until {
             if !is_wanted() {
-                return Err(upload_error(trouble, false));
+                return Err(upload_error(error, false));
             }
             clock.sleep_fully(until.min(clock.now() + BETWEEN_QUESTIONS)).await;
         }
@@ -146,7 +146,7 @@ pub(crate) async fn fetch_job(
         if has_it {
             continue;
         }
-        let bytes = fetch(core, picture, |event| context.tell_download(&mut job, event)).await;
+        let bytes = fetch(core, picture, |event| context.report_download(&mut job, event)).await;
         let saved = match bytes {
             Ok(bytes) => {
                 let (shared, row, picture) = (Arc::clone(context), row.clone(), picture.clone());
@@ -264,7 +264,7 @@ pub(crate) async fn download(
         loop {
             match download.step(clock.now()) {
                 DownloadStep::Notify(event) => {
-                    core.shared().settings.tell(&span, &event);
+                    core.shared().settings.report(&span, &event);
                     on_event(event);
                 }
                 DownloadStep::Sleep { until } => clock.sleep_fully(until).await,
@@ -272,7 +272,7 @@ pub(crate) async fn download(
                 DownloadStep::Failed(error) => return Err(error),
                 DownloadStep::Fetch => match attempt(core, &download, picture, target).await {
                     Ok((receiver, end)) => download.received(clock.now(), &receiver, end),
-                    Err(Hitch::Trouble(trouble)) => download.failed(clock.now(), trouble),
+                    Err(Hitch::ExchangeError(error)) => download.failed(clock.now(), error),
                     Err(Hitch::Target(error)) => return Err(error),
                 },
             }
@@ -281,9 +281,9 @@ pub(crate) async fn download(
     steps.instrument(span.clone()).await
 }
 
-/// What ends an attempt without a body: trouble on the way, which may pass, or nowhere to write to.
+/// What ends an attempt without a body: an error on the way, which may pass, or nowhere to write to.
 enum Hitch {
-    Trouble(Trouble),
+    ExchangeError(ExchangeError),
     Target(Error),
 }
 
@@ -293,12 +293,12 @@ async fn attempt(
     download: &Download,
     picture: &Picture,
     target: &mut Target,
-) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
     let mut observed = ObservedDownload::begin(core.shared().gateway.endpoint(), picture);
     let fetched = fetch_once(core, download, picture, target, &mut observed).await;
     match &fetched {
         Ok((_, end)) => observed.ended(end.as_ref().copied()),
-        Err(Hitch::Trouble(trouble)) => observed.ended(Err(trouble)),
+        Err(Hitch::ExchangeError(error)) => observed.ended(Err(error)),
         // This machine gave it up, and no exchange failed: an observer would count an error of the
         // host.
         Err(Hitch::Target(_)) => {}
@@ -312,7 +312,7 @@ async fn fetch_once(
     picture: &Picture,
     target: &mut Target,
     observed: &mut ObservedDownload<'_>,
-) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
     // What an attempt before has left is not the beginning of this one's picture.
     target.restart().await.map_err(Hitch::Target)?;
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
@@ -320,25 +320,25 @@ async fn fetch_once(
         HttpStack::Own(reqwest) => reqwest.http(),
         stack @ HttpStack::Given(..) => {
             let arrived = fetch_whole(stack, &picture.url, quiet, whole).await;
-            let arrived = arrived.map_err(Hitch::Trouble)?;
+            let arrived = arrived.map_err(Hitch::ExchangeError)?;
             observed.answered(arrived.status, &arrived.headers);
             return take_whole(download, arrived, target).await;
         }
     };
-    let mut fetch = http.open(&picture.url, quiet, whole).await.map_err(Hitch::Trouble)?;
+    let mut fetch = http.open(&picture.url, quiet, whole).await.map_err(Hitch::ExchangeError)?;
     let response = &fetch.response;
     observed.answered(response.status(), response.headers());
     let mut receiver = download
         .receive(response.status(), response.version(), response.headers())
-        .map_err(Hitch::Trouble)?;
+        .map_err(Hitch::ExchangeError)?;
     let end = loop {
         let chunk = match fetch.chunk().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break Ok(()),
-            Err(trouble) => break Err(trouble),
+            Err(error) => break Err(error),
         };
-        if let Err(trouble) = receiver.chunk(&chunk) {
-            break Err(trouble);
+        if let Err(error) = receiver.chunk(&chunk) {
+            break Err(error);
         }
         target.write(chunk).await.map_err(Hitch::Target)?;
     };
@@ -351,7 +351,7 @@ async fn fetch_whole(
     url: &str,
     quiet: Duration,
     whole: Duration,
-) -> Result<ArrivedPicture, Trouble> {
+) -> Result<ArrivedPicture, ExchangeError> {
     let mut fetch = PictureFetch::new(url, quiet, whole)?;
     loop {
         let (request, limit) = fetch.request()?;
@@ -365,12 +365,12 @@ async fn take_whole(
     download: &Download,
     arrived: ArrivedPicture,
     target: &mut Target,
-) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
     let ArrivedPicture { status, headers, body, end } = arrived;
     // Such a stack tells no version. Under HTTP/1.1 a body without a length counts as one that may
     // have been cut off.
     let receiver = download.receive(status, Version::HTTP_11, &headers);
-    let mut receiver = receiver.map_err(Hitch::Trouble)?;
+    let mut receiver = receiver.map_err(Hitch::ExchangeError)?;
     // Nothing of it is written: it is no picture that is kept.
     if let Err(too_long) = receiver.chunk(&body) {
         return Ok((receiver, Err(too_long)));

@@ -14,7 +14,7 @@ use tracing::Span;
 /// What waits for a run that has no future of its own; see [`Client::begin`](crate::Client::begin).
 pub trait Waiter: Send + Sync {
     /// Whether its caller waits no more. Asked when
-    /// [`Client::look_who_left`](crate::Client::look_who_left) was called.
+    /// [`Client::stop_abandoned`](crate::Client::stop_abandoned) was called.
     fn has_left(&self) -> bool;
 
     /// Whether it hears of each look at the task. Its run then looks for itself alone, and else shares
@@ -24,12 +24,12 @@ pub trait Waiter: Send + Sync {
     }
 
     /// An event of the run, told on the thread that drives: it must not block. Returns how the run goes on.
-    fn hear(&self, _event: Event, _run: RunTicket) -> PollControl {
+    fn on_event(&self, _event: Event, _run: RunTicket) -> PollControl {
         PollControl::Continue
     }
 
     /// The run's end, told once, on the thread that drives: it must not block.
-    fn tell(self: Arc<Self>, result: Result<Effect, Error>);
+    fn on_end(self: Arc<Self>, result: Result<Effect, Error>);
 }
 
 /// How a run goes on after an event.
@@ -37,13 +37,14 @@ pub trait Waiter: Send + Sync {
 pub enum PollControl {
     /// It looks at its task as its pace says.
     Continue,
-    /// It does not look before [`Client::look_on`](crate::Client::look_on) says so, or its wait ends.
+    /// It does not look before [`Client::resume_polling`](crate::Client::resume_polling) says so, or
+    /// its wait ends.
     Pause,
     /// It ends here: it has what it was for, and does not look any more.
     Stop,
 }
 
-/// Names a run to [`Client::look_on`](crate::Client::look_on).
+/// Names a run to [`Client::resume_polling`](crate::Client::resume_polling).
 #[derive(Clone, Copy, Debug)]
 pub struct RunTicket(pub(crate) RunId);
 

@@ -21,7 +21,7 @@ use effects_client::certificate::{lost, lost_fetch, unsent, unsent_fetch};
 use effects_client::telemetry::OutageNotice;
 use effects_client::{CaBundle, ClientCert, EnvironmentProxies, Proxy, Settings, answer_of};
 use effects_core::gateway::{Answer, FetchOptions, FreshConnection};
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{BaseUrl, Error, ErrorKind};
 use http::response::Parts;
 use http::uri::{Authority, Scheme};
@@ -173,7 +173,7 @@ impl HttpClient {
             let reason = under.reason(&error);
             if under.has_left() { lost(reason) } else { unsent(reason) }
         }));
-        self.outage.hear(&url, &answer);
+        self.outage.note(&url, &answer);
         answer
     }
 
@@ -181,14 +181,14 @@ impl HttpClient {
     fn fetch(&self, url: &str, options: FetchOptions, whole: Duration) -> Answer {
         let response = match self.open(url, options.quiet, whole) {
             Ok(response) => response,
-            Err(trouble) => return answer_of(trouble),
+            Err(error) => return answer_of(error),
         };
         let (Parts { status, headers, .. }, body) = response.into_parts();
         let mut bytes = Vec::new();
         let end = read_chunks(body, |chunk| {
             if (bytes.len() + chunk.len()) as u64 > options.most_bytes {
                 let reason = format!("an answer longer than {} bytes", options.most_bytes);
-                return Err(Trouble::Lost { reason });
+                return Err(ExchangeError::Lost { reason });
             }
             bytes.extend_from_slice(chunk);
             Ok(())
@@ -196,8 +196,10 @@ impl HttpClient {
         let body = bytes.into();
         match end {
             Ok(()) => Answer::Answered { status, headers, body },
-            Err(Trouble::Lost { reason }) => Answer::BrokenOff { status, headers, body, reason },
-            Err(trouble) => answer_of(trouble),
+            Err(ExchangeError::Lost { reason }) => {
+                Answer::BrokenOff { status, headers, body, reason }
+            }
+            Err(error) => answer_of(error),
         }
     }
 
@@ -208,10 +210,12 @@ impl HttpClient {
         url: &str,
         quiet: Duration,
         whole: Duration,
-    ) -> Result<Response<Body>, Trouble> {
+    ) -> Result<Response<Body>, ExchangeError> {
         let Ok(uri) = url.parse::<Uri>() else {
             // An odd link fails its own picture; the task is done and paid for.
-            return Err(Trouble::NotSent { reason: "the picture's URL cannot be read".to_owned() });
+            return Err(ExchangeError::NotSent {
+                reason: "the picture's URL cannot be read".to_owned(),
+            });
         };
         let quiet = Some(quiet);
         let request = self.transfer.by(self.route(&uri)).get(uri).config();
@@ -262,8 +266,8 @@ impl HttpClient {
 /// Reads a body chunk by chunk.
 pub(crate) fn read_chunks(
     body: Body,
-    mut each: impl FnMut(&[u8]) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    mut each: impl FnMut(&[u8]) -> Result<(), ExchangeError>,
+) -> Result<(), ExchangeError> {
     let mut reader = body.into_reader();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -271,7 +275,7 @@ pub(crate) fn read_chunks(
             Ok(0) => return Ok(()),
             Ok(count) => each(&buffer[..count])?,
             Err(error) => {
-                return Err(Trouble::Lost { reason: error.to_string() });
+                return Err(ExchangeError::Lost { reason: error.to_string() });
             }
         }
     }

@@ -51,7 +51,7 @@ impl Exchange for HttpStack {
                 let _span = telemetry::exchange_span(&request).entered();
                 let url = request.uri().clone();
                 let answer = exchange.exchange(request, limit);
-                outage.hear(&url, &answer);
+                outage.note(&url, &answer);
                 answer
             }
         }

@@ -13,10 +13,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use effects_client::{
-    Backlog, Job, JobContext, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews, Queue,
+    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews,
     RunJobs, TrackedJob, draw, fresh_seed, telemetry,
 };
-use effects_core::batch::{RunId, Widths};
+use effects_core::batch::{BatchLimits, RunId};
 use effects_core::gateway::{Call, CallId, CallResult};
 use effects_core::journal::{Admission, Entry, Journal, JournalError};
 use effects_core::{Effect, Error, Reference, Time};
@@ -57,7 +57,7 @@ impl RunJobs for Client {
         // Anchored: the deadline of many jobs begins here, and not with each of their calls.
         let core = self.core().with_policy(Arc::new(self.policy().among_many())).anchored();
         let driver = JobsDriver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
-        let (backlog, arrive) = (driver.queue.backlog().clone(), driver.arrive.clone());
+        let (backlog, arrive) = (driver.demand.backlog().clone(), driver.arrive.clone());
         let waker = Mutex::new(arrive.clone());
         handle.wake_by(move || {
             let waker = waker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +143,7 @@ struct JobsDriver {
     is_stopped: bool,
     outages: OutageNews,
     tell: Sender<(Box<TrackedJob>, JobEnd)>,
-    queue: Queue,
+    demand: JobDemand,
     exchanges: Workers,
     transfers: Workers,
     arrive: Sender<WorkerReply>,
@@ -174,8 +174,8 @@ impl JobsDriver {
             is_stopped: false,
             outages: OutageNews::default(),
             tell,
-            queue: Queue::default(),
-            exchanges: Workers::new(hands.clone(), exchanges_at_once(&limits.widths)),
+            demand: JobDemand::default(),
+            exchanges: Workers::new(hands.clone(), exchanges_at_once(&limits.batch)),
             transfers: Workers::new(hands, transfers),
             arrive,
             arrivals,
@@ -183,11 +183,11 @@ impl JobsDriver {
     }
 
     fn run(mut self, jobs: impl Iterator<Item = Job> + Send + 'static) {
-        let (wish, wishes) = channel();
+        let (request, requests) = channel();
         let (arrive, context) = (self.arrive.clone(), Arc::clone(&self.context));
         thread::spawn(move || {
             let tracked = jobs.map(|job| Box::new(context.track(job)));
-            draw(tracked, wishes, |job| arrive.send(WorkerReply::Drawn(job)).is_ok());
+            draw(tracked, requests, |job| arrive.send(WorkerReply::Drawn(job)).is_ok());
         });
         loop {
             self.take_arrivals();
@@ -203,9 +203,9 @@ impl JobsDriver {
             if self.machine.is_halted() {
                 self.machine.no_more_jobs();
             }
-            if let Some(wished) = self.queue.wish() {
+            if let Some(count) = self.demand.next_request() {
                 // The thread that draws ends only after the last job.
-                let _ = wish.send(wished);
+                let _ = request.send(count);
             }
             // The machine starts a call's time when it hands it out, and the call must not spend
             // it in a queue.
@@ -217,10 +217,10 @@ impl JobsDriver {
             // Other threads ask how the jobs stand, and must not wait for the machine.
             self.handle.publish(&self.machine);
             if let Some(outage) = self.outages.of(self.machine.outage()) {
-                self.context.tell_outage(outage);
+                self.context.report_outage(outage);
             }
             match step {
-                JobStep::WantJobs(room) => self.queue.make_room(room),
+                JobStep::WantJobs(room) => self.demand.make_room(room),
                 JobStep::Open(id, job) => self.transfers.give(WorkerTask::Open(id, job)),
                 JobStep::Upload(id, job) => self.transfers.give(WorkerTask::Upload(id, job)),
                 JobStep::Begin(id) => self.begin(id, now),
@@ -232,15 +232,15 @@ impl JobsDriver {
                     self.exchanges.give(WorkerTask::Exchange(run, call, self.span(run)));
                 }
                 JobStep::Notify(run, event) => {
-                    self.core.shared().settings.tell(&self.span(run), &event);
+                    self.core.shared().settings.report(&self.span(run), &event);
                     if let Some(job) = self.machine.known(run) {
                         let (index, is_download) = (job.index, false);
-                        self.context.tell(JobNotice::Event { index, is_download, event });
+                        self.context.report(JobNotice::Event { index, is_download, event });
                     }
                 }
                 JobStep::Renewing(id, error) => {
                     if let Some(job) = self.machine.known_of(id) {
-                        self.context.tell(JobNotice::Renewing { index: job.index, error });
+                        self.context.report(JobNotice::Renewing { index: job.index, error });
                     }
                 }
                 JobStep::Settle(id, end) => {
@@ -250,7 +250,7 @@ impl JobsDriver {
                     if let Some(job) = self.machine.known_of(id) {
                         // Now, and not with the job's result, which may have to wait for a
                         // download.
-                        self.context.tell_cost(job.index, self.machine.method(id), &end);
+                        self.context.report_cost(job.index, self.machine.method(id), &end);
                     }
                     if let Err(error) = &settled {
                         // The run has its outcome all the same, and the journal's next flush fails.
@@ -282,7 +282,7 @@ impl JobsDriver {
         }
         self.machine.begin(id, fresh_seed(), now);
         if let (Some(job), Some(method)) = (self.machine.known_of(id), self.machine.method(id)) {
-            self.context.tell(JobNotice::Begun { index: job.index, method, task });
+            self.context.report(JobNotice::Begun { index: job.index, method, task });
         }
     }
 
@@ -293,12 +293,12 @@ impl JobsDriver {
 
     fn end(&self, job: Box<TrackedJob>, mut end: JobEnd) {
         end.outcome = end.outcome.map_error(|error| self.core.with_resume_line(error));
-        self.queue.backlog().told();
+        self.demand.backlog().sent();
         // The reader is gone, and what the job cost must not be lost with it.
         if let Err(unread) = self.tell.send((job, end)) {
             let (job, end) = unread.0;
             let result = self.context.result(*job, end);
-            self.context.tell_unread(&result, self.core.base_url());
+            self.context.report_unread(&result, self.core.base_url());
         }
     }
 
@@ -328,7 +328,7 @@ impl JobsDriver {
             WorkerReply::Written(run, entry, written) => {
                 self.exchanges.came_back();
                 if let Err(error) = &written {
-                    telemetry::tell_unrecorded(&self.span(run), error);
+                    telemetry::report_unrecorded(&self.span(run), error);
                 }
                 self.machine.recorded(now, run, &entry, written);
             }
@@ -345,7 +345,7 @@ impl JobsDriver {
                 self.machine.fetched(now, id, job, effect, fetched);
             }
             WorkerReply::Drawn(Some(job)) => {
-                self.queue.came();
+                self.demand.came();
                 let (work, opens) = self.context.plan(&job);
                 self.machine.add(work, opens, job);
             }
@@ -462,7 +462,7 @@ impl Hands {
                 continue;
             }
             let bytes = transfer::fetch(&self.core, picture, |event| {
-                self.context.tell_download(job, event);
+                self.context.report_download(job, event);
             });
             let saved = match bytes {
                 Ok(bytes) => self.context.save(job, row, index, picture, bytes),
@@ -477,12 +477,12 @@ impl Hands {
     }
 }
 
-/// Exchanges in flight at once, a thread each: as many as these widths make where an exchange takes a
+/// Exchanges in flight at once, a thread each: as many as these limits make where an exchange takes a
 /// tenth of a second.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
-fn exchanges_at_once(widths: &Widths) -> usize {
-    let polls = (widths.polls_per_second * 0.1) as usize;
-    let submissions = usize::try_from(widths.submissions).unwrap_or(usize::MAX);
+fn exchanges_at_once(limits: &BatchLimits) -> usize {
+    let polls = (limits.polls_per_second * 0.1) as usize;
+    let submissions = usize::try_from(limits.submissions).unwrap_or(usize::MAX);
     polls.saturating_add(submissions).clamp(FEWEST_WORKERS, MOST_WORKERS)
 }
 

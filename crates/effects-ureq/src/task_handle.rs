@@ -70,7 +70,7 @@ impl TaskHandle {
                 Ok(task) => return Ok(task),
                 Err(error) => error,
             };
-            let again = error.trouble().and_then(|trouble| retries.next(trouble, clock.now()));
+            let again = error.exchange_error().and_then(|error| retries.next(error, clock.now()));
             let Some(until) = again else {
                 return Err(self.core.with_resume_line(error));
             };

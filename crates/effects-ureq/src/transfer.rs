@@ -11,7 +11,7 @@ use effects_client::{
 };
 use effects_core::driver::Clock;
 use effects_core::gateway::{CallResult, Exchange};
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{Error, Event, Picture, Reference, Retries};
 use effects_jobs::{
     Download, DownloadStep, Photo, Receiver, Uploads, presigned_request, read_storage_answer,
@@ -89,7 +89,7 @@ fn repeat<T>(
     core: &ClientCore,
     request: &http::Request<bytes::Bytes>,
     is_wanted: &dyn Fn() -> bool,
-    read: impl Fn(&CallResult) -> Result<T, Trouble>,
+    read: impl Fn(&CallResult) -> Result<T, ExchangeError>,
 ) -> Result<T, Error> {
     let shared = core.shared();
     // Nothing stops this sleep, so that it is asked between short ones whether the upload is
@@ -101,20 +101,20 @@ fn repeat<T>(
         let timeout = retries.time_for_exchange(clock.now());
         if timeout.is_zero() {
             let reason = "there was no time for it".to_owned();
-            return Err(upload_error(Trouble::NotSent { reason }, true));
+            return Err(upload_error(ExchangeError::NotSent { reason }, true));
         }
-        let trouble = match read(&shared.gateway.exchange(request.clone(), timeout)) {
+        let error = match read(&shared.gateway.exchange(request.clone(), timeout)) {
             Ok(value) => return Ok(value),
-            Err(trouble) => trouble,
+            Err(error) => error,
         };
-        let Some(until) = retries.next(&trouble, clock.now()) else {
+        let Some(until) = retries.next(&error, clock.now()) else {
             // The deadline is named only where time ran out, and not for what is refused for
             // good.
-            return Err(upload_error(trouble, retries.is_over(clock.now())));
+            return Err(upload_error(error, retries.is_over(clock.now())));
         };
         while clock.now() < until {
             if !is_wanted() {
-                return Err(upload_error(trouble, false));
+                return Err(upload_error(error, false));
             }
             clock.sleep_until(until.min(clock.now() + BETWEEN_QUESTIONS));
         }
@@ -137,7 +137,7 @@ pub(crate) fn download(
     loop {
         match download.step(clock.now()) {
             DownloadStep::Notify(event) => {
-                core.shared().settings.tell(&span, &event);
+                core.shared().settings.report(&span, &event);
                 on_event(event);
             }
             DownloadStep::Sleep { until } => sleep(&clock, until),
@@ -145,16 +145,16 @@ pub(crate) fn download(
             DownloadStep::Failed(error) => return Err(core.with_resume_line(error)),
             DownloadStep::Fetch => match attempt(core, &download, picture, sink) {
                 Ok((receiver, end)) => download.received(clock.now(), &receiver, end),
-                Err(Hitch::Trouble(trouble)) => download.failed(clock.now(), trouble),
+                Err(Hitch::ExchangeError(error)) => download.failed(clock.now(), error),
                 Err(Hitch::Sink(error)) => return Err(core.resumable(error, &picture.task_id)),
             },
         }
     }
 }
 
-/// What ends an attempt without a body: trouble on the way, which may pass, or nowhere to write to.
+/// What ends an attempt without a body: an error on the way, which may pass, or nowhere to write to.
 enum Hitch {
-    Trouble(Trouble),
+    ExchangeError(ExchangeError),
     Sink(Error),
 }
 
@@ -164,12 +164,12 @@ fn attempt(
     download: &Download,
     picture: &Picture,
     sink: &mut dyn Sink,
-) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
     let mut observed = ObservedDownload::begin(core.shared().gateway.endpoint(), picture);
     let fetched = fetch_once(core, download, picture, sink, &mut observed);
     match &fetched {
         Ok((_, end)) => observed.ended(end.as_ref().copied()),
-        Err(Hitch::Trouble(trouble)) => observed.ended(Err(trouble)),
+        Err(Hitch::ExchangeError(error)) => observed.ended(Err(error)),
         Err(Hitch::Sink(_)) => {}
     }
     fetched
@@ -181,32 +181,34 @@ fn fetch_once(
     picture: &Picture,
     sink: &mut dyn Sink,
     observed: &mut ObservedDownload<'_>,
-) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
     // What an attempt before has left is not the beginning of this one's picture.
     sink.restart().map_err(Hitch::Sink)?;
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
     let http = match core.shared().gateway.stack() {
         HttpStack::Own(ureq) => ureq.http(),
         stack @ HttpStack::Given(..) => {
-            let arrived = fetch_whole(stack, &picture.url, quiet, whole).map_err(Hitch::Trouble)?;
+            let arrived =
+                fetch_whole(stack, &picture.url, quiet, whole).map_err(Hitch::ExchangeError)?;
             observed.answered(arrived.status, &arrived.headers);
             return take_whole(download, arrived, sink);
         }
     };
-    let response = http.open(&picture.url, quiet, whole).map_err(Hitch::Trouble)?;
+    let response = http.open(&picture.url, quiet, whole).map_err(Hitch::ExchangeError)?;
     let (parts, body) = response.into_parts();
     observed.answered(parts.status, &parts.headers);
-    let mut receiver =
-        download.receive(parts.status, parts.version, &parts.headers).map_err(Hitch::Trouble)?;
+    let mut receiver = download
+        .receive(parts.status, parts.version, &parts.headers)
+        .map_err(Hitch::ExchangeError)?;
     let mut full = None;
     let end = read_chunks(body, |chunk| {
         receiver.chunk(chunk)?;
         sink.write(chunk).map_err(|error| {
             let reason = error.to_string();
-            // The reader of the body knows only trouble on the way; a full disk is told apart
+            // The reader of the body knows only an error on the way; a full disk is told apart
             // below, since no repeat mends it.
             full = Some(error);
-            Trouble::Lost { reason }
+            ExchangeError::Lost { reason }
         })
     });
     match full {
@@ -221,7 +223,7 @@ fn fetch_whole(
     url: &str,
     quiet: Duration,
     whole: Duration,
-) -> Result<ArrivedPicture, Trouble> {
+) -> Result<ArrivedPicture, ExchangeError> {
     let mut fetch = PictureFetch::new(url, quiet, whole)?;
     loop {
         let (request, limit) = fetch.request()?;
@@ -235,10 +237,10 @@ fn take_whole(
     download: &Download,
     arrived: ArrivedPicture,
     sink: &mut dyn Sink,
-) -> Result<(Receiver, Result<(), Trouble>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
     let ArrivedPicture { status, headers, body, end } = arrived;
     let receiver = download.receive(status, Version::HTTP_11, &headers);
-    let mut receiver = receiver.map_err(Hitch::Trouble)?;
+    let mut receiver = receiver.map_err(Hitch::ExchangeError)?;
     // Nothing of it is written: it is no picture that is kept.
     if let Err(too_long) = receiver.chunk(&body) {
         return Ok((receiver, Err(too_long)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{StoppableClock, Stopper, Verdict, begin_run, telemetry};
-use effects_core::driver::{Told, drive_on};
+use effects_core::driver::{Driven, drive_on};
 use effects_core::gateway::{Answer, Exchange};
 use effects_core::{Effect, Error, ErrorKind, Event, Problem, Run, TaskId, Time};
 use effects_jobs::Work;
@@ -150,7 +150,7 @@ impl Watch {
         }
     }
 
-    fn drive(&mut self) -> Result<Told, Error> {
+    fn drive(&mut self) -> Result<Driven, Error> {
         let span = match self.driving.task_id() {
             None => self.span.clone(),
             Some(_) => self.wait.get_or_insert_with(|| telemetry::wait_span(&self.span)).clone(),
@@ -167,9 +167,9 @@ impl Watch {
         self.stopper.set_submitting(false);
         told.map_err(|error| {
             let (kind, task_id) = (ErrorKind::Journal, run.task_id().cloned());
-            let error = Problem { kind, message: error.to_string(), task_id, trouble: None }.into();
+            let error = Problem { kind, message: error.to_string(), task_id, error: None }.into();
             let error = self.core.with_resume_line(error);
-            telemetry::tell_unrecorded(&self.span, &error);
+            telemetry::report_unrecorded(&self.span, &error);
             error
         })
     }
@@ -183,11 +183,11 @@ impl Iterator for Watch {
             return None;
         }
         match self.drive() {
-            Ok(Told::Event(event)) => {
-                self.core.shared().settings.tell(&self.span, &event);
+            Ok(Driven::Event(event)) => {
+                self.core.shared().settings.report(&self.span, &event);
                 Some(event)
             }
-            Ok(Told::Done(outcome)) => {
+            Ok(Driven::Done(outcome)) => {
                 let end = outcome.into_result().map_err(|error| self.core.with_resume_line(error));
                 if let Some(verdict) = &self.verdict {
                     verdict.saw(&end);

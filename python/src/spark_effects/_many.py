@@ -379,7 +379,7 @@ def start(
         {
             # Drawn one by one by a thread of Rust, which has room for each before it asks for it.
             "rows": map(job_row, jobs_of(jobs)),
-            "widths": (submissions, in_flight, polls),
+            "batch_limits": (submissions, in_flight, polls),
             "ahead": ahead,
             "unknown_in_a_row": whole("unknown_in_a_row", unknown_in_a_row, 1, _MOST),
             "budget": money("budget", budget),

@@ -123,7 +123,7 @@ fn passing() -> Vec<Scenario> {
         }),
         one("a download: too long by its own word", {
             served()
-                .framed(Framing::ClaimedLength(Download::MOST_BYTES + 1))
+                .framed(Framing::ClaimedLength(Download::MAX_BYTES + 1))
                 .and(After::Close)
                 .into()
         }),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 use effects_core::{EffectRequest, Error, ErrorKind, Event, Pace, Policy, Template};
 use effects_jobs::Photo;
 use effects_reqwest::Client;
@@ -313,7 +313,7 @@ async fn a_job_that_is_long_in_coming_holds_up_no_other() {
         None
     });
     let client = client(&world, &notes, |_| {});
-    let mut ends = client.jobs().limits(Widths::default()).run(first.chain(second)).unwrap();
+    let mut ends = client.jobs().limits(BatchLimits::default()).run(first.chain(second)).unwrap();
     assert!(ends.next().await.unwrap().is_completed());
     over.send(()).unwrap();
     assert!(ends.next().await.is_none());
@@ -331,7 +331,7 @@ async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
     let client = client(&world, &notes, hanging);
     let jobs = std::iter::once(request()).chain(late.take(1));
-    let mut ends = client.jobs().limits(Widths::default()).run(jobs).unwrap();
+    let mut ends = client.jobs().limits(BatchLimits::default()).run(jobs).unwrap();
     let saw = Arc::clone(&world);
     aside(move || saw.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
     ends.stop();

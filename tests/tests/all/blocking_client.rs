@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 use effects_core::{EffectRequest, ErrorKind, Pace, Policy, Template};
 use effects_testkit::http::{Behaviour, Response};
 use effects_tests::{Gate, Notes, PHOTO_URL, ScenarioWorld, TASK, setup};
@@ -276,7 +276,7 @@ fn a_job_that_is_long_in_coming_holds_up_no_other() {
         None
     });
     let client = client(&world, &notes, |_| {});
-    let mut ends = client.jobs().limits(Widths::default()).run(first.chain(second)).unwrap();
+    let mut ends = client.jobs().limits(BatchLimits::default()).run(first.chain(second)).unwrap();
     assert!(ends.next().unwrap().is_completed());
     over.send(()).unwrap();
     assert!(ends.next().is_none());
@@ -294,7 +294,7 @@ fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
     let client = client(&world, &notes, hanging);
     let jobs = std::iter::once(request()).chain(late.take(1));
-    let mut ends = client.jobs().limits(Widths::default()).run(jobs).unwrap();
+    let mut ends = client.jobs().limits(BatchLimits::default()).run(jobs).unwrap();
     world.gateway.wait_for_requests(1, Duration::from_secs(30));
     ends.handle().stop();
     // The submission in flight keeps the batch until its time is over.

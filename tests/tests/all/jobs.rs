@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use effects_client::{Job, JobJournals, JobOptions, JobResult, RunJobs, Save, SaveFiles};
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 use effects_core::journal::AsyncJournal;
 use effects_core::{EffectRequest, Error, ErrorKind, TaskId, Template};
 use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Pictures};
@@ -51,11 +51,11 @@ impl Client {
         }
     }
 
-    fn run<I>(&self, jobs: I, widths: Widths) -> ClientResults<'_>
+    fn run<I>(&self, jobs: I, batch_limits: BatchLimits) -> ClientResults<'_>
     where
         I: Iterator<Item = Job> + Send + 'static,
     {
-        let limits = Some(widths.into());
+        let limits = Some(batch_limits.into());
         self.run_with(JobOptions { limits, ..JobOptions::default() }, jobs)
     }
 
@@ -135,8 +135,8 @@ fn emulator(latency: u64) -> (Emulator, ClientSetup) {
     (emulator, setup)
 }
 
-fn widths(tasks: u32) -> Widths {
-    Widths { submissions: 8, tasks, polls_per_second: 10_000.0 }
+fn batch_limits(tasks: u32) -> BatchLimits {
+    BatchLimits { submissions: 8, tasks, polls_per_second: 10_000.0 }
 }
 
 fn error_of(result: &JobResult) -> &Error {
@@ -158,7 +158,7 @@ fn every_job_ends_once_under_its_own_number() {
         let (emulator, setup) = emulator(20);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let ends: Vec<JobResult> = client.run((0..60).map(plan), widths(16)).collect();
+        let ends: Vec<JobResult> = client.run((0..60).map(plan), batch_limits(16)).collect();
         let numbers: BTreeSet<usize> = ends.iter().map(|ended| ended.index).collect();
         assert_eq!((ends.len(), numbers), (60, (0..60).collect()), "{kind:?}");
         let tasks: BTreeSet<String> = ends
@@ -183,7 +183,7 @@ fn a_stream_is_a_stream() {
     };
     let ended: Vec<JobResult> = runtime.block_on(async {
         let requests: Vec<EffectRequest> = (0..200).map(request).collect();
-        client.jobs().limits(widths(16)).run(requests).unwrap().collect().await
+        client.jobs().limits(batch_limits(16)).run(requests).unwrap().collect().await
     });
     assert_eq!(ended.len(), 200);
 }
@@ -205,7 +205,7 @@ fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
             counter.fetch_add(1, Ordering::SeqCst);
             plan(row)
         });
-        let mut many = client.run(endless, widths(TASKS as u32));
+        let mut many = client.run(endless, batch_limits(TASKS as u32));
         for read in 0..100 {
             if read == 10 {
                 // No result is read, and everything that was begun still comes to its end: each task's id
@@ -230,7 +230,7 @@ fn dropping_it_submits_nothing_more_and_loses_no_id() {
         let (emulator, setup) = emulator(0);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let mut many = client.run((0..).map(plan), widths(8));
+        let mut many = client.run((0..).map(plan), batch_limits(8));
         (0..20).for_each(|_| assert!(many.next().unwrap().is_completed()));
         drop(many);
         let count = |what: &str| notes.facts().iter().filter(|fact| fact.starts_with(what)).count();
@@ -253,7 +253,7 @@ fn a_stop_ends_an_endless_list_and_tells_each_what_is_known_of_it() {
         let (emulator, setup) = emulator(3_600_000);
         let notes = Notes::default();
         let client = Client::new(kind, &setup, &notes);
-        let many = client.run((0..).map(plan), widths(8));
+        let many = client.run((0..).map(plan), batch_limits(8));
         until("eight tasks", || emulator.counts().accepted == 8);
         // An intent and an id for each.
         until("eight ids", || notes.facts().len() == 16);
@@ -274,7 +274,7 @@ fn what_the_journal_does_not_take_is_not_sent_and_the_job_says_so() {
     for kind in KINDS {
         let (emulator, setup) = emulator(0);
         let client = Client::new(kind, &setup, &Notes::failing_after(11));
-        let ends: Vec<JobResult> = client.run((0..30).map(plan), widths(4)).collect();
+        let ends: Vec<JobResult> = client.run((0..30).map(plan), batch_limits(4)).collect();
         // A journal that takes nothing more would refuse every other job too: they are not begun.
         assert!(ends.len() < 30, "{kind:?}");
         let failed = ends.iter().filter_map(JobResult::error);
@@ -296,7 +296,7 @@ fn two_jobs_that_watch_one_task_share_its_looks() {
         world.looks([world.running(), world.running(), world.completed()]);
         let client = Client::new(kind, &setup(&world), &Notes::default());
         let plans = [watch(TASK), watch(TASK)];
-        let ends: Vec<JobResult> = client.run(plans.into_iter(), widths(4)).collect();
+        let ends: Vec<JobResult> = client.run(plans.into_iter(), batch_limits(4)).collect();
         assert_eq!(ends.len(), 2);
         for ended in ends {
             assert_eq!(ended.into_result().unwrap().task_id.as_str(), TASK, "{kind:?}");
@@ -315,7 +315,7 @@ fn what_exceeds_the_budget_is_refused_unsent() {
             let before = emulator.counts().accepted;
             let price = price.map(|price| price.parse().unwrap());
             let budget = Some(limit.parse().unwrap());
-            let limits = Some(widths(8).into());
+            let limits = Some(batch_limits(8).into());
             let options = JobOptions { budget, price, limits, ..JobOptions::default() };
             let ends: Vec<_> = client.run_with(options, (0..10).map(plan)).collect();
             let refused = ends.iter().filter_map(JobResult::error);
@@ -343,7 +343,7 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
             (of("-1", "0.03", None), "a budget of -1 USD is below 0"),
             (of("1.00", "0.03", Some("spring")), "scope \"spring\" is shared through a journal"),
             (JobOptions { in_flight: Some(0), ..JobOptions::default() }, "in_flight is 0"),
-            (limited(widths(0).into()), "limits.widths.tasks is 0"),
+            (limited(batch_limits(0).into()), "limits.batch.tasks is 0"),
             (limited(JobLimits { uploads: 0, ..JobLimits::of_tasks(4) }), "limits.uploads is 0"),
             (
                 limited(JobLimits { downloads: 0, ..JobLimits::of_tasks(4) }),
@@ -492,7 +492,7 @@ fn a_jobs_own_journal_has_its_entries_and_no_other_has() {
     let (heard, others) = (Notes::default(), Notes::default());
     let client = Client::new(ClientKind::Async, &setup, &Notes::default());
     let journals = EveryThird { heard: heard.clone(), others: others.clone() };
-    let limits = Some(widths(2).into());
+    let limits = Some(batch_limits(2).into());
     let options =
         JobOptions { limits, journals: Some(Arc::new(journals)), ..JobOptions::default() };
     assert_eq!(client.run_with(options, (0..6).map(plan)).count(), 6);
@@ -519,7 +519,7 @@ fn a_call_waits_for_no_worker_while_its_time_runs() {
         let mut setup = setup(&world);
         setup.policy.request_timeout = Duration::from_secs(1);
         let client = Client::new(kind, &setup, &Notes::default());
-        let wide = Widths { submissions: 100, tasks: 100, polls_per_second: 1_000.0 };
+        let wide = BatchLimits { submissions: 100, tasks: 100, polls_per_second: 1_000.0 };
         let ends = client.run((0..100).map(plan), wide);
         for ended in ends {
             assert!(ended.is_completed(), "{kind:?}: {ended:?}");
@@ -542,7 +542,7 @@ fn an_id_that_came_before_its_answer_timed_out_is_kept() {
         let mut setup = setup(&world);
         setup.policy.request_timeout = Duration::from_secs(1);
         let client = Client::new(kind, &setup, &Notes::default());
-        let ends = client.run((0..20).map(plan), widths(20));
+        let ends = client.run((0..20).map(plan), batch_limits(20));
         for ended in ends {
             assert!(ended.is_completed(), "{kind:?}: {ended:?}");
         }

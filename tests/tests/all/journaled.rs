@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{Job, JobResult, Ledger, Save, SaveFiles};
-use effects_core::batch::Widths;
+use effects_client::{Job, JobResult, JournalSession, Save, SaveFiles};
+use effects_core::batch::BatchLimits;
 use effects_core::{BaseUrl, EffectRequest, Pace, Size, Template};
 use effects_emulator::{
     Counts, Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Moment, Pictures,
 };
 use effects_jobs::{
-    Filter, Found, JobOutcome, JournalStore, Method, Row, RowDraft, RowPhoto, SpendBy, Standing,
+    Filter, Found, JobOutcome, JournalStore, Method, Row, RowDraft, RowPhoto, RowState, SpendBy,
     Which,
 };
 use effects_journal::SqliteJournal;
@@ -85,9 +85,9 @@ impl BatchWorld {
     }
 
     /// Runs the batch with the blocking client, up to so many results; how the rows came out.
-    fn run(&self, ledger: &Ledger, retry: u32, most: usize, stop: Stop) -> Ways {
-        let jobs = self.blocking().jobs().limits(Widths::default()).retry_failed(retry);
-        let jobs = jobs.ledger(ledger.clone()).save(Save::Files(SaveFiles::default()));
+    fn run(&self, session: &JournalSession, retry: u32, most: usize, stop: Stop) -> Ways {
+        let jobs = self.blocking().jobs().limits(BatchLimits::default()).retry_failed(retry);
+        let jobs = jobs.journal_session(session.clone()).save(Save::Files(SaveFiles::default()));
         let mut running = jobs.run(self.jobs()).unwrap();
         let mut ways = Ways::new();
         running.by_ref().take(most).for_each(|result| count(&mut ways, &result));
@@ -96,14 +96,14 @@ impl BatchWorld {
             running.by_ref().for_each(|result| count(&mut ways, &result));
         }
         drop(running);
-        ledger.store().flush().unwrap();
+        session.store().flush().unwrap();
         ways
     }
 
     /// The same with the async client, stopped in order.
-    async fn run_async(&self, ledger: &Ledger, most: usize) -> Ways {
+    async fn run_async(&self, session: &JournalSession, most: usize) -> Ways {
         let client = self.asynchronous();
-        let jobs = client.jobs().limits(Widths::default()).ledger(ledger.clone());
+        let jobs = client.jobs().limits(BatchLimits::default()).journal_session(session.clone());
         let mut running = jobs.save(Save::Files(SaveFiles::default())).run(self.jobs()).unwrap();
         let mut ways = Ways::new();
         let mut ends = 0;
@@ -158,14 +158,14 @@ impl BatchWorld {
         assert_eq!(rows.len(), self.rows.len());
         let mut cost = Decimal::ZERO;
         for record in rows {
-            match &record.standing {
-                Standing::Completed { pictures, .. } => {
+            match &record.state {
+                RowState::Completed { pictures, .. } => {
                     assert!(pictures[0].path.as_ref().is_some_and(|path| path.is_file()));
                 }
-                Standing::Failed { .. } | Standing::Doubtful { .. } => {}
+                RowState::Failed { .. } | RowState::Doubtful { .. } => {}
                 other => panic!("{other:?}"),
             }
-            cost += record.standing.cost().unwrap_or_default();
+            cost += record.state.cost().unwrap_or_default();
         }
         let spend = store.spend(SpendBy::Template, None).unwrap();
         assert_eq!(spend.iter().map(|spend| spend.cost).sum::<Decimal>(), cost);
@@ -178,7 +178,7 @@ type Ways = BTreeMap<&'static str, usize>;
 fn count(ways: &mut Ways, result: &JobResult) {
     let way = match (&result.outcome, result.method) {
         (JobOutcome::Kept, _) => "kept",
-        (JobOutcome::Recorded(record), _) => record.standing.name(),
+        (JobOutcome::Recorded(record), _) => record.state.name(),
         (_, Some(Method::Submitted)) => "submitted",
         (_, Some(Method::Resumed)) => "resumed",
         _ => "not begun",
@@ -212,46 +212,46 @@ fn faults() -> FaultPlan {
 fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
     let world = BatchWorld::new(120, faults());
     for (most, stop) in [(25, Stop::InOrder), (25, Stop::Dropped), (usize::MAX, Stop::InOrder)] {
-        let ledger = Ledger::new(world.journal());
-        world.run(&ledger, 0, most, stop);
-        world.check(&**ledger.store());
+        let session = JournalSession::new(world.journal());
+        world.run(&session, 0, most, stop);
+        world.check(&**session.store());
     }
-    let ledger = Ledger::new(world.journal());
-    world.check_the_end(&**ledger.store());
+    let session = JournalSession::new(world.journal());
+    world.check_the_end(&**session.store());
     let seen = world.counts().creates_seen;
 
     // Nothing is left to do, and nothing is done.
-    let stood = world.run(&ledger, 0, usize::MAX, Stop::InOrder);
+    let stood = world.run(&session, 0, usize::MAX, Stop::InOrder);
     assert_eq!(stood.keys().copied().collect::<Vec<_>>(), ["doubtful", "failed", "kept"]);
     assert_eq!(world.counts().creates_seen, seen);
 
     // A picture that is lost is fetched again, and not paid again.
-    let missing = world.list(&**ledger.store(), Which::All).into_iter().find_map(|record| {
-        match record.standing {
-            Standing::Completed { pictures, .. } => pictures[0].path.clone(),
+    let missing = world.list(&**session.store(), Which::All).into_iter().find_map(|record| {
+        match record.state {
+            RowState::Completed { pictures, .. } => pictures[0].path.clone(),
             _ => None,
         }
     });
     let missing: PathBuf = missing.unwrap();
     std::fs::remove_file(&missing).unwrap();
-    let stood = world.run(&ledger, 0, usize::MAX, Stop::InOrder);
+    let stood = world.run(&session, 0, usize::MAX, Stop::InOrder);
     assert_eq!(stood["resumed"], 1);
     assert!(missing.is_file());
-    world.check_the_end(&**ledger.store());
+    world.check_the_end(&**session.store());
     assert_eq!(world.counts().creates_seen, seen);
 
     // Failed rows are paid anew on purpose alone, once each.
     let failed = |store: &dyn JournalStore| -> Vec<Row> {
         let rows = world.list(store, Which::All).into_iter();
-        rows.filter(|row| row.standing.name() == "failed").map(|row| row.row).collect()
+        rows.filter(|row| row.state.name() == "failed").map(|row| row.row).collect()
     };
-    let before = failed(&**ledger.store());
+    let before = failed(&**session.store());
     assert!(!before.is_empty());
     // The service has recovered: what fails now would be the client's doing.
     world.emulator.follow(FaultPlan::none()).unwrap();
-    let stood = world.run(&ledger, 1, usize::MAX, Stop::InOrder);
+    let stood = world.run(&session, 1, usize::MAX, Stop::InOrder);
     assert_eq!(stood["submitted"], before.len());
-    assert!(failed(&**ledger.store()).is_empty());
+    assert!(failed(&**session.store()).is_empty());
     for ((row, _), accepted) in world.rows.iter().zip(world.accepted()) {
         let most = if before.contains(row) { 2 } else { 1 };
         assert!(accepted <= most, "{} {accepted}", row.image);
@@ -262,14 +262,14 @@ fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
 async fn the_async_client_does_the_same_and_takes_up_what_the_blocking_one_left() {
     let world = BatchWorld::new(120, faults());
     for most in [25, usize::MAX] {
-        let ledger = Ledger::new(world.journal());
-        world.run_async(&ledger, most).await;
-        world.check(&**ledger.store());
+        let session = JournalSession::new(world.journal());
+        world.run_async(&session, most).await;
+        world.check(&**session.store());
     }
-    let ledger = Ledger::new(world.journal());
-    world.check_the_end(&**ledger.store());
+    let session = JournalSession::new(world.journal());
+    world.check_the_end(&**session.store());
     let world = Arc::new(world);
-    let (moved, blocking) = (Arc::clone(&world), ledger.clone());
+    let (moved, blocking) = (Arc::clone(&world), session.clone());
     let run = move || moved.run(&blocking, 0, usize::MAX, Stop::InOrder);
     let stood = tokio::task::spawn_blocking(run).await.unwrap();
     assert!(!stood.contains_key("submitted") && !stood.contains_key("resumed"), "{stood:?}");
@@ -279,10 +279,11 @@ async fn the_async_client_does_the_same_and_takes_up_what_the_blocking_one_left(
 async fn of_two_runs_that_race_for_a_batch_one_submits_each_row_and_the_other_finds_it() {
     let world = Arc::new(BatchWorld::new(60, FaultPlan::none()));
     // Two openings of one file are two owners, as two processes are.
-    let (first, second) = (Ledger::new(world.journal()), Ledger::new(world.journal()));
-    let (moved, ledger) = (Arc::clone(&world), first.clone());
+    let (first, second) =
+        (JournalSession::new(world.journal()), JournalSession::new(world.journal()));
+    let (moved, session) = (Arc::clone(&world), first.clone());
     let other =
-        tokio::task::spawn_blocking(move || moved.run(&ledger, 0, usize::MAX, Stop::InOrder));
+        tokio::task::spawn_blocking(move || moved.run(&session, 0, usize::MAX, Stop::InOrder));
     let mut ways = world.run_async(&second, usize::MAX).await;
     for (way, rows) in other.await.unwrap() {
         *ways.entry(way).or_default() += rows;
@@ -300,7 +301,7 @@ async fn of_two_runs_that_race_for_a_batch_one_submits_each_row_and_the_other_fi
 #[test]
 fn a_single_run_is_journaled_and_counted_and_the_same_again_is_paid_again() {
     let world = BatchWorld::new(1, FaultPlan::none());
-    let ledger = Ledger::new(world.journal());
+    let session = JournalSession::new(world.journal());
     let (row, request) = world.rows[0].clone();
     let mut tasks = Vec::new();
     for _ in 0..2 {
@@ -314,25 +315,25 @@ fn a_single_run_is_journaled_and_counted_and_the_same_again_is_paid_again() {
             tag: None,
             target: None,
         };
-        let open = ledger.begin(draft).unwrap();
+        let open = session.begin(draft).unwrap();
         let result = world.blocking().with_journal(open.journal()).run(request.clone());
         open.settle(&result).unwrap();
         tasks.push(result.unwrap().task_id);
     }
     assert_eq!(world.accepted(), [2]);
-    let records = world.list(&**ledger.store(), Which::All);
-    let known: Vec<_> = records.iter().filter_map(|row| row.standing.task().cloned()).collect();
+    let records = world.list(&**session.store(), Which::All);
+    let known: Vec<_> = records.iter().filter_map(|row| row.state.task().cloned()).collect();
     assert_eq!(known, tasks);
     // With the task's id its row is found.
-    let Some(Found::Settled(open)) = ledger.follow(&row.origin, &tasks[1]).unwrap() else {
+    let Some(Found::Settled(open)) = session.follow(&row.origin, &tasks[1]).unwrap() else {
         panic!()
     };
     assert_eq!(open.record().unwrap().number, records[1].number);
-    let spend = ledger.store().spend(SpendBy::Template, None).unwrap();
+    let spend = session.store().spend(SpendBy::Template, None).unwrap();
     assert_eq!((spend[0].tasks, spend[0].cost.to_string().as_str()), (2, "0.06"));
 
     // The key that paid is nowhere in the journal's files.
-    drop((open, ledger));
+    drop((open, session));
     let key = world.emulator.api_key().as_bytes();
     for file in std::fs::read_dir(world.folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();

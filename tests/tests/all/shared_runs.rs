@@ -29,7 +29,7 @@ impl Waiter for Asker {
         self.left.load(Ordering::SeqCst)
     }
 
-    fn tell(self: Arc<Self>, result: RunResult) {
+    fn on_end(self: Arc<Self>, result: RunResult) {
         let ear = self.ear.lock().unwrap().take().expect("a run ends once");
         ear.send(result).unwrap();
     }
@@ -100,7 +100,7 @@ async fn a_caller_that_leaves_is_told_what_was_known_and_the_others_go_on() {
     client.begin(request(1), None, stayer);
     let task = creations.recv().await.unwrap();
     leaver.left.store(true, Ordering::SeqCst);
-    client.look_who_left();
+    client.stop_abandoned();
     let error = left.await.unwrap().unwrap_err();
     assert!(matches!(error.cause(), Cause::Detached(_)), "{error}");
     assert_eq!(error.task_id(), Some(&task));

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use effects_client::ClientBuilder;
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{EffectRequest, Error, ErrorKind, Template};
 use effects_tests::{KEY, PHOTO_URL, TASK};
 use effects_ureq::{Photo, Uploads};
@@ -55,12 +55,12 @@ fn a_certificate_that_is_not_trusted_ends_a_run_and_all_jobs_at_once() {
     let builder = || effects_ureq::Client::builder().api_key(KEY).base_url(&base_url);
     let client = builder().uploads(Uploads::Gateway(None)).build().unwrap();
     let error = client.run(request()).unwrap_err();
-    assert!(matches!(error.trouble(), Some(Trouble::Untrusted { .. })), "{error}");
+    assert!(matches!(error.exchange_error(), Some(ExchangeError::Untrusted { .. })), "{error}");
     let photo = Photo::new(effects_tests::picture(), "a.png").unwrap();
     let error = client.upload(&photo).unwrap_err();
     assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
     let error = client.task(TASK.parse().unwrap()).wait().unwrap_err();
-    assert!(matches!(error.trouble(), Some(Trouble::Untrusted { .. })), "{error}");
+    assert!(matches!(error.exchange_error(), Some(ExchangeError::Untrusted { .. })), "{error}");
     let jobs = (0..2_000).map(|number| {
         effects_ureq::Job::url(Template::GlassBall, &format!("{PHOTO_URL}?{number}")).unwrap()
     });
@@ -113,7 +113,10 @@ fn a_certificate_that_the_gateway_does_not_accept_is_told_as_such_and_costs_noth
                 let begun = std::time::Instant::now();
                 let error = run(&base_url, cert.as_deref(), None).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Transport, "{version:?}: {error}");
-                assert!(matches!(error.trouble(), Some(Trouble::Untrusted { .. })), "{error}");
+                assert!(
+                    matches!(error.exchange_error(), Some(ExchangeError::Untrusted { .. })),
+                    "{error}"
+                );
                 // TLS 1.2 has one alert for both.
                 let is_told = error.to_string().contains(words) || version.version == TLS12.version;
                 assert!(is_told, "{version:?}: {error}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use effects_core::gateway::{Answer, Call, Endpoint};
 use effects_core::model::{Draft, DraftImage};
 use effects_core::run::SleepReason;
-use effects_core::wire::{RawJson, Trouble};
+use effects_core::wire::{ExchangeError, RawJson};
 use effects_core::{
     ApiKey, BaseUrl, Effect, EffectRequest, Error, Event, InvalidRequest, Outcome, Policy, Run,
     Seed, ServiceCode, ServiceError, Step, Template, Time, Usage,
@@ -168,7 +168,7 @@ impl SeenReading {
             }
             Outcome::Failed(_) => "failed",
             Outcome::Refused(_) => "refused",
-            Outcome::Unknown(_) => return Self::new("unknown").with_trouble(outcome),
+            Outcome::Unknown(_) => return Self::new("unknown").with_exchange_error(outcome),
             Outcome::Broken(_) => "stopped",
             other => panic!("no answer ends like this: {other:?}"),
         };
@@ -183,21 +183,21 @@ impl SeenReading {
                 Some(error) => seen.with_error(error).with_usage(usage.as_ref()),
                 None => seen.with_usage(usage.as_ref()),
             },
-            _ => seen.with_trouble(outcome),
+            _ => seen.with_exchange_error(outcome),
         }
     }
 
-    fn with_trouble(self, outcome: Outcome) -> Self {
+    fn with_exchange_error(self, outcome: Outcome) -> Self {
         let error: Error = outcome.into_result().unwrap_err();
-        match error.trouble() {
-            Some(trouble) => self.with_rejection(trouble),
+        match error.exchange_error() {
+            Some(error) => self.with_rejection(error),
             None => self,
         }
     }
 
     /// The status is left out under HTTP 200, where it says nothing.
-    fn with_rejection(self, trouble: &Trouble) -> Self {
-        let Some(rejection) = trouble.rejection() else { return self };
+    fn with_rejection(self, error: &ExchangeError) -> Self {
+        let Some(rejection) = error.rejection() else { return self };
         let status = Some(rejection.status).filter(|&status| status != 200);
         self.with("status", json!(status))
             .with_error(&rejection.error)
@@ -240,13 +240,13 @@ fn read(mut run: Run, answer: &Answer) -> SeenReading {
 fn going_on(run: &Run, call: &Call, why: SleepReason, told: &[Event]) -> SeenReading {
     let task_id = json!(run.task_id().map(ToString::to_string));
     let again = told.iter().find_map(|event| match event {
-        Event::Retrying { trouble, .. } => Some(trouble),
+        Event::Retrying { error, .. } => Some(error),
         _ => None,
     });
-    if let Some(trouble) = again {
+    if let Some(error) = again {
         assert!(matches!(why, SleepReason::Retry | SleepReason::Throttle), "{why:?}");
         let is = if call.is_submission() { "later" } else { "again" };
-        return SeenReading::new(is).with("task_id", task_id).with_rejection(trouble);
+        return SeenReading::new(is).with("task_id", task_id).with_rejection(error);
     }
     if call.is_submission() {
         let warned = told.iter().any(|event| matches!(event, Event::Warning { .. }));

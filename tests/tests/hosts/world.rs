@@ -8,7 +8,7 @@ use std::time::Duration;
 use effects_client::Job;
 use effects_core::Template;
 use effects_emulator::{Emulator, Latency, Pictures};
-use effects_jobs::{Filter, JournalStore, Standing};
+use effects_jobs::{Filter, JournalStore, RowState};
 use effects_journal::{PostgresStore, Process};
 use effects_testkit::postgres::TestServer;
 use effects_ureq::Client;
@@ -191,11 +191,10 @@ impl HostsWorld {
         let store =
             PostgresStore::builder().lease(LEASE).connect(&self.server.url("postgres")).unwrap();
         let records = store.list(&Filter { limit: usize::MAX, ..Filter::default() }).unwrap();
-        let stand =
-            |is: fn(&Standing) -> bool| records.iter().filter(|it| is(&it.standing)).count();
-        let completed = stand(|it| matches!(it, Standing::Completed { .. }));
-        let doubtful = stand(|it| matches!(it, Standing::Doubtful { .. }));
-        let released = stand(|it| matches!(it, Standing::Released { .. }));
+        let stand = |is: fn(&RowState) -> bool| records.iter().filter(|it| is(&it.state)).count();
+        let completed = stand(|it| matches!(it, RowState::Completed { .. }));
+        let doubtful = stand(|it| matches!(it, RowState::Doubtful { .. }));
+        let released = stand(|it| matches!(it, RowState::Released { .. }));
         let scope = store.open_scope(Some("hosts")).unwrap();
         let scope = store.scope(scope).unwrap();
         println!(
@@ -211,8 +210,8 @@ impl HostsWorld {
         let over = [completed, doubtful, released].iter().sum::<usize>();
         let open = records.iter().filter(|it| {
             !matches!(
-                it.standing,
-                Standing::Completed { .. } | Standing::Doubtful { .. } | Standing::Released { .. }
+                it.state,
+                RowState::Completed { .. } | RowState::Doubtful { .. } | RowState::Released { .. }
             )
         });
         let open: Vec<_> = open.collect();
@@ -233,8 +232,8 @@ impl HostsWorld {
         assert!(doubtful <= most_doubtful, "{doubtful}");
         let hour = Duration::from_secs(3000);
         let (first, last) = (
-            records.iter().filter_map(|it| it.standing.submitted()).min().unwrap(),
-            records.iter().filter_map(|it| it.standing.submitted()).max().unwrap(),
+            records.iter().filter_map(|it| it.state.submitted()).min().unwrap(),
+            records.iter().filter_map(|it| it.state.submitted()).max().unwrap(),
         );
         assert!(last.since(first) < hour, "a host's clock is in the journal: {first} to {last}");
     }

@@ -1,11 +1,11 @@
-//! The money of a batch. `Batch::ledger` makes the `Ledger` over the journal and, with `--budget`, a
-//! scope of the store that counts what the rows cost: for `Batch::run` and `Batch::watch`. [`scope`]
-//! reads what they have paid, for `Batch::carry_out`; `Batch::price` is the price that `Batch::plan`
-//! counts with.
+//! The money of a batch. `Batch::journal_session` makes the `JournalSession` over the journal and, with
+//! `--budget`, a scope of the store that counts what the rows cost: for `Batch::run` and
+//! `Batch::watch`. [`scope`] reads what they have paid, for `Batch::carry_out`; `Batch::price` is the
+//! price that `Batch::plan` counts with.
 
 use std::sync::Arc;
 
-use effects_client::Ledger;
+use effects_client::JournalSession;
 use effects_core::journal::{Journal, JournalError, OverBudget, RowNumber};
 use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Budget, Found, Identity, JournalStore, ScopeState};
@@ -19,46 +19,54 @@ use crate::journal;
 use crate::order_budget;
 
 impl Batch<'_> {
-    /// The ledger over the journal, whose submissions have to fit into the budget, if there is one. What
+    /// The session over the journal, whose submissions have to fit into the budget, if there is one. What
     /// earlier runs paid for these rows counts.
-    pub(super) fn ledger(
+    pub(super) fn journal_session(
         &self,
         client: &Client,
         store: Option<Arc<dyn JournalStore>>,
         rows: &[Identity],
         created: &[RowNumber],
         live: &ProgressLine,
-    ) -> Result<Option<Ledger>, Failure> {
+    ) -> Result<Option<JournalSession>, Failure> {
         let failed = |error: JournalError| journal::failure(&error);
-        let Some(ledger) = store.map(Ledger::new) else { return Ok(None) };
-        let Some(limit) = self.options.budget else { return Ok(Some(ledger)) };
+        let Some(journal_session) = store.map(JournalSession::new) else { return Ok(None) };
+        let Some(limit) = self.options.budget else { return Ok(Some(journal_session)) };
         // A submission is admitted at a price. A task of an earlier run may tell one for nothing; else
         // the first new task runs alone until its cost is seen.
         if self.options.price.is_none()
-            && highest_cost(&**ledger.store(), &self.common.origin)?.is_none()
+            && highest_cost(&**journal_session.store(), &self.common.origin)?.is_none()
         {
-            find_price(client, &ledger, created, live)?;
+            find_price(client, &journal_session, created, live)?;
         }
-        let scope = ledger.store().open_scope(self.options.scope.as_deref()).map_err(failed)?;
-        let ledger = ledger.within(Budget { scope, limit, price: self.options.price });
+        let scope =
+            journal_session.store().open_scope(self.options.scope.as_deref()).map_err(failed)?;
+        let journal_session =
+            journal_session.within(Budget { scope, limit, price: self.options.price });
         for page in rows.chunks(ROWS_AT_ONCE) {
-            ledger.store().add_to_scope(ledger.budgets()[0].scope, page).map_err(failed)?;
+            journal_session
+                .store()
+                .add_to_scope(journal_session.budgets()[0].scope, page)
+                .map_err(failed)?;
         }
-        self.refuse_what_cannot_be_counted(&ledger)?;
-        Ok(Some(ledger))
+        self.refuse_what_cannot_be_counted(&journal_session)?;
+        Ok(Some(journal_session))
     }
 
     /// Refuses a budget that is lost before anything is sent: no price is known, and earlier runs left
     /// tasks whose cost may never be.
-    fn refuse_what_cannot_be_counted(&self, ledger: &Ledger) -> Result<(), Failure> {
-        let (None, Some(scope)) = (self.options.price, scope(Some(ledger))?) else {
+    fn refuse_what_cannot_be_counted(
+        &self,
+        journal_session: &JournalSession,
+    ) -> Result<(), Failure> {
+        let (None, Some(scope)) = (self.options.price, scope(Some(journal_session))?) else {
             return Ok(());
         };
         let why = match scope.unreadable {
             Some(row) => OverBudget::CostUnreadable { row },
             // A task that a live process follows may still tell its cost; an abandoned one may never.
             None if scope.abandoned > 0
-                && highest_cost(&**ledger.store(), &self.common.origin)?.is_none() =>
+                && highest_cost(&**journal_session.store(), &self.common.origin)?.is_none() =>
             {
                 OverBudget::PriceUnknown { open: scope.abandoned }
             }
@@ -82,25 +90,27 @@ impl Batch<'_> {
 }
 
 /// What the rows have paid, and what is reserved for them; none without a budget.
-pub(super) fn scope(ledger: Option<&Ledger>) -> Result<Option<ScopeState>, Failure> {
-    let Some(ledger) = ledger else { return Ok(None) };
-    let Some(budget) = ledger.budgets().first() else { return Ok(None) };
-    ledger.store().scope(budget.scope).map(Some).map_err(|error| journal::failure(&error))
+pub(super) fn scope(
+    journal_session: Option<&JournalSession>,
+) -> Result<Option<ScopeState>, Failure> {
+    let Some(journal_session) = journal_session else { return Ok(None) };
+    let Some(budget) = journal_session.budgets().first() else { return Ok(None) };
+    journal_session.store().scope(budget.scope).map(Some).map_err(|error| journal::failure(&error))
 }
 
 /// Follows tasks of earlier runs until one of them tells what it cost. That costs nothing.
 fn find_price(
     client: &Client,
-    ledger: &Ledger,
+    journal_session: &JournalSession,
     created: &[RowNumber],
     live: &ProgressLine,
 ) -> Result<(), Failure> {
     for row in created {
         live.doing("waiting for a task of an earlier run, to know what one costs");
-        let found = ledger.resume(*row).map_err(|error| journal::failure(&error))?;
+        let found = journal_session.resume(*row).map_err(|error| journal::failure(&error))?;
         // Another process follows it, or it has its verdict by now.
         let Found::Watch(open) = found else { continue };
-        let task = open.record().and_then(|record| record.standing.task().cloned());
+        let task = open.record().and_then(|record| record.state.task().cloned());
         let (Some(task), Some(submitted)) = (task, open.submitted()) else { continue };
         let client = client.with_journal(open.journal::<Arc<dyn Journal>>());
         let result = client.task(task).submitted_at(submitted).wait();

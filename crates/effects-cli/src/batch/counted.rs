@@ -97,8 +97,8 @@ impl CountedRows {
         let counted = self.count(draft.clone(), look)?;
         let record = look(&counted.row.identity).map_err(|error| journal_problem(&error))?;
         // A row that may be paid for anew is not settled: what would be sent is always read.
-        let is_settled = record
-            .is_some_and(|record| record.standing.is_final() && !record.standing.may_be_renewed());
+        let is_settled =
+            record.is_some_and(|record| record.state.is_final() && !record.state.may_be_renewed());
         if !is_settled {
             self.order.uncount(&draft);
             return Ok(None);

@@ -17,7 +17,7 @@ use effects_core::journal::JournalError;
 use effects_core::{
     ErrorKind, ExtraParams, Origin, ServiceCode, Size, TaskId, Template, Time, Usage,
 };
-use effects_jobs::{Attempt, Identity, JournalStore, PictureRecord, Record, Row, Standing};
+use effects_jobs::{Attempt, Identity, JournalStore, PictureRecord, Record, Row, RowState};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -143,17 +143,16 @@ impl EarlierLine {
 
     /// The same, of a row that is known already.
     pub(crate) fn importable_as(&self, row: Row, now: Time) -> Option<ImportableRow> {
-        let (standing, earlier, order) =
-            (self.standing(now)?, self.earlier_cost(), self.order(now));
-        Some(ImportableRow { row, standing, earlier, order, journal_id: self.journal_id.clone() })
+        let (state, earlier, order) = (self.state(now)?, self.earlier_cost(), self.order(now));
+        Some(ImportableRow { row, state, earlier, order, journal_id: self.journal_id.clone() })
     }
 
     /// Whether a journal would take in a new order of this row from it: the row is completed there with the
     /// task whose picture is paid for.
     pub(crate) fn orders_anew(&self, known: &Record) -> bool {
         let paid = self.paid_picture();
-        matches!(known.standing, Standing::Completed { .. })
-            && paid.is_some_and(|paid| known.standing.task() == Some(&paid.task_id))
+        matches!(known.state, RowState::Completed { .. })
+            && paid.is_some_and(|paid| known.state.task() == Some(&paid.task_id))
     }
 
     /// Whether an order of it is of unknown outcome, whatever task it has beside.
@@ -183,21 +182,21 @@ impl EarlierLine {
     }
 
     /// The order that has no end, of a row that has a picture beside.
-    fn order(&self, now: Time) -> Option<Standing> {
+    fn order(&self, now: Time) -> Option<RowState> {
         self.paid_picture()?;
         if self.status != RowStatus::Running {
             return Some(self.doubt(now));
         }
         let task = self.task_id.as_ref()?.parse().ok()?;
-        Some(Standing::Created { task, submitted: self.submitted_ms.unwrap_or(now) })
+        Some(RowState::Created { task, submitted: self.submitted_ms.unwrap_or(now) })
     }
 
     /// How the row stands, for a journal that does not know it, whatever order of it has no end beside;
     /// `None` where it has no task and no doubt, or no task's id that can be one. What the line does not
     /// tell of times happened `now`.
-    pub(crate) fn standing(&self, now: Time) -> Option<Standing> {
+    pub(crate) fn state(&self, now: Time) -> Option<RowState> {
         if let Some(paid) = self.paid_picture() {
-            return Some(paid.standing(now));
+            return Some(paid.state(now));
         }
         let submitted = self.submitted_ms.unwrap_or(now);
         if self.is_doubt() {
@@ -205,22 +204,22 @@ impl EarlierLine {
         }
         let task = self.task_id.as_ref()?;
         let task: TaskId = task.parse().ok()?;
-        // The line has the sum of all tasks of the row, and a standing the cost of the last one.
+        // The line has the sum of all tasks of the row, and a state the cost of the last one.
         let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(believed);
         let failed = ErrorKind::TaskFailed.name();
         Some(match (self.status, &self.error) {
             (RowStatus::Completed | RowStatus::NotDownloaded, _) => {
                 let pictures = self.pictures();
-                Standing::Completed { task, submitted, finished: now, cost, pictures }
+                RowState::Completed { task, submitted, finished: now, cost, pictures }
             }
             // Only a verdict of the service ends a row. A task that was not found, say, is looked at
             // again.
             (RowStatus::Failed, Some(error)) if error.kind == failed => {
                 let (code, message) = (error.code.clone(), error.message.clone());
-                Standing::Failed { task, submitted, finished: now, code, message, cost }
+                RowState::Failed { task, submitted, finished: now, code, message, cost }
             }
             // A look at the task tells more, and costs nothing.
-            _ => Standing::Created { task, submitted },
+            _ => RowState::Created { task, submitted },
         })
     }
 
@@ -263,11 +262,10 @@ impl EarlierLine {
         Size { width: self.width, height: self.height }
     }
 
-    fn doubt(&self, at: Time) -> Standing {
-        let trouble =
-            "the answer to its submission was lost, says the folder's manifest".to_owned();
+    fn doubt(&self, at: Time) -> RowState {
+        let reason = "the answer to its submission was lost, says the folder's manifest".to_owned();
         if !self.attempts.is_empty() {
-            return Standing::Doubtful { attempts: self.attempts.clone(), trouble };
+            return RowState::Doubtful { attempts: self.attempts.clone(), reason };
         }
         let error = self.error.as_ref();
         let text = |of: fn(&EarlierError) -> &Option<String>| {
@@ -279,7 +277,7 @@ impl EarlierLine {
             idempotency_key: text(|error| &error.idempotency_key),
             at,
         };
-        Standing::Doubtful { attempts: vec![attempt], trouble }
+        RowState::Doubtful { attempts: vec![attempt], reason }
     }
 
     fn pictures(&self) -> Vec<PictureRecord> {
@@ -297,11 +295,11 @@ impl EarlierLine {
 /// What a journal takes in of a line.
 pub(crate) struct ImportableRow {
     pub(crate) row: Row,
-    pub(crate) standing: Standing,
+    pub(crate) state: RowState,
     /// What its tasks before cost, in USD.
     earlier: Decimal,
     /// A new order of it that has no end.
-    order: Option<Standing>,
+    order: Option<RowState>,
     /// The journal that the line is of.
     journal_id: Option<String>,
 }
@@ -313,8 +311,8 @@ impl ImportableRow {
     ///
     /// Those of [`JournalStore::import`].
     pub(crate) fn import_into(&self, store: &dyn JournalStore) -> Result<bool, JournalError> {
-        let is_new = store.import(&self.row, &self.standing, self.earlier)?;
-        let (Some(order), Some(paid)) = (&self.order, self.standing.task()) else {
+        let is_new = store.import(&self.row, &self.state, self.earlier)?;
+        let (Some(order), Some(paid)) = (&self.order, self.state.task()) else {
             return Ok(is_new);
         };
         // What became of its own orders a journal knows better.
@@ -418,5 +416,5 @@ const BEGINNING: &[u8] = br#"{"schema":"effects.row.v1""#;
 
 /// A cost that can be one of a task, or of a few.
 fn believed(cost: &Decimal) -> bool {
-    (Decimal::ZERO..=Usage::MOST_COST).contains(cost)
+    (Decimal::ZERO..=Usage::MAX_COST).contains(cost)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind, Time};
-use effects_jobs::{Attempt, Identity, JournalStore, Record, RowName, Standing};
+use effects_jobs::{Attempt, Identity, JournalStore, Record, RowName, RowState};
 
 use super::earlier_line::{EarlierLine, earlier_lines};
 use super::manifest_line::{EndingOfRow, LineEnding, append, with_task};
@@ -75,10 +75,10 @@ impl<'a> FolderRows<'a> {
         // from now on.
         let unnamed =
             Attempt { request_id: String::new(), idempotency_key: String::new(), at: now };
-        let is_completed = matches!(record.standing, Standing::Completed { .. });
+        let is_completed = matches!(record.state, RowState::Completed { .. });
         let ordered = Record {
-            paid_picture: is_completed.then(|| Box::new(record.standing.clone())),
-            standing: Standing::Doubtful { attempts: vec![unnamed], trouble: UNDER_WAY.to_owned() },
+            paid_picture: is_completed.then(|| Box::new(record.state.clone())),
+            state: RowState::Doubtful { attempts: vec![unnamed], reason: UNDER_WAY.to_owned() },
             ..record
         };
         self.put(&ordered, None)
@@ -86,7 +86,7 @@ impl<'a> FolderRows<'a> {
 
     fn record(&self, row: Option<RowNumber>) -> Result<Option<Record>, Error> {
         let Some(row) = row else { return Ok(None) };
-        self.store.look(&RowName::Number(row)).map_err(|error| failed(&error))
+        self.store.find(&RowName::Number(row)).map_err(|error| failed(&error))
     }
 
     fn put(&mut self, record: &Record, told: Option<&RowReport>) -> Result<(), Error> {
@@ -100,7 +100,7 @@ impl<'a> FolderRows<'a> {
         }
         // An id that the file has is never replaced by none.
         let task = report.task.as_ref().map(ToString::to_string).or(earlier.task_id.clone());
-        let attempts = record.standing.attempts();
+        let attempts = record.state.attempts();
         // Nothing is new: each look at the row would add a line.
         if earlier.tells(task.as_deref(), report.paid(), report.status, attempts) {
             return Ok(());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use effects_client::file_digest;
 use effects_core::journal::RowNumber;
-use effects_jobs::{Record, SavedContent, Standing};
+use effects_jobs::{Record, RowState, SavedContent};
 
 /// The pictures as they were saved, by their size: only files of such a size are read.
 #[derive(Debug, Default)]
@@ -17,9 +17,9 @@ impl MadePictures {
     /// Takes the pictures of a row; whether all of them are saved.
     pub(super) fn add(&mut self, record: &Record) -> bool {
         // A row with a new order under way still has the picture of its earlier one.
-        let standings = [Some(&record.standing), record.paid_picture.as_deref()];
-        for standing in standings.into_iter().flatten() {
-            let Standing::Completed { pictures, .. } = standing else { continue };
+        let states = [Some(&record.state), record.paid_picture.as_deref()];
+        for state in states.into_iter().flatten() {
+            let RowState::Completed { pictures, .. } = state else { continue };
             for SavedContent { size, digest, .. } in pictures.iter().filter_map(|it| it.content) {
                 let known = self.0.entry(size).or_default();
                 if !known.contains(&(digest, record.number)) {
@@ -27,8 +27,8 @@ impl MadePictures {
                 }
             }
         }
-        match &record.standing {
-            Standing::Completed { pictures, .. } => pictures.iter().all(|it| it.path.is_some()),
+        match &record.state {
+            RowState::Completed { pictures, .. } => pictures.iter().all(|it| it.path.is_some()),
             _ => false,
         }
     }

@@ -54,14 +54,14 @@ impl LineEnding<'_> {
 impl EndingOfRow {
     pub(super) fn of(record: &Record, photo: Option<KnownPhoto>) -> Self {
         // Without a task of the order, the line names the one whose picture is paid for.
-        let paid = record.paid_picture.as_deref().filter(|_| record.standing.task().is_none());
-        let named = paid.unwrap_or(&record.standing);
+        let paid = record.paid_picture.as_deref().filter(|_| record.state.task().is_none());
+        let named = paid.unwrap_or(&record.state);
         Self {
             photo_hash: record.row.likeness.to_string(),
             photo,
             submitted_ms: named.submitted(),
             earlier_cost: record.paid - named.cost().unwrap_or_default(),
-            attempts: record.standing.attempts().to_vec(),
+            attempts: record.state.attempts().to_vec(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use effects_client::WallClock;
 use effects_core::journal::another;
 use effects_core::{Error, ErrorKind, TaskId, count_of};
-use effects_jobs::{CountedRow, Identity, JournalStore, Row, RowName, Standing};
+use effects_jobs::{CountedRow, Identity, JournalStore, Row, RowName, RowState};
 
 use super::asked::{Asked, identities_of};
 use super::counted::CountedRows;
@@ -130,7 +130,7 @@ impl Batch<'_> {
         let task = line.task_id.as_ref().and_then(|id| id.parse::<TaskId>().ok());
         let (Some(store), Some(task)) = (store, task) else { return Ok(None) };
         let name = RowName::Task(self.common.origin.clone(), task);
-        let known = store.look(&name).map_err(|error| journal::failure(&error))?;
+        let known = store.find(&name).map_err(|error| journal::failure(&error))?;
         Ok(known.map(|record| record.row.identity))
     }
 
@@ -194,7 +194,7 @@ impl Batch<'_> {
             let is_anothers = owner.is_some_and(|owner| owner != row.identity);
             let importable = line.importable_as(row, now);
             // A doubt has no task to follow: a person decides on it.
-            match importable.filter(|row| row.standing.task().is_some()) {
+            match importable.filter(|row| row.state.task().is_some()) {
                 Some(importable) if is_named && !is_anothers => found.to_import.push(importable),
                 _ => {
                     found.unmatched += 1;
@@ -209,7 +209,7 @@ impl Batch<'_> {
             let owner = self.row_of_task(store, &line)?;
             // Nothing is sent for these rows now, so that one that cannot be taken in stops nothing.
             if let Ok(importable) = line.importable(&self.common.out, now)
-                && importable.standing.task().is_some()
+                && importable.state.task().is_some()
                 && owner.is_none_or(|owner| owner == identity)
             {
                 found.journals.extend(line.journal.clone());
@@ -233,7 +233,7 @@ impl Batch<'_> {
             let owner = self.row_of_task(store, &line)?;
             let is_anothers = owner.is_some_and(|owner| Some(owner) != line.identity());
             let importable = line.importable(&self.common.out, now).ok();
-            match importable.filter(|row| row.standing.task().is_some()) {
+            match importable.filter(|row| row.state.task().is_some()) {
                 Some(importable) if is_named && !is_anothers => found.to_import.push(importable),
                 _ => {
                     found.unmatched += 1;
@@ -315,10 +315,9 @@ fn is_known(
 ) -> Result<bool, Failure> {
     let Some(store) = store else { return Ok(false) };
     let failed = |error| journal::failure(&error);
-    let known = store.look(&RowName::Identity(identity)).map_err(failed)?;
+    let known = store.find(&RowName::Identity(identity)).map_err(failed)?;
     let Some(record) = known else { return Ok(false) };
-    let is_released =
-        record.holder.is_none() && matches!(record.standing, Standing::Released { .. });
+    let is_released = record.holder.is_none() && matches!(record.state, RowState::Released { .. });
     let is_news = is_released && line.task_id.is_some() && !line.is_doubt();
     // The line is of this journal itself, which knows better what became of the row since.
     Ok(!(is_news || line.orders_anew(&record)) || line.journal_id == store.id().map_err(failed)?)

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use effects_client::file_names;
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{Identity, JournalStore, Occurrences, Standing};
+use effects_jobs::{Identity, JournalStore, Occurrences, RowState};
 
 use super::earlier_line::{EarlierLine, earlier_lines};
 use super::options::Batch;
@@ -111,7 +111,7 @@ impl Batch<'_> {
         };
         let record = look(&identity).map_err(|error| journal::failure(&error))?;
         let is_begun =
-            record.is_some_and(|record| !matches!(record.standing, Standing::Released { .. }));
+            record.is_some_and(|record| !matches!(record.state, RowState::Released { .. }));
         Ok(is_begun || paid.contains(&identity))
     }
 

@@ -3,7 +3,7 @@
 //! reads it from a folder's manifest.
 
 use effects_core::{TaskId, Time};
-use effects_jobs::{PictureRecord, Record, Standing};
+use effects_jobs::{PictureRecord, Record, RowState};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,12 +26,12 @@ pub(crate) struct PaidPicture {
 impl PaidPicture {
     /// That of a row with a new order that has no end.
     pub(crate) fn of(record: &Record) -> Option<Self> {
-        Self::of_standing(record.paid_picture.as_deref()?)
+        Self::of_state(record.paid_picture.as_deref()?)
     }
 
     /// That of a completed row.
-    pub(crate) fn of_standing(standing: &Standing) -> Option<Self> {
-        let Standing::Completed { task, submitted, cost, pictures, .. } = standing else {
+    pub(crate) fn of_state(state: &RowState) -> Option<Self> {
+        let RowState::Completed { task, submitted, cost, pictures, .. } = state else {
             return None;
         };
         let saved = pictures.iter().filter_map(|picture| picture.path.as_ref());
@@ -49,7 +49,7 @@ impl PaidPicture {
     }
 
     /// How its row stands where nothing comes of the new order, which was seen `now`.
-    pub(crate) fn standing(&self, now: Time) -> Standing {
+    pub(crate) fn state(&self, now: Time) -> RowState {
         // Neither the URL nor the content is kept here: the file is adopted as one that an earlier
         // version saved.
         let picture = |path| PictureRecord { url: String::new(), path, content: None };
@@ -59,7 +59,7 @@ impl PaidPicture {
             // Not saved: a look at the task tells how many there are.
             pictures.push(picture(None));
         }
-        Standing::Completed {
+        RowState::Completed {
             task: self.task_id.clone(),
             submitted: self.submitted_ms,
             finished: now,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use effects_client::PictureState;
 use effects_core::journal::JournalError;
-use effects_jobs::{JournalStore, Record, Standing};
+use effects_jobs::{JournalStore, Record, RowState};
 
 /// The pictures of a row that the journal has as completed, if all of them are still where they were
 /// saved.
@@ -13,7 +13,7 @@ pub(super) fn all_there(
     store: &dyn JournalStore,
     record: &Record,
 ) -> Result<Option<Vec<PathBuf>>, JournalError> {
-    let Standing::Completed { pictures, .. } = &record.standing else { return Ok(None) };
+    let RowState::Completed { pictures, .. } = &record.state else { return Ok(None) };
     let mut paths = Vec::new();
     for picture in pictures {
         match (&picture.path, PictureState::of(store, record.number, picture)?) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use effects_client::Claims;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind, count_of};
-use effects_jobs::{Identity, JournalStore, Record, RowName, ScopeNumber, Standing};
+use effects_jobs::{Identity, JournalStore, Record, RowName, RowState, ScopeNumber};
 use rust_decimal::Decimal;
 
 use super::asked::{Asked, identities_of};
@@ -113,7 +113,7 @@ impl<'a> Question<'a> {
         identity: &Identity,
     ) -> Result<Option<(&'a dyn JournalStore, Record)>, JournalError> {
         for store in [self.imported, self.store].into_iter().flatten() {
-            if let Some(record) = store.look(&RowName::Identity(*identity))? {
+            if let Some(record) = store.find(&RowName::Identity(*identity))? {
                 return Ok(Some((store, record)));
             }
         }
@@ -132,10 +132,10 @@ impl<'a> Question<'a> {
         let counted = self.counted(&record.row.identity)?;
         standings.spent += record.paid;
         standings.uncounted += (record.paid - counted.unwrap_or_default()).max(Decimal::ZERO);
-        let is_settled = match &record.standing {
-            Standing::Completed { cost, .. } => cost.is_some(),
-            Standing::Failed { .. } | Standing::Released { .. } => true,
-            Standing::Intent { .. } | Standing::Created { .. } | Standing::Doubtful { .. } => false,
+        let is_settled = match &record.state {
+            RowState::Completed { cost, .. } => cost.is_some(),
+            RowState::Failed { .. } | RowState::Released { .. } => true,
+            RowState::Intent { .. } | RowState::Created { .. } | RowState::Doubtful { .. } => false,
         };
         // An open task of a member is in the scope's own sums already.
         standings.uncounted_open += u64::from(!is_settled && counted.is_none());
@@ -284,21 +284,21 @@ fn ask(
         return Err(InputProblem::key(&reused, common.scope.as_deref()));
     }
     question.count(&record, standings).map_err(fails)?;
-    if let Standing::Created { .. } = &record.standing {
+    if let RowState::Created { .. } = &record.state {
         standings.created.push(record.number);
     }
-    Ok(Some(match &record.standing {
-        Standing::Released { .. } => Count::Submit,
-        Standing::Intent { .. } | Standing::Created { .. } => Count::Wait,
-        Standing::Doubtful { .. } => Count::Doubtful,
-        Standing::Failed { .. }
+    Ok(Some(match &record.state {
+        RowState::Released { .. } => Count::Submit,
+        RowState::Intent { .. } | RowState::Created { .. } => Count::Wait,
+        RowState::Doubtful { .. } => Count::Doubtful,
+        RowState::Failed { .. }
             // Renewals of earlier runs count, so that the same line again does not pay again and again.
-            if record.standing.may_be_renewed() && record.renewals < question.retry_failed =>
+            if record.state.may_be_renewed() && record.renewals < question.retry_failed =>
         {
             Count::Renew
         }
-        Standing::Failed { .. } => Count::Failed,
-        Standing::Completed { .. } => {
+        RowState::Failed { .. } => Count::Failed,
+        RowState::Completed { .. } => {
             let there = placement::all_there(store, &record).map_err(fails)?;
             let folder = wanted.target.parent();
             // A picture that an earlier run saved to another folder is fetched into this one.

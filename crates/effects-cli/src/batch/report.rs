@@ -9,7 +9,7 @@ use effects_client::JobResult;
 use effects_core::journal::{OverBudget, RowNumber};
 use effects_core::run::Failed;
 use effects_core::{Cause, Error, ErrorKind, ExtraParams, ServiceCode, TaskBill, TaskId, Usage};
-use effects_jobs::{Attempt, JobOutcome, Method, Record, Standing};
+use effects_jobs::{Attempt, JobOutcome, Method, Record, RowState};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -218,15 +218,15 @@ impl RowReport {
             // Nothing was paid in this run; the cost is the one that the journal has.
             JobOutcome::Kept => {
                 let mut report = Self::new(told, RowStatus::Completed);
-                report.task = record.as_ref().and_then(|it| it.standing.task().cloned());
-                report.cost = record.as_ref().and_then(|it| it.standing.cost());
+                report.task = record.as_ref().and_then(|it| it.state.task().cloned());
+                report.cost = record.as_ref().and_then(|it| it.state.cost());
                 report
             }
             JobOutcome::Recorded(record) => {
                 let mut report = Self::of_record(told, &record);
                 // With a method this run saw the task fail: `BatchWake::FailedOnce` told its cost then,
                 // and the row could not be paid for anew.
-                if let Standing::Failed { .. } = &record.standing {
+                if let RowState::Failed { .. } = &record.state {
                     let how = method.map(How::from);
                     (report.how, report.is_counted) = (how, how.is_some());
                 }
@@ -235,12 +235,12 @@ impl RowReport {
             JobOutcome::Failed(error) => {
                 let mut report = Self::of_error(told, &error);
                 // Its task is done, also where this run could not look at it.
-                let done = record.as_ref().map(|record| &record.standing).filter(|standing| {
-                    matches!(standing, Standing::Completed { .. })
-                        && report.task.as_ref() == standing.task()
+                let done = record.as_ref().map(|record| &record.state).filter(|state| {
+                    matches!(state, RowState::Completed { .. })
+                        && report.task.as_ref() == state.task()
                 });
-                if let Some(standing) = done {
-                    report.cost = report.cost.or(standing.cost());
+                if let Some(state) = done {
+                    report.cost = report.cost.or(state.cost());
                     if report.status == RowStatus::Running {
                         report.status = RowStatus::NotDownloaded;
                     }
@@ -250,7 +250,7 @@ impl RowReport {
                     // The row keeps its picture while a new order has no end. It is paid for, so the
                     // report must tell of it.
                     let paid = PaidPicture::of(record);
-                    report.paid_picture = paid.or(PaidPicture::of_standing(&record.standing));
+                    report.paid_picture = paid.or(PaidPicture::of_state(&record.state));
                 }
                 report
             }
@@ -301,25 +301,25 @@ impl RowReport {
 
     /// A row whose record says why it is not to be gone on with: it failed, or is doubtful.
     pub(crate) fn of_record(told: RowLabel, record: &Record) -> Self {
-        let (status, error) = match &record.standing {
-            Standing::Failed { task, code, message, cost, .. } => {
+        let (status, error) = match &record.state {
+            RowState::Failed { task, code, message, cost, .. } => {
                 let bill = TaskBill::of_failed(*cost);
                 let why = format!("task {task} failed: {message}; {bill}");
                 let error = ReportedError::plain(ErrorKind::TaskFailed, why);
                 (RowStatus::Failed, ReportedError { code: code.clone(), ..error })
             }
-            Standing::Doubtful { attempts, trouble } => {
-                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
+            RowState::Doubtful { attempts, reason } => {
+                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, reason))
             }
             // This process has it, and is about to leave without its answer.
-            Standing::Intent { attempts }
+            RowState::Intent { attempts }
                 if record.holder.as_ref().is_some_and(|holder| holder.ours) =>
             {
-                let trouble = "this run was left before its answer came";
-                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, trouble))
+                let reason = "this run was left before its answer came";
+                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, reason))
             }
             // No process follows it, or this one does, which is about to leave.
-            Standing::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
+            RowState::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
                 let why = format!("stopped watching; {}", TaskBill::OnCompletion);
                 (RowStatus::Running, ReportedError::plain(ErrorKind::Detached, why))
             }
@@ -335,8 +335,8 @@ impl RowReport {
         };
         let mut report = Self::new(told, status);
         report.row = Some(record.number);
-        report.task = record.standing.task().cloned();
-        report.cost = record.standing.cost();
+        report.task = record.state.task().cloned();
+        report.cost = record.state.cost();
         report.earlier = record.paid - report.cost.unwrap_or_default();
         report.paid_picture = PaidPicture::of(record);
         report.error = Some(error);
@@ -346,19 +346,19 @@ impl RowReport {
     /// A row that this run did not come to the end of, as the journal has it, and its pictures if all
     /// of them are there.
     pub(crate) fn left(told: RowLabel, record: &Record, pictures: Option<Vec<PathBuf>>) -> Self {
-        match &record.standing {
+        match &record.state {
             // A released row may have paid for tasks before the submission that came to nothing.
-            Standing::Released { .. } => {
+            RowState::Released { .. } => {
                 let mut report = Self::new(told, RowStatus::NotSubmitted);
                 (report.row, report.earlier) = (Some(record.number), record.paid);
                 return report;
             }
-            Standing::Completed { .. } => {}
+            RowState::Completed { .. } => {}
             _ => return Self::of_record(told, record),
         }
         let mut report = Self::new(told, RowStatus::NotDownloaded).numbered(Some(record.number));
-        report.task = record.standing.task().cloned();
-        report.cost = record.standing.cost();
+        report.task = record.state.task().cloned();
+        report.cost = record.state.cost();
         report.earlier = record.paid - report.cost.unwrap_or_default();
         match pictures {
             Some(paths) => {
@@ -527,10 +527,10 @@ impl ReportedError {
         }
     }
 
-    fn doubtful(row: RowNumber, attempts: &[Attempt], trouble: &str) -> Self {
+    fn doubtful(row: RowNumber, attempts: &[Attempt], reason: &str) -> Self {
         let last = attempts.last();
         let message = format!(
-            "the outcome of an earlier submission is unknown ({trouble}): the task may exist and \
+            "the outcome of an earlier submission is unknown ({reason}): the task may exist and \
              may be billed{}",
             way_out(row)
         );
@@ -545,8 +545,8 @@ impl ReportedError {
 /// What a person reads of a completed row whose last new order failed.
 pub(crate) fn kept_after_failed_order(record: &Record) -> Option<String> {
     let order = record.failed_order.as_deref()?;
-    let Standing::Failed { task, message, cost, .. } = order else { return None };
-    let kept = record.standing.task().map(|task| format!(" of task {task}")).unwrap_or_default();
+    let RowState::Failed { task, message, cost, .. } = order else { return None };
+    let kept = record.state.task().map(|task| format!(" of task {task}")).unwrap_or_default();
     let bill = TaskBill::of_failed(*cost);
     Some(format!(
         "a new order of it, task {task}, failed ({message}); {bill}; the row keeps its picture{kept}"

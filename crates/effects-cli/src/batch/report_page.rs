@@ -12,7 +12,7 @@ use std::thread;
 use effects_client::{AtomicFile, is_special};
 use effects_core::pace::Histories;
 use effects_core::{Error, Time};
-use effects_jobs::{Record, Standing};
+use effects_jobs::{Record, RowState};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -85,8 +85,8 @@ impl PageReport {
 
     /// Adds a row, whose object this is, with what the journal knows of it.
     pub(super) fn add(&mut self, row: &Value, record: Option<&Record>) -> Result<(), Error> {
-        let standing = record.map(|record| &record.standing);
-        let took = standing.and_then(took);
+        let state = record.map(|record| &record.state);
+        let took = state.and_then(took);
         if let (Some(took), Some(template)) = (took, row["template"].as_str())
             // The end of a task that an earlier run left was seen late.
             && row["how"] != "resumed"
@@ -218,17 +218,17 @@ fn small_pictures(files: &[(usize, PathBuf)]) -> BTreeMap<usize, String> {
 /// the row was begun.
 fn submitted(row: &Value, record: Option<&Record>) -> Option<Time> {
     let paid = |record: &Record| record.paid_picture.as_ref().and_then(|paid| paid.submitted());
-    let of_task = record.and_then(|record| record.standing.submitted().or_else(|| paid(record)));
+    let of_task = record.and_then(|record| record.state.submitted().or_else(|| paid(record)));
     of_task
         .or_else(|| row["submitted_ms"].as_u64().map(Time::from_millis))
         .or(record.map(|record| record.begun))
 }
 
 /// How long a row's last task took, as far as its end was seen.
-fn took(standing: &Standing) -> Option<std::time::Duration> {
-    match standing {
-        Standing::Completed { submitted, finished, .. }
-        | Standing::Failed { submitted, finished, .. } => Some(finished.since(*submitted)),
+fn took(state: &RowState) -> Option<std::time::Duration> {
+    match state {
+        RowState::Completed { submitted, finished, .. }
+        | RowState::Failed { submitted, finished, .. } => Some(finished.since(*submitted)),
         _ => None,
     }
 }

@@ -218,7 +218,10 @@ impl<'a> Reporter<'a> {
             let Some(line) = lines.next() else { break };
             let (mut told, identity) = match checker.check(line?) {
                 Ok(wanted) => {
-                    let store = session.ledger.as_ref().map(|ledger| &**ledger.store());
+                    let store = session
+                        .journal_session
+                        .as_ref()
+                        .map(|journal_session| &**journal_session.store());
                     let look = looking_in(store);
                     let identity = unread.unread_identity(self.batch.common, &wanted, &look);
                     (wanted.told, identity)
@@ -366,7 +369,7 @@ impl Batch<'_> {
         journal::each(store, filter, |record| {
             let is_here =
                 record.row.target.as_ref().is_some_and(|it| it.starts_with(&self.common.out));
-            let is_left = record.holder.is_none() && record.standing.task().is_some();
+            let is_left = record.holder.is_none() && record.state.task().is_some();
             left += u64::from(is_here && is_left && !rows.contains(&record.row.identity));
             Ok(true)
         })?;
@@ -522,9 +525,11 @@ impl<'a> BatchObject<'a> {
 type KnownRow = (Record, Option<Vec<PathBuf>>);
 
 fn known(session: &Session, identity: Option<Identity>) -> Result<Option<KnownRow>, JournalError> {
-    let (Some(identity), Some(ledger)) = (identity, &session.ledger) else { return Ok(None) };
-    let store = &**ledger.store();
-    let Some(record) = store.look(&RowName::Identity(identity))? else { return Ok(None) };
+    let (Some(identity), Some(journal_session)) = (identity, &session.journal_session) else {
+        return Ok(None);
+    };
+    let store = &**journal_session.store();
+    let Some(record) = store.find(&RowName::Identity(identity))? else { return Ok(None) };
     let pictures = placement::all_there(store, &record)?;
     Ok(Some((record, pictures)))
 }

@@ -328,7 +328,7 @@ impl LastLine {
         let (Some(store), Some(identity), true) = (store, self.identity, may_be_paid) else {
             return Ok(None);
         };
-        store.look(&RowName::Identity(identity))
+        store.find(&RowName::Identity(identity))
     }
 }
 

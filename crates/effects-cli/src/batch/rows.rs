@@ -16,7 +16,7 @@ use effects_core::{
     Error, ErrorKind, ExtraParams, ImageFormat, Origin, Reference, Size, signed_url,
 };
 use effects_jobs::{
-    Identity, JournalStore, Occurrences, Photo, Record, Row, RowDraft, RowName, RowPhoto, Standing,
+    Identity, JournalStore, Occurrences, Photo, Record, Row, RowDraft, RowName, RowPhoto, RowState,
     Uploads,
 };
 
@@ -249,7 +249,7 @@ impl Common {
         let Some(identity) = self.identity(wanted, &mut order, look) else { return Ok(None) };
         let record = look(&identity).map_err(|error| journal_problem(&error))?;
         // A released row has no task to go on with, and to submit it takes the photo.
-        let begun = |it: &Record| !matches!(it.standing, Standing::Released { .. });
+        let begun = |it: &Record| !matches!(it.state, RowState::Released { .. });
         Ok(record.filter(begun).map(|record| {
             let shown = record.row.image.clone();
             // The photo's hash is unknown here; the likeness is put in from the journal's row below.
@@ -566,7 +566,7 @@ pub(crate) type JournalLookup<'a> = &'a dyn Fn(&Identity) -> Result<Option<Recor
 pub(crate) fn looking_in(
     store: Option<&dyn JournalStore>,
 ) -> impl Fn(&Identity) -> Result<Option<Record>, JournalError> {
-    move |identity| store.map_or(Ok(None), |store| store.look(&RowName::Identity(*identity)))
+    move |identity| store.map_or(Ok(None), |store| store.find(&RowName::Identity(*identity)))
 }
 
 /// A problem of the journal, told with a row.
@@ -619,8 +619,8 @@ fn peek(path: &Path) -> Result<(), Error> {
     });
     match found {
         Err(error) => fail(format!("cannot be read: {error}")),
-        Ok(found) if found.len() > Photo::MOST_BYTES as u64 => {
-            let (length, most) = (found.len(), Photo::MOST_BYTES);
+        Ok(found) if found.len() > Photo::MAX_BYTES as u64 => {
+            let (length, most) = (found.len(), Photo::MAX_BYTES);
             fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"))
         }
         Ok(_) if ImageFormat::sniff(&start).is_none() => fail(Photo::why_none(&start)),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
 use effects_client::{
-    Claims, Ledger, Save, SaveFiles, SaveWords, WallClock, is_replay, is_special,
+    Claims, JournalSession, Save, SaveFiles, SaveWords, WallClock, is_replay, is_special,
 };
 use effects_core::{Error, ErrorKind, Policy, count_of};
 use effects_jobs::JournalStore;
@@ -43,7 +43,7 @@ use crate::signals;
 pub(super) struct PreparedBatch<'a> {
     pub(super) gateway: &'a Gateway,
     /// Over the journal, where there is one.
-    pub(super) ledger: Option<Ledger>,
+    pub(super) journal_session: Option<JournalSession>,
     /// The files that rows have claimed, for their pictures or as their photos.
     pub(super) claims: Arc<Mutex<Claims>>,
     pub(super) rows: RowCount<'a>,
@@ -92,12 +92,21 @@ impl Batch<'_> {
         let (rows_known, created) = (&standings.identities, &standings.created);
         // The rows are members of the budget's scope before the first submission, so that what earlier
         // runs paid for any of them counts.
-        let ledger = self.ledger(&gateway.client, store, rows_known, created, &live)?;
-        let store = ledger.as_ref().map(|ledger| Arc::clone(ledger.store()));
+        let journal_session =
+            self.journal_session(&gateway.client, store, rows_known, created, &live)?;
+        let store =
+            journal_session.as_ref().map(|journal_session| Arc::clone(journal_session.store()));
         let source = self.source(store, survey.good, survey.refused);
         let (claims, rows) = (Arc::new(Mutex::new(survey.claims)), RowCount::Known(rows));
-        let prepared =
-            PreparedBatch { gateway: &gateway, ledger, claims, rows, tally, books, live: &live };
+        let prepared = PreparedBatch {
+            gateway: &gateway,
+            journal_session,
+            claims,
+            rows,
+            tally,
+            books,
+            live: &live,
+        };
         self.carry_out(prepared, source)
     }
 
@@ -132,7 +141,8 @@ impl Batch<'_> {
         prepared: PreparedBatch<'_>,
         source: impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static,
     ) -> CommandResult {
-        let PreparedBatch { gateway, ledger, claims, rows, tally, mut books, live } = prepared;
+        let PreparedBatch { gateway, journal_session, claims, rows, tally, mut books, live } =
+            prepared;
         // A copy from before the first task: the page of `--report` compares the tasks of this batch with
         // it.
         books.learnt = gateway.client.pacer().histories();
@@ -161,14 +171,18 @@ impl Batch<'_> {
         }
         // With a journal its store counts the money, also what other processes spend. Without one the
         // jobs count it, for this run alone.
-        if let (None, Some(limit)) = (&ledger, self.options.budget) {
+        if let (None, Some(limit)) = (&journal_session, self.options.budget) {
             jobs = jobs.budget(limit);
             if let Some(price) = self.options.price {
                 jobs = jobs.price(price);
             }
         }
-        let session =
-            Arc::new(Session::new(gateway.client.clone(), ledger, self.options.price, tell));
+        let session = Arc::new(Session::new(
+            gateway.client.clone(),
+            journal_session,
+            self.options.price,
+            tell,
+        ));
         let started = session.start(jobs, source)?;
         // The longest that the answer to a submission is waited for, and so the wait after Ctrl-C.
         let most_wait = gateway.client.policy().request_timeout;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use effects_client::{Job, JobContext, JobNotice, JobResult, Jobs, JobsHandle, Ledger};
+use effects_client::{Job, JobContext, JobNotice, JobResult, Jobs, JobsHandle, JournalSession};
 use effects_core::journal::RowNumber;
 use effects_core::{Error, Event};
 use effects_jobs::{Identity, Method};
@@ -23,7 +23,7 @@ use super::rows::RowLabel;
 pub(crate) struct Session {
     client: Client,
     /// Over the journal, where there is one.
-    pub(crate) ledger: Option<Ledger>,
+    pub(crate) journal_session: Option<JournalSession>,
     /// What a picture costs at most, as the user says.
     price: Option<Decimal>,
     state: Mutex<SessionState>,
@@ -106,11 +106,18 @@ pub(crate) struct Beginner<'a> {
 impl Session {
     pub(crate) fn new(
         client: Client,
-        ledger: Option<Ledger>,
+        journal_session: Option<JournalSession>,
         price: Option<Decimal>,
         tell: Sender<BatchWake>,
     ) -> Self {
-        Self { client, ledger, price, state: Mutex::default(), throttled: AtomicU64::new(0), tell }
+        Self {
+            client,
+            journal_session,
+            price,
+            state: Mutex::default(),
+            throttled: AtomicU64::new(0),
+            tell,
+        }
     }
 
     /// Starts everything: rows are begun by `source`, on a thread of its own.
@@ -121,10 +128,10 @@ impl Session {
     ) -> Result<Started, Error> {
         // Bounded, so that the manifest is read only as far ahead as the jobs need, and never held whole.
         let (send, receive) = sync_channel(READ_AHEAD);
-        let (told, ledger) = (Arc::clone(self), self.ledger.clone());
+        let (told, journal_session) = (Arc::clone(self), self.journal_session.clone());
         let jobs = jobs.on_notice(move |notice| told.note(notice));
-        let jobs = match ledger {
-            Some(ledger) => jobs.ledger(ledger),
+        let jobs = match journal_session {
+            Some(journal_session) => jobs.journal_session(journal_session),
             None => jobs,
         };
         let results = jobs.run(receive)?;
@@ -232,10 +239,10 @@ impl Session {
                 }
             }
             JobNotice::Billed { cost, .. } => self.check_price(cost),
-            JobNotice::Event { event: Event::Retrying { trouble, .. }, .. }
+            JobNotice::Event { event: Event::Retrying { error, .. }, .. }
                 // The answers that put something off. A submission is repeated after a 503 only where its
                 // JSON has a code of too many requests (docs/money.md).
-                if trouble.rejection().is_some_and(|it| matches!(it.status, 425 | 429 | 503)) =>
+                if error.rejection().is_some_and(|it| matches!(it.status, 425 | 429 | 503)) =>
             {
                 self.throttled.fetch_add(1, Ordering::Relaxed);
             }

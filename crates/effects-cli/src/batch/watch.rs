@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use effects_client::{Claim, Claims, Job};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{Filter, Identity, JournalStore, RowName, ScopeNumber, Standing, Which};
+use effects_jobs::{Filter, Identity, JournalStore, RowName, RowState, ScopeNumber, Which};
 
 use super::counted::CountedRows;
 use super::interruptible::RowCount;
@@ -48,9 +48,15 @@ impl Batch<'_> {
         let books = Reporter::begin(self, Some(Arc::clone(&store)))?;
         // After `take_folder`, which takes rows of the folder's manifest into the journal.
         let FolderRecords { paid_for, created, made } = self.records_of_folder(&*store)?;
-        let ledger =
-            self.ledger(&gateway.client, Some(Arc::clone(&store)), &paid_for, &created, &live)?;
-        let budget = ledger.as_ref().and_then(|ledger| ledger.budgets().first());
+        let journal_session = self.journal_session(
+            &gateway.client,
+            Some(Arc::clone(&store)),
+            &paid_for,
+            &created,
+            &live,
+        )?;
+        let budget =
+            journal_session.as_ref().and_then(|journal_session| journal_session.budgets().first());
         // It has the batch's own files from the start, so that no photo's picture replaces them.
         let claims = Arc::new(Mutex::new(Checker::new(self.common).into_claims()));
         let photos = WatchedPhotos {
@@ -68,7 +74,8 @@ impl Batch<'_> {
         ));
         let rows = RowCount::Growing(self.manifest);
         let tally = BatchSummary::of_changing_rows();
-        let prepared = PreparedBatch { gateway, ledger, claims, rows, tally, books, live: &live };
+        let prepared =
+            PreparedBatch { gateway, journal_session, claims, rows, tally, books, live: &live };
         self.carry_out(prepared, move |beginner| photos.run(beginner))
     }
 
@@ -83,7 +90,7 @@ impl Batch<'_> {
                 let target = record.row.target.as_ref();
                 if target.is_some_and(|target| target.starts_with(&self.common.out)) {
                     found.paid_for.push(record.row.identity);
-                    if !record.standing.is_final() && record.standing.task().is_some() {
+                    if !record.state.is_final() && record.state.task().is_some() {
                         found.created.push(record.number);
                     }
                     found.made.add(record);
@@ -321,7 +328,7 @@ impl ArrivedRows<'_> {
         let path = self.photos.manifest.folder().join(photo);
         // The journal has pictures by their absolute paths.
         let path = std::path::absolute(&path).unwrap_or(path);
-        let found = self.photos.store.look(&RowName::Picture(path));
+        let found = self.photos.store.find(&RowName::Picture(path));
         Ok(found.map_err(|error| unreadable(&error))?.map(|record| record.number))
     }
 
@@ -331,10 +338,10 @@ impl ArrivedRows<'_> {
         let mut unread = None;
         // A row leaves the list once its pictures are all saved, or it failed: an arrival costs a lookup
         // for each row under way, and not for each row of the folder.
-        self.unmade.retain(|row| match store.look(&RowName::Identity(*row)) {
+        self.unmade.retain(|row| match store.find(&RowName::Identity(*row)) {
             Ok(None) => true,
             Ok(Some(record)) => {
-                !(made.add(&record) || matches!(record.standing, Standing::Failed { .. }))
+                !(made.add(&record) || matches!(record.state, RowState::Failed { .. }))
             }
             Err(error) => {
                 unread = Some(error);

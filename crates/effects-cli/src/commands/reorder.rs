@@ -11,7 +11,7 @@ use effects_client::{Job, PhotoSource, Save, SaveFiles, SaveWords, WallClock, fi
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
 use effects_core::{Error, ErrorKind, Reference, count_of, signed_url};
-use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, Standing};
+use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, RowState};
 use rust_decimal::Decimal;
 
 use crate::batch::{
@@ -98,7 +98,8 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
     let identities: Vec<_> = jobs.iter().filter_map(|(told, ..)| told.identity).collect();
-    let ledger = arguments.budget.ledger(&store, &place.origin()?, &identities, output)?;
+    let journal_session =
+        arguments.budget.journal_session(&store, &place.origin()?, &identities, output)?;
     // Before anything is sent, so that a kill leaves no folder that does not know of it.
     for row in &rows {
         folders.note_order(*row, WallClock::new().now())?;
@@ -106,7 +107,7 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     let session = Session::new(
         gateway.client.clone(),
         // Without it a row that has a verdict is never submitted again.
-        Some(ledger.reordering()),
+        Some(journal_session.reordering()),
         arguments.budget.price,
         tell,
     );
@@ -188,7 +189,7 @@ impl Arguments {
         place: &GatewayPlace,
         global: &Global,
     ) -> Result<(RowLabel, RowNumber, Job), Failure> {
-        let found = store.look(&RowName::Number(row));
+        let found = store.find(&RowName::Number(row));
         let record = found.map_err(|error| journal::failure(&error))?;
         let record = record.ok_or_else(|| no_row(row))?;
         let origin = place.origin()?;
@@ -199,9 +200,9 @@ impl Arguments {
                 "row {row} is of {of}, not {origin}: give --base-url {of}"
             )));
         }
-        if !record.standing.is_final() {
-            let (standing, wanted) = (record.standing.name(), "one that is completed or failed");
-            let wrong = JournalError::WrongStanding { row, standing, wanted };
+        if !record.state.is_final() {
+            let (state, wanted) = (record.state.name(), "one that is completed or failed");
+            let wrong = JournalError::WrongRowState { row, state, wanted };
             return Err(unusable(&format!("{wrong}: {}", journal::way_out(&record))));
         }
         let (reference, photo) = self.photo(&record)?;
@@ -278,9 +279,9 @@ fn kept_picture(store: &dyn JournalStore, report: &RowReport) -> Result<Option<S
     let Some(number) = report.row.filter(|_| report.status != RowStatus::Completed) else {
         return Ok(None);
     };
-    let record = store.look(&RowName::Number(number)).map_err(|error| journal::failure(&error))?;
+    let record = store.find(&RowName::Number(number)).map_err(|error| journal::failure(&error))?;
     let Some(record) = record else { return Ok(None) };
-    let Standing::Completed { task, .. } = &record.standing else { return Ok(None) };
+    let RowState::Completed { task, .. } = &record.state else { return Ok(None) };
     Ok(match (&report.task, kept_after_failed_order(&record)) {
         // The row is completed by the new task itself, so no earlier picture stands in for it.
         (Some(made), _) if made == task => None,

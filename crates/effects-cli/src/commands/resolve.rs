@@ -9,7 +9,7 @@ use clap::Args;
 use effects_client::key_refusal;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind, TaskId, printable};
-use effects_jobs::{Filter, JournalStore, Record, Resolution, RowName, Standing, Which};
+use effects_jobs::{Filter, JournalStore, Record, Resolution, RowName, RowState, Which};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -169,13 +169,13 @@ fn resolve_one(
     output: &Output,
 ) -> Result<(), Failure> {
     let failed = |error| journal::failure(&error);
-    let look = || store.look(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row));
+    let look = || store.find(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row));
     // Looked up now: afterwards the row has no doubtful submission to name.
-    let before = store.look(&RowName::Number(row)).map_err(failed)?;
+    let before = store.find(&RowName::Number(row)).map_err(failed)?;
     let request_id = before.as_ref().and_then(last_request);
     store.resolve(row, found).map_err(|error| match (&error, look()) {
-        (JournalError::WrongStanding { .. }, Ok(record)) => {
-            // It says what to do about the standing that the row has now.
+        (JournalError::WrongRowState { .. }, Ok(record)) => {
+            // It says what to do about the state that the row has now.
             unusable(&format!("{error}: {}", journal::way_out(&record)))
         }
         _ => failed(error),
@@ -183,29 +183,29 @@ fn resolve_one(
     let record = look()?;
     // A task that was found is noted in the row's batch folder, too; that none was made, the next batch
     // notes there.
-    if !matches!(record.standing, Standing::Released { .. })
+    if !matches!(record.state, RowState::Released { .. })
         && let Err(error) = folders.note_standing(row)
     {
         output.urge(&format!("warning: row {row} is resolved, and {error}"));
     }
-    let standing = record.standing.name();
+    let state = record.state.name();
     let object = ResolveObject {
         schema: "effects.resolve.v1",
         row: row.0,
-        standing,
+        standing: state,
         template: record.row.template.id(),
         image: &record.row.image,
         request_id,
-        task_id: record.standing.task(),
+        task_id: record.state.task(),
     };
     let (template, image) = (object.template, printable(object.image));
     let sent = request_id.map(|id| format!(", sent with X-Request-Id {id}")).unwrap_or_default();
-    output.result(&object, &[format!("row {row} is {standing}: {template} of {image}{sent}")])
+    output.result(&object, &[format!("row {row} is {state}: {template} of {image}{sent}")])
 }
 
 /// The name of the last submission of unknown outcome, also where it is of a new order of the row.
 fn last_request(record: &Record) -> Option<&str> {
-    let Standing::Doubtful { attempts, .. } = &record.standing else { return None };
+    let RowState::Doubtful { attempts, .. } = &record.state else { return None };
     attempts.last().map(|attempt| attempt.request_id.as_str())
 }
 

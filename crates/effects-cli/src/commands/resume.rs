@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
-use effects_client::{Job, Ledger, Save, SaveFiles};
+use effects_client::{Job, JournalSession, Save, SaveFiles};
 use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
@@ -71,8 +71,12 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
     let rows_store = Arc::clone(&store);
-    let session =
-        Session::new(gateway.client.clone(), Some(Ledger::new(Arc::clone(&store))), None, tell);
+    let session = Session::new(
+        gateway.client.clone(),
+        Some(JournalSession::new(Arc::clone(&store))),
+        None,
+        tell,
+    );
     let session = Arc::new(session);
     let jobs = gateway.client.jobs().in_flight(IN_FLIGHT).save(Save::Files(SaveFiles::default()));
     let started = session.start(jobs, move |beginner| {

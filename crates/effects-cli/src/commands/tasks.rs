@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use effects_core::{ExtraParams, ServiceCode};
-use effects_jobs::{Attempt, Filter, Record, Standing, Which};
+use effects_jobs::{Attempt, Filter, Record, RowState, Which};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -91,7 +91,7 @@ pub(super) struct FailedOrder<'a> {
 impl<'a> FailedOrder<'a> {
     fn of(record: &'a Record) -> Option<Self> {
         let order = record.failed_order.as_deref()?;
-        let Standing::Failed { task, submitted, code, message, cost, .. } = order else {
+        let RowState::Failed { task, submitted, code, message, cost, .. } = order else {
             return None;
         };
         let (submitted, code) = (submitted.to_string(), code.as_ref());
@@ -116,15 +116,15 @@ pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
 
 impl<'a> TaskObject<'a> {
     fn of(record: &'a Record) -> Self {
-        let (code, message, attempts): (_, _, &[Attempt]) = match &record.standing {
-            Standing::Failed { code, message, .. } => (code.as_ref(), Some(message.as_str()), &[]),
-            Standing::Doubtful { attempts, trouble } => (None, Some(trouble.as_str()), attempts),
-            Standing::Intent { attempts } => (None, None, attempts),
-            Standing::Released { reason } => (None, Some(reason.as_str()), &[]),
+        let (code, message, attempts): (_, _, &[Attempt]) = match &record.state {
+            RowState::Failed { code, message, .. } => (code.as_ref(), Some(message.as_str()), &[]),
+            RowState::Doubtful { attempts, reason } => (None, Some(reason.as_str()), attempts),
+            RowState::Intent { attempts } => (None, None, attempts),
+            RowState::Released { reason } => (None, Some(reason.as_str()), &[]),
             _ => (None, None, &[]),
         };
-        let paths = match &record.standing {
-            Standing::Completed { pictures, .. } => {
+        let paths = match &record.state {
+            RowState::Completed { pictures, .. } => {
                 pictures.iter().filter_map(|picture| picture.path.as_ref()).collect()
             }
             _ => Vec::new(),
@@ -132,15 +132,15 @@ impl<'a> TaskObject<'a> {
         Self {
             schema: "effects.task.v1",
             row: record.number.0,
-            standing: record.standing.name(),
+            standing: record.state.name(),
             origin: record.row.origin.to_string(),
             template: record.row.template.id(),
             image: &record.row.image,
             key: record.row.key.as_deref(),
             params: &record.row.params,
             tag: record.row.tag.as_deref(),
-            task_id: record.standing.task().map(effects_core::TaskId::as_str),
-            cost: record.standing.cost(),
+            task_id: record.state.task().map(effects_core::TaskId::as_str),
+            cost: record.state.cost(),
             begun: record.begun.to_string(),
             changed: record.changed.to_string(),
             target: record.row.target.as_ref(),

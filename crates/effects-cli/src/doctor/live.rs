@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use effects_client::{
-    BuildClient, Ledger, StoppableClock, Stopper, Transport, WallClock, fresh_seed,
+    BuildClient, JournalSession, StoppableClock, Stopper, Transport, WallClock, fresh_seed,
 };
 use effects_core::driver::{Clock, drive};
 use effects_core::gateway::Gateway;
@@ -132,11 +132,11 @@ pub(crate) fn make(
         tag: order.tag.clone(),
         target: None,
     };
-    let ledger = Ledger::new(store)
+    let session = JournalSession::new(store)
         // A scope without a name: this one task has the whole budget.
         .with_budget(order.budget, order.price)
         .map_err(|error| journal::failure(&error))?;
-    let open = ledger.begin(row).map_err(|error| journal::failure(&error))?;
+    let open = session.begin(row).map_err(|error| journal::failure(&error))?;
     let recording = AnswerRecorder::new(probe.exchange.clone(), probe.settings.endpoint.clone());
     let request = checked.with_reference(reference);
     // The tracker stands before the journal, so that a Ctrl-C loses no task here either.

@@ -82,15 +82,17 @@ fn unanswered(error: &Error) -> Check {
 
 /// What went wrong, without the task that nothing is about.
 fn reason(error: &Error) -> String {
-    error.trouble().map_or_else(|| error.to_string(), ToString::to_string)
+    error.exchange_error().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// What an answer without a task shows.
 fn answered(error: &Error, key_source: &str) -> Vec<Check> {
     let reason = reason(error);
     let (name, status) = ("key accepted", error.status().unwrap_or_default());
-    let is_json =
-        error.trouble().and_then(|trouble| trouble.rejection()).is_some_and(|found| found.is_json);
+    let is_json = error
+        .exchange_error()
+        .and_then(|error| error.rejection())
+        .is_some_and(|found| found.is_json);
     match error.kind() {
         // The gateway's API says in JSON that it has no such task; a 404 page of anything else is no gateway.
         ErrorKind::TaskNotFound if is_json => vec![reached(status), key_taken()],

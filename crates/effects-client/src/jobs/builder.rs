@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use super::job::Job;
 use super::notice::JobNotice;
 use super::options::{JobOptions, Save, SaveFiles};
-use crate::ledger::Ledger;
+use crate::journal_session::JournalSession;
 
 /// Jobs to be done by a client: how, and then [`run`](Self::run).
 #[derive(Clone, Debug)]
@@ -55,9 +55,9 @@ impl<C: RunJobs> Jobs<C> {
         self
     }
 
-    /// Opens their rows with this ledger, for a caller that counts its budgets itself.
-    pub fn ledger(mut self, ledger: Ledger) -> Self {
-        self.options.ledger = Some(ledger);
+    /// Opens their rows with this session, for a caller that counts its budgets itself.
+    pub fn journal_session(mut self, session: JournalSession) -> Self {
+        self.options.session = Some(session);
         self
     }
 
@@ -91,7 +91,7 @@ impl<C: RunJobs> Jobs<C> {
     }
 
     /// How much is done at once, in detail: [`JobLimits`], or
-    /// [`Widths`](effects_core::batch::Widths) alone.
+    /// [`BatchLimits`](effects_core::batch::BatchLimits) alone.
     pub fn limits(mut self, limits: impl Into<JobLimits>) -> Self {
         self.options.limits = Some(limits.into());
         self

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use effects_core::batch::Outage;
 use effects_core::gateway::Endpoint;
-use effects_core::journal::{AsyncJournal, JournalError, RowEnd};
+use effects_core::journal::{AsyncJournal, JournalError, RowOutcome};
 use effects_core::{BaseUrl, Error, ErrorKind, Event, Origin, Picture, TaskId};
 use effects_jobs::{
     Budget, FetchError, Found, Identity, JobEnd, MemoryStore, Method, Occurrences, OpenRow, Photo,
-    PrepareError, Record, Row, RowDraft, RowError, RowName, RowPhoto, Standing, Work,
+    PrepareError, Record, Row, RowDraft, RowError, RowName, RowPhoto, RowState, Work,
 };
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
@@ -28,9 +28,9 @@ use super::result::JobResult;
 use super::tracked::TrackedJob;
 use crate::cassette::is_replay;
 use crate::file_names;
+use crate::journal_session::JournalSession;
 use crate::key_in_request::{key_refusal, refuse_key};
 use crate::landing::read_photo;
-use crate::ledger::Ledger;
 use crate::saved_picture::{is_picture, record_picture};
 use crate::telemetry;
 use crate::unreachable_photos::UnreachablePhotos;
@@ -40,10 +40,10 @@ pub struct JobContext {
     endpoint: Endpoint,
     origin: Origin,
     /// Over the journal, where there is one.
-    ledger: Option<Ledger>,
+    session: Option<JournalSession>,
     /// Over memory, for a budget where nothing is journaled.
-    memory: Option<Ledger>,
-    /// Whether what earlier runs paid for a job counts in its budget: a caller with a ledger of its own
+    memory: Option<JournalSession>,
+    /// Whether what earlier runs paid for a job counts in its budget: a caller with a session of its own
     /// has said which rows do.
     registers: bool,
     price: Option<Decimal>,
@@ -81,35 +81,35 @@ impl JobContext {
         }
         let origin = endpoint.base().origin();
         let retry_failed = options.limits(origin).retry_failed;
-        let journal = options.store.as_ref().map(|store| Ledger::new(Arc::clone(store)));
-        // A ledger of the caller's comes first: it has budgets and orders that a bare store knows
+        let journal = options.store.as_ref().map(|store| JournalSession::new(Arc::clone(store)));
+        // A session of the caller's comes first: it has budgets and orders that a bare store knows
         // nothing of.
-        let journal = options.ledger.clone().or(journal);
-        let budgeted = |ledger: Ledger| match options.budget {
-            None => Ok::<_, Error>(ledger),
+        let journal = options.session.clone().or(journal);
+        let budgeted = |session: JournalSession| match options.budget {
+            None => Ok::<_, Error>(session),
             Some(limit) => {
-                let scope = ledger.store().open_scope(options.scope.as_deref());
+                let scope = session.store().open_scope(options.scope.as_deref());
                 let scope =
                     scope.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))?;
-                Ok(ledger.within(Budget { scope, limit, price: options.price }))
+                Ok(session.within(Budget { scope, limit, price: options.price }))
             }
         };
-        let (ledger, memory) = match journal {
-            Some(ledger) => (Some(budgeted(ledger.retrying_failed(retry_failed))?), None),
+        let (session, memory) = match journal {
+            Some(session) => (Some(budgeted(session.retrying_failed(retry_failed))?), None),
             // A budget without a journal is counted in memory: it holds for this process and no
             // longer.
             None if options.budget.is_some() => {
-                (None, Some(budgeted(Ledger::new(Arc::new(MemoryStore::new())))?))
+                (None, Some(budgeted(JournalSession::new(Arc::new(MemoryStore::new())))?))
             }
             None => (None, None),
         };
         Ok(Self {
             endpoint: endpoint.clone(),
             origin: origin.clone(),
-            ledger,
+            session,
             memory,
             price: options.price,
-            registers: options.ledger.is_none(),
+            registers: options.session.is_none(),
             save: options.save.clone().rooted(),
             unreachable_photos: UnreachablePhotos::default(),
             counted: Mutex::new(CountedJobs {
@@ -186,7 +186,7 @@ impl JobContext {
     ) -> Result<(), PrepareError> {
         let JobInput::Picture(checked, photo) = &tracked.job.ask else { return Ok(()) };
         // A caller who brings the row (`known_as`) has counted it already.
-        if let (Some(ledger), None) = (&self.ledger, &tracked.job.row) {
+        if let (Some(session), None) = (&self.session, &tracked.job.row) {
             let photo = match (&checked.reference, photo) {
                 (Some(url), _) => RowPhoto::Url(url.clone()),
                 (None, Some(source)) => {
@@ -205,8 +205,8 @@ impl JobContext {
                 tag: tracked.job.tag.clone(),
                 target: None,
             };
-            let store = ledger.store();
-            let look = |identity: &Identity| store.look(&RowName::Identity(*identity));
+            let store = session.store();
+            let look = |identity: &Identity| store.find(&RowName::Identity(*identity));
             // The row's file is set below, once its name is chosen.
             let counted = counted.occurrences.row(draft, look).map_err(|error| match error {
                 RowError::Signed(signed) => {
@@ -277,7 +277,7 @@ impl JobContext {
     /// What a machine is given of a job: its work, and whether it is opened first.
     pub fn plan(&self, tracked: &TrackedJob) -> (Work, bool) {
         let work = tracked.job.work();
-        let has_row = tracked.job.row.is_some() && self.ledger.is_some();
+        let has_row = tracked.job.row.is_some() && self.session.is_some();
         let counts = self.memory.is_some() && work.submits();
         let is_placed = matches!(self.save, Save::Files(_)) && work.submits();
         // A job that is wrong is opened, too: that is where its error is told.
@@ -291,14 +291,17 @@ impl JobContext {
         !matches!(self.save, Save::Nothing)
     }
 
-    /// The ledger over the journal, where there is one.
-    pub fn ledger(&self) -> Option<&Ledger> {
-        self.ledger.as_ref()
+    /// The session over the journal, where there is one.
+    pub fn journal_session(&self) -> Option<&JournalSession> {
+        self.session.as_ref()
     }
 
-    /// The ledger whose budgets jobs have to fit into, if any do.
-    pub fn budgeted(&self) -> Option<&Ledger> {
-        self.ledger.as_ref().or(self.memory.as_ref()).filter(|ledger| !ledger.budgets().is_empty())
+    /// The session whose budgets jobs have to fit into, if any do.
+    pub fn budgeted(&self) -> Option<&JournalSession> {
+        self.session
+            .as_ref()
+            .or(self.memory.as_ref())
+            .filter(|session| !session.budgets().is_empty())
     }
 
     /// Opens a job's row and looks for its pictures; `None` where nothing is journaled.
@@ -311,9 +314,9 @@ impl JobContext {
             return Err(wrong);
         }
         let files = self.files();
-        let found = match (&job.job.ask, &self.ledger, &self.memory) {
-            (JobInput::Row { number, .. }, Some(ledger), _) => {
-                let found = ledger.resume(*number).map_err(PrepareError::Journal)?;
+        let found = match (&job.job.ask, &self.session, &self.memory) {
+            (JobInput::Row { number, .. }, Some(session), _) => {
+                let found = session.resume(*number).map_err(PrepareError::Journal)?;
                 // Of a row that is resumed, the record alone knows the template and the file.
                 if let Found::Watch(open) | Found::Settled(open) = &found
                     && let Some(record) = open.record()
@@ -327,12 +330,12 @@ impl JobContext {
                 let why = "a row is resumed by the journal that has it, and no journal is given: give that one";
                 return Err(PrepareError::Refused(Error::new(ErrorKind::Misconfigured, why)));
             }
-            (_, Some(ledger), _) if job.job.row.is_some() => {
+            (_, Some(session), _) if job.job.row.is_some() => {
                 if let Some(files) = files {
-                    placement::choose(files, ledger, job).map_err(PrepareError::Journal)?;
+                    placement::choose(files, session, job).map_err(PrepareError::Journal)?;
                 }
                 let row = job.job.row.as_deref();
-                let found = row.map(|row| self.open_row(ledger, row)).transpose();
+                let found = row.map(|row| self.open_row(session, row)).transpose();
                 found.map_err(PrepareError::Journal)?
             }
             // This store only counts money and finds nothing again. So its row needs no digest, key
@@ -359,13 +362,13 @@ impl JobContext {
         }
     }
 
-    fn open_row(&self, ledger: &Ledger, row: &Row) -> Result<Found, JournalError> {
-        let found = ledger.open(row)?;
+    fn open_row(&self, session: &JournalSession, row: &Row) -> Result<Found, JournalError> {
+        let found = session.open(row)?;
         // A row of an earlier run counts in this budget with what it has paid; a new one joins
         // with its intent.
         if self.registers && !matches!(&found, Found::Submit(open) if open.record().is_none()) {
-            for budget in ledger.budgets() {
-                ledger.store().add_to_scope(budget.scope, &[row.identity])?;
+            for budget in session.budgets() {
+                session.store().add_to_scope(budget.scope, &[row.identity])?;
             }
         }
         Ok(found)
@@ -374,16 +377,15 @@ impl JobContext {
     /// A row with a verdict: there is nothing to do if its pictures are where they belong.
     fn settled(&self, job: &mut TrackedJob, open: OpenRow) -> Result<Found, PrepareError> {
         let Some(record) = open.record() else { return Ok(Found::Settled(open)) };
-        if !matches!(record.standing, Standing::Completed { .. }) {
+        if !matches!(record.state, RowState::Completed { .. }) {
             return Ok(Found::Settled(open));
         }
-        let (Save::Files(files), Some(ledger)) = (&self.save, &self.ledger) else {
+        let (Save::Files(files), Some(session)) = (&self.save, &self.session) else {
             // Nothing is to be saved, and the record has all that a poll would show.
-            let is_enough =
-                matches!(self.save, Save::Nothing) && record.standing.effect().is_some();
+            let is_enough = matches!(self.save, Save::Nothing) && record.state.effect().is_some();
             return Ok(if is_enough { Found::Settled(open) } else { Found::Watch(open) });
         };
-        let kept = placement::kept(files, ledger, job, record).map_err(PrepareError::Journal)?;
+        let kept = placement::kept(files, session, job, record).map_err(PrepareError::Journal)?;
         // A look at the task costs nothing and brings a fresh link to what is missing.
         let Some(kept) = kept else { return Ok(Found::Watch(open)) };
         for (index, picture) in kept.into_iter().enumerate() {
@@ -412,22 +414,22 @@ impl JobContext {
 
     /// Whether a file was last saved as a picture of the job's own row.
     fn has_own_picture(&self, job: &TrackedJob, file: &Path) -> Result<bool, JournalError> {
-        let (Some(ledger), Some(row)) = (&self.ledger, &job.job.row) else { return Ok(false) };
+        let (Some(session), Some(row)) = (&self.session, &job.job.row) else { return Ok(false) };
         // Any other file is the caller's own, whatever the journal says of its path.
         if !is_picture(file) {
             return Ok(false);
         }
-        let owner = ledger.store().look(&RowName::Picture(file.to_owned()))?;
+        let owner = session.store().find(&RowName::Picture(file.to_owned()))?;
         Ok(owner.is_some_and(|owner| owner.row.identity == row.identity))
     }
 
     /// The job's record, if by now the journal has a submission or a task of it.
     fn begun_by_another(&self, job: &TrackedJob) -> Result<Option<Record>, JournalError> {
-        let (Some(ledger), Some(row)) = (&self.ledger, &job.job.row) else { return Ok(None) };
-        let known = ledger.store().look(&RowName::Identity(row.identity))?;
+        let (Some(session), Some(row)) = (&self.session, &job.job.row) else { return Ok(None) };
+        let known = session.store().find(&RowName::Identity(row.identity))?;
         Ok(known.filter(|record| {
             // Of these, nothing can lie in the way.
-            !matches!(record.standing, Standing::Released { .. } | Standing::Failed { .. })
+            !matches!(record.state, RowState::Released { .. } | RowState::Failed { .. })
         }))
     }
 
@@ -481,14 +483,14 @@ impl JobContext {
         task: &TaskId,
         index: usize,
     ) -> bool {
-        let (Some(files), Some(ledger)) = (self.files(), &self.ledger) else { return false };
+        let (Some(files), Some(session)) = (self.files(), &self.session) else { return false };
         let Some(record) = row.and_then(OpenRow::record) else { return false };
         // The record is of the task before, whose pictures are others.
-        if record.standing.task() != Some(task) {
+        if record.state.task() != Some(task) {
             return false;
         }
         // A journal that cannot be read costs no more than a download.
-        let kept = placement::kept_at(files, ledger, job, record, index).ok().flatten();
+        let kept = placement::kept_at(files, session, job, record, index).ok().flatten();
         let has = kept.is_some();
         if let Some(picture) = kept {
             self.keep(job, row, index, picture);
@@ -544,23 +546,25 @@ impl JobContext {
         }
         let overwrite = self.files().map_or("", |files| files.words.overwrite);
         if let Some(warning) = picture.warning(overwrite) {
-            self.tell(JobNotice::Kept { index: job.index, warning: warning.clone() });
+            self.report(JobNotice::Kept { index: job.index, warning: warning.clone() });
             job.warnings.push(warning);
         }
         job.files.push(picture.path);
     }
 
     /// Tells the caller an event of a download.
-    pub fn tell_download(&self, job: &mut TrackedJob, event: Event) {
+    pub fn report_download(&self, job: &mut TrackedJob, event: Event) {
         if let Event::Warning { message } = &event {
             job.warnings.push(message.clone());
         }
-        self.tell(JobNotice::Event { index: job.index, is_download: true, event });
+        self.report(JobNotice::Event { index: job.index, is_download: true, event });
     }
 
     /// Tells the caller what a job's task cost, as far as its end says.
-    pub fn tell_cost(&self, index: usize, method: Option<Method>, end: &RowEnd) {
-        let (RowEnd::Completed { cost, .. } | RowEnd::Failed { cost, .. }) = end else { return };
+    pub fn report_cost(&self, index: usize, method: Option<Method>, end: &RowOutcome) {
+        let (RowOutcome::Completed { cost, .. } | RowOutcome::Failed { cost, .. }) = end else {
+            return;
+        };
         if let (Some(method), Some(cost)) = (method, *cost) {
             // A caller who listens says it in its own way.
             if self.on_notice.is_none()
@@ -571,12 +575,12 @@ impl JobContext {
                      reserved for each"
                 ));
             }
-            self.tell(JobNotice::Billed { index, method, cost });
+            self.report(JobNotice::Billed { index, method, cost });
         }
     }
 
     /// Warns of a task whose result is read no more and that no journal has; of a replay there is none.
-    pub fn tell_unread(&self, unread: &JobResult, gateway: &BaseUrl) {
+    pub fn report_unread(&self, unread: &JobResult, gateway: &BaseUrl) {
         if is_replay(&self.origin) {
             return;
         }
@@ -589,15 +593,15 @@ impl JobContext {
     }
 
     /// Tells the caller that submissions are held back.
-    pub fn tell_outage(&self, outage: &Outage) {
+    pub fn report_outage(&self, outage: &Outage) {
         if self.on_notice.is_none() {
             telemetry::warn(&outage.to_string());
         }
-        self.tell(JobNotice::Outage { outage: outage.clone() });
+        self.report(JobNotice::Outage { outage: outage.clone() });
     }
 
     /// Tells the caller what happens to a job.
-    pub fn tell(&self, notice: JobNotice) {
+    pub fn report(&self, notice: JobNotice) {
         if let Some(on_notice) = &self.on_notice {
             on_notice(notice);
         }
@@ -623,7 +627,7 @@ impl JobContext {
     /// Whether [`result`](Self::result) has to ask the journal for the number of the job's row.
     pub fn must_look_up(&self, job: &TrackedJob, end: &JobEnd) -> bool {
         let is_known = end.row.as_ref().and_then(OpenRow::record).is_some();
-        self.ledger.is_some() && job.job.row.is_some() && !is_known
+        self.session.is_some() && job.job.row.is_some() && !is_known
     }
 
     /// What came of a job; its row is let go of.
@@ -634,8 +638,8 @@ impl JobContext {
         let known = record.as_ref().map(|record| record.number);
         let number = known.or_else(|| {
             // A row that was begun by this run got its number with its intent.
-            let (ledger, row) = (self.ledger.as_ref()?, job.row.as_ref()?);
-            let found = ledger.store().look(&RowName::Identity(row.identity));
+            let (session, row) = (self.session.as_ref()?, job.row.as_ref()?);
+            let found = session.store().find(&RowName::Identity(row.identity));
             found.ok().flatten().map(|record| record.number)
         });
         JobResult {
@@ -658,7 +662,7 @@ impl JobContext {
     ///
     /// [`ErrorKind::Journal`] when it has not.
     pub fn flush(&self) -> Result<(), Error> {
-        let flushed = self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.store().flush());
+        let flushed = self.session.as_ref().map_or(Ok(()), |session| session.store().flush());
         flushed.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))
     }
 
@@ -700,7 +704,7 @@ impl SaveFiles {
 impl std::fmt::Debug for JobContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JobContext")
-            .field("ledger", &self.ledger)
+            .field("session", &self.session)
             .field("save", &self.save)
             .finish_non_exhaustive()
     }

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use super::claims::Claims;
 use super::notice::{JobJournals, JobNotice};
-use crate::ledger::Ledger;
+use crate::journal_session::JournalSession;
 
 /// How jobs are done.
 #[derive(Clone, Default)]
@@ -18,7 +18,7 @@ pub struct JobOptions {
     /// Where their rows are, if they are journaled.
     pub store: Option<Arc<dyn JournalStore>>,
     /// Rows as a caller opened them, with budgets of its own, instead.
-    pub ledger: Option<Ledger>,
+    pub session: Option<JournalSession>,
     /// The most that they may cost together, in USD.
     pub budget: Option<Decimal>,
     /// The name of the scope that the budget is for, which other runs and processes share over one
@@ -127,7 +127,7 @@ impl JobOptions {
                 "limits.{name} is 0, so that no job would end: give 1 or more"
             ));
         }
-        let is_kept = self.store.is_some() || self.ledger.is_some();
+        let is_kept = self.store.is_some() || self.session.is_some();
         match &self.scope {
             Some(scope) if scope.is_empty() => {
                 refused("a scope without a name names no order: give a name, or none".to_owned())
@@ -145,7 +145,7 @@ impl JobOptions {
         let in_flight = self.in_flight.unwrap_or(DEFAULT_IN_FLIGHT);
         let mut limits = self.limits.unwrap_or_else(|| JobLimits::of_tasks(in_flight));
         if origin.is_loopback() && self.limits.is_none() {
-            limits.widths.polls_per_second = LOOPBACK_POLLS;
+            limits.batch.polls_per_second = LOOPBACK_POLLS;
         }
         limits.retry_failed = limits.retry_failed.max(self.retry_failed);
         limits
@@ -163,6 +163,6 @@ impl std::fmt::Debug for JobOptions {
     }
 }
 
-// As many as `Widths::default` has.
+// As many as `BatchLimits::default` has.
 const DEFAULT_IN_FLIGHT: u32 = 16;
 const LOOPBACK_POLLS: f64 = 2_000.0;

@@ -8,15 +8,15 @@ use std::{fs, iter};
 
 use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind, TaskId};
-use effects_jobs::{PictureRecord, Record, RowName, Standing};
+use effects_jobs::{PictureRecord, Record, RowName, RowState};
 
 use super::job::JobInput;
 use super::options::{SaveFiles, SaveWords};
 use super::tracked::TrackedJob;
 use crate::file_id::FileId;
 use crate::file_names::{self, Names};
+use crate::journal_session::JournalSession;
 use crate::landing::{AtomicFile, Sink};
-use crate::ledger::Ledger;
 use crate::saved_picture::{PictureState, is_picture};
 
 /// A picture that is where the job wants it.
@@ -48,15 +48,15 @@ impl KeptPicture {
 /// is the picture of another row.
 pub(super) fn choose(
     files: &SaveFiles,
-    ledger: &Ledger,
+    session: &JournalSession,
     job: &mut TrackedJob,
 ) -> Result<(), JournalError> {
     let (false, Some(target), Some(row)) = (job.job.is_named, &mut job.target, &mut job.job.row)
     else {
         return Ok(());
     };
-    let store = &**ledger.store();
-    let record = store.look(&RowName::Identity(row.identity))?;
+    let store = &**session.store();
+    let record = store.find(&RowName::Identity(row.identity))?;
     let folder = target.parent().unwrap_or(Path::new(""));
     let before = record.and_then(|record| record.row.target);
     // In another folder it has the same name.
@@ -74,7 +74,7 @@ pub(super) fn choose(
     }
     // Names are made of photos and keys, so rows of two batches may come to the same one.
     if !files.overwrite && is_picture(target) {
-        let owner = store.look(&RowName::Picture(target.clone()))?;
+        let owner = store.find(&RowName::Picture(target.clone()))?;
         if owner.is_some_and(|owner| owner.row.identity != row.identity) {
             *target = file_names::of_identity(target, &row.identity);
         }
@@ -128,18 +128,18 @@ pub fn is_special(path: &Path) -> bool {
 /// saved to was moved there.
 pub(super) fn kept(
     files: &SaveFiles,
-    ledger: &Ledger,
+    session: &JournalSession,
     job: &TrackedJob,
     record: &Record,
 ) -> Result<Option<Vec<KeptPicture>>, JournalError> {
-    let Standing::Completed { task, pictures, .. } = &record.standing else { return Ok(None) };
+    let RowState::Completed { task, pictures, .. } = &record.state else { return Ok(None) };
     let mut kept = Vec::new();
     for index in 0..pictures.len() {
         // One that is missing leaves two cases: the whole folder was moved, or some pictures have
         // to be fetched. For those `has_picture` asks for each by itself.
-        match kept_at(files, ledger, job, record, index)? {
+        match kept_at(files, session, job, record, index)? {
             Some(picture) => kept.push(picture),
-            None => return moved(files, ledger, job, record, task, pictures),
+            None => return moved(files, session, job, record, task, pictures),
         }
     }
     Ok(Some(kept))
@@ -149,19 +149,19 @@ pub(super) fn kept(
 /// replaced.
 pub(super) fn kept_at(
     files: &SaveFiles,
-    ledger: &Ledger,
+    session: &JournalSession,
     job: &TrackedJob,
     record: &Record,
     index: usize,
 ) -> Result<Option<KeptPicture>, JournalError> {
-    let Standing::Completed { task, pictures, .. } = &record.standing else { return Ok(None) };
+    let RowState::Completed { task, pictures, .. } = &record.state else { return Ok(None) };
     let Some(picture) = pictures.get(index) else { return Ok(None) };
     let place = place(files, job, index, task);
     let Some(path) = picture.path.clone().filter(|path| is_in_place(job, path, &place, task))
     else {
         return Ok(None);
     };
-    let state = PictureState::of(&**ledger.store(), record.number, picture)?;
+    let state = PictureState::of(&**session.store(), record.number, picture)?;
     let is_kept = match state {
         PictureState::Gone => false,
         PictureState::Changed => !files.overwrite,
@@ -174,7 +174,7 @@ pub(super) fn kept_at(
 /// now: `None` unless all of them were.
 fn moved(
     files: &SaveFiles,
-    ledger: &Ledger,
+    session: &JournalSession,
     job: &TrackedJob,
     record: &Record,
     task: &TaskId,
@@ -196,7 +196,7 @@ fn moved(
         let found = named.into_iter().chain([place]).find(|path| is_picture(path));
         let Some(path) = found else { return Ok(None) };
         let there = PictureRecord { path: Some(path.clone()), ..picture.clone() };
-        match PictureState::of(&**ledger.store(), record.number, &there)? {
+        match PictureState::of(&**session.store(), record.number, &there)? {
             // Nothing says that it is the picture of this row.
             PictureState::Gone | PictureState::Changed => return Ok(None),
             PictureState::Kept | PictureState::Unrecorded => {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use effects_core::journal::RowNumber;
 use effects_core::{Effect, Error, ErrorKind, TaskBill, TaskId};
-use effects_jobs::{JobOutcome, Method, Record, Standing};
+use effects_jobs::{JobOutcome, Method, Record, RowState};
 use rust_decimal::Decimal;
 
 use super::job::Job;
@@ -50,7 +50,7 @@ impl JobResult {
         match self.outcome {
             JobOutcome::Completed(effect) => Ok(*effect),
             JobOutcome::Kept => {
-                let effect = self.record.as_ref().and_then(|record| record.standing.effect());
+                let effect = self.record.as_ref().and_then(|record| record.state.effect());
                 effect.ok_or_else(|| {
                     let why = "its picture is where it belongs, and its link is not kept";
                     Error::new(ErrorKind::Download, why)
@@ -87,8 +87,8 @@ impl JobResult {
             JobOutcome::Completed(effect) | JobOutcome::NotFetched(effect, _) => {
                 Some(&effect.task_id)
             }
-            JobOutcome::Kept => self.record.as_ref()?.standing.task(),
-            JobOutcome::Recorded(record) => record.standing.task(),
+            JobOutcome::Kept => self.record.as_ref()?.state.task(),
+            JobOutcome::Recorded(record) => record.state.task(),
             _ => self.error()?.task_id(),
         }
     }
@@ -97,8 +97,8 @@ impl JobResult {
     pub fn cost(&self) -> Option<Decimal> {
         let last = match &self.outcome {
             JobOutcome::Completed(effect) | JobOutcome::NotFetched(effect, _) => effect.usage.cost,
-            JobOutcome::Kept => self.record.as_ref().and_then(|record| record.standing.cost()),
-            JobOutcome::Recorded(record) => record.standing.cost(),
+            JobOutcome::Kept => self.record.as_ref().and_then(|record| record.state.cost()),
+            JobOutcome::Recorded(record) => record.state.cost(),
             _ => None,
         };
         match last {
@@ -133,22 +133,22 @@ const NOT_BEGUN: &str = "not begun: nothing was sent for it, and nothing is bill
 /// Why the journal's record of a job is not gone on with.
 fn recorded(record: &Record) -> Error {
     let number = record.number;
-    let error = match &record.standing {
-        Standing::Failed { task, message, cost, .. } => {
+    let error = match &record.state {
+        RowState::Failed { task, message, cost, .. } => {
             let bill = TaskBill::of_failed(*cost);
             let why = format!("task {task} failed in an earlier run: {message}; {bill}");
             Error::new(ErrorKind::TaskFailed, why)
         }
-        Standing::Doubtful { trouble, .. } => {
+        RowState::Doubtful { reason, .. } => {
             let why = format!(
-                "the outcome of an earlier submission is unknown ({trouble}): the task may exist and may \
+                "the outcome of an earlier submission is unknown ({reason}): the task may exist and may \
                  be billed; find out, then `effects resolve {number} --journal FILE --task ID`, or `--not-billed`"
             );
             Error::new(ErrorKind::OutcomeUnknown, why)
         }
         _ => Error::new(ErrorKind::WaitTimeout, format!("row {number}: {}", record.why_left())),
     };
-    match record.standing.task() {
+    match record.state.task() {
         Some(task) => error.about(task),
         None => error,
     }

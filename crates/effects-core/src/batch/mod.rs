@@ -1,9 +1,9 @@
 //! [`Batch`]: many runs on one thread, by the same contract as [`Run`]: it makes no I/O, and each
-//! [`BatchStep`] says what to do next, within the limits of its [`Widths`]. `JobMachine` of
+//! [`BatchStep`] says what to do next, within the limits of its [`BatchLimits`]. `JobMachine` of
 //! `effects-jobs` is built on one. [`RunId`], the handle of a run, is in `slots.rs`, and [`Outage`] in
 //! `circuit_breaker.rs`.
 //!
-//! A batch owns its runs, one heap of timers, the widths, the throttle that all share, and the curves
+//! A batch owns its runs, one heap of timers, the limits, the throttle that all share, and the curves
 //! they are paced by. A run still decides for itself what it wants; the batch decides
 //! when it may. So a run is asked what it wants *before* it is stepped, and a call is only taken
 //! from it when it can leave at once: its time limit then starts when it does.
@@ -63,10 +63,10 @@ use timers::Timers;
 /// ```
 /// use std::sync::Arc;
 /// use effects_core::{Policy, Time};
-/// use effects_core::batch::{Batch, BatchStep, Widths};
+/// use effects_core::batch::{Batch, BatchLimits, BatchStep};
 ///
 /// let now = Time::from_millis(0);
-/// let mut batch = Batch::new(Arc::new(Policy::default()), Widths::default(), now);
+/// let mut batch = Batch::new(Arc::new(Policy::default()), BatchLimits::default(), now);
 /// assert_eq!(batch.step(now), BatchStep::WantRuns(16));
 /// batch.feed_no_more();
 /// assert_eq!(batch.step(now), BatchStep::Empty);
@@ -76,7 +76,7 @@ pub struct Batch {
     policy: Arc<Policy>,
     /// Of runs that wait their turn: a gateway that does not answer is waited for.
     among_many: Arc<Policy>,
-    widths: Widths,
+    limits: BatchLimits,
     /// Draws lots among runs that wait to look; stirred by each run's seed.
     lots: Dice,
     now: Time,
@@ -105,7 +105,7 @@ pub struct Batch {
 /// How much a batch does at once.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Widths {
+pub struct BatchLimits {
     /// Submissions in flight.
     pub submissions: u32,
     /// Tasks in flight.
@@ -115,7 +115,7 @@ pub struct Widths {
 }
 
 /// 4 submissions and 16 tasks in flight, 20 polls a second.
-impl Default for Widths {
+impl Default for BatchLimits {
     fn default() -> Self {
         Self { submissions: 4, tasks: 16, polls_per_second: 20.0 }
     }
@@ -142,11 +142,11 @@ pub enum BatchStep {
 
 impl Batch {
     /// A batch without runs, and without knowledge of how long tasks take.
-    pub fn new(policy: Arc<Policy>, widths: Widths, now: Time) -> Self {
+    pub fn new(policy: Arc<Policy>, limits: BatchLimits, now: Time) -> Self {
         Self {
             among_many: Arc::new(policy.among_many()),
             policy,
-            widths,
+            limits,
             lots: Seed::from(0).dice(),
             now,
             throttle: Throttle::new(now),
@@ -189,11 +189,11 @@ impl Batch {
     /// ```
     /// use std::sync::Arc;
     /// use effects_core::{EffectRequest, Policy, Seed, Template, Time};
-    /// use effects_core::batch::{Batch, BatchStep, Widths};
+    /// use effects_core::batch::{Batch, BatchLimits, BatchStep};
     ///
     /// let now = Time::from_millis(0);
-    /// let widths = Widths { tasks: 1, ..Widths::default() };
-    /// let mut batch = Batch::new(Arc::new(Policy::default()), widths, now);
+    /// let limits = BatchLimits { tasks: 1, ..BatchLimits::default() };
+    /// let mut batch = Batch::new(Arc::new(Policy::default()), limits, now);
     /// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
     /// batch.submit_at_once(request.clone(), Seed::from(1), now);
     /// batch.submit_at_once(request, Seed::from(2), now);
@@ -590,7 +590,7 @@ impl Batch {
 
     fn width_of_tasks(&self) -> u32 {
         // A width of zero would hold every run back for ever.
-        self.widths.tasks.max(1)
+        self.limits.tasks.max(1)
     }
 }
 

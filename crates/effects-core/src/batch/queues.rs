@@ -17,7 +17,7 @@ use crate::run::Run;
 use crate::run::outcome::{Outcome, Refused};
 use crate::run::submit::DEADLINE_OVER;
 use crate::time::Time;
-use crate::wire::trouble::Trouble;
+use crate::wire::exchange_error::ExchangeError;
 
 /// Runs that wait for leave.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl Batch {
         if self.now < self.throttle.until() {
             return None;
         }
-        while self.posting < self.throttle.width(self.widths.submissions, self.now) {
+        while self.posting < self.throttle.width(self.limits.submissions, self.now) {
             // A caller waits for each of these, so the breaker is not asked; the width and the
             // throttle apply to them, too.
             let index = match next(&mut self.queues.at_once, &self.slots) {
@@ -142,8 +142,8 @@ impl Batch {
                 self.let_go(index);
                 continue;
             }
-            let trouble = Trouble::NotSent { reason: outage.to_string() };
-            let refused = Refused::new(outage.kind(), trouble, 0);
+            let error = ExchangeError::NotSent { reason: outage.to_string() };
+            let refused = Refused::new(outage.kind(), error, 0);
             return Some(self.finish(index, Outcome::Refused(refused)));
         }
     }
@@ -213,15 +213,15 @@ impl Batch {
 
     /// Ends a run whose submission may not leave.
     fn refuse(&mut self, index: u32, kind: ErrorKind, reason: String) -> BatchStep {
-        let trouble = Trouble::NotSent { reason };
-        self.finish(index, Outcome::Refused(Refused::new(kind, trouble, 0)))
+        let error = ExchangeError::NotSent { reason };
+        self.finish(index, Outcome::Refused(Refused::new(kind, error, 0)))
     }
 
     /// How many looks may leave now; if none, when to ask again.
     fn looks_left(&mut self) -> Result<f64, Time> {
         match self.throttle.until() {
             until if self.now < until => Err(until),
-            _ => self.throttle.polls(self.widths.polls_per_second, self.now),
+            _ => self.throttle.polls(self.limits.polls_per_second, self.now),
         }
     }
 

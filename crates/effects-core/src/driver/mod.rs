@@ -1,12 +1,12 @@
 //! [`drive`], [`drive_on`] and [`drive_on_async`]: the loops that carry out what a [`Run`] asks for:
-//! write to the journal, make an exchange, sleep. The last two return with each event ([`Told`]). The
+//! write to the journal, make an exchange, sleep. The last two return with each event ([`Driven`]). The
 //! blocking client's `Watch`, `effects doctor --live` and programs that embed the core call them. Their
 //! clocks are in `clock.rs`.
 
 mod clock;
 
 use crate::gateway::exchange::{AsyncExchange, Exchange, Gateway};
-use crate::journal::{AsyncJournal, Journal, JournalError, RowEnd};
+use crate::journal::{AsyncJournal, Journal, JournalError, RowOutcome};
 use crate::run::event::Event;
 use crate::run::outcome::Outcome;
 use crate::run::{Run, Step};
@@ -15,7 +15,7 @@ pub use clock::{AsyncClock, Clock};
 
 /// What a driver comes back with: something to tell, or the end.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum Driven {
     /// Something to tell; drive on.
     Event(Event),
     /// The run is over.
@@ -39,8 +39,8 @@ pub fn drive(
 ) -> Result<Outcome, JournalError> {
     loop {
         match drive_on(run, gateway, clock, journal, || false)? {
-            Told::Event(event) => tell(event),
-            Told::Done(outcome) => return Ok(outcome),
+            Driven::Event(event) => tell(event),
+            Driven::Done(outcome) => return Ok(outcome),
         }
     }
 }
@@ -60,7 +60,7 @@ pub fn drive_on(
     clock: &dyn Clock,
     journal: &dyn Journal,
     stop: impl Fn() -> bool,
-) -> Result<Told, JournalError> {
+) -> Result<Driven, JournalError> {
     // The call before may have ended while an entry was being written.
     run.record_again();
     // Only what waits takes time, and reading a clock does.
@@ -84,11 +84,11 @@ pub fn drive_on(
                 clock.sleep_until(until);
                 now = clock.now();
             }
-            Step::Notify(event) => return Ok(Told::Event(event)),
+            Step::Notify(event) => return Ok(Driven::Event(event)),
             Step::Done(outcome) => {
                 // Before the caller learns of the end, since it may end the process next.
-                journal.ended(&RowEnd::of_outcome(&outcome))?;
-                return Ok(Told::Done(outcome));
+                journal.ended(&RowOutcome::of_outcome(&outcome))?;
+                return Ok(Driven::Done(outcome));
             }
         }
     }
@@ -110,7 +110,7 @@ pub async fn drive_on_async(
     gateway: &Gateway<impl AsyncExchange>,
     clock: &impl AsyncClock,
     journal: &dyn AsyncJournal,
-) -> Result<Told, JournalError> {
+) -> Result<Driven, JournalError> {
     run.record_again();
     // Only what waits takes time, and reading a clock does.
     let mut now = clock.now();
@@ -130,10 +130,10 @@ pub async fn drive_on_async(
                 clock.sleep_until(until).await;
                 now = clock.now();
             }
-            Step::Notify(event) => return Ok(Told::Event(event)),
+            Step::Notify(event) => return Ok(Driven::Event(event)),
             Step::Done(outcome) => {
-                journal.ended(&RowEnd::of_outcome(&outcome))?;
-                return Ok(Told::Done(outcome));
+                journal.ended(&RowOutcome::of_outcome(&outcome))?;
+                return Ok(Driven::Done(outcome));
             }
         }
     }

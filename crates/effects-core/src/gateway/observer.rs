@@ -28,7 +28,7 @@ use crate::task_id::TaskId;
 ///     fn begins(&self, request: RequestExcerpt) -> Option<ObserveEnd> {
 ///         Some(Box::new(move |result| match result.arrived() {
 ///             Ok(status) => println!("{} {}: {status}", request.method, request.url),
-///             Err(trouble) => println!("{} {}: {trouble}", request.method, request.url),
+///             Err(error) => println!("{} {}: {error}", request.method, request.url),
 ///         }))
 ///     }
 /// }

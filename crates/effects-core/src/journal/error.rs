@@ -54,11 +54,11 @@ pub enum JournalError {
     /// There is no such row.
     NoSuchRow(RowNumber),
     /// The row's state does not allow this.
-    WrongStanding {
+    WrongRowState {
         /// The row.
         row: RowNumber,
         /// Its state: `intent`, `doubtful`, `created`, `completed`, `failed` or `released`.
-        standing: &'static str,
+        state: &'static str,
         /// The state that this needs, in words.
         wanted: &'static str,
     },
@@ -100,8 +100,8 @@ impl fmt::Display for JournalError {
                 another(differs)
             ),
             Self::NoSuchRow(row) => write!(f, "the journal has no row {row}"),
-            Self::WrongStanding { row, standing, wanted } => {
-                write!(f, "row {row} of the journal is {standing}, not {wanted}")
+            Self::WrongRowState { row, state, wanted } => {
+                write!(f, "row {row} of the journal is {state}, not {wanted}")
             }
             Self::TaskOfAnotherRow { row } => {
                 write!(f, "that task is row {row} of the journal already")

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use super::error::JournalError;
-use super::row_end::RowEnd;
+use super::row_outcome::RowOutcome;
 use crate::run::admission::Admission;
 use crate::run::entry::Entry;
 
@@ -25,7 +25,7 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// When it is known already that it cannot be kept.
-    fn ended(&self, _end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, _end: &RowOutcome) -> Result<(), JournalError> {
         Ok(())
     }
 }
@@ -46,7 +46,7 @@ pub trait AsyncJournal: Send + Sync {
     /// # Errors
     ///
     /// When it is known already that it cannot be kept.
-    fn ended(&self, _end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, _end: &RowOutcome) -> Result<(), JournalError> {
         Ok(())
     }
 }

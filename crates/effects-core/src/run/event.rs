@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::pace::Eta;
 use crate::printable::Escaping;
 use crate::task_id::TaskId;
+use crate::wire::exchange_error::ExchangeError;
 use crate::wire::task::Status;
-use crate::wire::trouble::Trouble;
 
 /// What a run tells a caller that watches it. More may come with time, so a match needs an arm for
 /// the rest; nothing here has to be acted on.
@@ -43,7 +43,8 @@ pub enum Event {
         /// The task, if there is one yet.
         task_id: Option<TaskId>,
         /// What went wrong.
-        trouble: Trouble,
+        #[serde(rename = "trouble")]
+        error: ExchangeError,
         /// The wait.
         after: Duration,
     },
@@ -52,12 +53,13 @@ pub enum Event {
         /// The task that made the picture.
         task_id: TaskId,
         /// What went wrong.
-        trouble: Trouble,
+        #[serde(rename = "trouble")]
+        error: ExchangeError,
         /// The wait.
         after: Duration,
     },
     /// The service used a status word that this library does not know; the task is taken to be running.
-    /// Told once.
+    /// Reported once.
     UnknownStatus {
         /// The task.
         task_id: TaskId,
@@ -95,16 +97,16 @@ impl fmt::Display for Event {
                     None => Ok(()),
                 }
             }
-            Self::Retrying { task_id, trouble, after } => {
+            Self::Retrying { task_id, error, after } => {
                 match task_id {
                     Some(task) => write!(f, "looking at task {task} again")?,
                     None => f.write_str("submitting again")?,
                 }
-                write!(f, " in {:.1} s: {trouble}", after.as_secs_f64())
+                write!(f, " in {:.1} s: {error}", after.as_secs_f64())
             }
-            Self::DownloadRetrying { task_id, trouble, after } => write!(
+            Self::DownloadRetrying { task_id, error, after } => write!(
                 f,
-                "downloading the picture of task {task_id} again in {:.1} s: {trouble}",
+                "downloading the picture of task {task_id} again in {:.1} s: {error}",
                 after.as_secs_f64()
             ),
             Self::UnknownStatus { task_id, word: status } => {

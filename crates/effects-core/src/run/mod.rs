@@ -30,8 +30,8 @@ use crate::seed::{Dice, Seed};
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::answer::{SubmissionAnswer, kind_of};
+use crate::wire::exchange_error::ExchangeError;
 use crate::wire::task::Task;
-use crate::wire::trouble::Trouble;
 
 use admission::Admission;
 use entry::{Entry, EntryId, Fact};
@@ -413,7 +413,7 @@ impl Run {
                 Outcome::Refused(refused) if refused.kind == ErrorKind::BudgetExceeded => {
                     AttemptEnd::NotTried
                 }
-                Outcome::Refused(refused) => AttemptEnd::of_refusal(&refused.trouble),
+                Outcome::Refused(refused) => AttemptEnd::of_refusal(&refused.error),
                 Outcome::Detached(detached) if detached.task_id.is_none() => AttemptEnd::NotTried,
                 _ => AttemptEnd::Answered,
             },
@@ -465,12 +465,12 @@ pub(crate) enum AttemptEnd {
 
 impl AttemptEnd {
     /// The end of an attempt that made no task.
-    fn of_refusal(trouble: &Trouble) -> Self {
-        match trouble {
-            Trouble::NotSent { reason } => Self::NotSent { reason: reason.clone() },
+    fn of_refusal(error: &ExchangeError) -> Self {
+        match error {
+            ExchangeError::NotSent { reason } => Self::NotSent { reason: reason.clone() },
             // It says nothing of what reaches the gateway.
-            Trouble::Untrusted { .. } | Trouble::NotRecorded { .. } => Self::NotTried,
-            trouble if kind_of(trouble) == ErrorKind::RateLimited => Self::RefusedForNow,
+            ExchangeError::Untrusted { .. } | ExchangeError::NotRecorded { .. } => Self::NotTried,
+            error if kind_of(error) == ErrorKind::RateLimited => Self::RefusedForNow,
             // Whatever the gateway refused, its answer shows that it works.
             _ => Self::Answered,
         }

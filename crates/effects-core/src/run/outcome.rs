@@ -1,6 +1,6 @@
 //! [`Outcome`]: how a run ends, with all that is known of it: [`Effect`] is its good end, [`Failed`],
 //! [`Unknown`] and four others the rest. `into_result` makes an effect or an `Error` of it, for the
-//! blocking `Watch`, `JobMachine` and the Python package; a journal keeps a part of it (`RowEnd`).
+//! blocking `Watch`, `JobMachine` and the Python package; a journal keeps a part of it (`RowOutcome`).
 
 use std::fmt;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::run::task_bill::TaskBill;
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::body::sent_output;
+use crate::wire::exchange_error::ExchangeError;
 use crate::wire::picture::Picture;
 use crate::wire::raw::RawJson;
 use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::task::{ServiceError, Status};
-use crate::wire::trouble::Trouble;
 use crate::wire::usage::Usage;
 
 /// How a run ends. [`into_result`](Self::into_result) makes an effect or an error of it.
@@ -136,7 +136,8 @@ pub struct Refused {
     /// What kind of refusal it is.
     pub kind: ErrorKind,
     /// The answer, or the lack of one.
-    pub trouble: Trouble,
+    #[serde(rename = "trouble")]
+    pub error: ExchangeError,
     /// How often it was tried.
     pub attempts: u32,
     /// Why it does not fit into a budget, where the kind is [`ErrorKind::BudgetExceeded`] and a journal
@@ -147,8 +148,8 @@ pub struct Refused {
 
 impl Refused {
     /// No task was made, and no budget is the reason.
-    pub(crate) fn new(kind: ErrorKind, trouble: Trouble, attempts: u32) -> Self {
-        Self { kind, trouble, attempts, over_budget: None }
+    pub(crate) fn new(kind: ErrorKind, error: ExchangeError, attempts: u32) -> Self {
+        Self { kind, error, attempts, over_budget: None }
     }
 }
 
@@ -164,7 +165,7 @@ impl fmt::Display for Refused {
             }
             ErrorKind::RateLimited => f.write_str("the service throttles")?,
             ErrorKind::Transport => f.write_str("the service cannot be reached")?,
-            ErrorKind::NotRecorded => return write!(f, "{}; {NOTHING_OWED}", self.trouble),
+            ErrorKind::NotRecorded => return write!(f, "{}; {NOTHING_OWED}", self.error),
             ErrorKind::BudgetExceeded => f.write_str("the budget does not allow it")?,
             ErrorKind::DeadlineExceeded => f.write_str("the deadline is over")?,
             ErrorKind::NoPicture => f.write_str("the batch pays for nothing more")?,
@@ -173,7 +174,7 @@ impl fmt::Display for Refused {
         match self.kind {
             // There is no more to say of one that was never tried.
             ErrorKind::DeadlineExceeded if self.attempts == 0 => {}
-            _ => write!(f, " ({})", self.trouble)?,
+            _ => write!(f, " ({})", self.error)?,
         }
         if self.attempts > 1 {
             write!(f, " after {}", count_of(self.attempts.into(), "attempt"))?;
@@ -186,7 +187,7 @@ impl fmt::Display for Refused {
             ErrorKind::RateLimited => ": try again later",
             ErrorKind::Transport => ": check the network, the proxy and the base URL",
             // A photo inside the request, or the limit of a proxy in between.
-            _ if self.trouble.status() == Some(413) => {
+            _ if self.error.status() == Some(413) => {
                 ": the request is too large: make the photo smaller, or give a URL of it"
             }
             _ => "",
@@ -250,7 +251,8 @@ pub struct Unknown {
     /// When it was sent.
     pub sent_at: Time,
     /// What became of it, as far as is known.
-    pub trouble: Trouble,
+    #[serde(rename = "trouble")]
+    pub error: ExchangeError,
 }
 
 impl fmt::Display for Unknown {
@@ -260,7 +262,7 @@ impl fmt::Display for Unknown {
             "the outcome of the submission is unknown ({}): the task may exist and may be billed, \
              so it is not sent again by itself; it left at {} with X-Request-Id {} and Idempotency-Key {}, \
              by which the service's support may find it",
-            self.trouble, self.sent_at, self.request_id, self.idempotency_key
+            self.error, self.sent_at, self.request_id, self.idempotency_key
         )
     }
 }
@@ -277,7 +279,8 @@ pub struct StillRunning {
     /// How long it was watched.
     pub waited: Duration,
     /// What went wrong with the last look, if it did.
-    pub trouble: Option<Trouble>,
+    #[serde(rename = "trouble")]
+    pub error: Option<ExchangeError>,
 }
 
 impl fmt::Display for StillRunning {
@@ -296,7 +299,7 @@ impl fmt::Display for StillRunning {
             )?,
             // The last answer was a 404: that the task goes on and will be billed is not known
             // then.
-            _ if self.trouble.as_ref().is_some_and(Trouble::is_not_found) => write!(
+            _ if self.error.as_ref().is_some_and(ExchangeError::is_not_found) => write!(
                 f,
                 "task {task} has no verdict after {waited:.1} s, and the service does not show it; the wait is \
                  over, {}",
@@ -313,8 +316,8 @@ impl fmt::Display for StillRunning {
                 write!(f, "; the wait is over, {}", TaskBill::OnCompletion)?;
             }
         }
-        if let Some(trouble) = &self.trouble {
-            write!(f, " (the last look: {trouble})")?;
+        if let Some(error) = &self.error {
+            write!(f, " (the last look: {error})")?;
         }
         Ok(())
     }
@@ -356,10 +359,11 @@ impl fmt::Display for Detached {
 pub struct Broken {
     /// The task.
     pub task_id: TaskId,
-    /// What kind of trouble it is.
+    /// What kind of error it is.
     pub kind: ErrorKind,
     /// The answer, or the lack of one.
-    pub trouble: Trouble,
+    #[serde(rename = "trouble")]
+    pub error: ExchangeError,
 }
 
 impl fmt::Display for Broken {
@@ -367,7 +371,7 @@ impl fmt::Display for Broken {
         let task = &self.task_id;
         match self.kind {
             ErrorKind::NotRecorded => {
-                return write!(f, "task {task}: {}; {NOTHING_OWED}", self.trouble);
+                return write!(f, "task {task}: {}; {NOTHING_OWED}", self.error);
             }
             ErrorKind::KeyRefused => write!(f, "the key was refused while looking at task {task}")?,
             ErrorKind::Forbidden => write!(f, "the key may not look at task {task}")?,
@@ -377,7 +381,7 @@ impl fmt::Display for Broken {
             ErrorKind::TaskNotFound => write!(f, "the service knows no task {task}")?,
             _ => write!(f, "task {task} could not be looked at")?,
         }
-        write!(f, " ({})", self.trouble)?;
+        write!(f, " ({})", self.error)?;
         match self.kind {
             ErrorKind::TaskNotFound => write!(
                 f,

@@ -18,8 +18,8 @@ use crate::pace::Label;
 use crate::seed::Dice;
 use crate::task_id::TaskId;
 use crate::time::Time;
+use crate::wire::exchange_error::ExchangeError;
 use crate::wire::task::Status;
-use crate::wire::trouble::Trouble;
 
 /// A run as data: write it as JSON, read it back later, elsewhere.
 ///
@@ -86,7 +86,8 @@ struct SavedWaiting {
     reports: [Option<SavedProgress>; 2],
     told: Option<Status>,
     seen: bool,
-    trouble: Option<Trouble>,
+    #[serde(rename = "trouble")]
+    error: Option<ExchangeError>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     missing: Option<Missing>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -111,7 +112,7 @@ impl From<Waiting> for SavedWaiting {
             reports: waiting.reports,
             told: problems.told,
             seen: waiting.seen,
-            trouble: problems.trouble,
+            error: problems.error,
             missing: problems.missing,
             refused: problems.refused,
             phase: waiting.phase,
@@ -121,8 +122,8 @@ impl From<Waiting> for SavedWaiting {
 
 impl From<SavedWaiting> for Waiting {
     fn from(saved: SavedWaiting) -> Self {
-        let SavedWaiting { failures, told, trouble, missing, refused, .. } = saved;
-        let problems = PollProblems { failures, told, trouble, missing, refused };
+        let SavedWaiting { failures, told, error, missing, refused, .. } = saved;
+        let problems = PollProblems { failures, told, error, missing, refused };
         Self {
             task: saved.task,
             label: saved.template,

@@ -28,7 +28,7 @@ use crate::pace::Label;
 use crate::seed::Uuid;
 use crate::time::Time;
 use crate::wire::answer::{SubmissionAnswer, kind_of, lost};
-use crate::wire::trouble::Trouble;
+use crate::wire::exchange_error::ExchangeError;
 
 /// A submission without an answer that names a task. Its names and their order are those of version 1
 /// of the saved format.
@@ -65,7 +65,12 @@ enum SubmitPhase {
     /// The submission left.
     Out { call: CallId, limit: Time, sent_at: Time, request_id: Uuid },
     /// Nothing was made of it; another attempt follows.
-    Holding { until: Time, throttled: bool, trouble: Box<Trouble> },
+    Holding {
+        until: Time,
+        throttled: bool,
+        #[serde(rename = "trouble")]
+        error: Box<ExchangeError>,
+    },
     /// The intent did not fit into the budget yet; it is recorded anew then. A restored run asks at
     /// once.
     #[serde(skip)]
@@ -135,7 +140,7 @@ impl Submitting {
     /// How the last attempt ended.
     pub(super) fn attempt_end(&self) -> AttemptEnd {
         match &self.phase {
-            SubmitPhase::Holding { trouble, .. } => match AttemptEnd::of_refusal(trouble) {
+            SubmitPhase::Holding { error, .. } => match AttemptEnd::of_refusal(error) {
                 // Nothing that was answered for good is repeated.
                 AttemptEnd::Answered => AttemptEnd::Unknown,
                 end => end,
@@ -249,20 +254,20 @@ impl Submitting {
                 self.intend(core);
                 (State::Submitting(self), None)
             }
-            SubmitPhase::Holding { ref trouble, throttled, .. }
+            SubmitPhase::Holding { ref error, throttled, .. }
                 if core.now >= self.deadline(core) =>
             {
                 // What is told is the last refusal: the end of the wait explains nothing.
-                let trouble = (**trouble).clone();
-                let kind = if throttled { ErrorKind::RateLimited } else { kind_of(&trouble) };
-                (self.refused(kind, trouble), None)
+                let error = (**error).clone();
+                let kind = if throttled { ErrorKind::RateLimited } else { kind_of(&error) };
+                (self.refused(kind, error), None)
             }
             // Another attempt would cost too much, and what is under way did not turn out cheaper.
             SubmitPhase::Unaffordable { .. }
                 if self.attempts > 0 && core.now >= core.deadline() =>
             {
-                let trouble = Trouble::NotSent { reason: "the budget is reserved".to_owned() };
-                (self.refused(ErrorKind::BudgetExceeded, trouble), None)
+                let error = ExchangeError::NotSent { reason: "the budget is reserved".to_owned() };
+                (self.refused(ErrorKind::BudgetExceeded, error), None)
             }
             SubmitPhase::Holding { .. } | SubmitPhase::Unaffordable { .. } => {
                 // Each attempt has an intent of its own on record, with an X-Request-Id of its own.
@@ -285,8 +290,8 @@ impl Submitting {
     ) -> State {
         match admission {
             Admission::OverBudget(why) => {
-                let trouble = Trouble::NotSent { reason: why.to_string() };
-                let refused = Refused::new(ErrorKind::BudgetExceeded, trouble, self.attempts);
+                let error = ExchangeError::NotSent { reason: why.to_string() };
+                let refused = Refused::new(ErrorKind::BudgetExceeded, error, self.attempts);
                 self.refused_as(Refused { over_budget: Some(why.clone()), ..refused })
             }
             Admission::Wait { .. } => {
@@ -366,25 +371,25 @@ impl Submitting {
                 };
                 State::created(&task, request_id, warning, Some(label), reply, core)
             }
-            SubmissionAnswer::Refused(kind, trouble) => {
+            SubmissionAnswer::Refused(kind, error) => {
                 // Recorded before the end is told: an intent without a release becomes doubtful
                 // when its run ends.
-                self.release(trouble.to_string(), core);
-                self.refused(kind, trouble)
+                self.release(error.to_string(), core);
+                self.refused(kind, error)
             }
-            SubmissionAnswer::Later(kind, trouble) => {
-                self.release(trouble.to_string(), core);
+            SubmissionAnswer::Later(kind, error) => {
+                self.release(error.to_string(), core);
                 // Nothing is billed for a refusal, and a caller who wants one attempt is told of
                 // it all the same.
                 if repeat == Repeat::Never {
-                    return self.refused(kind, trouble);
+                    return self.refused(kind, error);
                 }
-                self.hold(kind == ErrorKind::RateLimited, trouble, core);
+                self.hold(kind == ErrorKind::RateLimited, error, core);
                 State::Submitting(self)
             }
-            SubmissionAnswer::Unknown(trouble) => {
+            SubmissionAnswer::Unknown(error) => {
                 // A late answer to an attempt that was booked as lost already.
-                let Some(unknown) = self.doubt_of_flight(trouble.clone()) else {
+                let Some(unknown) = self.doubt_of_flight(error.clone()) else {
                     return State::Submitting(self);
                 };
                 // Its answer may still come, with the id of a paid task.
@@ -393,7 +398,7 @@ impl Submitting {
                     return State::unknown(unknown, Some(self.label().clone()));
                 }
                 self.doubt = Some(Box::new(unknown));
-                self.hold(kind_of(&trouble) == ErrorKind::RateLimited, trouble, core);
+                self.hold(kind_of(&error) == ErrorKind::RateLimited, error, core);
                 State::Submitting(self)
             }
         }
@@ -406,21 +411,21 @@ impl Submitting {
         }
     }
 
-    fn hold(&mut self, throttled: bool, trouble: Trouble, core: &mut Core) {
+    fn hold(&mut self, throttled: bool, error: ExchangeError, core: &mut Core) {
         // A gateway that answers at all is waited for longer than an address where none does.
-        self.answered |= trouble.status().is_some();
-        let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
+        self.answered |= error.status().is_some();
+        let asked = error.rejection().and_then(|rejection| rejection.retry_after);
         // The back-off counts the failures before this one, so the first repeat has the shortest
         // wait.
         let after = core.retry_delay(self.attempts.saturating_sub(1), asked);
-        core.tell(Event::Retrying { task_id: None, trouble: trouble.clone(), after });
-        let trouble = Box::new(trouble);
-        self.phase = SubmitPhase::Holding { until: core.now + after, throttled, trouble };
+        core.tell(Event::Retrying { task_id: None, error: error.clone(), after });
+        let error = Box::new(error);
+        self.phase = SubmitPhase::Holding { until: core.now + after, throttled, error };
     }
 
     /// The end without a task; but as long as one attempt is in doubt, there may be one.
-    fn refused(self, kind: ErrorKind, trouble: Trouble) -> State {
-        let refused = Refused::new(kind, trouble, self.attempts);
+    fn refused(self, kind: ErrorKind, error: ExchangeError) -> State {
+        let refused = Refused::new(kind, error, self.attempts);
         self.refused_as(refused)
     }
 
@@ -434,8 +439,8 @@ impl Submitting {
 
     /// The end of a submission that did not leave before the deadline.
     fn too_late(self) -> State {
-        let trouble = Trouble::NotSent { reason: DEADLINE_OVER.to_owned() };
-        self.refused(ErrorKind::DeadlineExceeded, trouble)
+        let error = ExchangeError::NotSent { reason: DEADLINE_OVER.to_owned() };
+        self.refused(ErrorKind::DeadlineExceeded, error)
     }
 
     fn left(self) -> State {
@@ -446,7 +451,7 @@ impl Submitting {
     }
 
     /// What is known of the attempt that is out, if its answer names no task.
-    pub(super) fn doubt_of_flight(&self, trouble: Trouble) -> Option<Unknown> {
+    pub(super) fn doubt_of_flight(&self, error: ExchangeError) -> Option<Unknown> {
         let SubmitPhase::Out { sent_at, request_id, .. } = &self.phase else {
             return None;
         };
@@ -454,7 +459,7 @@ impl Submitting {
             request_id: request_id.to_string(),
             idempotency_key: self.idempotency_key.to_string(),
             sent_at: *sent_at,
-            trouble,
+            error,
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::wire::usage::Usage;
 pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outcome> {
     let outcome = task.outcome(id, core.policy.gateway.as_ref())?;
     if let Some(sent) = task.usage.as_ref().and_then(|usage| usage.unreadable_cost.as_ref()) {
-        let most = Usage::MOST_COST;
+        let most = Usage::MAX_COST;
         let message = format!(
             "what task {id} cost cannot be read: the service sent {sent:?}, which is no sum from 0 to \
              {most} USD"

@@ -26,8 +26,8 @@ use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::answer::{Look, kind_of, lost, read_pushed};
 use crate::wire::body::TaskDetail;
+use crate::wire::exchange_error::ExchangeError;
 use crate::wire::task::{Status, Task};
-use crate::wire::trouble::Trouble;
 
 /// A task without a verdict. A batch holds a hundred thousand, so what most have nothing of lies beside it.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub(super) struct PollProblems {
     /// The unknown status word that was told of.
     pub(super) told: Option<Status>,
     /// What went wrong with the latest look.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) error: Option<ExchangeError>,
     /// The looks that did not find the task, since it was last seen.
     pub(super) missing: Option<Missing>,
     /// The statuses of refused looks that were told of.
@@ -178,8 +178,8 @@ impl Waiting {
     /// Whether the service has shown the task, or its submission is on record, and the last look did not
     /// miss it.
     pub(super) fn is_shown(&self) -> bool {
-        let trouble = self.problems.as_ref().and_then(|problems| problems.trouble.as_ref());
-        (self.seen || self.submitted_known) && !trouble.is_some_and(Trouble::is_not_found)
+        let error = self.problems.as_ref().and_then(|problems| problems.error.as_ref());
+        (self.seen || self.submitted_known) && !error.is_some_and(ExchangeError::is_not_found)
     }
 
     /// What the pace learns from this task if the run stops looking now.
@@ -239,8 +239,8 @@ impl Waiting {
                 (self.again(lost("no answer within the request timeout"), true, core), None)
             }
             WaitPhase::Due { .. } if is_over(core.now, core) => {
-                let trouble = self.problems.take().and_then(|problems| problems.trouble);
-                (Some(self.over(trouble, core)), None)
+                let error = self.problems.take().and_then(|problems| problems.error);
+                (Some(self.over(error, core)), None)
             }
             WaitPhase::Due { .. } => {
                 let call = self.look(core);
@@ -259,27 +259,27 @@ impl Waiting {
                 self.seen(&task, asked, reply, core)
             }
             // The task is not in danger: it is followed as soon as the setting is right.
-            Look::Again(trouble @ Trouble::Untrusted { .. }) if !self.seen => {
-                Some(self.broken(ErrorKind::Transport, trouble))
+            Look::Again(error @ ExchangeError::Untrusted { .. }) if !self.seen => {
+                Some(self.broken(ErrorKind::Transport, error))
             }
-            Look::Again(trouble) => self.again(trouble, true, core),
+            Look::Again(error) => self.again(error, true, core),
             // The page of a proxy in between comes with each look: it is told once, and the task
             // goes on.
-            Look::Refused(_, trouble) => {
+            Look::Refused(_, error) => {
                 let refused = &mut self.problems.get_or_insert_default().refused;
-                let first = trouble.status().is_none_or(|status| !refused.contains(&status));
-                refused.extend(trouble.status().filter(|_| first));
-                self.again(trouble, first, core)
+                let first = error.status().is_none_or(|status| !refused.contains(&status));
+                refused.extend(error.status().filter(|_| first));
+                self.again(error, first, core)
             }
             // A new task may not have reached the place that is asked, and a replica may not know
             // it yet.
-            Look::NotFound(trouble) => {
+            Look::NotFound(error) => {
                 if core.now >= self.grace_until && self.is_gone(core.now) {
-                    return Some(self.broken(ErrorKind::TaskNotFound, trouble));
+                    return Some(self.broken(ErrorKind::TaskNotFound, error));
                 }
-                self.again(trouble, true, core)
+                self.again(error, true, core)
             }
-            Look::Barred(kind, trouble) => Some(self.broken(kind, trouble)),
+            Look::Barred(kind, error) => Some(self.broken(kind, error)),
         }
     }
 
@@ -335,7 +335,7 @@ impl Waiting {
         }
         if let Some(problems) = &mut self.problems {
             // `told` and `refused` stay: what was reported once is not reported again.
-            (problems.failures, problems.trouble, problems.missing) = (0, None, None);
+            (problems.failures, problems.error, problems.missing) = (0, None, None);
             self.problems.take_if(|problems| **problems == PollProblems::default());
         }
         if let Some(word @ Status::Unknown(_)) = &task.status {
@@ -435,54 +435,54 @@ impl Waiting {
     }
 
     /// A look went wrong in a way that can pass; whether to tell it.
-    fn again(&mut self, trouble: Trouble, tell: bool, core: &mut Core) -> Option<State> {
+    fn again(&mut self, error: ExchangeError, tell: bool, core: &mut Core) -> Option<State> {
         let last = self.is_last();
-        let asked = trouble.rejection().and_then(|rejection| rejection.retry_after);
+        let asked = error.rejection().and_then(|rejection| rejection.retry_after);
         if last {
-            // No poll follows the last one, so its trouble is told with the end.
-            return Some(self.over(Some(trouble), core));
+            // No poll follows the last one, so its error comes with the end.
+            return Some(self.over(Some(error), core));
         }
         let problems = self.problems.get_or_insert_default();
         // Of a response up to some kilobytes are kept, and a batch holds a hundred thousand waiting
         // runs.
-        problems.trouble = Some(trouble.clone().without_response());
+        problems.error = Some(error.clone().without_response());
         let until = core.now + core.retry_delay(problems.failures, asked);
         // A long back-off does not put the last poll off.
         let after = until.min(core.deadline()).since(core.now);
         problems.failures = problems.failures.saturating_add(1);
-        let throttled = kind_of(&trouble) == ErrorKind::RateLimited;
+        let throttled = kind_of(&error) == ErrorKind::RateLimited;
         let why = if throttled { WaitReason::Throttle } else { WaitReason::Retry };
         self.phase = WaitPhase::Due { at: core.now + after, why };
         if tell {
-            core.tell(Event::Retrying { task_id: Some(self.task.clone()), trouble, after });
+            core.tell(Event::Retrying { task_id: Some(self.task.clone()), error, after });
         }
         None
     }
 
-    /// The wait is over, with this trouble at the latest look. Of a task that was seen, or whose
+    /// The wait is over, with this error at the latest look. Of a task that was seen, or whose
     /// submission is on record, it can be said that it is still running.
-    fn over(&mut self, trouble: Option<Trouble>, core: &Core) -> State {
+    fn over(&mut self, error: Option<ExchangeError>, core: &Core) -> State {
         let task_id = self.task.clone();
-        let outcome = match trouble {
-            Some(trouble) if !self.seen && !self.submitted_known => {
+        let outcome = match error {
+            Some(error) if !self.seen && !self.submitted_known => {
                 // No answer ever showed the task, so it may not exist: to call it still running
                 // would be a guess.
-                Outcome::Broken(Broken { task_id, kind: kind_of(&trouble), trouble })
+                Outcome::Broken(Broken { task_id, kind: kind_of(&error), error })
             }
-            trouble => Outcome::StillRunning(StillRunning {
+            error => Outcome::StillRunning(StillRunning {
                 task_id,
                 status: self.status.clone(),
                 progress: self.progress,
                 waited: core.now.since(core.began()),
-                trouble,
+                error,
             }),
         };
         self.done(outcome)
     }
 
-    fn broken(&mut self, kind: ErrorKind, trouble: Trouble) -> State {
+    fn broken(&mut self, kind: ErrorKind, error: ExchangeError) -> State {
         let task_id = self.task.clone();
-        self.done(Outcome::Broken(Broken { task_id, kind, trouble }))
+        self.done(Outcome::Broken(Broken { task_id, kind, error }))
     }
 }
 

@@ -19,10 +19,10 @@ use crate::task_id::TaskId;
 use crate::wire::body::{
     Body, TaskDetail, error_of, excerpt, location_of, request_id_of, uploaded_url,
 };
+use crate::wire::exchange_error::{ExchangeError, Rejection};
 use crate::wire::repair::repair;
 use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::task::{ServiceError, Task};
-use crate::wire::trouble::{Rejection, Trouble};
 
 /// What the answer to a submission means.
 ///
@@ -59,12 +59,12 @@ pub(crate) enum SubmissionAnswer {
     /// There is a task, and what to warn of if the answer did not simply say so.
     Created(Box<Task>, Option<String>),
     /// There is none, and asking again would not help.
-    Refused(ErrorKind, Trouble),
+    Refused(ErrorKind, ExchangeError),
     /// There is none yet; the same submission may be made later. The kind is that of the run's end
     /// if no attempt gets through.
-    Later(ErrorKind, Trouble),
+    Later(ErrorKind, ExchangeError),
     /// There may be one.
-    Unknown(Trouble),
+    Unknown(ExchangeError),
 }
 
 /// The codes inside a success which prove that no task was made, each with the status of HTTP that
@@ -141,30 +141,30 @@ impl SubmissionAnswer {
         } else if let Some(id) = repaired_id(status, body) {
             return Self::created_oddly(id, unreadable(status, headers, body), result);
         }
-        let trouble = || rejected(status, headers, body);
+        let error = || rejected(status, headers, body);
         let says = |codes: &[&str]| read.as_ref().and_then(|read| listed(status, read, codes));
         match status.as_u16() {
             200..=299 => {
-                let trouble = success_without_id(status, headers, body);
+                let error = success_without_id(status, headers, body);
                 let refused = says(&REFUSED_INSIDE.map(|(code, _)| code));
                 let as_status = refused.map(|index| StatusCode::from_u16(REFUSED_INSIDE[index].1));
                 match as_status {
                     _ if says(&LATER_INSIDE).is_some() => {
-                        Self::Later(ErrorKind::RateLimited, trouble)
+                        Self::Later(ErrorKind::RateLimited, error)
                     }
                     Some(Ok(as_status)) => {
-                        Self::Refused(refusal(as_status, &error_of(body), body), trouble)
+                        Self::Refused(refusal(as_status, &error_of(body), body), error)
                     }
-                    _ => Self::Unknown(trouble),
+                    _ => Self::Unknown(error),
                 }
             }
-            425 | 429 => Self::Later(ErrorKind::RateLimited, trouble()),
-            503 if says(&OVERLOADED).is_some() => Self::Later(ErrorKind::RateLimited, trouble()),
-            301 | 302 if points_to_a_task(headers) => Self::Unknown(trouble()),
+            425 | 429 => Self::Later(ErrorKind::RateLimited, error()),
+            503 if says(&OVERLOADED).is_some() => Self::Later(ErrorKind::RateLimited, error()),
+            301 | 302 if points_to_a_task(headers) => Self::Unknown(error()),
             301 | 302 | 307 | 308 | 400..=407 | 409..=499 => {
-                Self::Refused(refusal(status, &error_of(body), body), trouble())
+                Self::Refused(refusal(status, &error_of(body), body), error())
             }
-            _ => Self::Unknown(trouble()),
+            _ => Self::Unknown(error()),
         }
     }
 
@@ -222,7 +222,11 @@ fn listed(status: StatusCode, read: &Body<'_>, codes: &[&str]) -> Option<usize> 
 }
 
 /// What to tell of a success that names no task.
-fn success_without_id(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Trouble {
+fn success_without_id(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: AnswerBody<'_>,
+) -> ExchangeError {
     let read = Body::read(body);
     let has_error = read.as_ref().is_some_and(|read| read.error().is_some());
     if !has_error && !headers.contains_key(LOCATION) {
@@ -274,14 +278,14 @@ pub(crate) enum Look {
     /// The task was seen.
     Seen(Box<Task>),
     /// The service knows no such task.
-    NotFound(Trouble),
+    NotFound(ExchangeError),
     /// The gateway bars the task to this key, or a recording ends here: looking again would not help.
-    Barred(ErrorKind, Trouble),
+    Barred(ErrorKind, ExchangeError),
     /// The look was refused, for a reason that is not the task's; the kind of the refusal, for
     /// a caller that looks only once. Looking again may help.
-    Refused(ErrorKind, Trouble),
+    Refused(ErrorKind, ExchangeError),
     /// Looking again may help.
-    Again(Trouble),
+    Again(ExchangeError),
 }
 
 impl Look {
@@ -314,22 +318,22 @@ impl Look {
     }
 
     fn read_rejection(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Self {
-        let trouble = rejected(status, headers, body);
+        let error = rejected(status, headers, body);
         match status.as_u16() {
-            404 => Self::NotFound(trouble),
-            408 | 425 | 429 | 500..=599 => Self::Again(trouble),
+            404 => Self::NotFound(error),
+            408 | 425 | 429 | 500..=599 => Self::Again(error),
             401..=403 => {
                 let kind = refusal(status, &error_of(body), body);
                 // A gateway refuses in JSON; a challenge or a login page does not.
-                let own = trouble.rejection().is_some_and(|rejection| rejection.is_json);
+                let own = error.rejection().is_some_and(|rejection| rejection.is_json);
                 if own && status != StatusCode::PAYMENT_REQUIRED {
-                    Self::Barred(kind, trouble)
+                    Self::Barred(kind, error)
                 } else {
-                    Self::Refused(kind, trouble)
+                    Self::Refused(kind, error)
                 }
             }
             // Whatever it wants, it is not an answer about the task.
-            _ => Self::Refused(ErrorKind::UnreadableAnswer, trouble),
+            _ => Self::Refused(ErrorKind::UnreadableAnswer, error),
         }
     }
 }
@@ -344,7 +348,7 @@ pub(crate) fn read_pushed(task: &TaskId, pushed: Reply<'_>) -> Option<Task> {
     read.task(Some(task), TaskDetail::State)
 }
 
-impl Trouble {
+impl ExchangeError {
     /// The rejection that an answer's status and headers are, when its body tells nothing: that of a
     /// download, which carries no key.
     pub fn rejected(status: StatusCode, headers: &HeaderMap) -> Self {
@@ -357,8 +361,8 @@ impl CallResult {
     ///
     /// # Errors
     ///
-    /// The trouble, of any other answer and of none.
-    pub fn arrived(&self) -> Result<StatusCode, Trouble> {
+    /// The error, of any other answer and of none.
+    pub fn arrived(&self) -> Result<StatusCode, ExchangeError> {
         match self.as_reply() {
             Reply::Answer { status, .. } if status.is_success() => Ok(status),
             Reply::Answer { status, headers, body } => Err(rejected(status, headers, body)),
@@ -383,11 +387,11 @@ impl CallResult {
     ///
     /// # Errors
     ///
-    /// The trouble, where it has not arrived or no URL can be read. A URL that holds the API key is
+    /// The error, where it has not arrived or no URL can be read. A URL that holds the API key is
     /// one of them, since the URL goes into the request, and with that into the journal.
-    pub fn uploaded_url(&self) -> Result<String, Trouble> {
+    pub fn uploaded_url(&self) -> Result<String, ExchangeError> {
         let status = self.arrived()?.as_u16();
-        let unreadable = |excerpt: &str| Trouble::Unreadable {
+        let unreadable = |excerpt: &str| ExchangeError::Unreadable {
             status,
             excerpt: excerpt.to_owned(),
             response: None,
@@ -407,14 +411,14 @@ impl CallResult {
 }
 
 /// What an exchange that went wrong for good tells about the whole run, when the wait ends with it.
-pub(crate) fn kind_of(trouble: &Trouble) -> ErrorKind {
-    match trouble {
-        Trouble::NotSent { .. } | Trouble::Untrusted { .. } | Trouble::Lost { .. } => {
-            ErrorKind::Transport
-        }
-        Trouble::NotRecorded { .. } => ErrorKind::NotRecorded,
-        Trouble::Unreadable { .. } => ErrorKind::UnreadableAnswer,
-        Trouble::Rejected(rejection) => match rejection.status {
+pub(crate) fn kind_of(error: &ExchangeError) -> ErrorKind {
+    match error {
+        ExchangeError::NotSent { .. }
+        | ExchangeError::Untrusted { .. }
+        | ExchangeError::Lost { .. } => ErrorKind::Transport,
+        ExchangeError::NotRecorded { .. } => ErrorKind::NotRecorded,
+        ExchangeError::Unreadable { .. } => ErrorKind::UnreadableAnswer,
+        ExchangeError::Rejected(rejection) => match rejection.status {
             402 => ErrorKind::OutOfCredit,
             404 => ErrorKind::TaskNotFound,
             425 | 429 => ErrorKind::RateLimited,
@@ -426,23 +430,27 @@ pub(crate) fn kind_of(trouble: &Trouble) -> ErrorKind {
     }
 }
 
-pub(crate) fn not_sent(reason: &str) -> Trouble {
-    Trouble::NotSent { reason: reason.to_owned() }
+pub(crate) fn not_sent(reason: &str) -> ExchangeError {
+    ExchangeError::NotSent { reason: reason.to_owned() }
 }
 
-fn untrusted(reason: &str) -> Trouble {
-    Trouble::Untrusted { reason: reason.to_owned() }
+fn untrusted(reason: &str) -> ExchangeError {
+    ExchangeError::Untrusted { reason: reason.to_owned() }
 }
 
-fn not_recorded(reason: &str) -> Trouble {
-    Trouble::NotRecorded { reason: reason.to_owned() }
+fn not_recorded(reason: &str) -> ExchangeError {
+    ExchangeError::NotRecorded { reason: reason.to_owned() }
 }
 
-pub(crate) fn lost(reason: &str) -> Trouble {
-    Trouble::Lost { reason: reason.to_owned() }
+pub(crate) fn lost(reason: &str) -> ExchangeError {
+    ExchangeError::Lost { reason: reason.to_owned() }
 }
 
-pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Trouble {
+pub(crate) fn rejected(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: AnswerBody<'_>,
+) -> ExchangeError {
     let mut error = error_of(body);
     match location_of(headers, body) {
         // The target says more to a person than the body, which is usually a page for browsers.
@@ -455,7 +463,7 @@ pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: AnswerBody
         Some(location) => error.message.push_str(&format!("; it points to {location}")),
         None => {}
     }
-    Trouble::Rejected(Box::new(Rejection {
+    ExchangeError::Rejected(Box::new(Rejection {
         status: status.as_u16(),
         error,
         retry_after: retry_after(headers),
@@ -465,9 +473,9 @@ pub(crate) fn rejected(status: StatusCode, headers: &HeaderMap, body: AnswerBody
     }))
 }
 
-fn unreadable(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> Trouble {
+fn unreadable(status: StatusCode, headers: &HeaderMap, body: AnswerBody<'_>) -> ExchangeError {
     let response = Some(ResponseExcerpt::with_body(status, headers, body));
-    Trouble::Unreadable { status: status.as_u16(), excerpt: excerpt(body), response }
+    ExchangeError::Unreadable { status: status.as_u16(), excerpt: excerpt(body), response }
 }
 
 /// The kind of a final refusal. Where the service answers 403 for want of money and where for want
@@ -476,7 +484,7 @@ fn refusal(status: StatusCode, error: &ServiceError, body: AnswerBody<'_>) -> Er
     match status.as_u16() {
         401 => ErrorKind::KeyRefused,
         402 => ErrorKind::OutOfCredit,
-        403 if error.speaks_of_balance() => ErrorKind::OutOfCredit,
+        403 if error.mentions_balance() => ErrorKind::OutOfCredit,
         403 => ErrorKind::Forbidden,
         300..=399 => ErrorKind::Redirected,
         // A gateway refuses in JSON; something else that answers on this path does not.

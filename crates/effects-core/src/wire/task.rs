@@ -206,7 +206,7 @@ pub struct ServiceError {
 
 impl ServiceError {
     /// Whether it speaks of money: the two words by which a 402 is told from other refusals.
-    pub fn speaks_of_balance(&self) -> bool {
+    pub fn mentions_balance(&self) -> bool {
         // A code can be words as well: `insufficient_balance`.
         let code = self.code.as_ref().map_or("", ServiceCode::as_str);
         let words = format!("{code} {}", self.message).to_ascii_lowercase();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub struct Usage {
     /// "Total cost in USD" (the service's page), exact to the digit, from 0 to
-    /// [`MOST_COST`](Self::MOST_COST); `None` if it was not said, or cannot be read.
+    /// [`MAX_COST`](Self::MAX_COST); `None` if it was not said, or cannot be read.
     pub cost: Option<Decimal>,
     /// What the service sent for a cost that cannot be read as one, shortened; `cost` is `None` then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,10 +22,10 @@ pub struct Usage {
 impl Usage {
     /// The highest cost of one task that is believed, in USD. A picture costs cents: what lies beyond
     /// is a mistake, and no sum of what is believed overflows.
-    pub const MOST_COST: Decimal = Decimal::from_parts(10_000, 0, 0, false, 0);
+    pub const MAX_COST: Decimal = Decimal::from_parts(10_000, 0, 0, false, 0);
 
     /// Reads the cost of one task, in USD: a decimal number, perhaps with an exponent, from 0 to
-    /// [`MOST_COST`](Self::MOST_COST). `None` for everything else: a text that is no such cost is
+    /// [`MAX_COST`](Self::MAX_COST). `None` for everything else: a text that is no such cost is
     /// never counted.
     ///
     /// ```
@@ -41,7 +41,7 @@ impl Usage {
             // Zero has a sign, too.
             cost.set_sign_positive(true);
         }
-        (Decimal::ZERO..=Self::MOST_COST).contains(&cost).then_some(cost)
+        (Decimal::ZERO..=Self::MAX_COST).contains(&cost).then_some(cost)
     }
 }
 

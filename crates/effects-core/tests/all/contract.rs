@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
 use crate::common::{Scene, policy, repeating, seconds};
-use effects_core::driver::{Told, drive, drive_on};
+use effects_core::driver::{Driven, drive, drive_on};
 use effects_core::gateway::Answer;
 use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, NoJournal};
 use effects_core::run::{Saved, SleepReason};
@@ -112,7 +112,7 @@ fn a_call_that_is_out_is_booked_as_lost_at_its_limit() {
     assert_eq!(until, scene.world.now() + policy().request_timeout);
     scene.world.clock().jump_to(until);
     let Step::Done(Outcome::Unknown(unknown)) = scene.next() else { panic!() };
-    assert!(unknown.trouble.to_string().contains("request timeout"), "{}", unknown.trouble);
+    assert!(unknown.error.to_string().contains("request timeout"), "{}", unknown.error);
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn a_driver_that_is_told_to_stop_detaches() {
     };
     let outcome = loop {
         let told = drive_on(&mut scene.run, &gateway, service.clock(), &NoJournal, stop).unwrap();
-        if let Told::Done(outcome) = told {
+        if let Driven::Done(outcome) = told {
             break outcome;
         }
     };

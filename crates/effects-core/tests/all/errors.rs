@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::common::{Scene, TASK, policy, seconds};
 use bytes::Bytes;
 use effects_core::model::Draft;
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{
     BaseUrl, EffectRequest, Error, ErrorKind, Outcome, Policy, Seed, Template, Time,
 };
@@ -158,9 +158,9 @@ fn download() {
     let mut download = Download::new(&effect.pictures[0], &policy, Seed::from(1), now);
     download.failed(
         now,
-        Trouble::Unreadable { status: 200, excerpt: "a page".to_owned(), response: None },
+        ExchangeError::Unreadable { status: 200, excerpt: "a page".to_owned(), response: None },
     );
-    download.failed(now + seconds(9), Trouble::Lost { reason: "reset".to_owned() });
+    download.failed(now + seconds(9), ExchangeError::Lost { reason: "reset".to_owned() });
     let DownloadStep::Notify(event) = download.step(now) else { panic!() };
     assert!(event.to_string().contains("again in"), "{event}");
     let DownloadStep::Failed(error) = download.step(now + seconds(9)) else { panic!() };

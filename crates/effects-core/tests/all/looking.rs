@@ -118,7 +118,7 @@ fn what_the_gateway_itself_bars_ends_it_at_once_and_keeps_the_id() {
     }
 }
 
-/// What a proxy, a firewall's challenge or a gateway in trouble answers, and the kind of the error
+/// What a proxy, a firewall's challenge or a failing gateway answers, and the kind of the error
 /// where it lasts to the end of the wait and no poll ever showed the task.
 fn refusals() -> Vec<(Response, ErrorKind)> {
     use ErrorKind::{OutOfCredit, UnreadableAnswer};
@@ -146,7 +146,7 @@ fn refusals() -> Vec<(Response, ErrorKind)> {
 
 fn retries(scene: &Scene) -> Vec<Option<u16>> {
     let events = scene.world.transcript().events().filter_map(|event| match event {
-        Event::Retrying { trouble, .. } => Some(trouble.status()),
+        Event::Retrying { error, .. } => Some(error.status()),
         _ => None,
     });
     events.collect()
@@ -190,7 +190,10 @@ fn a_refusal_that_lasts_ends_with_the_wait_and_a_task_that_was_made_goes_on() {
         journaled.run = journaled.run.submitted_at(long_ago);
         for scene in [&mut submitted, &mut journaled] {
             let error = scene.error();
-            assert_eq!((error.kind(), error.trouble().is_some()), (ErrorKind::WaitTimeout, true));
+            assert_eq!(
+                (error.kind(), error.exchange_error().is_some()),
+                (ErrorKind::WaitTimeout, true)
+            );
         }
     }
 }
@@ -810,7 +813,7 @@ fn an_answer_without_an_id_or_with_another_is_about_the_task_that_was_asked_for(
 }
 
 #[test]
-fn trouble_at_the_end_is_told_with_what_it_leaves_open() {
+fn an_error_at_the_end_is_reported_with_what_it_leaves_open() {
     // A run that saw the task knows that it is running.
     let policy = Policy { wait_timeout: seconds(20), ..policy() };
     let mut scene = Scene::attached(policy.clone(), Life::endless());

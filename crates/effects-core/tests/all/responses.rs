@@ -156,8 +156,8 @@ fn a_run_that_waits_keeps_nothing_of_a_response() {
     assert!(saved.contains("502") && !saved.contains("response"), "{saved}");
 
     // Those who watch hear of it.
-    let Step::Notify(Event::Retrying { trouble, .. }) = run.step(now) else { panic!() };
-    assert_eq!(trouble.response().unwrap().body.as_ref().unwrap().len(), 2_000);
+    let Step::Notify(Event::Retrying { error, .. }) = run.step(now) else { panic!() };
+    assert_eq!(error.response().unwrap().body.as_ref().unwrap().len(), 2_000);
 
     // An outcome is saved with it.
     let Step::Sleep { until, .. } = run.step(now) else { panic!() };
@@ -201,7 +201,7 @@ impl ExchangeObserver for Seen {
         Some(Box::new(move |result| {
             let told = match (result.arrived(), result.response()) {
                 (Ok(status), Some(response)) => format!("{status} {:?}", response.body),
-                (Err(trouble), response) => format!("{trouble} {:?}", response.map(|it| it.body)),
+                (Err(error), response) => format!("{error} {:?}", response.map(|it| it.body)),
                 (Ok(_), None) => unreachable!(),
             };
             seen.0.lock().unwrap().push(told);

@@ -6,7 +6,7 @@ use crate::common::{Scene, policy, repeating, request, seconds};
 use effects_core::gateway::CallKind;
 use effects_core::journal::Fact;
 use effects_core::run::SleepReason;
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{Backoff, Deadline, ErrorKind, Event, Outcome, Policy, Repeat, Run, Seed, Step};
 use effects_testkit::{Fate, Life, Response};
 
@@ -627,7 +627,7 @@ fn a_certificate_that_is_not_trusted_ends_a_run_at_once_and_no_wait_for_a_task_t
     ] {
         let error = scene.error();
         assert_eq!(error.kind(), ErrorKind::Transport);
-        assert!(matches!(error.trouble(), Some(Trouble::Untrusted { .. })), "{error}");
+        assert!(matches!(error.exchange_error(), Some(ExchangeError::Untrusted { .. })), "{error}");
         assert_eq!(scene.world.transcript().elapsed(), seconds(0));
     }
     let mut scene = Scene::submitting(policy()).polls([Fate::Untrusted]);
@@ -666,7 +666,7 @@ fn waits_double_from_half_a_second_to_eight_and_no_retry_after_shortens_them() {
 }
 
 #[test]
-fn a_throttle_is_told_from_other_trouble() {
+fn a_throttle_is_told_from_other_errors() {
     for (answer, why) in [
         (Response::new(429).into(), SleepReason::Throttle),
         (overloaded().into(), SleepReason::Throttle),
@@ -826,7 +826,7 @@ fn a_late_answer_while_the_next_attempt_is_out_is_followed_and_the_attempt_may_b
 }
 
 #[test]
-fn trouble_keeps_the_services_words_and_its_name_for_the_exchange() {
+fn an_error_keeps_the_services_words_and_its_name_for_the_exchange() {
     let body = r#"{"error":{"code":3009001,"error_message":"no image"},"request_id":"req-9"}"#;
     let mut scene = Scene::submitting(policy()).submits([answer(400, body)]);
     let error = scene.error();
@@ -844,7 +844,7 @@ fn trouble_keeps_the_services_words_and_its_name_for_the_exchange() {
     };
     let text = refused.to_string();
     assert!(text.contains("https://elsewhere.test/login") && !text.contains("secret"), "{text}");
-    assert!(matches!(refused.trouble, Trouble::Rejected(_)));
+    assert!(matches!(refused.error, ExchangeError::Rejected(_)));
 }
 
 /// Everything the run tells until it has nothing more to say.

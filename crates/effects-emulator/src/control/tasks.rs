@@ -60,7 +60,7 @@ pub(crate) async fn picture(
     Path(id): Path<String>,
 ) -> Result<Response, ApiRefusal> {
     let now = state.clock.now();
-    let file = state.tasks.with(&id, |task| match task.standing(now) {
+    let file = state.tasks.with(&id, |task| match task.state(now) {
         VisibleState::Completed(picture) => Some(picture.file.clone()),
         _ => None,
     });

@@ -146,7 +146,7 @@ pub(crate) fn status(
         failure: QueueFailure::default(),
         logs: logs(task, context.now),
     };
-    match standing(task, context, look_fault) {
+    match state(task, context, look_fault) {
         VisibleState::Running(progress) => {
             let is_queued = matches!(task.stage, WorkStage::Queued);
             told.status = if is_queued { "IN_QUEUE" } else { "IN_PROGRESS" }.to_owned();
@@ -173,7 +173,7 @@ pub(crate) fn response(
     look_fault: Option<&Fault>,
     position: usize,
 ) -> QueueAnswer {
-    let (outputs, failure) = match standing(task, context, look_fault) {
+    let (outputs, failure) = match state(task, context, look_fault) {
         VisibleState::Running(_) => {
             return QueueAnswer::Running(status(id, task, context, look_fault, position));
         }
@@ -197,14 +197,14 @@ pub(crate) fn response(
     })
 }
 
-fn standing<'a>(
+fn state<'a>(
     task: &'a EmulatedTask,
     context: AnswerContext<'_>,
     look_fault: Option<&Fault>,
 ) -> VisibleState<'a> {
     match look_fault {
         Some(Fault::Stale) => VisibleState::Running(0.99),
-        _ => task.standing(context.now),
+        _ => task.state(context.now),
     }
 }
 
@@ -222,7 +222,7 @@ fn logs(task: &EmulatedTask, now: u64) -> Vec<QueueLog> {
         QueueLog { message: message.to_owned(), timestamp }
     };
     let mut logs = vec![log("the request is queued", task.created)];
-    match task.standing(now) {
+    match task.state(now) {
         VisibleState::Running(_) if matches!(task.stage, WorkStage::Queued) => {}
         VisibleState::Running(_) => logs.push(log("the photo is being painted", now)),
         VisibleState::Completed(_) => {

@@ -1,10 +1,10 @@
 //! [`JournalStore`] (`store.rs`): the contract of a journal of paid tasks, so that none is lost and none
 //! is paid twice, also after a crash. [`Row`] is in `row.rs`, what the journal knows of one in
-//! `record.rs` ([`Record`]), budgets in `budget.rs`. `effects-journal` implements it; `Ledger` of
+//! `record.rs` ([`Record`]), budgets in `budget.rs`. `effects-journal` implements it; `JournalSession` of
 //! `effects-client` opens a row of it for a job.
 //!
 //! It keeps rows: each has an [`Identity`], by which the same row is known again when the same batch is
-//! run again, and a [`Standing`]. This module is the contract and the rules that need no disk;
+//! run again, and a [`RowState`]. This module is the contract and the rules that need no disk;
 //! `effects-journal` keeps it in SQLite or PostgreSQL, and another store is another `impl`.
 //!
 //! ```text
@@ -45,7 +45,7 @@ pub use budget::{
 pub use identity::Identity;
 pub use memory::MemoryStore;
 pub use occurrences::{CountedRow, Occurrences, RowError};
-pub use record::{Attempt, Holder, PictureRecord, Record, SavedContent, Standing};
+pub use record::{Attempt, Holder, PictureRecord, Record, RowState, SavedContent};
 pub use row::{Row, RowDraft, RowPhoto, SignedUrl};
 pub use store::{
     Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,

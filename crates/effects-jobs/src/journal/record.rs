@@ -1,4 +1,4 @@
-//! [`Record`]: what a journal knows of a row: how it stands ([`Standing`]), its attempts, pictures
+//! [`Record`]: what a journal knows of a row: how it stands ([`RowState`]), its attempts, pictures
 //! ([`PictureRecord`]) and cost. A [`JournalStore`](super::JournalStore) returns it; the command lists
 //! it, and `JobMachine` goes on from it.
 
@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::row::Row;
-use effects_core::journal::{RowEnd, RowNumber};
+use effects_core::journal::{RowNumber, RowOutcome};
 use effects_core::signed_url;
 use effects_core::{Effect, ServiceCode, TaskId, Time};
 
@@ -21,7 +21,7 @@ pub struct Record {
     /// What is wanted.
     pub row: Row,
     /// Where it stands.
-    pub standing: Standing,
+    pub state: RowState,
     /// When it was begun: its first intent.
     pub begun: Time,
     /// When it last changed.
@@ -33,18 +33,18 @@ pub struct Record {
     pub paid: Decimal,
     /// Which process has it in hand, as far as can be told; `None` if none has.
     pub holder: Option<Holder>,
-    /// The completed task whose picture is paid for, as [`Standing::Completed`], while a new order of the
+    /// The completed task whose picture is paid for, as [`RowState::Completed`], while a new order of the
     /// row is under way or in doubt: it is the row's again where the new order comes to no picture.
-    pub paid_picture: Option<Box<Standing>>,
-    /// The last new order that failed and left the row its completed task, as [`Standing::Failed`].
-    pub failed_order: Option<Box<Standing>>,
+    pub paid_picture: Option<Box<RowState>>,
+    /// The last new order that failed and left the row its completed task, as [`RowState::Failed`].
+    pub failed_order: Option<Box<RowState>>,
 }
 
 impl Record {
     /// Why the row is left to the process that has it, in words: for one that is submitted or followed.
     pub fn why_left(&self) -> String {
         let holder = self.holder.as_ref().map_or("another run".to_owned(), ToString::to_string);
-        match self.standing.task() {
+        match self.state.task() {
             Some(_) => format!(
                 "its task is waited for by {holder} and is paid for once: run the same again later to see \
                  its end"
@@ -76,7 +76,7 @@ impl fmt::Display for Holder {
 
 /// Where a row stands. A row the journal does not know is not begun.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub enum RowState {
     /// A submission is about to leave, or has left; its owner is there and awaits the answer.
     Intent {
         /// The attempts whose fate is open; usually one.
@@ -88,7 +88,7 @@ pub enum Standing {
         /// The attempts whose fate is open, as the service's support may find them.
         attempts: Vec<Attempt>,
         /// What is known of it.
-        trouble: String,
+        reason: String,
     },
     /// There is a task without a verdict.
     Created {
@@ -132,16 +132,16 @@ pub enum Standing {
     },
 }
 
-impl Standing {
+impl RowState {
     /// What a run came to whose row stands so; `None` where its task has no verdict.
-    pub fn row_end(&self) -> Option<RowEnd> {
+    pub fn row_outcome(&self) -> Option<RowOutcome> {
         match self {
-            Self::Completed { task, cost, pictures, .. } => Some(RowEnd::Completed {
+            Self::Completed { task, cost, pictures, .. } => Some(RowOutcome::Completed {
                 task: task.clone(),
                 cost: *cost,
                 pictures: pictures.iter().map(|picture| picture.url.clone()).collect(),
             }),
-            Self::Failed { task, code, message, cost, .. } => Some(RowEnd::Failed {
+            Self::Failed { task, code, message, cost, .. } => Some(RowOutcome::Failed {
                 task: task.clone(),
                 code: code.clone(),
                 message: message.clone(),

@@ -1,5 +1,5 @@
 //! [`Row`]: one wanted picture, with the [`Identity`] it is found by, and every journal stores it.
-//! [`RowDraft`], with its [`RowPhoto`], makes it for `Ledger`, `Occurrences` and the command.
+//! [`RowDraft`], with its [`RowPhoto`], makes it for `JournalSession`, `Occurrences` and the command.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -83,9 +83,10 @@ impl RowPhoto {
     /// By what the photo is told from another under the same key.
     pub(crate) fn likeness(&self, form: UrlForm) -> Identity {
         match self {
-            Self::Url(url) => {
-                Identity::hashed("effects url 1", &[signed_url::bare(&form.of(url)).as_bytes()])
-            }
+            Self::Url(url) => Identity::hashed(
+                "effects url 1",
+                &[signed_url::host_and_path(&form.of(url)).as_bytes()],
+            ),
             Self::Content { digest, .. } => Row::likeness_of_content(*digest),
         }
     }

@@ -1,7 +1,7 @@
 //! [`JournalStore`]: the contract of a store of rows for several processes; [`RowJournal`]: a row in
 //! hand, as the journal of its run. `effects-journal` implements them over SQLite and Postgres,
-//! [`MemoryStore`](super::MemoryStore) in memory. `Ledger` of `effects-client` opens rows; the command's
-//! `resolve`, `tasks` and `cost` ask the store.
+//! [`MemoryStore`](super::MemoryStore) in memory. `JournalSession` of `effects-client` opens rows; the
+//! command's `resolve`, `tasks` and `cost` ask the store.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use rust_decimal::Decimal;
 
 use crate::journal::budget::{Budget, ScopeMembership, ScopeNumber, ScopeState};
 use crate::journal::identity::Identity;
-use crate::journal::record::{Record, SavedContent, Standing};
+use crate::journal::record::{Record, RowState, SavedContent};
 use crate::journal::row::Row;
-use effects_core::journal::{AsyncJournal, Journal, JournalError, RowEnd, RowNumber};
+use effects_core::journal::{AsyncJournal, Journal, JournalError, RowNumber, RowOutcome};
 use effects_core::{Origin, TaskId};
 
 /// Keeps rows: durably, and for several processes at once.
@@ -33,7 +33,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`JournalError::NoSuchRow`]; [`JournalError::WrongStanding`] for a released row, which is only
+    /// [`JournalError::NoSuchRow`]; [`JournalError::WrongRowState`] for a released row, which is only
     /// ever opened.
     fn take(&self, row: RowNumber) -> Result<Opened, JournalError>;
 
@@ -42,8 +42,8 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`JournalError::WrongStanding`] unless it
-    /// [`may_be_renewed`](super::Standing::may_be_renewed).
+    /// [`JournalError::WrongRowState`] unless it
+    /// [`may_be_renewed`](super::RowState::may_be_renewed).
     fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError>;
 
     /// Takes a row with a verdict in hand for a new task, which costs anew: a person wants another picture
@@ -53,14 +53,14 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`JournalError::WrongStanding`] unless it is completed or failed.
+    /// [`JournalError::WrongRowState`] unless it is completed or failed.
     fn reorder(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError>;
 
     /// Settles a doubtful row with what a person found out.
     ///
     /// # Errors
     ///
-    /// [`JournalError::WrongStanding`] unless it is doubtful; [`JournalError::TaskOfAnotherRow`].
+    /// [`JournalError::WrongRowState`] unless it is doubtful; [`JournalError::TaskOfAnotherRow`].
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError>;
 
     /// Takes in a row as another journal knows it, so that it is followed here and not paid again;
@@ -75,7 +75,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     ///
     /// ```
     /// use effects_core::{BaseUrl, Size, Template, Time};
-    /// use effects_jobs::{JournalStore, MemoryStore, Opened, RowDraft, RowPhoto, Standing};
+    /// use effects_jobs::{JournalStore, MemoryStore, Opened, RowDraft, RowPhoto, RowState};
     /// use rust_decimal::Decimal;
     ///
     /// let row = RowDraft {
@@ -90,10 +90,10 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// }
     /// .row(0)?;
     /// let task = "d758n65e878c73cmdg20".parse()?;
-    /// let standing = Standing::Created { task, submitted: Time::from_millis(1_764_000_000_000) };
+    /// let state = RowState::Created { task, submitted: Time::from_millis(1_764_000_000_000) };
     /// let store = MemoryStore::new();
-    /// assert!(store.import(&row, &standing, Decimal::ZERO)?);
-    /// assert!(!store.import(&row, &standing, Decimal::ZERO)?);
+    /// assert!(store.import(&row, &state, Decimal::ZERO)?);
+    /// assert!(!store.import(&row, &state, Decimal::ZERO)?);
     /// assert!(matches!(store.open(&row)?, Opened::Watch(..)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -101,12 +101,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`JournalError::TaskOfAnotherRow`]; when it cannot be written.
-    fn import(
-        &self,
-        row: &Row,
-        standing: &Standing,
-        earlier: Decimal,
-    ) -> Result<bool, JournalError>;
+    fn import(&self, row: &Row, state: &RowState, earlier: Decimal) -> Result<bool, JournalError>;
 
     /// Takes in a new order of a completed row as another journal knows it: an intent or a doubt, which
     /// is doubtful here, or a task without a verdict, which is followed. Whether it was taken in: only
@@ -122,7 +117,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
         &self,
         row: &Identity,
         paid: &TaskId,
-        order: &Standing,
+        order: &RowState,
     ) -> Result<bool, JournalError>;
 
     /// The id of the journal, by which its file is told from another at the same path, and a copy is
@@ -138,7 +133,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// When it cannot be read.
-    fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError>;
+    fn find(&self, row: &RowName) -> Result<Option<Record>, JournalError>;
 
     /// Rows in the order of their numbers: a page of [`Filter::limit`].
     ///
@@ -225,7 +220,7 @@ pub trait RowJournal: Journal + AsyncJournal + fmt::Debug {
     /// # Errors
     ///
     /// When it is known already that it cannot be written.
-    fn settle(&self, end: &RowEnd) -> Result<(), JournalError>;
+    fn settle(&self, end: &RowOutcome) -> Result<(), JournalError>;
 
     /// A picture was downloaded to this file, which has this in it; `index` is its place among the
     /// task's. Taken in order like [`settle`](Self::settle).
@@ -233,7 +228,7 @@ pub trait RowJournal: Journal + AsyncJournal + fmt::Debug {
     /// # Errors
     ///
     /// When it is known already that it cannot be written.
-    fn landed(
+    fn picture_saved(
         &self,
         index: usize,
         path: &Path,

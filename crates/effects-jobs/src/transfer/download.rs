@@ -12,7 +12,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCO
 use http::{HeaderMap, StatusCode, Version};
 
 use effects_core::run::NOTHING_OWED;
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{
     Error, ErrorKind, Event, ImageFormat, Picture, Policy, Problem, Retries, Seed, Time, count_of,
 };
@@ -25,7 +25,7 @@ use effects_core::{
 ///
 /// ```
 /// # use effects_core::{Policy, Seed, Time};
-/// # use effects_core::wire::Trouble;
+/// # use effects_core::wire::ExchangeError;
 /// # use effects_jobs::{Download, DownloadStep};
 /// # let picture: effects_core::Picture = serde_json::from_str(
 /// #     r#"{"task_id":"t","url":"https://x/y.png","size":null,"job_id":null}"#)?;
@@ -33,7 +33,7 @@ use effects_core::{
 /// let mut download = Download::new(&picture, &Policy::default(), Seed::from(1), now);
 /// assert_eq!(download.step(now), DownloadStep::Fetch);
 /// // The driver makes the exchange: a `Receiver` notes what comes, and `received` judges it.
-/// download.failed(now, Trouble::Lost { reason: "reset".to_owned() });
+/// download.failed(now, ExchangeError::Lost { reason: "reset".to_owned() });
 /// assert!(matches!(download.step(now), DownloadStep::Notify(_)));
 /// assert!(matches!(download.step(now), DownloadStep::Sleep { .. }));
 /// # Ok::<(), serde_json::Error>(())
@@ -81,7 +81,7 @@ pub enum DownloadStep {
 impl Download {
     /// The longest picture that is accepted, in bytes: four times an uncompressed one of the
     /// largest size.
-    pub const MOST_BYTES: u64 = 64 * 1024 * 1024;
+    pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
     /// A download of this picture, repeated within one `wait_timeout` from now.
     pub fn new(picture: &Picture, policy: &Policy, seed: Seed, now: Time) -> Self {
@@ -124,7 +124,7 @@ impl Download {
         // fault.
         if self.next == DownloadStep::Fetch && now >= self.end {
             let reason = "the deadline is over".to_owned();
-            self.next = DownloadStep::Failed(self.error(Trouble::NotSent { reason }));
+            self.next = DownloadStep::Failed(self.error(ExchangeError::NotSent { reason }));
         }
         self.next.clone()
     }
@@ -133,21 +133,21 @@ impl Download {
     ///
     /// # Errors
     ///
-    /// The trouble, when it is not the answer of a picture; hand it to [`failed`](Self::failed).
+    /// The error, when it is not the answer of a picture; hand it to [`failed`](Self::failed).
     pub fn receive(
         &self,
         status: StatusCode,
         version: Version,
         headers: &HeaderMap,
-    ) -> Result<Receiver, Trouble> {
+    ) -> Result<Receiver, ExchangeError> {
         if status != StatusCode::OK {
             // A download carries no key, so no answer can repeat it.
-            return Err(Trouble::rejected(status, headers));
+            return Err(ExchangeError::rejected(status, headers));
         }
         let length =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         // Before its body is read, which may be meant to fill the memory.
-        if length.is_some_and(|length| length > Self::MOST_BYTES) {
+        if length.is_some_and(|length| length > Self::MAX_BYTES) {
             return Err(too_long(length.unwrap_or_default()));
         }
         // In later versions of HTTP a body that is cut off is always an error of the exchange.
@@ -166,15 +166,15 @@ impl Download {
         })
     }
 
-    /// The body has ended, or has broken off with this trouble.
-    pub fn received(&mut self, now: Time, receiver: &Receiver, end: Result<(), Trouble>) {
+    /// The body has ended, or has broken off with this error.
+    pub fn received(&mut self, now: Time, receiver: &Receiver, end: Result<(), ExchangeError>) {
         let received = receiver.received;
         // A service that says 0 does not know.
         let size = self.picture.size.filter(|size| *size > 0);
         let is_size = |length| size == Some(length);
         let format = ImageFormat::sniff(&receiver.start);
         let (lacks, is_whole) = match format {
-            Some(format) if format.tells_its_end() => {
+            Some(format) if format.has_end_marker() => {
                 (format!("does not end as a {format} must"), receiver.is_whole(format))
             }
             Some(format) => (format!("has the format {format}, whose end tells nothing"), false),
@@ -217,14 +217,14 @@ impl Download {
             Ok(()) => {
                 let received = count_of(received, "byte");
                 let reason = format!("the connection ended after {received}; it {lacks}");
-                self.failed(now, Trouble::Lost { reason });
+                self.failed(now, ExchangeError::Lost { reason });
             }
             // The picture arrived, and the connection broke after it; only another attempt shows
             // whether more was to come.
-            Err(trouble @ Trouble::Lost { .. }) if is_whole => {
-                self.unfinished(now, format, received, trouble);
+            Err(error @ ExchangeError::Lost { .. }) if is_whole => {
+                self.unfinished(now, format, received, error);
             }
-            Err(trouble) => self.failed(now, trouble),
+            Err(error) => self.failed(now, error),
         }
     }
 
@@ -234,21 +234,21 @@ impl Download {
         now: Time,
         format: Option<ImageFormat>,
         received: u64,
-        trouble: Trouble,
+        error: ExchangeError,
     ) {
         self.unfinished += 1;
         self.longest = self.longest.max(received);
         // The wait before the next attempt is that of a lost answer, whatever is odd about this
         // one.
-        let passing = Trouble::Lost { reason: String::new() };
+        let passing = ExchangeError::Lost { reason: String::new() };
         match self.retries.next(&passing, now) {
             // One shorter than an earlier one is not the best that the service has.
             Some(until) if self.unfinished < MOST_ODD || received < self.longest => {
-                self.repeat(now, until, trouble);
+                self.repeat(now, until, error);
             }
             _ => {
                 self.warn(&format!(
-                    "may be damaged ({trouble}); the service has nothing better, so it is kept"
+                    "may be damaged ({error}); the service has nothing better, so it is kept"
                 ));
                 self.next = DownloadStep::Done(format);
             }
@@ -256,29 +256,29 @@ impl Download {
     }
 
     /// A fetch went wrong.
-    pub fn failed(&mut self, now: Time, trouble: Trouble) {
-        let stranger = matches!(trouble, Trouble::Unreadable { .. });
+    pub fn failed(&mut self, now: Time, error: ExchangeError) {
+        let stranger = matches!(error, ExchangeError::Unreadable { .. });
         // Counted apart from lost answers: a page in the picture's place is fast, and would be
         // asked for all through the wait.
         self.strangers += u32::from(stranger);
         // A result may take a moment to reach where it is fetched from; and a proxy's page in its
         // place may pass too, but not for long.
-        let lagging = trouble.status() == Some(404) && now < self.not_found_until;
+        let lagging = error.status() == Some(404) && now < self.not_found_until;
         let retried = if lagging || (stranger && self.strangers < MOST_ODD) {
-            let passing = Trouble::Lost { reason: String::new() };
+            let passing = ExchangeError::Lost { reason: String::new() };
             self.retries.next(&passing, now)
         } else {
-            self.retries.next(&trouble, now)
+            self.retries.next(&error, now)
         };
         match retried {
-            Some(until) => self.repeat(now, until, trouble),
-            None => self.next = DownloadStep::Failed(self.error(trouble)),
+            Some(until) => self.repeat(now, until, error),
+            None => self.next = DownloadStep::Failed(self.error(error)),
         }
     }
 
-    fn repeat(&mut self, now: Time, until: Time, trouble: Trouble) {
+    fn repeat(&mut self, now: Time, until: Time, error: ExchangeError) {
         let (task_id, after) = (self.picture.task_id.clone(), until.since(now));
-        self.event = Some(Event::DownloadRetrying { task_id, trouble, after });
+        self.event = Some(Event::DownloadRetrying { task_id, error, after });
         self.next = DownloadStep::Sleep { until };
     }
 
@@ -289,15 +289,15 @@ impl Download {
 
     /// The error of a download that failed for good, with the picture's URL: what is paid for can
     /// still be fetched by hand.
-    pub fn error(&self, trouble: Trouble) -> Error {
+    pub fn error(&self, error: ExchangeError) -> Error {
         let Picture { url, task_id, .. } = &self.picture;
-        if matches!(trouble, Trouble::NotRecorded { .. }) {
+        if matches!(error, ExchangeError::NotRecorded { .. }) {
             let message =
                 format!("the picture of task {task_id} is not in the recording; {NOTHING_OWED}");
             let (kind, task_id) = (ErrorKind::NotRecorded, Some(task_id.clone()));
-            return Problem { kind, message, task_id, trouble: Some(trouble) }.into();
+            return Problem { kind, message, task_id, error: Some(error) }.into();
         }
-        let expired = match trouble.status() {
+        let expired = match error.status() {
             Some(401 | 403 | 404 | 410) => {
                 "; the link may have expired: a new look may give a new one"
             }
@@ -310,7 +310,7 @@ impl Download {
                  paid for: open that link in a browser, or download it again"
             ),
             task_id: Some(task_id.clone()),
-            trouble: Some(trouble),
+            error: Some(error),
         }
         .into()
     }
@@ -335,15 +335,15 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// The trouble, when they are too many; stop reading and hand it to [`Download::received`].
-    pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+    /// The error, when they are too many; stop reading and hand it to [`Download::received`].
+    pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         self.received += bytes.len() as u64;
         // Beginning and end tell format and wholeness; the bytes between them are not kept here.
         let missing = ImageFormat::SNIFF_BYTES.saturating_sub(self.start.len());
         self.start.extend_from_slice(&bytes[..bytes.len().min(missing)]);
         self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(ImageFormat::END_BYTES)..]);
         self.end.drain(..self.end.len().saturating_sub(ImageFormat::END_BYTES));
-        if self.received > Download::MOST_BYTES {
+        if self.received > Download::MAX_BYTES {
             return Err(too_long(self.received));
         }
         Ok(())
@@ -366,12 +366,12 @@ impl Receiver {
     }
 }
 
-fn too_long(length: u64) -> Trouble {
-    unreadable(format!("{length} bytes, and at most {} are accepted", Download::MOST_BYTES))
+fn too_long(length: u64) -> ExchangeError {
+    unreadable(format!("{length} bytes, and at most {} are accepted", Download::MAX_BYTES))
 }
 
-fn unreadable(excerpt: String) -> Trouble {
-    Trouble::Unreadable { status: StatusCode::OK.as_u16(), excerpt, response: None }
+fn unreadable(excerpt: String) -> ExchangeError {
+    ExchangeError::Unreadable { status: StatusCode::OK.as_u16(), excerpt, response: None }
 }
 
 /// So many fetches that bring something odd are made: the next would bring the same.

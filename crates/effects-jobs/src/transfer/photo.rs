@@ -7,7 +7,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use effects_core::{Error, ErrorKind, ImageFormat, MOST_PHOTO_BYTES, Reference};
+use effects_core::{Error, ErrorKind, ImageFormat, MAX_PHOTO_BYTES, Reference};
 
 /// A photo in memory, known to be one.
 #[derive(Clone, Eq, PartialEq)]
@@ -19,21 +19,21 @@ pub struct Photo {
 }
 
 impl Photo {
-    /// The longest photo that is uploaded, in bytes: [`MOST_PHOTO_BYTES`].
-    pub const MOST_BYTES: usize = MOST_PHOTO_BYTES;
+    /// The longest photo that is uploaded, in bytes: [`MAX_PHOTO_BYTES`].
+    pub const MAX_BYTES: usize = MAX_PHOTO_BYTES;
 
     /// A photo, from its bytes and the name to tell of it by.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::UnusablePhoto`] when the bytes are no picture, or more than
-    /// [`MOST_BYTES`](Self::MOST_BYTES).
+    /// [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn new(bytes: Bytes, name: &str) -> Result<Self, Error> {
         let fail = |rule: String| {
             Err(Error::new(ErrorKind::UnusablePhoto, format!("photo {name:?} {rule}")))
         };
-        if bytes.len() > Self::MOST_BYTES {
-            let (length, most) = (bytes.len(), Self::MOST_BYTES);
+        if bytes.len() > Self::MAX_BYTES {
+            let (length, most) = (bytes.len(), Self::MAX_BYTES);
             return fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"));
         }
         let Some(format) = ImageFormat::sniff(&bytes) else {
@@ -67,7 +67,7 @@ impl Photo {
     /// assert!(Photo::why_none(b"%PDF-1.7").starts_with("is not a picture: it is a PDF document"));
     /// ```
     pub fn why_none(start: &[u8]) -> String {
-        match ImageFormat::why_not(start) {
+        match ImageFormat::why_no_picture(start) {
             _ if start.is_empty() => "is empty: give a JPEG, PNG or WebP file".to_owned(),
             Some(what) => format!("is not a picture: it {what}"),
             None => "is not a picture: give a JPEG, PNG or WebP file".to_owned(),

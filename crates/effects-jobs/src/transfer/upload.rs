@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use effects_core::gateway::{CallResult, Endpoint, FreshConnection, check_url};
 use effects_core::run::NOTHING_OWED;
-use effects_core::wire::Trouble;
+use effects_core::wire::ExchangeError;
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, Problem, Reference};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Uri};
@@ -174,10 +174,10 @@ pub fn presigned_request(url: &str, photo: &Photo) -> Result<Request<Bytes>, Err
 ///
 /// # Errors
 ///
-/// The trouble: no answer, a refusal, or an answer without a URL of a picture.
-pub fn read_storage_answer(result: &CallResult) -> Result<Reference, Trouble> {
+/// The error: no answer, a refusal, or an answer without a URL of a picture.
+pub fn read_storage_answer(result: &CallResult) -> Result<Reference, ExchangeError> {
     let url = result.uploaded_url()?;
-    url.parse().map_err(|_| Trouble::Unreadable {
+    url.parse().map_err(|_| ExchangeError::Unreadable {
         status: result.arrived().map_or(0, |status| status.as_u16()),
         excerpt: "the storage endpoint's answer holds no URL of a picture".to_owned(),
         response: None,
@@ -185,13 +185,13 @@ pub fn read_storage_answer(result: &CallResult) -> Result<Reference, Trouble> {
 }
 
 /// The error of an upload that failed for good, or that did not succeed before the deadline.
-pub fn upload_error(trouble: Trouble, is_too_late: bool) -> Error {
-    if matches!(trouble, Trouble::NotRecorded { .. }) {
+pub fn upload_error(error: ExchangeError, is_too_late: bool) -> Error {
+    if matches!(error, ExchangeError::NotRecorded { .. }) {
         let message = format!("the upload of the photo is not in the recording; {NOTHING_OWED}");
         let kind = ErrorKind::NotRecorded;
-        return Problem { kind, message, task_id: None, trouble: Some(trouble) }.into();
+        return Problem { kind, message, task_id: None, error: Some(error) }.into();
     }
-    let (kind, message) = match trouble.status() {
+    let (kind, message) = match error.status() {
         _ if is_too_late => {
             (ErrorKind::DeadlineExceeded, "the deadline is over, and the photo is not uploaded")
         }
@@ -210,7 +210,7 @@ pub fn upload_error(trouble: Trouble, is_too_late: bool) -> Error {
         _ => (ErrorKind::Upload, "the photo could not be uploaded"),
     };
     let message = format!("{message}; nothing was submitted");
-    Problem { kind, message, task_id: None, trouble: Some(trouble) }.into()
+    Problem { kind, message, task_id: None, error: Some(error) }.into()
 }
 
 fn multipart(photo: &Photo) -> Bytes {
@@ -256,7 +256,7 @@ mod tests {
         let error = Photo::new(Bytes::from_static(b"hello"), "notes.txt").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnusablePhoto);
         assert!(error.to_string().contains("notes.txt"));
-        let huge = Bytes::from(vec![0; Photo::MOST_BYTES + 1]);
+        let huge = Bytes::from(vec![0; Photo::MAX_BYTES + 1]);
         assert_eq!(Photo::new(huge, "huge").unwrap_err().exit_code(), 2);
     }
 

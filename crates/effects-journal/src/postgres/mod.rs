@@ -50,7 +50,7 @@ use crate::writer_thread::{Counters, Stats};
 ///
 /// let journal = PostgresStore::connect("postgres://studio@db.example/photos")?;
 /// for record in journal.list(&Filter::default())? {
-///     println!("{}: {}", record.number, record.standing.name());
+///     println!("{}: {}", record.number, record.state.name());
 /// }
 /// # Ok::<(), effects_core::journal::JournalError>(())
 /// ```

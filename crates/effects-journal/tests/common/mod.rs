@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use effects_core::journal::{Entry, RowEnd};
+use effects_core::journal::{Entry, RowOutcome};
 use effects_core::{BaseUrl, ServiceCode, Size, Template, Time};
 use effects_jobs::{
-    JournalStore, Opened, Record, Row, RowDraft, RowJournal, RowName, RowPhoto, Standing,
+    JournalStore, Opened, Record, Row, RowDraft, RowJournal, RowName, RowPhoto, RowState,
 };
 use effects_journal::{JournalBuilder, Process, SqliteJournal};
 use serde_json::json;
@@ -57,16 +57,16 @@ fn entry(id: u32, fact: &serde_json::Value) -> Entry {
     serde_json::from_value(json!({"id": id, "at": START, "fact": fact})).unwrap()
 }
 
-pub(crate) fn completed(task: &str, cost: &str) -> RowEnd {
-    RowEnd::Completed {
+pub(crate) fn completed(task: &str, cost: &str) -> RowOutcome {
+    RowOutcome::Completed {
         task: task.parse().unwrap(),
         cost: Some(cost.parse().unwrap()),
         pictures: vec![format!("https://example.com/{task}.png")],
     }
 }
 
-pub(crate) fn failed(task: &str, code: &str) -> RowEnd {
-    RowEnd::Failed {
+pub(crate) fn failed(task: &str, code: &str) -> RowOutcome {
+    RowOutcome::Failed {
         task: task.parse().unwrap(),
         code: Some(ServiceCode::from(code)),
         message: "it went wrong".to_owned(),
@@ -74,8 +74,8 @@ pub(crate) fn failed(task: &str, code: &str) -> RowEnd {
     }
 }
 
-pub(crate) fn unknown() -> RowEnd {
-    RowEnd::Unknown { trouble: "no answer: reset".to_owned() }
+pub(crate) fn unknown() -> RowOutcome {
+    RowOutcome::Unknown { reason: "no answer: reset".to_owned() }
 }
 
 /// A clock that stands still until it is moved.
@@ -116,11 +116,11 @@ pub(crate) fn submit(journal: &impl JournalStore, row: &Row) -> Arc<dyn RowJourn
 }
 
 pub(crate) fn look(journal: &impl JournalStore, row: &Row) -> Record {
-    journal.look(&RowName::Identity(row.identity)).unwrap().unwrap()
+    journal.find(&RowName::Identity(row.identity)).unwrap().unwrap()
 }
 
-pub(crate) fn standing(journal: &impl JournalStore, row: &Row) -> Standing {
-    look(journal, row).standing
+pub(crate) fn row_state(journal: &impl JournalStore, row: &Row) -> RowState {
+    look(journal, row).state
 }
 
 /// What [`Opened`] is called here.

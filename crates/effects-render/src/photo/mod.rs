@@ -146,7 +146,7 @@ fn recognise(bytes: &[u8]) -> Result<ImageFormat, PaintError> {
     }
     ImageFormat::sniff(bytes).ok_or_else(|| PaintError::NotAnImage {
         length: bytes.len(),
-        what: ImageFormat::why_not(bytes).unwrap_or("is not a picture"),
+        what: ImageFormat::why_no_picture(bytes).unwrap_or("is not a picture"),
     })
 }
 
@@ -312,7 +312,7 @@ pub const MAX_PIXELS: u64 = 200_000_000;
 pub const HELD_PIXELS: u64 = 4096 * 4096;
 
 /// The longest file of a photo that is read, in bytes: as many as a client uploads.
-pub const MAX_BYTES: usize = effects_core::MOST_PHOTO_BYTES;
+pub const MAX_BYTES: usize = effects_core::MAX_PHOTO_BYTES;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use effects_core::Time;
-use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
+use effects_core::journal::{
+    Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowOutcome,
+};
 use effects_jobs::{Budget, RowJournal, SavedContent};
 use rust_decimal::Decimal;
 
@@ -40,7 +42,7 @@ impl Lease {
     pub(super) fn is_let_go(&self) {
         if let Some(inner) = self.inner() {
             // Memory takes it.
-            let _ = inner.settle(&RowEnd::LetGo);
+            let _ = inner.settle(&RowOutcome::Abandoned);
         }
     }
 
@@ -82,7 +84,7 @@ impl Journal for Lease {
         }
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.settle(end)
     }
 }
@@ -101,11 +103,11 @@ impl RowJournal for Lease {
         }
     }
 
-    fn settle(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn settle(&self, end: &RowOutcome) -> Result<(), JournalError> {
         let Some(inner) = self.inner() else { return Ok(()) };
         let mut end = end.clone();
         match (self.mutation, &mut end) {
-            (Some(Mutation::ReleaseDoubtful), RowEnd::Unknown { .. }) => {
+            (Some(Mutation::ReleaseDoubtful), RowOutcome::Unknown { .. }) => {
                 let fact = Fact::Released { reason: "nothing was made".to_owned() };
                 // Only a run numbers entries, so this one is read from JSON.
                 let released: Entry = serde_json::from_value(serde_json::json!({
@@ -113,28 +115,28 @@ impl RowJournal for Lease {
                 }))
                 .expect("an entry");
                 Journal::write(&*inner, &released)?;
-                end = RowEnd::LetGo;
+                end = RowOutcome::Abandoned;
             }
-            (Some(Mutation::ForgetCost), RowEnd::Completed { cost, .. }) => {
+            (Some(Mutation::ForgetCost), RowOutcome::Completed { cost, .. }) => {
                 *cost = Some(Decimal::ZERO);
             }
             // The sum of both bookings.
-            (Some(Mutation::SettleTwice), RowEnd::Completed { cost: Some(cost), .. }) => {
+            (Some(Mutation::SettleTwice), RowOutcome::Completed { cost: Some(cost), .. }) => {
                 *cost += *cost;
             }
-            (Some(Mutation::DropRenewedBill), RowEnd::Failed { cost, .. }) => *cost = None,
+            (Some(Mutation::DropRenewedBill), RowOutcome::Failed { cost, .. }) => *cost = None,
             _ => {}
         }
         inner.settle(&end)
     }
 
-    fn landed(
+    fn picture_saved(
         &self,
         index: usize,
         path: &Path,
         content: Option<SavedContent>,
     ) -> Result<(), JournalError> {
-        self.inner().map_or(Ok(()), |inner| inner.landed(index, path, content))
+        self.inner().map_or(Ok(()), |inner| inner.picture_saved(index, path, content))
     }
 
     fn is_taken(&self) -> bool {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use effects_core::batch::{RunId, Widths};
+use effects_core::batch::{BatchLimits, RunId};
 use effects_core::gateway::{Answer, Call, CallId, CallKind};
 use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError};
 use effects_core::model::Checked;
@@ -17,7 +17,7 @@ use effects_core::{
 use effects_jobs::{
     Budget, FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, JournalStore,
     MemoryStore, OpenRow, Opened, PrepareError, Record, Resolution, Row, RowDraft, RowName,
-    RowPhoto, Standing, Work,
+    RowPhoto, RowState, Work,
 };
 use rust_decimal::Decimal;
 
@@ -188,12 +188,12 @@ impl SimulatedWorld {
         };
         // Fewer than there are rows in most schedules, so that
         // jobs wait for each other. No poll waits for its rate.
-        let widths = Widths { submissions: 2, tasks: 3, polls_per_second: 1e6 };
+        let batch = BatchLimits { submissions: 2, tasks: 3, polls_per_second: 1e6 };
         let limits = JobLimits {
             ahead: 1,
             uploads: 2,
             retry_failed: self.retry_failed,
-            ..JobLimits::from(widths)
+            ..JobLimits::from(batch)
         };
         let budget = self.budget.map(|(limit, price)| {
             // A scope with a name is the same for every process and for each time the same is run again.
@@ -396,7 +396,7 @@ impl SimulatedWorld {
 
     fn land(&self, process: &SimulatedProcess, id: JobId, row: usize) {
         if let Some(open) = process.machine.row_of(id) {
-            open.landed(0, &self.file_of(row), None).expect("memory takes it");
+            open.picture_saved(0, &self.file_of(row), None).expect("memory takes it");
         }
     }
 
@@ -437,7 +437,7 @@ impl SimulatedWorld {
             }
             Opened::Watch(record, inner) => Found::Watch(lease(inner, Some(record))),
             Opened::Finished(record, inner) => {
-                if record.standing.may_be_renewed() && record.renewals < self.retry_failed {
+                if record.state.may_be_renewed() && record.renewals < self.retry_failed {
                     let inner = self.store.renew(record.number).expect("it may be renewed");
                     charged(&inner);
                     return Found::Submit(lease(inner, Some(record)));
@@ -453,7 +453,7 @@ impl SimulatedWorld {
             }
             Opened::Doubtful(record) => Found::Doubtful(record),
             Opened::Elsewhere(record) => {
-                if let Standing::Intent { .. } = record.standing {
+                if let RowState::Intent { .. } = record.state {
                     match self.mutation {
                         Some(Mutation::TakeOverIntent) => {
                             // It is no row of the store, so that nothing hinders its submission.
@@ -582,7 +582,7 @@ impl SimulatedWorld {
     fn resolve_a_doubt(&mut self) {
         let doubtful = (0..self.rows.len()).find_map(|row| {
             let record = self.record_of(row)?;
-            matches!(record.standing, Standing::Doubtful { .. }).then_some((row, record))
+            matches!(record.state, RowState::Doubtful { .. }).then_some((row, record))
         });
         let Some((row, record)) = doubtful else { return };
         // The task that no row has is the one whose answer was lost.
@@ -601,19 +601,19 @@ impl SimulatedWorld {
     }
 
     fn record_of(&self, row: usize) -> Option<Record> {
-        self.store.look(&RowName::Identity(self.rows[row].identity)).ok().flatten()
+        self.store.find(&RowName::Identity(self.rows[row].identity)).ok().flatten()
     }
 
     fn row_of_task(&self, number: usize) -> Option<Record> {
         let name = RowName::Task(self.rows[0].origin.clone(), task_id(number));
-        self.store.look(&name).ok().flatten()
+        self.store.find(&name).ok().flatten()
     }
 
     /// Whether another run may come further: a row without a verdict, or without its picture.
     fn is_unfinished(&self) -> bool {
         (0..self.rows.len()).filter_map(|row| self.record_of(row)).any(|record| {
             let has_picture = picture_of(&record).is_none_or(|(_, path)| path.is_some());
-            matches!(record.standing, Standing::Created { .. } | Standing::Intent { .. })
+            matches!(record.state, RowState::Created { .. } | RowState::Intent { .. })
                 || !has_picture
         })
     }
@@ -634,13 +634,13 @@ impl SimulatedWorld {
             if self.row_of_task(number).is_some() {
                 continue;
             }
-            let standing = self.record_of(task.row).map(|record| record.standing);
+            let state = self.record_of(task.row).map(|record| record.state);
             // A task without a row is not lost while an intent or a doubt stands for it, and nothing asked
             // for it by its id.
             let may_be_known =
-                matches!(standing, Some(Standing::Intent { .. } | Standing::Doubtful { .. }));
+                matches!(state, Some(RowState::Intent { .. } | RowState::Doubtful { .. }));
             if task.is_polled || !may_be_known {
-                return fail(format!("task {number} of row {} is lost: {standing:?}", task.row));
+                return fail(format!("task {number} of row {} is lost: {state:?}", task.row));
             }
         }
         for row in 0..self.rows.len() {
@@ -652,7 +652,7 @@ impl SimulatedWorld {
                 return fail(format!("the picture of row {row} is not there, but {there:?}"));
             }
             // A process that slept may pass for gone with an answer on its way; one that is awake must not.
-            if matches!(record.standing, Standing::Doubtful { .. }) && self.is_submitting(row) {
+            if matches!(record.state, RowState::Doubtful { .. }) && self.is_submitting(row) {
                 return fail(format!("row {row} is in doubt, and its answer is on its way"));
             }
         }
@@ -677,11 +677,9 @@ impl SimulatedWorld {
     /// service billed.
     fn check_end(&self) -> Result<(), BrokenInvariant> {
         for row in 0..self.rows.len() {
-            let standing = self.record_of(row).map(|record| record.standing);
-            if let Some(Standing::Intent { .. } | Standing::Created { .. }) = standing {
-                return Err(
-                    self.violation(format!("row {row} is held by no process: {standing:?}"))
-                );
+            let state = self.record_of(row).map(|record| record.state);
+            if let Some(RowState::Intent { .. } | RowState::Created { .. }) = state {
+                return Err(self.violation(format!("row {row} is held by no process: {state:?}")));
             }
         }
         let Some(scope) = self.processes.iter().flatten().find_map(|it| it.budget.as_ref()) else {
@@ -723,7 +721,7 @@ fn write(journal: Option<&dyn Journal>, entry: &Entry) -> Result<Admission, Jour
 
 /// The task of a completed row, and the file of its picture where it was saved.
 fn picture_of(record: &Record) -> Option<(&TaskId, Option<&PathBuf>)> {
-    let Standing::Completed { task, pictures, .. } = &record.standing else { return None };
+    let RowState::Completed { task, pictures, .. } = &record.state else { return None };
     Some((task, pictures.first().and_then(|picture| picture.path.as_ref())))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use effects_core::driver::{Told, drive, drive_on_async};
+use effects_core::driver::{Driven, drive, drive_on_async};
 use effects_core::journal::NoJournal;
 use effects_core::{EffectRequest, ErrorKind, Outcome, Policy, Run, Seed, Template};
 use effects_testkit::{ExchangeFault, Fate, Faults, Life, Response, Service, VirtualClock, World};
@@ -46,7 +46,7 @@ fn both_drivers_and_the_world_see_the_same_service() {
     let mut followed = run(waiting.clock());
     let same = loop {
         let told = drive_on_async(&mut followed, &gateway, waiting.clock(), &NoJournal);
-        if let Told::Done(outcome) = ready(told).unwrap() {
+        if let Driven::Done(outcome) = ready(told).unwrap() {
             break outcome;
         }
     };

@@ -187,7 +187,7 @@ fn why_not(file: &Path) -> LeftOutReason {
             };
             LeftOutReason { format: format!("{format} "), why }
         }
-        None => match ImageFormat::why_not(&start) {
+        None => match ImageFormat::why_no_picture(&start) {
             Some(what) => LeftOutReason::plain(&format!("it {what}")),
             None => LeftOutReason::plain("it is no picture"),
         },

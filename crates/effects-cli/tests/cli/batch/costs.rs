@@ -4,7 +4,7 @@
 use std::fs;
 use std::str::FromStr;
 
-use effects_core::journal::RowEnd;
+use effects_core::journal::RowOutcome;
 use effects_core::{Size, Template};
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use effects_jobs::{Identity, JournalStore, RowDraft, RowPhoto};
@@ -329,7 +329,7 @@ fn doubtful_twice(site: &Site, image: &str) -> Identity {
         effects_core::journal::Journal::write(&*journal, &serde_json::from_value(entry).unwrap())
             .unwrap();
     }
-    journal.settle(&RowEnd::Unknown { trouble: "no answer".to_owned() }).unwrap();
+    journal.settle(&RowOutcome::Unknown { reason: "no answer".to_owned() }).unwrap();
     store.flush().unwrap();
     row.identity
 }

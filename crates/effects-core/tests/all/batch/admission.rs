@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 use effects_core::pace::{Observation, Pacer};
 use effects_core::{ErrorKind, Outcome, Pace, Policy, Template};
 use effects_testkit::{Fate, Life, Response};
 
 use super::world::{World, completed, policy, seconds};
 
-fn scarce(polls_per_second: f64) -> Widths {
-    Widths { submissions: 100, tasks: 10_000, polls_per_second }
+fn scarce(polls_per_second: f64) -> BatchLimits {
+    BatchLimits { submissions: 100, tasks: 10_000, polls_per_second }
 }
 
 fn knows_twelve_seconds() -> Pacer {
@@ -118,8 +118,8 @@ fn last_looks_keep_to_the_rate_where_they_can() {
 
 #[test]
 fn a_service_that_throttles_to_the_end_keeps_no_run_beyond_it() {
-    let widths = Widths { submissions: 3, tasks: 20, ..Widths::default() };
-    let mut world = World::new(20, widths, Life::endless());
+    let limits = BatchLimits { submissions: 3, tasks: 20, ..BatchLimits::default() };
+    let mut world = World::new(20, limits, Life::endless());
     world.service.on_submit(vec![Fate::from(Response::new(429).retry_after(60)); 99_999]);
     let mut begun = std::collections::BTreeMap::new();
     while world.step() {
@@ -141,8 +141,8 @@ fn a_service_that_throttles_to_the_end_keeps_no_run_beyond_it() {
 /// in its way.
 #[test]
 fn rows_without_room_keep_no_retry_back() {
-    let widths = Widths { submissions: 4, tasks: 2, ..Widths::default() };
-    let mut world = World::new(4, widths, Life::lasting(seconds(300)));
+    let limits = BatchLimits { submissions: 4, tasks: 2, ..BatchLimits::default() };
+    let mut world = World::new(4, limits, Life::lasting(seconds(300)));
     world.service.on_submit([Fate::Served, Fate::NotSent]);
     // A third row is in the batch before the second is tried again.
     let now = world.now();
@@ -161,7 +161,7 @@ fn rows_without_room_keep_no_retry_back() {
 /// Nor do rows without money.
 #[test]
 fn rows_without_money_keep_no_retry_back() {
-    let mut world = World::new(6, Widths::default(), Life::of_polls(1)).budget("1", None);
+    let mut world = World::new(6, BatchLimits::default(), Life::of_polls(1)).budget("1", None);
     world.service.on_submit([Fate::NotSent, Fate::NotSent]);
     let start = world.now();
     world.finish();
@@ -174,9 +174,9 @@ fn rows_without_money_keep_no_retry_back() {
 #[test]
 fn a_batch_paces_by_what_it_has_seen() {
     let learned = Policy { pace: Pace::learned(), ..policy() };
-    let widths = Widths { submissions: 5, tasks: 5, polls_per_second: 100.0 };
+    let limits = BatchLimits { submissions: 5, tasks: 5, polls_per_second: 100.0 };
     let run = |policy: Policy| {
-        let mut world = World::under(policy, 200, widths, Life::lasting(seconds(14)));
+        let mut world = World::under(policy, 200, limits, Life::lasting(seconds(14)));
         let start = world.now();
         world.finish();
         assert_eq!(world.count(completed), 200);

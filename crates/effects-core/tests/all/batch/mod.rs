@@ -2,9 +2,9 @@
 
 mod admission;
 mod joining;
+mod limits;
 mod money;
 mod outage;
 mod properties;
 mod shared_polls;
-mod widths;
 mod world;

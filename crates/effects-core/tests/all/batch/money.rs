@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use effects_core::batch::Widths;
+use effects_core::batch::BatchLimits;
 use effects_core::journal::RowNumber;
 use effects_core::{ErrorKind, Outcome, Policy, Repeat, Time};
 use effects_testkit::{Fate, Life, Response};
@@ -17,8 +17,8 @@ fn usd(text: &str) -> Decimal {
 
 #[test]
 fn a_known_price_is_reserved_and_what_does_not_fit_is_refused_unsent() {
-    let widths = Widths { submissions: 10, tasks: 10, ..Widths::default() };
-    let mut world = World::new(20, widths, Life::lasting(seconds(4))).budget("0.25", Some("0.03"));
+    let limits = BatchLimits { submissions: 10, tasks: 10, ..BatchLimits::default() };
+    let mut world = World::new(20, limits, Life::lasting(seconds(4))).budget("0.25", Some("0.03"));
     world.finish();
     assert_eq!((world.count(completed), world.count(over_budget)), (8, 12));
     assert_eq!(world.service.submissions(), 8);
@@ -28,7 +28,7 @@ fn a_known_price_is_reserved_and_what_does_not_fit_is_refused_unsent() {
 
 #[test]
 fn without_a_price_one_task_finds_it_out() {
-    let mut world = World::new(9, Widths::default(), Life::lasting(seconds(4)));
+    let mut world = World::new(9, BatchLimits::default(), Life::lasting(seconds(4)));
     world = world.budget("0.10", None);
     world.finish();
     assert_eq!((world.count(completed), world.count(over_budget)), (3, 6));
@@ -39,8 +39,8 @@ fn without_a_price_one_task_finds_it_out() {
 /// A price that was learnt may have risen, so that tasks under way grow with the costs seen.
 #[test]
 fn tasks_under_way_grow_with_the_costs_seen() {
-    let widths = Widths { submissions: 64, tasks: 64, ..Widths::default() };
-    let mut world = World::new(40, widths, Life::lasting(seconds(4))).budget("9", None);
+    let limits = BatchLimits { submissions: 64, tasks: 64, ..BatchLimits::default() };
+    let mut world = World::new(40, limits, Life::lasting(seconds(4))).budget("9", None);
     world.finish();
     let submitted = world.submissions();
     let generations: Vec<usize> =
@@ -51,7 +51,7 @@ fn tasks_under_way_grow_with_the_costs_seen() {
 
 #[test]
 fn an_unknown_outcome_keeps_its_reservation() {
-    let mut world = World::new(3, Widths::default(), Life::of_polls(0));
+    let mut world = World::new(3, BatchLimits::default(), Life::of_polls(0));
     world.service.on_submit([Fate::LostBefore]);
     world = world.budget("0.06", Some("0.03"));
     world.finish();
@@ -64,7 +64,7 @@ fn an_unknown_outcome_keeps_its_reservation() {
 #[test]
 fn without_a_price_nothing_is_spent_beside_what_is_in_doubt() {
     let world = || {
-        let world = World::new(9, Widths::default(), Life::of_polls(0));
+        let world = World::new(9, BatchLimits::default(), Life::of_polls(0));
         world.service.on_submit([Fate::LostAfter]);
         world
     };
@@ -90,7 +90,7 @@ fn after_a_cost_that_cannot_be_read_the_rest_is_refused_unless_there_is_a_price(
             r#"{{"id":"odd","status":"completed","output":[{{"content":[{{"url":"https://x/y"}}]}}]{cost}}}"#
         );
         let world = |price| {
-            let mut world = World::new(5, Widths::default(), Life::of_polls(0));
+            let mut world = World::new(5, BatchLimits::default(), Life::of_polls(0));
             world = world.budget("0.10", price);
             world.service.on_submit([Response::json(answer.clone())]);
             world.finish();
@@ -111,8 +111,8 @@ fn after_a_cost_that_cannot_be_read_the_rest_is_refused_unless_there_is_a_price(
 /// A price that turns out higher counts for what is under way already.
 #[test]
 fn a_higher_cost_raises_what_is_reserved() {
-    let widths = Widths { submissions: 1, tasks: 3, ..Widths::default() };
-    let mut world = World::new(9, widths, Life::lasting(seconds(9)));
+    let limits = BatchLimits { submissions: 1, tasks: 3, ..BatchLimits::default() };
+    let mut world = World::new(9, limits, Life::lasting(seconds(9)));
     let dear = r#"{"id":"dear","status":"completed","output":[{"content":[{"url":"https://x/y"}]}],
         "usage":{"cost":"0.10"}}"#;
     world.service.on_submit([Fate::Served, Fate::Served, Response::json(dear).into()]);
@@ -130,7 +130,7 @@ fn a_higher_cost_raises_what_is_reserved() {
 #[test]
 fn every_attempt_of_unknown_outcome_counts_beside_the_task() {
     let repeating = Policy { repeat: Repeat::Always, ..policy() };
-    let mut world = World::under(repeating, 1, Widths::default(), Life::of_polls(0));
+    let mut world = World::under(repeating, 1, BatchLimits::default(), Life::of_polls(0));
     world.service.on_submit([Fate::LostAfter, Fate::LostAfter]);
     world = world.budget("0.09", Some("0.03"));
     world.finish();
@@ -139,7 +139,7 @@ fn every_attempt_of_unknown_outcome_counts_beside_the_task() {
 
     // Where there is no money for another attempt, the row is doubtful.
     let repeating = Policy { repeat: Repeat::Always, ..policy() };
-    let mut world = World::under(repeating, 1, Widths::default(), Life::of_polls(0));
+    let mut world = World::under(repeating, 1, BatchLimits::default(), Life::of_polls(0));
     world.service.on_submit([Fate::LostAfter, Fate::LostAfter]);
     world = world.budget("0.07", Some("0.03"));
     world.finish();
@@ -150,21 +150,21 @@ fn every_attempt_of_unknown_outcome_counts_beside_the_task() {
 /// A run that is throttled keeps its money: no other run takes it while it waits.
 #[test]
 fn a_throttled_run_keeps_its_reservation() {
-    let widths = Widths { submissions: 1, tasks: 2, ..Widths::default() };
-    let mut world = World::new(2, widths, Life::of_polls(0));
+    let limits = BatchLimits { submissions: 1, tasks: 2, ..BatchLimits::default() };
+    let mut world = World::new(2, limits, Life::of_polls(0));
     world.service.on_submit([Response::new(429)]);
     world = world.budget("0.03", Some("0.03"));
     world.finish();
     assert_eq!((world.count(completed), world.count(over_budget)), (1, 1));
     let store = &world.store;
     let first =
-        effects_jobs::JournalStore::look(store, &effects_jobs::RowName::Number(RowNumber(1)));
-    assert_eq!(first.unwrap().unwrap().standing.name(), "completed");
+        effects_jobs::JournalStore::find(store, &effects_jobs::RowName::Number(RowNumber(1)));
+    assert_eq!(first.unwrap().unwrap().state.name(), "completed");
 }
 
 #[test]
 fn a_run_that_left_without_a_task_gives_its_reservation_back() {
-    let mut world = World::new(3, Widths::default(), Life::endless());
+    let mut world = World::new(3, BatchLimits::default(), Life::endless());
     world.service.on_submit(vec![Fate::NotSent; 999]);
     world = world.budget("1", Some("0.03"));
     let start = world.now();
@@ -185,15 +185,15 @@ fn a_batch_pays_for_nothing_more_after_three_tasks_in_a_row_without_a_picture() 
         refused
     };
     for (tasks, made) in [(1, 3), (2, 4), (5, 7)] {
-        let widths = Widths { submissions: tasks, tasks, ..Widths::default() };
-        let mut world = World::new(40, widths, odd());
+        let limits = BatchLimits { submissions: tasks, tasks, ..BatchLimits::default() };
+        let mut world = World::new(40, limits, odd());
         world.finish();
         let paid = world.service.tasks_made();
         assert!(paid >= 3 && paid <= made, "{paid} with {tasks} at once");
         assert_eq!(world.count(refused), 40 - paid);
     }
     let said = |outcome: Outcome| outcome.into_result().unwrap_err().to_string();
-    let mut world = World::new(9, Widths { tasks: 1, ..Widths::default() }, odd());
+    let mut world = World::new(9, BatchLimits { tasks: 1, ..BatchLimits::default() }, odd());
     world.finish();
     let last = world.ends.values().next_back().unwrap().1.clone();
     assert!(said(last.clone()).contains("nothing is billed"), "{}", said(last));
@@ -201,7 +201,8 @@ fn a_batch_pays_for_nothing_more_after_three_tasks_in_a_row_without_a_picture() 
     // A picture between them is a sign that all is well, and a failure none of either.
     let (done, failed) = (|| completion("[\"https://x/y\"]"), || Fate::from(failure()));
     let bare = || completion("[]");
-    let mut world = World::new(12, Widths { tasks: 1, ..Widths::default() }, Life::of_polls(0));
+    let mut world =
+        World::new(12, BatchLimits { tasks: 1, ..BatchLimits::default() }, Life::of_polls(0));
     world.service.on_submit([
         bare(),
         bare(),
@@ -234,7 +235,7 @@ fn failure() -> Response {
 #[test]
 fn tasks_that_are_paid_for_are_followed_however_few_pictures_there_were() {
     let odd = Life::of_polls(1).ending_with(r#""status":"completed","output":[]"#);
-    let mut world = World::new(8, Widths { tasks: 1, ..Widths::default() }, odd);
+    let mut world = World::new(8, BatchLimits { tasks: 1, ..BatchLimits::default() }, odd);
     while world.count(|outcome| matches!(outcome, Outcome::Refused(_))) == 0 {
         assert!(world.step(), "nothing is refused");
     }
@@ -247,8 +248,8 @@ fn tasks_that_are_paid_for_are_followed_however_few_pictures_there_were() {
 #[test]
 fn the_wait_for_the_budget_is_not_part_of_the_wait_for_the_task() {
     let short = Policy { wait_timeout: Duration::from_secs(6), ..policy() };
-    let widths = Widths { submissions: 4, tasks: 4, ..Widths::default() };
-    let mut world = World::under(short, 4, widths, Life::lasting(seconds(4))).budget("0.12", None);
+    let limits = BatchLimits { submissions: 4, tasks: 4, ..BatchLimits::default() };
+    let mut world = World::under(short, 4, limits, Life::lasting(seconds(4))).budget("0.12", None);
     world.finish();
     assert_eq!(world.count(completed), 4);
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use effects_core::batch::{OutageFailure, Widths};
+use effects_core::batch::{BatchLimits, OutageFailure};
 use effects_core::{ErrorKind, Outcome, Policy, Seed, Time};
 use effects_testkit::{Fate, Life, Response};
 
 use super::world::{World, completed, policy, request, seconds};
 
 /// One submission at a time.
-const NARROW: Widths = Widths { submissions: 1, tasks: 16, polls_per_second: 1e9 };
+const NARROW: BatchLimits = BatchLimits { submissions: 1, tasks: 16, polls_per_second: 1e9 };
 
 fn world(rows: u32, fates: impl IntoIterator<Item = Fate>) -> World {
     let world = World::new(rows, NARROW, Life::of_polls(0));
@@ -70,8 +70,8 @@ fn a_probe_of_unknown_outcome_ends_it_and_nothing_more_is_sent() {
 
 #[test]
 fn those_that_are_out_when_it_pauses_are_no_probe() {
-    let widths = Widths { submissions: 8, ..NARROW };
-    let mut world = World::new(40, widths, Life::of_polls(0));
+    let limits = BatchLimits { submissions: 8, ..NARROW };
+    let mut world = World::new(40, limits, Life::of_polls(0));
     world.service.on_submit(vec![bad_gateway(); 8]);
     world.finish();
     assert_eq!((world.count(unknown), world.count(completed)), (8, 32));
@@ -119,7 +119,7 @@ fn refusals_for_now_make_one_pause_for_all_that_grows() {
 
 #[test]
 fn a_gateway_that_refuses_for_a_whole_wait_ends_the_batch_and_not_each_row() {
-    let mut world = World::new(60, Widths::default(), Life::of_polls(0));
+    let mut world = World::new(60, BatchLimits::default(), Life::of_polls(0));
     world.service.on_submit(vec![too_many(); 9_999]);
     let start = world.now();
     world.finish();
@@ -171,7 +171,7 @@ fn submissions_that_cannot_leave_are_tried_one_at_a_time_until_one_does() {
 
 #[test]
 fn a_gateway_that_none_reaches_for_a_whole_wait_ends_the_batch_and_not_each_row() {
-    let mut world = World::new(60, Widths::default(), Life::of_polls(0));
+    let mut world = World::new(60, BatchLimits::default(), Life::of_polls(0));
     world.service.on_submit(vec![Fate::NotSent; 9_999]);
     let start = world.now();
     world.finish();

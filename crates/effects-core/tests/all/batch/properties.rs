@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::batch::{Batch, BatchStep, RunId, Widths};
+use effects_core::batch::{Batch, BatchLimits, BatchStep, RunId};
 use effects_core::gateway::{Call, CallId};
 use effects_core::journal::{Admission, EntryId, Fact, OverBudget, RowNumber};
 use effects_core::{Outcome, Policy, Repeat, Seed, Template, Time};
@@ -53,10 +53,10 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn widths() -> impl Strategy<Value = Widths> {
+fn limits() -> impl Strategy<Value = BatchLimits> {
     let rate =
         prop_oneof![0.0..50.0f64, Just(1e9), Just(f64::INFINITY), Just(f64::NAN), Just(-1.0)];
-    (0..4u32, 0..6u32, rate).prop_map(|(submissions, tasks, polls_per_second)| Widths {
+    (0..4u32, 0..6u32, rate).prop_map(|(submissions, tasks, polls_per_second)| BatchLimits {
         submissions,
         tasks,
         polls_per_second,
@@ -111,12 +111,12 @@ proptest! {
     #[test]
     fn nothing_makes_a_batch_panic_end_twice_or_pay_twice(
         policy in policies(),
-        widths in widths(),
+        limits in limits(),
         acts in vec(act(), 0..120),
     ) {
         let policy = Arc::new(policy);
         let mut now = Time::from_millis(1_764_000_000_000);
-        let mut batch = Batch::new(Arc::clone(&policy), widths, now);
+        let mut batch = Batch::new(Arc::clone(&policy), limits, now);
         let mut books = Books::default();
         for act in acts {
             match act {
@@ -126,7 +126,7 @@ proptest! {
                     BatchStep::Done(run, _) => books.done(run),
                     BatchStep::Notify(run, _) => prop_assert!(!books.over.contains(&run)),
                     BatchStep::WantRuns(room) => {
-                        prop_assert!(room > 0 && room <= widths.tasks.max(1) - batch.live());
+                        prop_assert!(room > 0 && room <= limits.tasks.max(1) - batch.live());
                     }
                     BatchStep::Sleep(_) => {}
                     BatchStep::Empty => prop_assert_eq!(batch.live(), 0),
@@ -182,11 +182,11 @@ proptest! {
     #[test]
     fn every_run_ends_within_its_wait_and_one_request(
         policy in policies(),
-        widths in widths(),
+        limits in limits(),
         jobs in vec(proptest::option::of(0..3u8), 1..10),
         answers in vec((odd(), 0..70_000u64), 0..60),
     ) {
-        every_run_ends(policy, widths, jobs, answers, Vec::new())?;
+        every_run_ends(policy, limits, jobs, answers, Vec::new())?;
     }
 
     /// One that sleeps too long, now and then through the end of a wait and more, has every run over
@@ -194,12 +194,12 @@ proptest! {
     #[test]
     fn every_run_ends_also_under_a_driver_that_oversleeps(
         policy in policies(),
-        widths in widths(),
+        limits in limits(),
         jobs in vec(proptest::option::of(0..2u8), 1..10),
         answers in vec((odd(), 0..70_000u64), 0..60),
         late in vec(prop_oneof![4 => Just(0), 1 => 0..90_000u64, 1 => 0..900_000u64], 1..40),
     ) {
-        every_run_ends(policy, widths, jobs, answers, late)?;
+        every_run_ends(policy, limits, jobs, answers, late)?;
     }
 }
 
@@ -207,7 +207,7 @@ proptest! {
 /// by these times: each ends, and in time.
 fn every_run_ends(
     policy: Policy,
-    widths: Widths,
+    limits: BatchLimits,
     jobs: Vec<Option<u8>>,
     answers: Vec<(Odd, u64)>,
     late: Vec<u64>,
@@ -218,7 +218,7 @@ fn every_run_ends(
     let bound = wait + policy.request_timeout + policy.last_look + whole_look;
     let mut overslept = Duration::ZERO;
     let mut now = START;
-    let mut batch = Batch::new(Arc::new(policy), widths, now);
+    let mut batch = Batch::new(Arc::new(policy), limits, now);
     let (mut jobs, mut answers, mut late) =
         (jobs.into_iter(), answers.into_iter(), late.into_iter());
     let (mut begun, mut ended) = (BTreeMap::new(), 0);
@@ -321,8 +321,8 @@ proptest! {
             ExchangeFault::PASSING.to_vec()
         };
         let (limit, price) = (Decimal::new(limit, 2), Decimal::new(3, 2));
-        let widths = Widths { submissions: 3, tasks: 8, polls_per_second: 20.0 };
-        let mut world = World::new(rows, widths, Life::lasting(Duration::from_secs(4)))
+        let limits = BatchLimits { submissions: 3, tasks: 8, polls_per_second: 20.0 };
+        let mut world = World::new(rows, limits, Life::lasting(Duration::from_secs(4)))
             .budget(&limit.to_string(), known.then_some("0.03"));
         world.service = world.service.faults(Faults::new(seed).rate(rate).among(&menu));
         let mut steps = 0;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use effects_core::batch::{Batch, BatchStep, RunId, Widths};
+use effects_core::batch::{Batch, BatchLimits, BatchStep, RunId};
 use effects_core::gateway::Call;
 use effects_core::journal::Fact;
 use effects_core::run::StillRunning;
@@ -14,7 +14,7 @@ use super::world::{World, completed, policy, seconds};
 
 #[test]
 fn a_state_that_comes_by_itself_ends_a_run_and_those_that_follow_it() {
-    let mut world = World::new(0, Widths::default(), Life::endless());
+    let mut world = World::new(0, BatchLimits::default(), Life::endless());
     let runs = [(); 3].map(|()| world.attach("pushed", seconds(1), Life::endless()));
     let other = world.attach("other", seconds(1), Life::endless());
     world.batch.feed_no_more();
@@ -33,7 +33,7 @@ fn a_state_that_comes_by_itself_ends_a_run_and_those_that_follow_it() {
 
 #[test]
 fn two_who_wait_for_one_task_share_its_polls() {
-    let mut world = World::new(0, Widths::default(), Life::of_polls(0));
+    let mut world = World::new(0, BatchLimits::default(), Life::of_polls(0));
     let now = world.clock.time();
     let task = world.service.add_task("shared", now, Life::of_polls(3));
     let first = world.batch.attach(task.clone(), None, None, Seed::from(1), now);
@@ -48,7 +48,7 @@ fn two_who_wait_for_one_task_share_its_polls() {
 /// A leader whose wait is over takes no other run's with it.
 #[test]
 fn a_follower_has_a_wait_of_its_own() {
-    let mut world = World::new(0, Widths::default(), Life::endless());
+    let mut world = World::new(0, BatchLimits::default(), Life::endless());
     let first = world.attach("shared", seconds(0), Life::lasting(seconds(800)));
     let start = world.now();
     world.until(start + seconds(300));
@@ -71,7 +71,7 @@ fn a_follower_has_a_wait_of_its_own() {
 #[test]
 fn a_leader_whose_wait_ends_without_a_look_at_the_task_leaves_it_to_its_follower() {
     for answer in [Response::new(502), Response::new(410), Response::html("no").status(403)] {
-        let mut world = World::new(0, Widths::default(), Life::endless());
+        let mut world = World::new(0, BatchLimits::default(), Life::endless());
         let start = world.now();
         let task = world.service.add_task("shared", start, Life::of_polls(0));
         // More than there are looks in one wait; what is left over is the follower's.
@@ -90,7 +90,7 @@ fn a_leader_whose_wait_ends_without_a_look_at_the_task_leaves_it_to_its_follower
 #[test]
 fn a_gateway_that_bars_a_task_ends_every_wait_for_it() {
     let barred = Response::json(r#"{"error":"Missing Token"}"#).status(401);
-    let mut world = World::new(0, Widths::default(), Life::endless());
+    let mut world = World::new(0, BatchLimits::default(), Life::endless());
     let runs = [(); 3].map(|()| world.attach("shared", seconds(0), Life::endless()));
     world.batch.feed_no_more();
     world.service.on_poll([barred]);
@@ -105,7 +105,7 @@ fn a_gateway_that_bars_a_task_ends_every_wait_for_it() {
 /// One whose wait ends before its leader's has a last look of its own, and in time.
 #[test]
 fn a_follower_whose_wait_ends_first_looks_for_itself() {
-    let mut world = World::new(1, Widths::default(), Life::endless());
+    let mut world = World::new(1, BatchLimits::default(), Life::endless());
     let first = world.attach("shared", seconds(0), Life::endless());
     let start = world.now();
     // It submits much later, and is told the task the other looks at already.
@@ -121,7 +121,7 @@ fn a_follower_whose_wait_ends_first_looks_for_itself() {
 
 #[test]
 fn two_submissions_that_make_one_task_share_its_polls() {
-    let mut world = World::new(2, Widths::default(), Life::endless());
+    let mut world = World::new(2, BatchLimits::default(), Life::endless());
     let one = || Response::json(r#"{"id":"shared","status":"in_progress"}"#);
     world.service.on_submit([one(), one()]);
     world.service.add_task("shared", world.now(), Life::lasting(seconds(10)));
@@ -135,7 +135,7 @@ fn two_submissions_that_make_one_task_share_its_polls() {
 
 #[test]
 fn a_leader_that_is_given_up_leaves_the_task_to_its_follower() {
-    let mut world = World::new(0, Widths::default(), Life::endless());
+    let mut world = World::new(0, BatchLimits::default(), Life::endless());
     let first = world.attach("shared", seconds(0), Life::lasting(seconds(20)));
     let (task, seed) = ("shared".parse().unwrap(), Seed::from(1));
     let second = world.batch.attach(task, None, None, seed, world.now());
@@ -150,7 +150,7 @@ fn a_leader_that_is_given_up_leaves_the_task_to_its_follower() {
 
 #[test]
 fn all_who_share_a_task_leave_together() {
-    let mut world = World::new(0, Widths::default(), Life::endless());
+    let mut world = World::new(0, BatchLimits::default(), Life::endless());
     let runs = [(); 3].map(|()| world.attach("shared", seconds(0), Life::endless()));
     let start = world.now();
     world.until(start + seconds(10));
@@ -168,7 +168,7 @@ fn all_who_share_a_task_leave_together() {
 /// next run in its place.
 #[test]
 fn what_a_leader_saw_is_not_told_to_a_stranger() {
-    let mut world = World::new(0, Widths::default(), Life::endless());
+    let mut world = World::new(0, BatchLimits::default(), Life::endless());
     let first = world.attach("shared", seconds(0), Life::of_polls(0));
     let (task, seed) = ("shared".parse().unwrap(), Seed::from(1));
     let second = world.batch.attach(task, None, None, seed, world.now());
@@ -190,7 +190,7 @@ fn what_a_leader_saw_is_not_told_to_a_stranger() {
 fn a_follower_whose_own_look_is_out_after_its_wait_rests() {
     within_a_minute(|| {
         let start = Time::from_millis(1_764_000_000_000);
-        let mut batch = Batch::new(Arc::new(policy()), Widths::default(), start);
+        let mut batch = Batch::new(Arc::new(policy()), BatchLimits::default(), start);
         let runs = [1, 2, 3].map(|seed| {
             batch.attach("shared".parse().unwrap(), None, None, Seed::from(seed), start)
         });
@@ -205,13 +205,13 @@ fn a_follower_whose_own_look_is_out_after_its_wait_rests() {
         // The first leaves without a verdict: the second leads, and the third follows that one.
         answer_running(&mut batch, runs[0], &calls[0], late);
         let BatchStep::Notify(..) = batch.step(late) else { panic!("a look that saw it running") };
-        assert_eq!(ended(&mut batch, runs[0], late).trouble, None);
+        assert_eq!(ended(&mut batch, runs[0], late).error, None);
         assert_eq!(batch.step(late), BatchStep::Sleep(limit));
 
         // The third hears of its own look, the second never does.
         answer_running(&mut batch, runs[2], &calls[2], late);
         let BatchStep::Notify(..) = batch.step(late) else { panic!("a look that saw it running") };
-        assert_eq!(ended(&mut batch, runs[2], late).trouble, None);
+        assert_eq!(ended(&mut batch, runs[2], late).error, None);
         assert_eq!(batch.step(late), BatchStep::Sleep(limit));
         let BatchStep::Done(run, Outcome::Broken(broken)) = batch.step(limit) else { panic!() };
         assert_eq!((run, broken.task_id.as_str()), (runs[1], "shared"));
@@ -261,7 +261,7 @@ fn within_a_minute(test: impl FnOnce() + Send + 'static) {
 fn a_task_whose_end_was_seen_is_not_looked_at_again() {
     for alone in [0, 1, 2] {
         for (running, looks) in [(3, 4), (4, 5)] {
-            let mut world = World::new(0, Widths::default(), Life::endless());
+            let mut world = World::new(0, BatchLimits::default(), Life::endless());
             let start = world.now();
             let task = world.service.add_task("shared", start, Life::of_polls(running));
             let mut runs = Vec::new();

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_core::batch::{Batch, BatchStep, RunId, Widths};
+use effects_core::batch::{Batch, BatchLimits, BatchStep, RunId};
 use effects_core::gateway::{Answer, CallId};
-use effects_core::journal::{Admission, Entry, Fact, Journal, RowEnd};
+use effects_core::journal::{Admission, Entry, Fact, Journal, RowOutcome};
 use effects_core::pace::Pacer;
 use effects_core::{
     BaseUrl, EffectRequest, ErrorKind, Event, Outcome, Pace, Policy, Seed, Size, Template, Time,
@@ -61,14 +61,14 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 
 impl World {
     /// A batch of so many rows to submit, against a service whose tasks live so.
-    pub(crate) fn new(rows: u32, widths: Widths, life: Life) -> Self {
-        Self::under(policy(), rows, widths, life)
+    pub(crate) fn new(rows: u32, limits: BatchLimits, life: Life) -> Self {
+        Self::under(policy(), rows, limits, life)
     }
 
-    pub(crate) fn under(policy: Policy, rows: u32, widths: Widths, life: Life) -> Self {
+    pub(crate) fn under(policy: Policy, rows: u32, limits: BatchLimits, life: Life) -> Self {
         let clock = VirtualClock::new();
         let service = Service::new(clock.clone()).life(life).latency(Duration::from_millis(200));
-        let batch = Batch::new(Arc::new(policy), widths, clock.time());
+        let batch = Batch::new(Arc::new(policy), limits, clock.time());
         Self {
             clock,
             service,
@@ -184,7 +184,7 @@ impl World {
             BatchStep::Notify(run, event) => self.events.push((now, run, event)),
             BatchStep::Done(run, outcome) => {
                 if let Some(journal) = self.journals.get(&run) {
-                    journal.settle(&RowEnd::of_outcome(&outcome)).unwrap();
+                    journal.settle(&RowOutcome::of_outcome(&outcome)).unwrap();
                 }
                 self.tasks -= usize::from(outcome.task_id().is_some() && self.tasks > 0);
                 assert_eq!(self.ends.insert(run, (now, outcome)), None, "a run ends once");

@@ -248,7 +248,7 @@ fn what_says_nothing_is_not_learnt() {
     scene.world.service().on_poll([Response::json(crate::common::COMPLETED)]);
     assert!(scene.completes());
     assert_eq!(scene.run.observation(), None);
-    // Told once: what is restored after its end was learnt before.
+    // Reported once: what is restored after its end was learnt before.
     let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(2)));
     assert!(scene.completes());
     let restored = Run::restore(scene.run.save(), scene.policy.clone(), scene.world.now());

@@ -11,7 +11,9 @@ use super::stored_row::{RowHold, RowStage};
 use crate::journal::budget::Budget;
 use crate::journal::record::{Attempt, PictureRecord, SavedContent};
 use crate::journal::store::RowJournal;
-use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowEnd};
+use effects_core::journal::{
+    Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowOutcome,
+};
 
 /// A row of a [`MemoryStore`] in the hands of a run.
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Journal for RowLease {
         }
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.settle(end)
     }
 }
@@ -80,7 +82,7 @@ impl AsyncJournal for RowLease {
         Journal::write(self, entry)
     }
 
-    fn ended(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn ended(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.settle(end)
     }
 }
@@ -90,13 +92,13 @@ impl RowJournal for RowLease {
         budgets.clone_into(&mut self.state().budgets);
     }
 
-    fn settle(&self, end: &RowEnd) -> Result<(), JournalError> {
+    fn settle(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.state().holds = false;
         self.store.table().settle(&self.claim, end);
         Ok(())
     }
 
-    fn landed(
+    fn picture_saved(
         &self,
         index: usize,
         path: &Path,
@@ -126,7 +128,7 @@ impl RowJournal for RowLease {
 impl Drop for RowLease {
     fn drop(&mut self) {
         if self.state().holds {
-            self.store.table().settle(&self.claim, &RowEnd::LetGo);
+            self.store.table().settle(&self.claim, &RowOutcome::Abandoned);
         }
     }
 }

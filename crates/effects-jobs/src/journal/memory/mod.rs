@@ -20,7 +20,7 @@ use self::stored_row::{RowHold, RowStage, StoredRow};
 use self::table::{MemoryTable, Scope};
 use crate::journal::budget::{ScopeMembership, ScopeNumber, ScopeState};
 use crate::journal::identity::Identity;
-use crate::journal::record::{Record, Standing};
+use crate::journal::record::{Record, RowState};
 use crate::journal::row::Row;
 use crate::journal::store::{
     Filter, JournalStore, Opened, Resolution, RowJournal, RowName, Spend, SpendBy, Which,
@@ -69,12 +69,12 @@ impl MemoryStore {
     fn take_anew(
         &self,
         row: RowNumber,
-        may_be_taken: fn(&Standing) -> bool,
+        may_be_taken: fn(&RowState) -> bool,
         wanted: &'static str,
     ) -> Result<Arc<dyn RowJournal>, JournalError> {
         let mut table = self.table();
         let index = table.index(row)?;
-        if !may_be_taken(&table.record(index).standing) {
+        if !may_be_taken(&table.record(index).state) {
             return Err(table.wrong(index, wanted));
         }
         let StoredRow { row, task, state, .. } = &table.rows[index];
@@ -85,22 +85,22 @@ impl MemoryStore {
     /// What a row is to be opened as.
     fn opened(&self, table: &mut MemoryTable, index: usize) -> Opened {
         let (record, held) = (table.record(index), table.rows[index].claim.is_some());
-        match &record.standing {
-            Standing::Doubtful { .. } => Opened::Doubtful(record),
+        match &record.state {
+            RowState::Doubtful { .. } => Opened::Doubtful(record),
             // Its run is in this very process, so it is alive: an intent that is let go of becomes
             // doubtful.
-            Standing::Intent { .. } => Opened::Elsewhere(record),
-            Standing::Created { .. } | Standing::Released { .. } if held => {
+            RowState::Intent { .. } => Opened::Elsewhere(record),
+            RowState::Created { .. } | RowState::Released { .. } if held => {
                 Opened::Elsewhere(record)
             }
-            Standing::Released { .. } => {
+            RowState::Released { .. } => {
                 Opened::Submit(self.lease(table, &record.row, None, false))
             }
-            Standing::Completed { .. } | Standing::Failed { .. } => {
+            RowState::Completed { .. } | RowState::Failed { .. } => {
                 let lease = self.lease(table, &record.row, None, false);
                 Opened::Finished(record, lease)
             }
-            Standing::Created { .. } => {
+            RowState::Created { .. } => {
                 let lease = self.lease(table, &record.row, None, true);
                 table.rows[index].claim = Some(table.claims);
                 table.note_reservation(index);
@@ -143,11 +143,11 @@ impl JournalStore for MemoryStore {
 
     fn renew(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
         let wanted = "one that failed in a way a new task may mend";
-        self.take_anew(row, Standing::may_be_renewed, wanted)
+        self.take_anew(row, RowState::may_be_renewed, wanted)
     }
 
     fn reorder(&self, row: RowNumber) -> Result<Arc<dyn RowJournal>, JournalError> {
-        self.take_anew(row, Standing::is_final, "one that is completed or failed")
+        self.take_anew(row, RowState::is_final, "one that is completed or failed")
     }
 
     fn resolve(&self, row: RowNumber, found: &Resolution) -> Result<(), JournalError> {
@@ -178,20 +178,15 @@ impl JournalStore for MemoryStore {
         Ok(())
     }
 
-    fn import(
-        &self,
-        row: &Row,
-        standing: &Standing,
-        earlier: Decimal,
-    ) -> Result<bool, JournalError> {
-        self.table().import(row, standing, earlier)
+    fn import(&self, row: &Row, state: &RowState, earlier: Decimal) -> Result<bool, JournalError> {
+        self.table().import(row, state, earlier)
     }
 
     fn import_order(
         &self,
         row: &Identity,
         paid: &TaskId,
-        order: &Standing,
+        order: &RowState,
     ) -> Result<bool, JournalError> {
         self.table().import_order(row, paid, order)
     }
@@ -200,7 +195,7 @@ impl JournalStore for MemoryStore {
         Ok(None)
     }
 
-    fn look(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
+    fn find(&self, row: &RowName) -> Result<Option<Record>, JournalError> {
         let table = self.table();
         let index = match row {
             RowName::Number(number) => table.index(*number).ok(),
@@ -217,16 +212,16 @@ impl JournalStore for MemoryStore {
         let after = filter.after.map_or(0, |row| usize::try_from(row.0).unwrap_or(usize::MAX));
         let records = (after..table.rows.len()).map(|index| table.record(index));
         let is_wanted = |record: &Record| {
-            let which = match (&record.standing, filter.which) {
+            let which = match (&record.state, filter.which) {
                 (_, Which::All) => true,
-                (standing, Which::Doubtful) => matches!(standing, Standing::Doubtful { .. }),
-                (Standing::Completed { .. }, Which::Open) => false,
-                (Standing::Completed { pictures, .. }, Which::Unfinished) => {
+                (state, Which::Doubtful) => matches!(state, RowState::Doubtful { .. }),
+                (RowState::Completed { .. }, Which::Open) => false,
+                (RowState::Completed { pictures, .. }, Which::Unfinished) => {
                     record.row.target.is_some()
                         && pictures.iter().any(|picture| picture.path.is_none())
                 }
-                (standing, Which::Unfinished | Which::Open) => {
-                    !matches!(standing, Standing::Failed { .. } | Standing::Released { .. })
+                (state, Which::Unfinished | Which::Open) => {
+                    !matches!(state, RowState::Failed { .. } | RowState::Released { .. })
                 }
             };
             which

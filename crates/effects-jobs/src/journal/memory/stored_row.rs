@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use crate::journal::budget::Holding;
 use crate::journal::identity::Identity;
-use crate::journal::record::{Attempt, PictureRecord, Standing};
+use crate::journal::record::{Attempt, PictureRecord, RowState};
 use crate::journal::row::Row;
 use effects_core::{ServiceCode, TaskId, Time};
 
@@ -116,9 +116,9 @@ impl StoredRow {
     }
 
     /// A submission elsewhere may have made a task.
-    pub(super) fn doubt(&mut self, attempts: &[Attempt], trouble: &str) {
+    pub(super) fn doubt(&mut self, attempts: &[Attempt], reason: &str) {
         attempts.clone_into(&mut self.attempts);
-        (self.state, self.reason) = (RowStage::Doubtful, trouble.to_owned());
+        (self.state, self.reason) = (RowStage::Doubtful, reason.to_owned());
     }
 
     /// Nothing was made of what was open.
@@ -146,13 +146,13 @@ impl StoredRow {
     }
 
     /// The last task of a new order that failed and left the row its completed one.
-    pub(super) fn failed_order(&self) -> Option<Box<Standing>> {
+    pub(super) fn failed_order(&self) -> Option<Box<RowState>> {
         let current = self.task.filter(|_| self.state == RowStage::Completed)?;
         self.tasks[current + 1..].last().map(|task| Box::new(task.failed()))
     }
 
     /// The completed task that the row keeps where a new order under way comes to no picture.
-    pub(super) fn paid_picture(&self) -> Option<Box<Standing>> {
+    pub(super) fn paid_picture(&self) -> Option<Box<RowState>> {
         let (place, _) = self.former.filter(|(_, state)| *state == RowStage::Completed)?;
         Some(Box::new(self.tasks[place].completed()))
     }
@@ -191,28 +191,28 @@ impl StoredRow {
         }
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn state(&self) -> RowState {
         let current = self.task.map(|place| &self.tasks[place]);
         match (self.state, current) {
-            (RowStage::Intent, _) => Standing::Intent { attempts: self.attempts.clone() },
+            (RowStage::Intent, _) => RowState::Intent { attempts: self.attempts.clone() },
             (RowStage::Created, Some(task)) => {
-                Standing::Created { task: task.id.clone(), submitted: task.submitted }
+                RowState::Created { task: task.id.clone(), submitted: task.submitted }
             }
             (RowStage::Completed, Some(task)) => task.completed(),
             (RowStage::Failed, Some(task)) => task.failed(),
-            (RowStage::Released, _) => Standing::Released { reason: self.reason.clone() },
+            (RowStage::Released, _) => RowState::Released { reason: self.reason.clone() },
             // No row has a stage with a task and no task; a doubtful one would at least not be paid
             // for again.
             (RowStage::Doubtful, _) | (_, None) => {
-                Standing::Doubtful { attempts: self.attempts.clone(), trouble: self.reason.clone() }
+                RowState::Doubtful { attempts: self.attempts.clone(), reason: self.reason.clone() }
             }
         }
     }
 }
 
 impl StoredTask {
-    fn completed(&self) -> Standing {
-        Standing::Completed {
+    fn completed(&self) -> RowState {
+        RowState::Completed {
             task: self.id.clone(),
             submitted: self.submitted,
             finished: self.finished.unwrap_or(self.submitted),
@@ -221,8 +221,8 @@ impl StoredTask {
         }
     }
 
-    pub(super) fn failed(&self) -> Standing {
-        Standing::Failed {
+    pub(super) fn failed(&self) -> RowState {
+        RowState::Failed {
             task: self.id.clone(),
             submitted: self.submitted,
             finished: self.finished.unwrap_or(self.submitted),

@@ -12,9 +12,9 @@ use crate::journal::budget::{
     Budget, KnownPrices, ScopeMembership, ScopeNumber, ScopeState, admit, reservation_price,
 };
 use crate::journal::identity::Identity;
-use crate::journal::record::{Attempt, Holder, PictureRecord, Record, Standing};
+use crate::journal::record::{Attempt, Holder, PictureRecord, Record, RowState};
 use crate::journal::row::Row;
-use effects_core::journal::{Admission, JournalError, RowEnd, RowNumber};
+use effects_core::journal::{Admission, JournalError, RowNumber, RowOutcome};
 use effects_core::{Origin, Size, TaskId, Time};
 
 #[derive(Default)]
@@ -75,8 +75,8 @@ impl MemoryTable {
     }
 
     pub(super) fn wrong(&self, index: usize, wanted: &'static str) -> JournalError {
-        let (row, standing) = (RowNumber(index as u64 + 1), self.record(index).standing.name());
-        JournalError::WrongStanding { row, standing, wanted }
+        let (row, state) = (RowNumber(index as u64 + 1), self.record(index).state.name());
+        JournalError::WrongRowState { row, state, wanted }
     }
 
     pub(super) fn record(&self, index: usize) -> Record {
@@ -87,7 +87,7 @@ impl MemoryTable {
         Record {
             number: RowNumber(index as u64 + 1),
             row: stored.row.clone(),
-            standing: stored.standing(),
+            state: stored.state(),
             begun: stored.begun,
             changed: stored.changed,
             renewals: stored.renewals,
@@ -254,7 +254,7 @@ impl MemoryTable {
     pub(super) fn import(
         &mut self,
         row: &Row,
-        standing: &Standing,
+        state: &RowState,
         earlier: Decimal,
     ) -> Result<bool, JournalError> {
         let known = self.by_identity.get(&row.identity).copied();
@@ -262,40 +262,40 @@ impl MemoryTable {
             let stored = &self.rows[index];
             stored.state != RowStage::Released || stored.claim.is_some()
         });
-        if is_known || matches!(standing, Standing::Released { .. }) {
+        if is_known || matches!(state, RowState::Released { .. }) {
             return Ok(false);
         }
-        let task = standing.task();
+        let task = state.task();
         if let Some(other) = task.and_then(|task| self.find_task(&row.origin, task)) {
             return Err(JournalError::TaskOfAnotherRow { row: RowNumber(other as u64 + 1) });
         }
-        let at = standing.submitted().unwrap_or(self.now);
+        let at = state.submitted().unwrap_or(self.now);
         let index = known.unwrap_or_else(|| self.insert(row.clone(), at));
         self.rows[index].row = row.clone();
         if let Some(task) = task {
             self.import_earlier(index, task, at, earlier);
             self.rows[index].give_task(task, at);
-            if let Some(end) = standing.row_end() {
+            if let Some(end) = state.row_outcome() {
                 // No run has this number: runs are counted from 1.
                 let claim = RowHold { number: 0, row: row.clone(), renews: None };
                 self.take_end(&claim, &end);
             }
         }
         let stored = &mut self.rows[index];
-        match standing {
-            Standing::Intent { attempts } => stored.doubt(attempts, ITS_OWNER_IS_ELSEWHERE),
-            Standing::Doubtful { attempts, trouble } => stored.doubt(attempts, trouble),
-            Standing::Completed { finished, pictures, .. } => {
+        match state {
+            RowState::Intent { attempts } => stored.doubt(attempts, ITS_OWNER_IS_ELSEWHERE),
+            RowState::Doubtful { attempts, reason } => stored.doubt(attempts, reason),
+            RowState::Completed { finished, pictures, .. } => {
                 if let Some(task) = stored.tasks.last_mut() {
                     (task.finished, task.pictures) = (Some(*finished), pictures.clone());
                 }
             }
-            Standing::Failed { finished, .. } => {
+            RowState::Failed { finished, .. } => {
                 if let Some(task) = stored.tasks.last_mut() {
                     task.finished = Some(*finished);
                 }
             }
-            Standing::Created { .. } | Standing::Released { .. } => {}
+            RowState::Created { .. } | RowState::Released { .. } => {}
         }
         self.note_reservation(index);
         Ok(true)
@@ -306,7 +306,7 @@ impl MemoryTable {
         &mut self,
         row: &Identity,
         paid: &TaskId,
-        order: &Standing,
+        order: &RowState,
     ) -> Result<bool, JournalError> {
         let Some(&index) = self.by_identity.get(row) else { return Ok(false) };
         let stored = &self.rows[index];
@@ -316,11 +316,11 @@ impl MemoryTable {
         };
         let former = Some((current, RowStage::Completed));
         match order {
-            Standing::Intent { attempts } => {
+            RowState::Intent { attempts } => {
                 self.rows[index].doubt(attempts, ITS_OWNER_IS_ELSEWHERE);
             }
-            Standing::Doubtful { attempts, trouble } => self.rows[index].doubt(attempts, trouble),
-            Standing::Created { task, submitted } => {
+            RowState::Doubtful { attempts, reason } => self.rows[index].doubt(attempts, reason),
+            RowState::Created { task, submitted } => {
                 match self.find_task(&stored.row.origin, task) {
                     Some(own) if own == index => return Ok(false),
                     Some(other) => {
@@ -431,16 +431,16 @@ impl MemoryTable {
         index
     }
 
-    pub(super) fn settle(&mut self, claim: &RowHold, end: &RowEnd) {
+    pub(super) fn settle(&mut self, claim: &RowHold, end: &RowOutcome) {
         self.take_end(claim, end);
         if let Some(&index) = self.by_identity.get(&claim.row.identity) {
             self.note_reservation(index);
         }
     }
 
-    pub(super) fn take_end(&mut self, claim: &RowHold, end: &RowEnd) {
+    pub(super) fn take_end(&mut self, claim: &RowHold, end: &RowOutcome) {
         match end {
-            RowEnd::Completed { task, cost, pictures } => {
+            RowOutcome::Completed { task, cost, pictures } => {
                 let Some((index, place)) = self.concluded(claim, task, *cost) else { return };
                 let stored = &mut self.rows[index];
                 let kept = &mut stored.tasks[place].pictures;
@@ -467,7 +467,7 @@ impl MemoryTable {
                     }
                 }
             }
-            RowEnd::Failed { task, code, message, cost } => {
+            RowOutcome::Failed { task, code, message, cost } => {
                 let Some((index, place)) = self.concluded(claim, task, *cost) else { return };
                 let stored = &mut self.rows[index];
                 let known = &mut stored.tasks[place];
@@ -477,14 +477,14 @@ impl MemoryTable {
                 stored.finish(place, RowStage::Failed);
             }
             // Ignored where the task turned out to exist meanwhile.
-            RowEnd::Unknown { trouble } => {
+            RowOutcome::Unknown { reason } => {
                 if let Some(stored) = self.held(claim)
                     && stored.state == RowStage::Intent
                 {
-                    (stored.state, stored.reason) = (RowStage::Doubtful, trouble.clone());
+                    (stored.state, stored.reason) = (RowStage::Doubtful, reason.clone());
                 }
             }
-            RowEnd::LetGo => {
+            RowOutcome::Abandoned => {
                 if let Some(stored) = self.held(claim) {
                     stored.let_go();
                 }

@@ -1,4 +1,4 @@
-//! [`Trouble`]: why one exchange failed (a submission, a poll, an upload, a download): it was not sent,
+//! [`ExchangeError`]: why one exchange failed (a submission, a poll, an upload, a download): it was not sent,
 //! its answer was lost, or the answer says so ([`Rejection`]). Events, outcomes and errors carry it, and
 //! [`Retries`](crate::Retries) decides by it.
 
@@ -13,7 +13,7 @@ use crate::wire::task::ServiceError;
 /// What went wrong with one exchange, as an event, an outcome or an error tells it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trouble {
+pub enum ExchangeError {
     /// It provably never left this machine.
     NotSent {
         /// Why, in the HTTP stack's words.
@@ -43,13 +43,13 @@ pub enum Trouble {
         status: u16,
         /// The beginning of the body.
         excerpt: String,
-        /// More of the answer; `None` where the trouble is the client's own finding.
+        /// More of the answer; `None` where the error is the client's own finding.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         response: Option<Box<ResponseExcerpt>>,
     },
 }
 
-impl Trouble {
+impl ExchangeError {
     /// The HTTP status, if there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -92,7 +92,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSent { reason } | Self::Untrusted { reason } => {

@@ -1,25 +1,25 @@
-//! [`Ledger`]: opens the rows of a journal for a client, within its budgets. The command, the Python
+//! [`JournalSession`]: opens the rows of a journal for a client, within its budgets. The command, the Python
 //! package and `JobContext` open their rows with it.
 //!
-//! A [`Ledger`] opens a row and says what there is to do for it; the [`OpenRow`] is the journal of its
+//! A [`JournalSession`] opens a row and says what there is to do for it; the [`OpenRow`] is the journal of its
 //! run, and is told how the run ended and where its pictures landed.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use effects_client::Ledger;
+//! # use effects_client::JournalSession;
 //! # use effects_core::{Effect, Error};
 //! # use effects_core::journal::{Journal, JournalError};
 //! # use effects_jobs::Row;
 //! # use effects_jobs::Found;
 //! # type Run = fn(Arc<dyn Journal>) -> Result<Effect, Error>;
-//! # fn example(ledger: &Ledger, row: &Row, submit: Run, watch: Run) -> Result<(), JournalError> {
-//! let (open, result) = match ledger.open(row)? {
+//! # fn example(session: &JournalSession, row: &Row, submit: Run, watch: Run) -> Result<(), JournalError> {
+//! let (open, result) = match session.open(row)? {
 //!     Found::Submit(open) => { let result = submit(open.journal()); (open, result) }
 //!     Found::Watch(open) => { let result = watch(open.journal()); (open, result) }
 //!     Found::Settled(_) | Found::Doubtful(_) | Found::Elsewhere(_) => return Ok(()),
 //! };
 //! open.settle(&result)?;
-//! ledger.store().flush()
+//! session.store().flush()
 //! # }
 //! ```
 
@@ -37,27 +37,27 @@ use crate::random::random_bytes;
 
 /// Opens the rows of a journal for a client.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct JournalSession {
     store: Arc<dyn JournalStore>,
     retry_failed: u32,
     reorders: bool,
     budgets: Vec<Budget>,
 }
 
-impl Ledger {
-    /// A ledger over this store. Failed rows stay as they are.
+impl JournalSession {
+    /// A session over this store. Failed rows stay as they are.
     pub fn new(store: Arc<dyn JournalStore>) -> Self {
         Self { store, retry_failed: 0, reorders: false, budgets: Vec::new() }
     }
 
-    /// The same ledger, whose submissions have to fit into this budget too.
+    /// The same session, whose submissions have to fit into this budget too.
     #[must_use]
     pub fn within(mut self, budget: Budget) -> Self {
         self.budgets.push(budget);
         self
     }
 
-    /// The same ledger, whose submissions have to fit into a budget of their own: at most `limit`
+    /// The same session, whose submissions have to fit into a budget of their own: at most `limit`
     /// USD together, and one of them at most `price`, where that is known.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Ledger {
         Self { retry_failed: times, ..self }
     }
 
-    /// The same ledger, which buys every row anew that has a verdict, however often it was bought before: a
+    /// The same session, which buys every row anew that has a verdict, however often it was bought before: a
     /// person wants another picture.
     #[must_use]
     pub fn reordering(self) -> Self {
@@ -117,7 +117,7 @@ impl Ledger {
     ///
     /// Those of [`JournalStore::take`].
     pub fn resume(&self, row: RowNumber) -> Result<Found, JournalError> {
-        // Without the budgets and orders of this ledger: what is only followed costs nothing, and
+        // Without the budgets and orders of this session: what is only followed costs nothing, and
         // is not bought anew.
         Self::new(Arc::clone(&self.store)).found(self.store.take(row)?)
     }
@@ -126,10 +126,10 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Those of [`JournalStore::look`] and [`JournalStore::take`].
+    /// Those of [`JournalStore::find`] and [`JournalStore::take`].
     pub fn follow(&self, origin: &Origin, task: &TaskId) -> Result<Option<Found>, JournalError> {
         let name = RowName::Task(origin.clone(), task.clone());
-        let record = self.store.look(&name)?;
+        let record = self.store.find(&name)?;
         record.map(|record| self.resume(record.number)).transpose()
     }
 
@@ -184,7 +184,7 @@ impl Ledger {
             Opened::Finished(record, journal) => {
                 // Counted over the row's life and not for this run, so that a line run again and
                 // again does not pay again and again.
-                if record.standing.may_be_renewed() && record.renewals < self.retry_failed {
+                if record.state.may_be_renewed() && record.renewals < self.retry_failed {
                     let journal = self.store.renew(record.number)?;
                     return Ok(Found::Submit(self.charged(journal, Some(record))));
                 }

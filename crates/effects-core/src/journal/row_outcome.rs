@@ -1,4 +1,4 @@
-//! [`RowEnd`]: how a run ended, in the form that a journal keeps in the run's row: of an [`Outcome`],
+//! [`RowOutcome`]: how a run ended, in the form that a journal keeps in the run's row: of an [`Outcome`],
 //! the state, cost, pictures and error. The loops in `driver` and `JobMachine` of `effects-jobs` make it
 //! for `Journal::ended`, and `OpenRow` of `effects-jobs` to settle its row.
 
@@ -13,7 +13,7 @@ use crate::wire::code::ServiceCode;
 
 /// What a run of a row came to.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RowEnd {
+pub enum RowOutcome {
     /// The task is done.
     Completed {
         /// The task.
@@ -37,14 +37,14 @@ pub enum RowEnd {
     /// A submission's answer is lost.
     Unknown {
         /// What is known of it.
-        trouble: String,
+        reason: String,
     },
     /// The run ended without a verdict on a task (refused, detached, still running, broken): the row is free
     /// for the next run. A task goes on, and an intent without an answer becomes doubtful.
-    LetGo,
+    Abandoned,
 }
 
-impl RowEnd {
+impl RowOutcome {
     /// What a client's result says of the row.
     pub fn of(result: &Result<Effect, Error>) -> Self {
         let error = match result {
@@ -57,9 +57,9 @@ impl RowEnd {
             // A client may report a lost answer by an error of its own: the row is in doubt all the
             // same.
             Cause::Problem(problem) if problem.kind == ErrorKind::OutcomeUnknown => {
-                Self::Unknown { trouble: problem.message.clone() }
+                Self::Unknown { reason: problem.message.clone() }
             }
-            _ => Self::LetGo,
+            _ => Self::Abandoned,
         }
     }
 
@@ -72,7 +72,7 @@ impl RowEnd {
             Outcome::Refused(_)
             | Outcome::StillRunning(_)
             | Outcome::Detached(_)
-            | Outcome::Broken(_) => Self::LetGo,
+            | Outcome::Broken(_) => Self::Abandoned,
         }
     }
 
@@ -89,7 +89,7 @@ impl RowEnd {
     }
 
     fn unknown(unknown: &Unknown) -> Self {
-        Self::Unknown { trouble: unknown.trouble.to_string() }
+        Self::Unknown { reason: unknown.error.to_string() }
     }
 
     fn completed(effect: &Effect) -> Self {
