@@ -331,27 +331,30 @@ fn without_key(picture: Picture, key: &ApiKey) -> Picture {
 }
 
 /// The links of `output`, `outputs` and `content`: texts, objects with a `url`, groups of either with
-/// a `content`, in lists as deep as they come. Whether a link is usable, its gateway decides.
+/// a `content`, in lists, up to [`DEEPEST_OUTPUT`] levels. Whether a link is usable, its gateway decides.
 fn read_pictures(task: &Object<'_>, id: &TaskId) -> Vec<Picture> {
     let mut pictures = Vec::new();
     for raw in OUTPUTS.iter().filter_map(|field| task.get(field)) {
-        gather_pictures(raw, id, &mut pictures);
+        gather_pictures(raw, id, DEEPEST_OUTPUT, &mut pictures);
     }
     pictures
 }
 
-fn gather_pictures(raw: &RawValue, id: &TaskId, pictures: &mut Vec<Picture>) {
+/// What is nested deeper than `levels` is left out: parsing borrowed JSON needs no stack, and this would,
+/// as much as an answer asks for.
+fn gather_pictures(raw: &RawValue, id: &TaskId, levels: u32, pictures: &mut Vec<Picture>) {
+    let Some(levels) = levels.checked_sub(1) else { return };
     match raw.get().as_bytes().first() {
         Some(b'[') => {
             for item in one_or_many(raw) {
-                gather_pictures(item, id, pictures);
+                gather_pictures(item, id, levels, pictures);
             }
         }
         Some(b'{') => {
             let Some(item) = Object::read(raw) else { return };
             match item.get("content") {
                 Some(content) if text_of(content).is_none() => {
-                    gather_pictures(content, id, pictures);
+                    gather_pictures(content, id, levels, pictures);
                 }
                 content => pictures.extend(read_picture(&item, content, id)),
             }
@@ -575,6 +578,9 @@ fn one_or_many(raw: &RawValue) -> Vec<&RawValue> {
 
 /// Where a task's pictures may stand.
 const OUTPUTS: [&str; 3] = ["output", "outputs", "content"];
+
+/// How deep links are looked for in them: far deeper than any answer that was seen, which is four.
+const DEEPEST_OUTPUT: u32 = 64;
 
 /// The field in which a body names an exchange.
 const REQUEST_ID: &str = "request_id";

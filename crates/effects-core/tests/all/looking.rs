@@ -49,6 +49,23 @@ fn whatever_can_pass_is_looked_past() {
     assert!(scene.completes(), "{}", scene.world.transcript());
 }
 
+#[test]
+fn an_output_nested_without_end_costs_its_own_pictures_and_not_the_process() {
+    let deep = |open: &str, close: &str| [open.repeat(20_000), close.repeat(20_000)].concat();
+    for endless in [deep("[", "]"), deep(r#"{"content":["#, "]}")] {
+        let body = format!(
+            r#"{{"id":"{TASK}","status":"completed",
+                "output":[{endless},[[{{"content":[["https://x.test/a.png"]]}}]]]}}"#
+        );
+        let mut scene = attached(Life::of_polls(0)).polls([json(200, &body)]);
+        let Outcome::Completed(effect) = scene.outcome() else {
+            panic!("{}", scene.world.transcript())
+        };
+        let urls: Vec<&str> = effect.pictures.iter().map(|picture| &*picture.url).collect();
+        assert_eq!(urls, ["https://x.test/a.png"]);
+    }
+}
+
 /// What the service would push.
 fn pushed(body: &str) -> effects_core::gateway::CallResult {
     result_of(Response::json(body.to_owned()).to_answer())
