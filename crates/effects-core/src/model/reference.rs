@@ -150,8 +150,11 @@ impl FromStr for Reference {
                 let Some(rest) = rest.strip_prefix("//") else {
                     return fail("is not a URL: it must begin with https:// or http://");
                 };
-                let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-                let host = host.rsplit('@').next().unwrap_or_default();
+                let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                let (user, host) = match authority.rsplit_once('@') {
+                    Some((user, host)) => (Some(user), host),
+                    None => (None, authority),
+                };
                 if host.is_empty() || host.starts_with(':') {
                     return fail("names no host");
                 }
@@ -161,8 +164,11 @@ impl FromStr for Reference {
                     // only.
                     Ok(url) if !host.is_ascii() => {
                         let named = host.rsplit_once(':').map_or(host, |(name, _)| name);
-                        let text = text.replacen(named, url.host_str().unwrap_or(named), 1);
-                        Ok(Self(percent_encoded(&text).into()))
+                        // A user's name or password may read like the host.
+                        let at = scheme.len() + "://".len() + user.map_or(0, |user| user.len() + 1);
+                        let (before, after) = (&text[..at], &text[at + named.len()..]);
+                        let host = url.host_str().unwrap_or(named);
+                        Ok(Self(percent_encoded(&[before, host, after].concat()).into()))
                     }
                     Ok(_) => Ok(Self(percent_encoded(text).into())),
                     Err(error) => fail(broken_rule(error)),
@@ -288,6 +294,7 @@ mod tests {
             ("https://bücher.example/ü.png", "https://xn--bcher-kva.example/%C3%BC.png"),
             ("https://a:b@münchen.example:8080/x", "https://a:b@xn--mnchen-3ya.example:8080/x"),
             ("  https://例え.jp/x\n", "https://xn--r8jz45g.jp/x"),
+            ("https://é:x@é/é", "https://%C3%A9:x@xn--9ca/%C3%A9"),
         ] {
             assert_eq!(given.parse::<Reference>().unwrap().as_str(), sent);
         }
