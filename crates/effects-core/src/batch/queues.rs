@@ -176,15 +176,12 @@ impl Batch {
 
     /// When the next run may have a turn of those that wait for time alone.
     pub(super) fn next_turn(&self) -> Option<Time> {
-        let rows = !self.queues.retries.is_empty() || !self.queues.fresh.is_empty();
-        let waiting = rows || !self.queues.at_once.is_empty();
-        let pause = Some(self.throttle.until()).filter(|until| waiting && self.now < *until);
-        // The breaker holds back rows alone, not runs whose caller waits already.
-        let outage = self.breaker.until(self.now).filter(|_| rows);
-        match (pause.max(outage), self.queues.look_at) {
-            (Some(pause), Some(look)) => Some(pause.min(look)),
-            (pause, look) => pause.or(look),
-        }
+        let pause = Some(self.throttle.until()).filter(|until| self.now < *until);
+        // The circuit breaker holds rows back, and no run that was begun at once.
+        let at_once = pause.filter(|_| !self.queues.at_once.is_empty());
+        let rows_wait = !self.queues.retries.is_empty() || !self.queues.fresh.is_empty();
+        let row = pause.max(self.breaker.until(self.now)).filter(|_| rows_wait);
+        [at_once, row, self.queues.look_at].into_iter().flatten().min()
     }
 
     /// The first submission of a run that has room; or its end, where nothing more is paid for.

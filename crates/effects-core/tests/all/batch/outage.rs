@@ -155,6 +155,22 @@ fn runs_that_were_begun_at_once_are_not_held_back() {
 }
 
 #[test]
+fn a_run_begun_at_once_waits_for_the_pause_of_the_service_and_not_for_the_next_probe() {
+    let mut world = world(6, vec![too_many(); 7]);
+    while world.submissions().len() < 7 {
+        world.step();
+    }
+    // Once this one is refused, the next probe of the rows is a minute away, and the end of the service's
+    // pause a second.
+    let probed = world.now();
+    let run = world.batch.submit_at_once(request(6), Seed::from(6), probed);
+    world.finish();
+    assert!(completed(world.outcome(run)));
+    let left = world.submissions()[7];
+    assert!(left.since(probed) < seconds(3), "{:?}", gaps(&world.submissions()));
+}
+
+#[test]
 fn submissions_that_cannot_leave_are_tried_one_at_a_time_until_one_does() {
     let mut world = world(60, vec![Fate::NotSent; 8]);
     world.until(world.now() + seconds(10));
