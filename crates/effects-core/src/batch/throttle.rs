@@ -14,7 +14,7 @@ pub(super) struct Throttle {
     share: f64,
     since: Time,
     /// When the rate was last halved: the answers to calls that had left by then tell nothing new.
-    halved: Time,
+    halved: Option<Time>,
     /// Polls that may leave now, and when that was worked out.
     tokens: f64,
     filled: Time,
@@ -26,7 +26,7 @@ impl Throttle {
             until: now,
             share: 1.0,
             since: now,
-            halved: Time::default(),
+            halved: None,
             // The first poll of a batch leaves at once.
             tokens: 1.0,
             filled: now,
@@ -37,10 +37,10 @@ impl Throttle {
     pub(super) fn refused(&mut self, pause: Duration, now: Time) {
         self.until = self.until.max(now + pause);
         // Fifty refusals of one moment are one message, and must not halve the rate fifty times.
-        if now.since(self.halved) >= HALVING_EVERY {
+        if self.halved.is_none_or(|halved| now.since(halved) >= HALVING_EVERY) {
             self.share = (self.share(now) / 2.0).max(LEAST);
             self.since = now;
-            self.halved = now;
+            self.halved = Some(now);
         }
     }
 
@@ -97,7 +97,13 @@ mod tests {
 
     #[test]
     fn one_refusal_pauses_and_halves_once_and_the_rate_comes_back_slowly() {
-        let start = Time::from_millis(1_000_000);
+        // A clock may begin anywhere.
+        for start in [0, 999, 1_000_000].map(Time::from_millis) {
+            refused_fifty_times_at(start);
+        }
+    }
+
+    fn refused_fifty_times_at(start: Time) {
         let mut throttle = Throttle::new(start);
         for _ in 0..50 {
             throttle.refused(Duration::from_secs(7), start);
