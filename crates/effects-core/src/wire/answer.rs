@@ -324,7 +324,8 @@ impl Look {
             408 | 425 | 429 | 500..=599 => Self::Again(error),
             401..=403 => {
                 let kind = refusal(status, &error_of(body), body);
-                // A gateway refuses in JSON; a challenge or a login page does not.
+                // A gateway refuses in JSON; a challenge or a login page does not. A JSON 402 is an account
+                // without credit, which bars new tasks: this one is paid for, and credit may come back.
                 let own = error.rejection().is_some_and(|rejection| rejection.is_json);
                 if own && status != StatusCode::PAYMENT_REQUIRED {
                     Self::Barred(kind, error)
