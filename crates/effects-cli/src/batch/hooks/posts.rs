@@ -106,6 +106,14 @@ impl PostQueue {
     }
 }
 
+impl PendingPosts {
+    /// The receiver works again: rows are posted without pauses, several at once.
+    fn note_acknowledged(&mut self, now: Instant) {
+        (self.failures, self.not_before) = (0, None);
+        self.last_success = Some(now);
+    }
+}
+
 impl SharedQueue {
     fn work(&self) {
         while let Some(mut waiting) = self.next() {
@@ -114,12 +122,9 @@ impl SharedQueue {
             let mut state = self.lock();
             state.posting -= 1;
             match posted {
-                Ok(()) => {
-                    (state.failures, state.not_before) = (0, None);
-                    state.last_success = Some(now);
-                }
+                Ok(()) => state.note_acknowledged(now),
                 Err(PostError::Unrecorded(why)) => {
-                    state.last_success = Some(now);
+                    state.note_acknowledged(now);
                     let shown = &waiting.row.shown;
                     state.unrecorded.push(format!("warning: {shown}: {why}"));
                 }

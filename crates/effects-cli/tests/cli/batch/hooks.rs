@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use effects_testkit::http::{Behaviour, Response, ScriptedServer, Seen, unused_address};
 use serde_json::Value;
 
+use super::proxy;
 use super::site::{Site, objects, told};
-use crate::world::{PATIENCE, Ran, World};
+use crate::world::{CREATE, PATIENCE, Ran, World};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SECRET_NAME: &str = "EFFECTS_WEBHOOK_SECRET";
@@ -200,6 +202,33 @@ fn a_post_is_repeated_until_it_is_acknowledged_also_by_the_same_line_with_the_sa
     post(&site, &server.url("/hook")).exits(0);
     assert_eq!(ids(&server.requests()[before..]), refused);
     assert_eq!(site.accepted_once(), 2);
+}
+
+#[test]
+fn a_post_that_is_acknowledged_and_not_recorded_ends_the_pauses_of_those_before_it() {
+    let (mut site, server) = (Site::new(), ScriptedServer::start().unwrap());
+    let (go_on, word) = mpsc::channel();
+    site.proxy = Some(proxy::holding_nth(site.emulator.address(), CREATE, 2, word));
+    // What was acknowledged cannot be written down from the first post on, and the second row comes once
+    // the first one was acknowledged.
+    let (deliveries, posts) = (site.path("out/deliveries.jsonl"), AtomicUsize::new(0));
+    server.otherwise(Behaviour::with(move |_| match posts.fetch_add(1, Ordering::SeqCst) {
+        0 => {
+            fs::create_dir(&deliveries).unwrap();
+            Response::new(500).into()
+        }
+        1 => {
+            go_on.send(()).unwrap();
+            Response::new(200).into()
+        }
+        2 => Response::new(500).into(),
+        _ => Response::new(200).into(),
+    }));
+    site.rows("rows.csv", 2);
+    let ran = post(&site, &server.url("/hook"));
+    assert!(ran.stderr.contains("deliveries.jsonl cannot be written"), "{ran:?}");
+    assert_eq!(ran.stderr.matches("does not acknowledge a row (HTTP 500)").count(), 2, "{ran:?}");
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[test]
