@@ -201,8 +201,7 @@ impl RowReport {
 
     /// What came of a row's job; `None` for one that was not begun, of which the manifest tells.
     pub(crate) fn of_result(told: RowLabel, result: JobResult) -> Option<Self> {
-        let JobResult { outcome, method, earlier_cost, row, record, files, mut warnings, .. } =
-            result;
+        let JobResult { outcome, method, earlier_cost, row, record, files, warnings, .. } = result;
         let mut report = match outcome {
             JobOutcome::Completed(effect) => {
                 let mut report = Self::new(told, RowStatus::Completed).billed(&effect.usage);
@@ -280,7 +279,8 @@ impl RowReport {
         };
         let is_begun = report.status != RowStatus::NotSubmitted;
         report.how = method.map(How::from).filter(|_| is_begun);
-        (report.paths, report.warning) = (files, warnings.pop());
+        report.paths = files;
+        report.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         Some(report.numbered(row).after(earlier_cost))
     }
 
@@ -525,6 +525,11 @@ impl ReportedError {
             response: None,
             over_budget: None,
         }
+    }
+
+    /// Whether it is about a budget that may reach its row once tasks of other runs have told their cost.
+    pub(super) fn is_over_budget_for_now(&self) -> bool {
+        self.kind == ErrorKind::BudgetExceeded.name() && self.over_budget.is_none()
     }
 
     fn doubtful(row: RowNumber, attempts: &[Attempt], reason: &str) -> Self {

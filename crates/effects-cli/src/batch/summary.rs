@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use effects_core::{ErrorKind, ServiceCode};
 use rust_decimal::Decimal;
 
-use super::report::{How, RowReport, RowStatus};
+use super::report::{How, ReportedError, RowReport, RowStatus};
 use crate::failure::UNFORESEEN;
 
 /// What became of the rows so far.
@@ -45,6 +45,7 @@ struct UnsentRow {
     status: RowStatus,
     earlier: Decimal,
     error: Option<(u8, &'static str, Option<String>)>,
+    is_over_budget_for_now: bool,
 }
 
 impl BatchSummary {
@@ -85,26 +86,30 @@ impl BatchSummary {
             let may_pass = error.code.as_ref().is_some_and(ServiceCode::may_pass);
             self.may_pass += u64::from(may_pass && report.status == RowStatus::Failed);
             *self.kinds.entry(error.kind).or_default() += 1;
-            let is_over = error.kind == ErrorKind::BudgetExceeded.name();
-            self.over_budget_for_now += u64::from(is_over && error.over_budget.is_none());
+            self.over_budget_for_now += u64::from(error.is_over_budget_for_now());
             if let Some(code) = service_code(report) {
                 *self.service_codes.entry(code).or_default() += 1;
             }
         }
         if let Some(unsent) = self.unsent.as_mut().filter(|_| report.is_unsent()) {
             let error = report.error.as_ref();
+            let is_over_budget_for_now = error.is_some_and(ReportedError::is_over_budget_for_now);
             let error = error.map(|error| (error.exit_code, error.kind, service_code(report)));
             let (status, earlier) = (report.status, report.paid().unwrap_or_default());
-            unsent.insert(report.told.index, UnsentRow { status, earlier, error });
+            let added = UnsentRow { status, earlier, error, is_over_budget_for_now };
+            unsent.insert(report.told.index, added);
         }
     }
 
     /// Takes back what was added of the row at this place, for which nothing was sent: it is begun anew.
     pub(crate) fn take_back(&mut self, index: usize) {
         let unsent = self.unsent.as_mut().and_then(|unsent| unsent.remove(&index));
-        let Some(UnsentRow { status, earlier, error }) = unsent else { return };
+        let Some(UnsentRow { status, earlier, error, is_over_budget_for_now }) = unsent else {
+            return;
+        };
         take_one(&mut self.counts, &status);
         self.cost -= earlier;
+        self.over_budget_for_now -= u64::from(is_over_budget_for_now);
         if let Some((exit_code, kind, code)) = error {
             take_one(&mut self.codes, &exit_code);
             take_one(&mut self.kinds, &kind);
@@ -211,6 +216,7 @@ const UNCHANGED_BY_THE_SAME_LINE: [&str; 7] = [
 #[cfg(test)]
 mod tests {
     use effects_core::Error;
+    use effects_core::journal::OverBudget;
 
     use super::super::rows::RowLabel;
     use super::*;
@@ -242,5 +248,28 @@ mod tests {
         ] {
             assert_eq!(tally(kinds).exit_code(), code, "{kinds:?}");
         }
+    }
+
+    #[test]
+    fn what_is_taken_back_of_a_row_leaves_nothing_of_it() {
+        let mut tally = BatchSummary::of_changing_rows();
+        let refused = |index| {
+            let told = RowLabel { index, ..RowLabel::default() };
+            RowReport::refused(told, ErrorKind::BudgetExceeded, "x".to_owned())
+        };
+        tally.add(&refused(0));
+        assert!(!tally.is_over_budget(), "the same line may reach it");
+        tally.take_back(0);
+        assert_eq!((tally.told(), tally.exit_code()), (0, 0));
+        // This one is over the budget for good.
+        let mut for_good = refused(1);
+        for_good.error.as_mut().unwrap().over_budget = Some(OverBudget::Exceeded {
+            limit: Decimal::ONE,
+            paid: Decimal::ONE,
+            reserved: Decimal::ZERO,
+            price: Decimal::ONE,
+        });
+        tally.add(&for_good);
+        assert!(tally.is_over_budget());
     }
 }

@@ -304,6 +304,22 @@ fn a_picture_that_the_journal_was_not_told_of_is_taken_up_where_it_is() {
 }
 
 #[test]
+fn everything_odd_about_a_picture_is_in_its_rows_object() {
+    let plan = "[[fault]]\non = \"create\"\nkind = \"wrong-size\"\n";
+    let site = Site::with(plan.parse().unwrap());
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+    let path = site.results()[0]["path"].as_str().unwrap().to_owned();
+    let forget = "UPDATE pictures SET path = NULL, size = NULL, modified = NULL, digest = NULL";
+    assert_eq!(site.journal().execute(forget, []).unwrap(), 1);
+    fs::write(&path, "another").unwrap();
+    let row = only(&site.batch("rows.csv", &["--json"]));
+    let warning = row["warning"].as_str().unwrap();
+    let (length, place) = warning.rsplit_once("; ").unwrap_or_else(|| panic!("{warning}"));
+    assert!(length.contains("bytes where the service said"), "{warning}");
+    assert!(place.starts_with("saved as ") && place.contains(&path), "{warning}");
+}
+
+#[test]
 fn another_orders_picture_is_not_taken_for_that_of_a_row() {
     let site = Site::painting();
     site.write("cat.png", image_of(64));
