@@ -60,7 +60,7 @@ pub(crate) use report::{RowReport, RowStatus, kept_after_failed_order};
 pub(crate) use report_csv::CSV;
 pub(crate) use report_page::PAGE;
 pub(crate) use rows::{Common, RowLabel, decode};
-pub(crate) use session::{BatchWake, Session};
+pub(crate) use session::{BatchWake, MostCost, Session};
 pub(crate) use summary::BatchSummary;
 
 use crate::schemas::Objects;

@@ -31,7 +31,7 @@ use super::reporter::Reporter;
 use super::results::sweep;
 use super::rows::{Bad, Checker, Common, RowLabel, decode, looking_in};
 use super::running_mark::{JournalInUse, RunningMark};
-use super::session::{BatchWake, Beginner, Session};
+use super::session::{BatchWake, Beginner, MostCost, Session};
 use super::summary::BatchSummary;
 use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
@@ -177,12 +177,10 @@ impl Batch<'_> {
                 jobs = jobs.price(price);
             }
         }
-        let session = Arc::new(Session::new(
-            gateway.client.clone(),
-            journal_session,
-            self.options.price,
-            tell,
-        ));
+        let is_reserved = self.options.budget.is_some();
+        let price = self.options.price.map(|usd| MostCost { usd, is_reserved });
+        let client = gateway.client.clone();
+        let session = Arc::new(Session::new(client, journal_session, price, tell));
         let started = session.start(jobs, source)?;
         // The longest that the answer to a submission is waited for, and so the wait after Ctrl-C.
         let most_wait = gateway.client.policy().request_timeout;

@@ -25,11 +25,19 @@ pub(crate) struct Session {
     /// Over the journal, where there is one.
     pub(crate) journal_session: Option<JournalSession>,
     /// What a picture costs at most, as the user says.
-    price: Option<Decimal>,
+    price: Option<MostCost>,
     state: Mutex<SessionState>,
     /// Answers that put something off.
     throttled: AtomicU64,
     tell: Sender<BatchWake>,
+}
+
+/// What a picture costs at most, as the user says.
+#[derive(Clone, Copy)]
+pub(crate) struct MostCost {
+    pub(crate) usd: Decimal,
+    /// Whether a budget reserves it for each submission.
+    pub(crate) is_reserved: bool,
 }
 
 #[derive(Default)]
@@ -107,7 +115,7 @@ impl Session {
     pub(crate) fn new(
         client: Client,
         journal_session: Option<JournalSession>,
-        price: Option<Decimal>,
+        price: Option<MostCost>,
         tell: Sender<BatchWake>,
     ) -> Self {
         Self {
@@ -164,11 +172,23 @@ impl Session {
     }
 
     fn tell_of(&self, report: RowReport) {
-        // A watched photo may be written anew at any time: `begins_anew` then finds its row here.
+        // A watched photo may be written anew at any time: `begins_anew` then finds its row here. Held until
+        // the report is sent, so that `BegunAnew` of the same row comes after it.
+        let mut state = self.lock();
         if report.is_unsent() {
-            self.lock().unsent.insert(report.told.index);
+            state.unsent.insert(report.told.index);
         }
         self.tell(BatchWake::Report(Box::new(report)));
+        drop(state);
+    }
+
+    fn begins_anew(&self, index: usize) -> bool {
+        // Taken out, since the row is begun anew once for each end that it had.
+        let is_unsent = self.lock().unsent.remove(&index);
+        if is_unsent {
+            self.tell(BatchWake::BegunAnew(index));
+        }
+        is_unsent
     }
 
     /// A row's label as it may be told and kept.
@@ -258,13 +278,16 @@ impl Session {
 
     /// A picture cost this: more than the user said is told, at once.
     fn check_price(&self, cost: Decimal) {
-        let Some(price) = self.price else { return };
-        if cost <= price || Some(cost) <= self.lock().dearest.replace(cost) {
+        let Some(MostCost { usd: price, is_reserved }) = self.price else { return };
+        let mut state = self.lock();
+        if cost <= price || state.dearest >= Some(cost) {
             return;
         }
+        state.dearest = Some(cost);
+        drop(state);
+        let reserved = if is_reserved { ": from now on so much is reserved for each" } else { "" };
         self.tell(BatchWake::Note(format!(
-            "warning: a picture cost {cost} USD, more than --price {price}: from now on so much is \
-             reserved for each"
+            "warning: a picture cost {cost} USD, more than --price {price}{reserved}"
         )));
     }
 
@@ -295,12 +318,7 @@ impl Beginner<'_> {
     /// Whether the row at this place among the rows has ended and nothing was sent for it. Then it is
     /// begun anew: what was told of it does not count any more.
     pub(crate) fn begins_anew(&self, index: usize) -> bool {
-        // Taken out, since the row is begun anew once for each end that it had.
-        let is_unsent = self.session.lock().unsent.remove(&index);
-        if is_unsent {
-            self.session.tell(BatchWake::BegunAnew(index));
-        }
-        is_unsent
+        self.session.begins_anew(index)
     }
 
     /// Whether nothing more is begun.
@@ -332,3 +350,31 @@ impl Beginner<'_> {
 
 /// Rows read ahead, their photos not.
 const READ_AHEAD: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use effects_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_row_is_told_to_be_begun_anew_only_after_what_became_of_it() {
+        let (tell, woken) = mpsc::channel();
+        let client = Client::builder().api_key("no-key-is-sent").build().unwrap();
+        let session = Session::new(client, None, None, tell);
+        for index in 0..10_000 {
+            thread::scope(|scope| {
+                let told = RowLabel { index, ..RowLabel::default() };
+                let bad = RowReport::refused(told, ErrorKind::UnusablePhoto, String::new());
+                scope.spawn(|| session.tell_of(bad));
+                while !session.begins_anew(index) {
+                    thread::yield_now();
+                }
+            });
+            assert!(matches!(woken.recv(), Ok(BatchWake::Report(_))), "{index}");
+            assert!(matches!(woken.recv(), Ok(BatchWake::BegunAnew(_))), "{index}");
+        }
+    }
+}

@@ -15,8 +15,8 @@ use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, RowState};
 use rust_decimal::Decimal;
 
 use crate::batch::{
-    self, BatchSummary, BatchWake, FolderRows, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel,
-    RowNews, RowReport, RowStatus, Session, decode, kept_after_failed_order,
+    self, BatchSummary, BatchWake, FolderRows, MostCost, PROGRESS_EVERY, ProgressLine, RowCount,
+    RowLabel, RowNews, RowReport, RowStatus, Session, decode, kept_after_failed_order,
 };
 use crate::commands::resume;
 use crate::done::{CommandEnd, CommandResult};
@@ -104,13 +104,11 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     for row in &rows {
         folders.note_order(*row, WallClock::new().now())?;
     }
-    let session = Session::new(
-        gateway.client.clone(),
-        // Without it a row that has a verdict is never submitted again.
-        Some(journal_session.reordering()),
-        arguments.budget.price,
-        tell,
-    );
+    // Given with a budget alone.
+    let price = arguments.budget.price.map(|usd| MostCost { usd, is_reserved: true });
+    // Without it a row that has a verdict is never submitted again.
+    let reordering = Some(journal_session.reordering());
+    let session = Session::new(gateway.client.clone(), reordering, price, tell);
     let session = Arc::new(session);
     let files = SaveFiles {
         overwrite: arguments.overwrite,

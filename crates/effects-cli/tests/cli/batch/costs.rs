@@ -290,6 +290,26 @@ fn a_price_that_is_too_low_is_told_while_the_batch_goes_on() {
 }
 
 #[test]
+fn each_higher_cost_is_told_once_and_what_is_reserved_only_with_a_budget() {
+    let costs = ["0.05", "0.04", "0.05", "0.06"];
+    let site = Site::billing(FaultPlan::none(), move |task| json!({"cost": costs[task.nth]}));
+    site.rows("rows.csv", 4);
+    let line = ["--price", "0.03", "--in-flight", "1"];
+    let ran = site.batch("rows.csv", &[&line[..], &["--budget", "1"]].concat()).exits(0);
+    let told = |ran: &Ran| -> Vec<String> {
+        let lines = ran.stderr.lines().filter_map(|line| line.split_once("a picture cost "));
+        lines.map(|(_, told)| told.to_owned()).collect()
+    };
+    let reserved = "USD, more than --price 0.03: from now on so much is reserved for each";
+    assert_eq!(told(&ran), [format!("0.05 {reserved}"), format!("0.06 {reserved}")], "{ran:?}");
+
+    let site = Site::billing(FaultPlan::none(), each("0.05"));
+    site.rows("rows.csv", 1);
+    let ran = site.batch("rows.csv", &line).exits(0);
+    assert_eq!(told(&ran), ["0.05 USD, more than --price 0.03"], "{ran:?}");
+}
+
+#[test]
 fn each_open_attempt_of_a_row_keeps_its_price() {
     let site = Site::new();
     site.rows("rows.csv", 5);
