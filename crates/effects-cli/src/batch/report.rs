@@ -309,14 +309,16 @@ impl RowReport {
                 (RowStatus::Failed, ReportedError { code: code.clone(), ..error })
             }
             RowState::Doubtful { attempts, reason } => {
-                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, reason))
+                let lead = format!("the outcome of an earlier submission is unknown ({reason})");
+                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, &lead))
             }
             // This process has it, and is about to leave without its answer.
             RowState::Intent { attempts }
                 if record.holder.as_ref().is_some_and(|holder| holder.ours) =>
             {
-                let reason = "this run was left before its answer came";
-                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, reason))
+                let lead =
+                    "it was being submitted when this run was left, so the outcome is unknown";
+                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, lead))
             }
             // No process follows it, or this one does, which is about to leave.
             RowState::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
@@ -532,13 +534,9 @@ impl ReportedError {
         self.kind == ErrorKind::BudgetExceeded.name() && self.over_budget.is_none()
     }
 
-    fn doubtful(row: RowNumber, attempts: &[Attempt], reason: &str) -> Self {
+    fn doubtful(row: RowNumber, attempts: &[Attempt], lead: &str) -> Self {
         let last = attempts.last();
-        let message = format!(
-            "the outcome of an earlier submission is unknown ({reason}): the task may exist and \
-             may be billed{}",
-            way_out(row)
-        );
+        let message = format!("{lead}: the task may exist and may be billed{}", way_out(row));
         Self {
             request_id: last.map(|attempt| attempt.request_id.clone()),
             idempotency_key: last.map(|attempt| attempt.idempotency_key.clone()),

@@ -300,6 +300,7 @@ mod interrupted {
         for row in results.iter().filter(|row| row["status"] == "doubtful") {
             let why = row["error"]["message"].as_str().unwrap();
             assert!(why.contains("effects resolve") && row["error"]["exit_code"] == 8, "{row}");
+            assert!(why.starts_with("it was being submitted when this run was left"), "{row}");
         }
     }
 
