@@ -1,5 +1,5 @@
 //! What a client tells `tracing`: spans ([`task_span`], [`wait_span`], [`exchange_span`],
-//! [`download_span`]), the events of a run ([`tell`]), and warnings for a person ([`warn`],
+//! [`download_span`]), the events of a run ([`report`]), and warnings for a person ([`warn`],
 //! [`OutageNotice`]). The drivers and HTTP stacks of both clients call them; the command's `logging.rs`
 //! and Python's `warnings.rs` show the warnings.
 //!
