@@ -1,6 +1,6 @@
 //! [`Blocking`]: the [`Face`] of the blocking client, `effects-ureq`. `tests/all/conformance.rs` plays
-//! every list of scenarios with it, and some through the `CallerStack` and `Wrapped` of `given.rs`;
-//! `tests/all/faults` and `tests/secrets.rs`, among others, use it too.
+//! every list of scenarios with it, and some through the `CallerStack` and `WithMiddleware` of
+//! `caller_stack.rs`; `tests/all/faults` and `tests/secrets.rs`, among others, use it too.
 
 use std::fs;
 
@@ -28,9 +28,9 @@ impl Face for Blocking {
         &self,
         setup: &ClientSetup,
         job: &FaceJob,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
-        self.run_with(setup.builder(), job, tell)
+        self.run_with(setup.builder(), job, report)
     }
 }
 
@@ -40,47 +40,47 @@ impl Blocking {
         self,
         builder: Result<ClientBuilder<Client>, Error>,
         job: &FaceJob,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
         let mut ended = Ended { downloads: Some(Vec::new()), ..Ended::default() };
-        let done = builder.and_then(|builder| self.work(builder, job, tell, &mut ended));
+        let done = builder.and_then(|builder| self.run_job(builder, job, report, &mut ended));
         if let Err(error) = done {
-            ended.failed(&error);
+            ended.set_failure(&error);
         }
         ended
     }
 
-    fn work(
+    fn run_job(
         self,
         builder: ClientBuilder<Client>,
         job: &FaceJob,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
         ended: &mut Ended,
     ) -> Result<(), Error> {
         // All that can be printed is printed, since the key must be in none of it.
-        ended.prints(&builder);
+        ended.add_printed(&builder);
         let client = builder.build()?;
-        ended.prints(&client);
+        ended.add_printed(&client);
         // Making a client asks the gateway for nothing yet.
-        tell(FaceEvent::Begun);
+        report(FaceEvent::Begun);
         for _ in 0..job.times {
             if let Ask::Look(task) = &job.ask {
                 let task = client.task(parsed(task)?).status()?;
-                ended.looked(&task);
+                ended.set_status(&task);
                 continue;
             }
-            let effect = self.effect(&client, &job.ask, tell, ended)?;
-            ended.finished(effect.clone());
+            let effect = self.effect(&client, &job.ask, report, ended)?;
+            ended.set_effect(effect.clone());
             match &job.save_to {
                 Some(path) => {
-                    let told = |event| ended.heard_of_download(&event);
-                    let path = client.download_with(&effect.pictures[0], path, told)?;
+                    let on_event = |event| ended.add_download_event(&event);
+                    let path = client.download_with(&effect.pictures[0], path, on_event)?;
                     ended.pictures.push(read(&path)?.into());
                 }
                 None => {
                     for picture in &effect.pictures {
-                        let told = |event| ended.heard_of_download(&event);
-                        let bytes = client.fetch_with(picture, told)?;
+                        let on_event = |event| ended.add_download_event(&event);
+                        let bytes = client.fetch_with(picture, on_event)?;
                         ended.pictures.push(bytes);
                     }
                 }
@@ -93,15 +93,15 @@ impl Blocking {
         self,
         client: &Client,
         ask: &Ask,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
         ended: &mut Ended,
     ) -> Result<Effect, Error> {
         let (draft, uploaded) = match ask {
             Ask::Wait(task) | Ask::Look(task) => {
                 let handle = client.task(parsed(task)?);
-                ended.prints(&handle);
+                ended.add_printed(&handle);
                 return match self.0 {
-                    Style::Events => followed(handle.events(), tell, ended),
+                    Style::Events => read_events(handle.events(), report, ended),
                     Style::Run | Style::Submit => handle.wait(),
                 };
             }
@@ -113,28 +113,28 @@ impl Blocking {
         let request = Ask::request(draft, uploaded.as_ref())?;
         match self.0 {
             Style::Run => client.run(request),
-            Style::Events => followed(client.watch(request), tell, ended),
+            Style::Events => read_events(client.watch(request), report, ended),
             Style::Submit => {
                 let handle = client.submit(request)?;
-                ended.prints(&handle);
+                ended.add_printed(&handle);
                 handle.wait()
             }
         }
     }
 }
 
-fn followed(
+fn read_events(
     mut watch: Watch,
-    tell: &mut dyn FnMut(FaceEvent<'_>),
+    report: &mut dyn FnMut(FaceEvent<'_>),
     ended: &mut Ended,
 ) -> Result<Effect, Error> {
-    ended.prints(&watch);
+    ended.add_printed(&watch);
     while let Some(event) = watch.next() {
         // At each step, since what it holds changes.
-        ended.prints(&watch);
-        ended.prints(&event);
+        ended.add_printed(&watch);
+        ended.add_printed(&event);
         ended.printed.push(event.to_string());
-        tell(FaceEvent::Event(&event.to_string()));
+        report(FaceEvent::Event(&event.to_string()));
     }
     watch.finish()
 }

@@ -1,6 +1,6 @@
 //! [`Face`]: one way to use one client (`run`, its events, or `submit`) for a [`FaceJob`], and how that
 //! ended ([`Ended`]). [`Scenario`](crate::Scenario) plays over it. `Blocking`, `Async` and `Python`
-//! implement it, and `CallerStack` and `Wrapped` (`given.rs`) around the former two.
+//! implement it, and `CallerStack` and `WithMiddleware` (`caller_stack.rs`) around the former two.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,24 +20,28 @@ pub trait Face: Sync {
     /// How it uses the client.
     fn style(&self) -> Style;
 
-    /// Which events it hears of.
-    fn hears(&self) -> Hears {
-        if self.style() == Style::Events { Hears::Everything } else { Hears::Nothing }
+    /// Which events it reports.
+    fn event_scope(&self) -> EventScope {
+        if self.style() == Style::Events { EventScope::Everything } else { EventScope::Nothing }
     }
 
     /// Whether one run submits and another waits: each begins with a look of its own.
-    fn parts(&self) -> bool {
+    fn waits_in_second_run(&self) -> bool {
         self.style() == Style::Submit
     }
 
-    /// Makes a client of the setup, does the job with it, and tells of what happens on the way.
-    fn run(&self, setup: &ClientSetup, job: &FaceJob, tell: &mut dyn FnMut(FaceEvent<'_>))
-    -> Ended;
+    /// Makes a client of the setup, does the job with it, and reports what happens on the way.
+    fn run(
+        &self,
+        setup: &ClientSetup,
+        job: &FaceJob,
+        report: &mut dyn FnMut(FaceEvent<'_>),
+    ) -> Ended;
 }
 
-/// Which events a face hears of.
+/// Which events a face reports.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Hears {
+pub enum EventScope {
     /// None.
     Nothing,
     /// Those of a task that was submitted.
@@ -46,7 +50,7 @@ pub enum Hears {
     Everything,
 }
 
-/// What a face tells of while it does a job.
+/// What a face reports while it does a job.
 #[derive(Clone, Copy, Debug)]
 pub enum FaceEvent<'a> {
     /// Its client is made, and asks for the first time from here on.
@@ -165,7 +169,7 @@ pub struct Ended {
     pub status: Option<Status>,
     /// The pictures of every run, byte for byte.
     pub pictures: Vec<Bytes>,
-    /// What was told of downloads; `None` where a face hears nothing of them.
+    /// The events of downloads; `None` where a face reports none of them.
     pub downloads: Option<Vec<String>>,
     /// What went wrong.
     pub failure: Option<FaceFailure>,
@@ -174,31 +178,31 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Notes what a value prints.
-    pub(crate) fn prints(&mut self, value: &impl std::fmt::Debug) {
+    /// Adds what a value prints.
+    pub(crate) fn add_printed(&mut self, value: &impl std::fmt::Debug) {
         self.printed.push(format!("{value:?}"));
     }
 
-    /// Notes what was told of a download.
-    pub(crate) fn heard_of_download(&mut self, event: &Event) {
-        self.prints(event);
+    /// Adds an event of a download.
+    pub(crate) fn add_download_event(&mut self, event: &Event) {
+        self.add_printed(event);
         self.printed.push(event.to_string());
         self.downloads.get_or_insert_default().push(event.to_string());
     }
 
-    pub(crate) fn looked(&mut self, task: &Task) {
-        self.prints(task);
+    pub(crate) fn set_status(&mut self, task: &Task) {
+        self.add_printed(task);
         self.status.clone_from(&task.status);
     }
 
-    pub(crate) fn finished(&mut self, effect: Effect) {
-        self.prints(&effect);
+    pub(crate) fn set_effect(&mut self, effect: Effect) {
+        self.add_printed(&effect);
         self.printed.push(effect.raw.as_str().to_owned());
         self.effect = Some(effect);
     }
 
-    pub(crate) fn failed(&mut self, error: &Error) {
-        self.prints(error);
+    pub(crate) fn set_failure(&mut self, error: &Error) {
+        self.add_printed(error);
         self.printed.push(error.to_string());
         self.failure = Some(FaceFailure::from(error));
     }

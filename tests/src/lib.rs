@@ -6,16 +6,18 @@
 //! [`Face`] is one way to use one client: the lists in [`scenarios`] run over all of them, and over
 //! any client that is given a face later. An [`ExchangeCase`] does the same for what an HTTP stack alone
 //! must say of a request. [`Capture`] listens to everything that is logged,
-//! [`Notes`] is a journal, and a [`Gate`] holds an answer back. [`vectors`] reads the wire's vectors.
+//! [`RecordingJournal`] is a journal, and a [`Gate`] holds an answer back. [`vectors`] reads the wire's
+//! vectors.
 
 mod asynchronous;
 mod blocking;
+mod caller_stack;
 mod capture;
 mod exchange_cases;
 mod face;
-mod given;
-mod notes;
+mod gate;
 mod python;
+mod recording_journal;
 mod scenario;
 pub mod scenarios;
 mod suite;
@@ -24,14 +26,15 @@ mod world;
 
 pub use asynchronous::Async;
 pub use blocking::Blocking;
+pub use caller_stack::{CallerStack, WithMiddleware};
 pub use capture::{Capture, SpanSeen};
 pub use exchange_cases::{
     ExchangeCase, ExchangeUnderTest, Expected, Reqwest, Ureq, exchange_cases,
 };
-pub use face::{Ask, ClientSetup, Ended, Face, FaceEvent, FaceFailure, FaceJob, Hears, Style};
-pub use given::{CallerStack, Wrapped};
-pub use notes::{Gate, Notes};
+pub use face::{Ask, ClientSetup, Ended, EventScope, Face, FaceEvent, FaceFailure, FaceJob, Style};
+pub use gate::Gate;
 pub use python::Python;
+pub use recording_journal::RecordingJournal;
 pub use scenario::{Scenario, Witness, setup, setup_at};
 pub use suite::{check_all, faces, unplayed};
 pub use world::{KEY, PHOTO_URL, ScenarioWorld, TASK, picture, task_path};

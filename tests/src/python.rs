@@ -13,7 +13,9 @@ use effects_core::{Effect, ErrorKind, Pace, Repeat, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::face::{Ask, ClientSetup, Ended, Face, FaceEvent, FaceFailure, FaceJob, Hears, Style};
+use crate::face::{
+    Ask, ClientSetup, Ended, EventScope, Face, FaceEvent, FaceFailure, FaceJob, Style,
+};
 
 /// The package `spark_effects`, in one of its two clients and one of its styles.
 ///
@@ -52,11 +54,11 @@ impl Face for Python {
     }
 
     /// A task is followed, but nothing follows a submission: `submit` returns its task, or raises.
-    fn hears(&self) -> Hears {
-        if self.style == Style::Events { Hears::Tasks } else { Hears::Nothing }
+    fn event_scope(&self) -> EventScope {
+        if self.style == Style::Events { EventScope::Tasks } else { EventScope::Nothing }
     }
 
-    fn parts(&self) -> bool {
+    fn waits_in_second_run(&self) -> bool {
         self.style != Style::Run
     }
 
@@ -67,10 +69,10 @@ impl Face for Python {
         &self,
         setup: &ClientSetup,
         job: &FaceJob,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
         assert!(job.save_to.is_none(), "the program keeps pictures in memory");
-        let asked = json!({
+        let job_line = json!({
             "mode": self.mode,
             "style": match self.style {
                 Style::Run => "run",
@@ -83,7 +85,7 @@ impl Face for Python {
         // A program plays one job at a time, so there are as many as scenarios at once.
         let idle = self.idle().pop();
         let mut driver = idle.unwrap_or_else(PythonProgram::start);
-        let answer = driver.play(&asked, tell);
+        let answer = driver.play(&job_line, report);
         // Only here: a program that crashed made `play` panic, and is not kept.
         self.idle().push(driver);
         answer.ended()
@@ -113,14 +115,14 @@ impl PythonProgram {
         Self { child, input, output: BufReader::new(output) }
     }
 
-    fn play(&mut self, asked: &Value, tell: &mut dyn FnMut(FaceEvent<'_>)) -> JobAnswer {
+    fn play(&mut self, job_line: &Value, report: &mut dyn FnMut(FaceEvent<'_>)) -> JobAnswer {
         // JSON has no raw line breaks, so a job is one line.
-        writeln!(self.input, "{asked}").expect("the program reads");
+        writeln!(self.input, "{job_line}").expect("the program reads");
         loop {
-            match self.says() {
-                Said::Begun => tell(FaceEvent::Begun),
-                Said::Event(text) => tell(FaceEvent::Event(&text)),
-                Said::Ended(answer) => {
+            match self.read_message() {
+                DriverMessage::Begun => report(FaceEvent::Begun),
+                DriverMessage::Event(text) => report(FaceEvent::Event(&text)),
+                DriverMessage::Ended(answer) => {
                     if let Some(crash) = &answer.crash {
                         panic!("{crash}");
                     }
@@ -130,7 +132,7 @@ impl PythonProgram {
         }
     }
 
-    fn says(&mut self) -> Said {
+    fn read_message(&mut self) -> DriverMessage {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("the program answers");
         serde_json::from_str(&line).unwrap_or_else(|error| {
@@ -150,7 +152,7 @@ impl Drop for PythonProgram {
 /// What the program says.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Said {
+enum DriverMessage {
     Begun,
     Event(String),
     Ended(Box<JobAnswer>),

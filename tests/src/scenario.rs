@@ -11,7 +11,7 @@ use effects_core::model::{Draft, DraftImage};
 use effects_core::{Backoff, ErrorKind, Pace, Policy};
 use effects_testkit::http::Seen;
 
-use crate::face::{Ask, ClientSetup, Ended, Face, FaceEvent, FaceFailure, FaceJob, Hears};
+use crate::face::{Ask, ClientSetup, Ended, EventScope, Face, FaceEvent, FaceFailure, FaceJob};
 use crate::world::{KEY, PHOTO_URL, ScenarioWorld, TASK, picture};
 
 /// One thing that can happen: a world, a job, and how it must end.
@@ -29,7 +29,7 @@ pub struct Scenario {
     ends: Ends,
     posts: usize,
     looks: Option<usize>,
-    tells: Option<&'static str>,
+    reports: Option<&'static str>,
     /// What each picture is; the world's own when `None`.
     picture: Option<Bytes>,
     needs_one_run: bool,
@@ -107,7 +107,7 @@ impl Scenario {
             ends: Ends::Completed,
             posts: 1,
             looks: None,
-            tells: None,
+            reports: None,
             picture: None,
             needs_one_run: false,
             refused_at_first: false,
@@ -195,9 +195,9 @@ impl Scenario {
         self
     }
 
-    /// The gateway refuses connections until the client has told of it. A face that does not hear of
-    /// that, since it hears no events or none before the task is there, is refused for a while: that
-    /// it was told is then not checked, all else is.
+    /// The gateway refuses connections until the client has reported a refusal. A face that does not
+    /// report it, since it reports no events or none before the task is there, is refused for a while:
+    /// that it was reported is then not checked, all else is.
     pub fn refused_at_first(mut self) -> Self {
         self.refused_at_first = true;
         self.with(|setup, world| setup.base_url = format!("http://{}", world.closed))
@@ -210,26 +210,30 @@ impl Scenario {
         self
     }
 
-    /// It must be told of the task: for faces that hear of tasks.
-    pub fn tells(mut self, words: &'static str) -> Self {
-        self.tells = Some(words);
+    /// An event or error with these words must be reported: for faces that report events of tasks.
+    pub fn reports(mut self, words: &'static str) -> Self {
+        self.reports = Some(words);
         self.then(move |witness| {
-            let told = witness.ended.printed.iter().filter(|text| text.contains(words)).count();
-            assert!(told > 0, "{words:?} was not told: {:#?}", witness.ended.printed);
+            let reported = witness.ended.printed.iter().filter(|text| text.contains(words)).count();
+            assert!(reported > 0, "{words:?} was not reported: {:#?}", witness.ended.printed);
         })
     }
 
-    /// It must be told of the download: for faces that hear of downloads.
-    pub fn tells_of_downloads(self, words: &'static str) -> Self {
+    /// An event of the download with these words must be reported: for faces that report downloads.
+    pub fn reports_download(self, words: &'static str) -> Self {
         self.then(move |witness| {
-            let told = witness.ended.downloads.as_ref();
-            let words_are_there = |told: &Vec<String>| told.iter().any(|text| text.contains(words));
-            assert!(told.is_none_or(words_are_there), "{words:?} was not told: {told:#?}");
+            let reported = witness.ended.downloads.as_ref();
+            let words_are_there =
+                |reported: &Vec<String>| reported.iter().any(|text| text.contains(words));
+            assert!(
+                reported.is_none_or(words_are_there),
+                "{words:?} was not reported: {reported:#?}"
+            );
         })
     }
 
     /// The picture that is saved is this one.
-    pub fn yields(mut self, picture: Bytes) -> Self {
+    pub fn saves(mut self, picture: Bytes) -> Self {
         self.picture = Some(picture);
         self
     }
@@ -241,11 +245,11 @@ impl Scenario {
     }
 
     /// Why this face cannot play it, if it cannot.
-    pub fn beyond(&self, face: &dyn Face) -> Option<&'static str> {
-        if self.tells.is_some() && face.hears() < Hears::Tasks {
-            return Some("it is about events, and this face hears none");
+    pub fn unsupported_by(&self, face: &dyn Face) -> Option<&'static str> {
+        if self.reports.is_some() && face.event_scope() < EventScope::Tasks {
+            return Some("it is about events, and this face reports none");
         }
-        if self.needs_one_run && face.parts() {
+        if self.needs_one_run && face.waits_in_second_run() {
             return Some("it counts the looks of one run, and this face waits in another");
         }
         None
@@ -267,14 +271,14 @@ impl Scenario {
         let job = FaceJob { ask: (self.ask)(&world), times: self.times, save_to: None };
         let begun = Instant::now();
         let ended = thread::scope(|scope| {
-            let hears = self.hears_of_refusals(face, &job.ask);
-            // A face that hears of the refusal opens the gateway by it; for any other one it is
+            let event_scope = self.reports_refusals(face, &job.ask);
+            // A face that reports the refusal opens the gateway by it; for any other one it is
             // opened in time.
             let mut open = self.refused_at_first.then_some(|| {
                 world.open().expect("this machine listens");
             });
-            face.run(&setup, &job, &mut |told| match told {
-                FaceEvent::Begun if !hears => {
+            face.run(&setup, &job, &mut |event| match event {
+                FaceEvent::Begun if !event_scope => {
                     if let Some(open) = open.take() {
                         // In a thread of its own, since the face makes its first
                         // attempt once this returns.
@@ -284,7 +288,7 @@ impl Scenario {
                         });
                     }
                 }
-                FaceEvent::Event(event) if hears => {
+                FaceEvent::Event(event) if event_scope => {
                     if let Some(open) = open.take() {
                         assert!(event.contains("never left this machine"), "{event}");
                         open();
@@ -322,12 +326,12 @@ impl Scenario {
         self.checks.iter().for_each(|check| check(&witness));
     }
 
-    /// Whether the face hears of connections that are refused.
-    fn hears_of_refusals(&self, face: &dyn Face, ask: &Ask) -> bool {
+    /// Whether the face reports connections that are refused.
+    fn reports_refusals(&self, face: &dyn Face, ask: &Ask) -> bool {
         match ask {
             // A refusal is then an event of the task, and else one of the submission.
-            Ask::Wait(_) => face.hears() >= Hears::Tasks,
-            Ask::Effect(_) | Ask::EffectOf(..) => face.hears() >= Hears::Everything,
+            Ask::Wait(_) => face.event_scope() >= EventScope::Tasks,
+            Ask::Effect(_) | Ask::EffectOf(..) => face.event_scope() >= EventScope::Everything,
             Ask::Look(_) => false,
         }
     }

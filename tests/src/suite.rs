@@ -20,7 +20,7 @@ pub fn faces() -> Vec<Box<dyn Face>> {
     blocking.into_iter().chain(asynchronous).collect()
 }
 
-/// Plays every scenario that is not beyond the face, several at once, since most of their time is
+/// Plays every scenario that the face supports, several at once, since most of their time is
 /// waiting; says how many it played, and which it did not and why.
 ///
 /// # Panics
@@ -31,7 +31,7 @@ pub fn check_all(face: &dyn Face, scenarios: &[Scenario]) {
     let broken = Mutex::new(Vec::new());
     let player = || {
         while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::SeqCst)) {
-            if scenario.beyond(face).is_none() && !plays(scenario, face) {
+            if scenario.unsupported_by(face).is_none() && !plays(scenario, face) {
                 broken.lock().unwrap_or_else(PoisonError::into_inner).push(scenario.name());
             }
         }
@@ -48,15 +48,16 @@ pub fn check_all(face: &dyn Face, scenarios: &[Scenario]) {
 
 /// The scenarios that none of these faces can play.
 pub fn unplayed<'a>(faces: &[&dyn Face], scenarios: &'a [Scenario]) -> Vec<&'a Scenario> {
-    let beyond_all =
-        |scenario: &&Scenario| faces.iter().all(|face| scenario.beyond(*face).is_some());
-    scenarios.iter().filter(beyond_all).collect()
+    let unsupported_by_all =
+        |scenario: &&Scenario| faces.iter().all(|face| scenario.unsupported_by(*face).is_some());
+    scenarios.iter().filter(unsupported_by_all).collect()
 }
 
 /// Says what was played, past the test harness, which keeps the words of what succeeds to itself.
 fn report(face: &dyn Face, scenarios: &[Scenario]) {
-    let beyond = |scenario: &Scenario| Some((scenario.name(), scenario.beyond(face)?));
-    let left: Vec<_> = scenarios.iter().filter_map(beyond).collect();
+    let unsupported_by =
+        |scenario: &Scenario| Some((scenario.name(), scenario.unsupported_by(face)?));
+    let left: Vec<_> = scenarios.iter().filter_map(unsupported_by).collect();
     let (name, count) = (face.name(), scenarios.len());
     let mut text = format!("{name}: {} of {count} scenarios\n", count - left.len());
     for (scenario, why) in left {

@@ -14,7 +14,8 @@ use effects_reqwest::ReqwestExchange;
 use effects_testkit::http::Response;
 use effects_tests::scenarios::{create, echoes, looks, uploads};
 use effects_tests::{
-    Blocking, Capture, KEY, Notes, PHOTO_URL, ScenarioWorld, Style, check_all, faces, setup,
+    Blocking, Capture, KEY, PHOTO_URL, RecordingJournal, ScenarioWorld, Style, check_all, faces,
+    setup,
 };
 use effects_ureq::UreqExchange;
 
@@ -89,7 +90,7 @@ fn drive(send: impl Fn(&Call) -> CallResult) {
     let request = EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
     let mut now = Time::from_millis(1);
     let mut run = Run::submit(request, Arc::default(), Seed::from(1), now);
-    let (notes, mut steps) = (Notes::default(), 0);
+    let (journal, mut steps) = (RecordingJournal::default(), 0);
     loop {
         let step = run.step(now);
         let saved = serde_json::to_string(&run.save()).unwrap();
@@ -99,7 +100,7 @@ fn drive(send: impl Fn(&Call) -> CallResult) {
         steps += 1;
         match step {
             Step::Record(entry) => {
-                Journal::write(&notes, &entry).unwrap();
+                Journal::write(&journal, &entry).unwrap();
                 run.recorded(entry.id);
             }
             Step::Send(call) => {
@@ -114,7 +115,7 @@ fn drive(send: impl Fn(&Call) -> CallResult) {
     }
     // Fewer would mean that the run ended before it met every answer.
     assert!(steps > 8, "{steps} steps");
-    assert!(!notes.json().contains(KEY));
+    assert!(!journal.json().contains(KEY));
 }
 
 /// The settings a builder makes, for the HTTP clients alone.

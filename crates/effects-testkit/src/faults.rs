@@ -1,6 +1,6 @@
 //! [`Faults`]: draws random [`ExchangeFault`]s from a seed, so that a run that went wrong can be
 //! repeated. [`Service::faults`](crate::Service::faults) takes them for every exchange without a script;
-//! property tests of the core set them. [`Chance`] is the random generator, also of the simulation.
+//! property tests of the core set them. [`SplitMix64`] is the random generator, also of the simulation.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl ExchangeFault {
         Self::Redirect,
     ];
 
-    fn fate(self, chance: &mut Chance) -> Fate {
+    fn fate(self, rng: &mut SplitMix64) -> Fate {
         let error = |status, code, message| {
             Response::json(format!(r#"{{"error":{{"code":{code},"message":"{message}"}}}}"#))
                 .status(status)
@@ -112,13 +112,13 @@ impl ExchangeFault {
             Self::LostBefore => Fate::LostBefore,
             Self::LostAfter => Fate::LostAfter,
             // Beyond the 30 s that a request is given unless a policy says otherwise.
-            Self::Late => Fate::Served.after(Duration::from_millis(31_000 + chance.below(59_000))),
-            Self::Slow => Fate::Served.after(Duration::from_millis(chance.below(5_000))),
+            Self::Late => Fate::Served.after(Duration::from_millis(31_000 + rng.below(59_000))),
+            Self::Slow => Fate::Served.after(Duration::from_millis(rng.below(5_000))),
             Self::TooEarly => Response::new(425).into(),
             Self::Throttled => throttled().into(),
-            Self::ThrottledSeconds => throttled().retry_after(chance.up_to(120)).into(),
-            Self::ThrottledDate => throttled().retry_after_date(chance.up_to(120)).into(),
-            Self::Busy => error(503, 1002, "rate limited").retry_after(chance.up_to(20)).into(),
+            Self::ThrottledSeconds => throttled().retry_after(rng.up_to(120)).into(),
+            Self::ThrottledDate => throttled().retry_after_date(rng.up_to(120)).into(),
+            Self::Busy => error(503, 1002, "rate limited").retry_after(rng.up_to(20)).into(),
             Self::Unavailable => Response::new(503).body("no healthy upstream").into(),
             // Served, since answers like these say nothing of whether there is a task.
             Self::ServerError => Fate::ServedBut(error(500, 3_009_095, "internal")),
@@ -127,7 +127,7 @@ impl ExchangeFault {
             Self::GatewayTimeout => Fate::ServedBut(html(504)),
             Self::Garbage => Fate::garbage(),
             Self::Html => Fate::html(),
-            Self::Truncated => Fate::Truncated(1 + chance.up_to(60) as usize),
+            Self::Truncated => Fate::Truncated(1 + rng.up_to(60) as usize),
             Self::Empty => Fate::ServedBut(Response::new(200)),
             Self::BadRequest => error(400, 3_009_004, "Invalid size parameter").into(),
             Self::KeyRefused => Response::json(r#"{"error":"Missing Token"}"#).status(401).into(),
@@ -139,7 +139,7 @@ impl ExchangeFault {
     }
 }
 
-/// Faults by chance. Same seed, same exchanges, same faults.
+/// Random faults. Same seed, same exchanges, same faults.
 ///
 /// ```
 /// use effects_testkit::{ExchangeFault, Faults};
@@ -152,7 +152,7 @@ impl ExchangeFault {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Faults {
-    chance: Chance,
+    rng: SplitMix64,
     rate: f64,
     menu: Vec<ExchangeFault>,
 }
@@ -160,7 +160,7 @@ pub struct Faults {
 impl Faults {
     /// One exchange in three goes wrong, in one of the ways that can pass.
     pub fn new(seed: u64) -> Self {
-        Self { chance: Chance(seed), rate: 1.0 / 3.0, menu: ExchangeFault::PASSING.to_vec() }
+        Self { rng: SplitMix64(seed), rate: 1.0 / 3.0, menu: ExchangeFault::PASSING.to_vec() }
     }
 
     /// The share of exchanges that go wrong, `0.0..=1.0`.
@@ -177,10 +177,10 @@ impl Faults {
 
     /// What becomes of the next exchange.
     pub fn draw(&mut self) -> Fate {
-        let lucky = self.chance.share() >= self.rate;
-        let index = self.chance.below(self.menu.len() as u64);
+        let goes_well = self.rng.share() >= self.rate;
+        let index = self.rng.below(self.menu.len() as u64);
         match usize::try_from(index).ok().and_then(|index| self.menu.get(index).copied()) {
-            Some(fault) if !lucky => fault.fate(&mut self.chance),
+            Some(fault) if !goes_well => fault.fate(&mut self.rng),
             _ => Fate::Served,
         }
     }
@@ -188,9 +188,9 @@ impl Faults {
 
 /// A stream of numbers out of a seed (SplitMix64: Steele, Lea and Flood, 2014).
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(pub(crate) u64);
+pub(crate) struct SplitMix64(pub(crate) u64);
 
-impl Chance {
+impl SplitMix64 {
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

@@ -33,7 +33,7 @@
 //! | for | take |
 //! |---|---|
 //! | one exchange that goes wrong in one way | [`Fate`], with [`Service::on_submit`] and [`Service::on_poll`] |
-//! | many, by chance, and the same again from the same seed | [`Faults`] |
+//! | many, at random, and the same again from the same seed | [`Faults`] |
 //! | how long a task takes and how it ends | [`Life`] |
 //! | several processes over one journal, with crashes and a budget | [`simulation::Simulation`] |
 //! | a Postgres server for a test | `postgres::TestDatabase`, `postgres::TestServer` (on Linux) |
@@ -56,7 +56,7 @@ pub use clock::VirtualClock;
 pub use fate::Fate;
 pub use faults::{ExchangeFault, Faults};
 pub use life::Life;
-pub use response::{After, Framing, Response, result_of};
+pub use response::{ConnectionAfter, Framing, Response, result_of};
 pub use service::{Delivery, Service, ServiceCall};
 pub use transcript::{Transcript, TranscriptNote};
 pub use world::World;

@@ -1,5 +1,5 @@
 //! [`Life`]: how long a task of the scripted [`Service`](crate::Service) takes and how it ends. Tests of
-//! the core give it to [`Service::life`](crate::Service::life); the service keeps a [`Living`] of each
+//! the core give it to [`Service::life`](crate::Service::life); the service keeps a [`ScriptedTask`] of each
 //! task it made.
 
 use std::time::Duration;
@@ -84,14 +84,14 @@ impl Life {
 
 /// A task at the service.
 #[derive(Clone, Debug)]
-pub(crate) struct Living {
+pub(crate) struct ScriptedTask {
     pub(crate) id: String,
     pub(crate) created: Time,
     pub(crate) life: Life,
     polls: u32,
 }
 
-impl Living {
+impl ScriptedTask {
     pub(crate) fn new(id: String, created: Time, life: Life) -> Self {
         Self { id, created, life, polls: 0 }
     }

@@ -47,8 +47,8 @@ impl TestServer {
     ///
     /// Those of [`start`](Self::start).
     pub fn start_in(parent: &Path, settings: &[&str]) -> Result<Self, String> {
-        let cluster = Cluster::at(parent.join(format!("effects-pg-{}", unique())))?;
-        cluster.make()?;
+        let cluster = Cluster::at(parent.join(format!("effects-pg-{}", unique_suffix())))?;
+        cluster.init_database()?;
         // The system names a free port. Another program may take
         // it before the server does, which then does not start.
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
@@ -160,14 +160,14 @@ impl TestDatabase {
         if cluster.sql("postgres", "SELECT 1").is_err() {
             // One that was left behind when the machine was stopped is made anew.
             let _ = fs::remove_dir_all(&cluster.folder);
-            cluster.make()?;
+            cluster.init_database()?;
             cluster.configure(&["listen_addresses=''", "max_connections=300"])?;
             cluster.start()?;
             cluster.stop_when_unused(&temporary.join(format!("effects-pg-{me}.users")))?;
         }
         // The server answers, so the next process may look for it.
         drop(starting);
-        let name = format!("test_{}", unique());
+        let name = format!("test_{}", unique_suffix());
         cluster.sql("postgres", &format!("CREATE DATABASE {name}"))?;
         Ok(Self { cluster, name, _in_use: in_use })
     }
@@ -217,7 +217,7 @@ impl Cluster {
     }
 
     /// Makes the data of a new server.
-    fn make(&self) -> Result<(), String> {
+    fn init_database(&self) -> Result<(), String> {
         // A server refuses a folder that other users may read.
         let made = fs::DirBuilder::new().mode(0o700).create(&self.folder).and_then(|()| {
             self.user.map_or(Ok(()), |(user, group)| chown(&self.folder, Some(user), Some(group)))
@@ -322,7 +322,7 @@ fn run(mut command: Command) -> Result<String, String> {
 fn run_with(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let fails = |error: io::Error| format!("{program}: {error}");
-    let output = std::env::temp_dir().join(format!("effects-pg-out-{}", unique()));
+    let output = std::env::temp_dir().join(format!("effects-pg-out-{}", unique_suffix()));
     let file = File::create(&output).map_err(fails)?;
     let errors = file.try_clone().map_err(fails)?;
     let status = command.stdin(Stdio::null()).stdout(file).stderr(errors).status();
@@ -360,7 +360,7 @@ fn ordinary_user() -> Option<(u32, u32)> {
 }
 
 /// A name that no other test has.
-fn unique() -> String {
+fn unique_suffix() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let next = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
 //! [`Response`]: an HTTP answer as a script gives it. The scripted [`Service`](crate::Service) and
-//! [`ScriptedServer`](crate::http::ScriptedServer) send it; [`Framing`] and [`After`] matter to the
+//! [`ScriptedServer`](crate::http::ScriptedServer) send it; [`Framing`] and [`ConnectionAfter`] matter to the
 //! latter alone. [`result_of`] is what a call comes to with an answer, for tests and benchmarks that
 //! drive a run by hand.
 
@@ -25,7 +25,7 @@ pub struct Response {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
     pub(crate) framing: Framing,
-    pub(crate) after: After,
+    pub(crate) after: ConnectionAfter,
 }
 
 /// How the client learns where a body ends: of use to the HTTP server alone.
@@ -43,7 +43,7 @@ pub enum Framing {
 
 /// What becomes of the connection after an answer: of use to the HTTP server alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum After {
+pub enum ConnectionAfter {
     /// It stays open for the next request.
     KeepAlive,
     /// It is closed, and the answer says so.
@@ -64,7 +64,7 @@ impl Response {
             headers: Vec::new(),
             body: Bytes::new(),
             framing: Framing::Length,
-            after: After::KeepAlive,
+            after: ConnectionAfter::KeepAlive,
         }
     }
 
@@ -118,7 +118,7 @@ impl Response {
 
     /// The same with another end.
     #[must_use]
-    pub fn and(self, after: After) -> Self {
+    pub fn and(self, after: ConnectionAfter) -> Self {
         Self { after, ..self }
     }
 
@@ -183,7 +183,7 @@ impl Response {
             Framing::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
             Framing::UntilClose => {}
         }
-        if self.after == After::Close {
+        if self.after == ConnectionAfter::Close {
             head.push_str("Connection: close\r\n");
         }
         head.push_str("\r\n");
@@ -208,7 +208,7 @@ impl Response {
 
     pub(crate) fn closes(&self) -> bool {
         // Without a length the end of the connection is the end of the body.
-        self.after != After::KeepAlive || self.framing == Framing::UntilClose
+        self.after != ConnectionAfter::KeepAlive || self.framing == Framing::UntilClose
     }
 }
 

@@ -14,7 +14,7 @@ use http::{Method, Request};
 use crate::clock::VirtualClock;
 use crate::fate::Fate;
 use crate::faults::Faults;
-use crate::life::{Life, Living};
+use crate::life::{Life, ScriptedTask};
 use crate::response::{Response, endpoint};
 
 /// A service without a network: it keeps tasks, counts what they cost, and lets exchanges go wrong
@@ -81,7 +81,7 @@ struct ServiceState {
     submit_script: VecDeque<Fate>,
     poll_script: VecDeque<Fate>,
     faults: Option<Faults>,
-    tasks: Vec<Living>,
+    tasks: Vec<ScriptedTask>,
     tasks_made: usize,
     attempts: Vec<ServiceCall>,
 }
@@ -139,7 +139,7 @@ impl Service {
     ///
     /// When the id cannot be one.
     pub fn add_task(&self, id: &str, created: Time, life: Life) -> TaskId {
-        self.lock().tasks.push(Living::new(id.to_owned(), created, life));
+        self.lock().tasks.push(ScriptedTask::new(id.to_owned(), created, life));
         match id.parse() {
             Ok(id) => id,
             Err(error) => panic!("{error}"),
@@ -283,16 +283,16 @@ impl ServiceState {
                 self.tasks_made += 1;
                 // As long as an id of the service's own, and in the order in which tasks were made.
                 let id = format!("d758n65e878c73{:06}", self.tasks_made);
-                let task = Living::new(id, now, self.life.clone());
+                let task = ScriptedTask::new(id, now, self.life.clone());
                 let answer = Response::json(task.submitted());
                 self.tasks.push(task);
                 answer
             }
             CallKind::Poll { task } => {
-                let found = self.tasks.iter_mut().find(|living| living.id == task.as_str());
+                let found = self.tasks.iter_mut().find(|scripted| scripted.id == task.as_str());
                 // A task that the service does not know yet counts no look.
-                match found.filter(|living| living.is_known(now)) {
-                    Some(living) => Response::json(living.look(now)),
+                match found.filter(|scripted| scripted.is_known(now)) {
+                    Some(scripted) => Response::json(scripted.look(now)),
                     None => Response::json(r#"{"message":"task not found"}"#).status(404),
                 }
             }

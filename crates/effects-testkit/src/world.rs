@@ -36,13 +36,13 @@ use crate::transcript::{Transcript, TranscriptNote};
 #[derive(Debug)]
 pub struct World {
     service: Service,
-    under_way: Vec<UnderWay>,
+    in_flight: Vec<InFlight>,
     transcript: Transcript,
 }
 
 /// An answer on its way.
 #[derive(Debug)]
-struct UnderWay {
+struct InFlight {
     arrives: Time,
     call: CallId,
     answer: Answer,
@@ -57,7 +57,7 @@ impl World {
     /// A world around a service, on its clock.
     pub fn around(service: Service) -> Self {
         let transcript = Transcript::starting_at(service.clock().time());
-        Self { service, under_way: Vec::new(), transcript }
+        Self { service, in_flight: Vec::new(), transcript }
     }
 
     /// The service.
@@ -87,7 +87,7 @@ impl World {
     ///
     /// When the run does not end, with the last of the transcript.
     pub fn drive(&mut self, run: &mut Run) -> Outcome {
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             if let Some(outcome) = self.step(run) {
                 return outcome;
             }
@@ -111,11 +111,11 @@ impl World {
                 // Time does not pass here: the run may do other things, or sleep, until the answer arrives.
                 let delivery = self.service.take(now, call);
                 let arrives = now + delivery.after;
-                self.under_way.push(UnderWay { arrives, call: call.id, answer: delivery.answer });
+                self.in_flight.push(InFlight { arrives, call: call.id, answer: delivery.answer });
             }
             Step::Sleep { until, why } => {
                 // An answer that is on its way ends the sleep when it arrives.
-                let arrival = self.under_way.iter().map(|answer| answer.arrives).min();
+                let arrival = self.in_flight.iter().map(|answer| answer.arrives).min();
                 let until = arrival.map_or(*until, |arrival| arrival.min(*until));
                 self.note(TranscriptNote::Slept { until, why: *why });
                 self.clock().jump_to(until);
@@ -134,7 +134,7 @@ impl World {
 
     /// Lets the next answer arrive that is still under way, however late; whether there was one.
     pub fn deliver_late(&mut self, run: &mut Run) -> bool {
-        let Some(arrives) = self.under_way.iter().map(|answer| answer.arrives).min() else {
+        let Some(arrives) = self.in_flight.iter().map(|answer| answer.arrives).min() else {
             return false;
         };
         self.clock().jump_to(arrives);
@@ -144,13 +144,13 @@ impl World {
 
     /// Forgets what is under way, as the end of a process does.
     pub fn forget_answers(&mut self) {
-        self.under_way.clear();
+        self.in_flight.clear();
     }
 
     fn deliver(&mut self, run: &mut Run) {
         let now = self.now();
-        while let Some(index) = self.under_way.iter().position(|answer| answer.arrives <= now) {
-            let UnderWay { call, answer, .. } = self.under_way.remove(index);
+        while let Some(index) = self.in_flight.iter().position(|answer| answer.arrives <= now) {
+            let InFlight { call, answer, .. } = self.in_flight.remove(index);
             self.note(TranscriptNote::Arrived { call, answer: answer.clone() });
             run.reply(now, call, &result_of(answer));
         }
@@ -168,4 +168,4 @@ impl Default for World {
 }
 
 /// More than any run with sensible waits takes.
-const MOST_STEPS: usize = 100_000;
+const MAX_STEPS: usize = 100_000;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use effects_core::{ErrorKind, Repeat};
-use effects_testkit::http::{After, Behaviour, Framing, Response};
+use effects_testkit::http::{Behaviour, ConnectionAfter, Framing, Response};
 
 use crate::face::Ask;
 use crate::scenario::{Scenario, draft};
@@ -526,8 +526,8 @@ fn repeated() -> Vec<Scenario> {
         .posts(2),
         Scenario::new("sent on a connection the server has given up", move |world| {
             world.creates([
-                busy(429).and(After::CloseUnannounced),
-                busy(429).and(After::Close),
+                busy(429).and(ConnectionAfter::CloseUnannounced),
+                busy(429).and(ConnectionAfter::Close),
                 world.accepted(),
             ]);
             world.looks([world.completed()]);

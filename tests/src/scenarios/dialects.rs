@@ -182,7 +182,7 @@ fn usages() -> Vec<Scenario> {
         })
     });
     let unreadable = unreadable.into_iter().map(|(name, usage, sent)| {
-        with(name, usage).tells("cannot be read").then(move |witness| {
+        with(name, usage).reports("cannot be read").then(move |witness| {
             assert_eq!((witness.cost(), witness.unreadable_cost()), (None, Some(sent)));
         })
     });
@@ -275,9 +275,9 @@ fn odds_and_ends() -> Vec<Scenario> {
     };
     vec![
         // A number above 1 is taken for per cent.
-        running("progress in per cent", r#""progress":40"#).tells("40 %"),
-        running("progress as a share", r#""progress":0.4"#).tells("40 %"),
-        running("progress beyond the end", r#""progress":4000"#).tells("100 %"),
+        running("progress in per cent", r#""progress":40"#).reports("40 %"),
+        running("progress as a share", r#""progress":0.4"#).reports("40 %"),
+        running("progress beyond the end", r#""progress":4000"#).reports("100 %"),
         running("progress that is no number", r#""progress":"soon""#),
         running("created_at as text", r#""created_at":"2025-11-24T16:00:00Z""#),
         running("created_at with a fraction", r#""created_at":1764000000.5"#),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_core::ErrorKind;
 use effects_jobs::Download;
-use effects_testkit::http::{After, Behaviour, Framing, Response};
+use effects_testkit::http::{Behaviour, ConnectionAfter, Framing, Response};
 
 use crate::scenario::Scenario;
 use crate::world::picture;
@@ -92,7 +92,7 @@ fn whole() -> Vec<Scenario> {
 /// One bad download never ends a good task.
 fn passing() -> Vec<Scenario> {
     let one = |name, fault: Behaviour| {
-        tries(downloads(name, vec![fault]), 2).tells_of_downloads("again in")
+        tries(downloads(name, vec![fault]), 2).reports_download("again in")
     };
     let half =
         |framing| Behaviour::Truncate { response: served().framed(framing), body_bytes: 5_000 };
@@ -124,11 +124,11 @@ fn passing() -> Vec<Scenario> {
         one("a download: too long by its own word", {
             served()
                 .framed(Framing::ClaimedLength(Download::MAX_BYTES + 1))
-                .and(After::Close)
+                .and(ConnectionAfter::Close)
                 .into()
         }),
         one("a download: a connection given up", {
-            Response::new(500).and(After::CloseUnannounced).into()
+            Response::new(500).and(ConnectionAfter::CloseUnannounced).into()
         }),
     ];
     all.push(tries(
@@ -228,7 +228,7 @@ fn sized() -> Vec<Scenario> {
     ]
     .into_iter()
     .map(|(scenario, warning)| match warning {
-        Some(words) => tries(scenario, 1).tells_of_downloads(words),
+        Some(words) => tries(scenario, 1).reports_download(words),
         None => tries(scenario, 1),
     })
     .collect()
@@ -242,7 +242,7 @@ fn kept() -> Vec<Scenario> {
             world.pictures.otherwise(answer.clone());
         });
         // What came three times is taken for all there is.
-        tries(scenario, 3).yields(kept).tells_of_downloads("kept")
+        tries(scenario, 3).saves(kept).reports_download("kept")
     };
     let avif: Bytes = [&b"\0\0\0\x1cftypavif\0\0\0\0"[..], &picture()[..]].concat().into();
     let served_avif = Response::new(200).header("Content-Type", "image/avif").body(avif.clone());
@@ -260,7 +260,7 @@ fn kept() -> Vec<Scenario> {
         ),
         always(
             "a download: a whole picture of a false length for ever",
-            served().framed(Framing::ClaimedLength(100_009)).and(After::Close),
+            served().framed(Framing::ClaimedLength(100_009)).and(ConnectionAfter::Close),
             picture(),
         ),
         always("a download: a picture of an unknown format", served_avif.clone(), avif.clone()),
@@ -270,8 +270,8 @@ fn kept() -> Vec<Scenario> {
             }),
             1,
         )
-        .yields(avif)
-        .tells_of_downloads("kept"),
+        .saves(avif)
+        .reports_download("kept"),
     ]
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use effects_core::{ErrorKind, Pace, Status};
-use effects_testkit::http::{After, Behaviour, Framing, Response};
+use effects_testkit::http::{Behaviour, ConnectionAfter, Framing, Response};
 
 use crate::scenario::Scenario;
 use crate::world::{ScenarioWorld, TASK};
@@ -69,13 +69,17 @@ fn passing() -> Vec<Scenario> {
         survives("a look: 503 in an envelope under 200", {
             Response::json(r#"{"status":{"code":503,"message":"later"},"data":null}"#)
         }),
-        survives("a look: a connection given up unannounced", task().and(After::CloseUnannounced)),
-        survives("a look: a connection given up", task().and(After::Close)),
+        survives(
+            "a look: a connection given up unannounced",
+            task().and(ConnectionAfter::CloseUnannounced),
+        ),
+        survives("a look: a connection given up", task().and(ConnectionAfter::Close)),
         survives("a look: an upper-case status", Response::json(r#"{"status":"IN_PROGRESS"}"#)),
         survives("a look: a status without an id", Response::json(r#"{"status":"queued"}"#)),
         survives("a look: an unknown status", status("polishing")),
-        survives("a look: an unknown status is told", status("Polishing")).tells("unknown status"),
-        survives("a look: trouble is told", error(500)).tells("looking at task"),
+        survives("a look: an unknown status is told", status("Polishing"))
+            .reports("unknown status"),
+        survives("a look: trouble is told", error(500)).reports("looking at task"),
     ]
 }
 
@@ -216,7 +220,7 @@ fn refused() -> Vec<Scenario> {
         survives("a look: 401 in HTML", page(401)),
         survives("a look: 403 in HTML", page(403)),
         survives("a look: 403 without a body", Response::new(403)),
-        survives("a look: a challenge is told", page(403)).tells("Just a moment..."),
+        survives("a look: a challenge is told", page(403)).reports("Just a moment..."),
         lasts("a look: 403 in HTML to the end", page(403))
             .then(|witness| assert_eq!(witness.failure().status, Some(403))),
         lasts("a look: 410 to the end", json(410))
@@ -275,7 +279,7 @@ fn the_end_of_the_wait() -> Vec<Scenario> {
             world.gateway.otherwise(status("archived"));
         })
         .fails_with_task(ErrorKind::WaitTimeout)
-        .tells("\"archived\"")
+        .reports("\"archived\"")
         .then(|witness| {
             let message = &witness.failure().message;
             assert!(message.contains("the service calls it \"archived\""), "{message}");

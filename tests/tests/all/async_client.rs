@@ -10,21 +10,25 @@ use effects_core::{EffectRequest, Error, ErrorKind, Event, Pace, Policy, Templat
 use effects_jobs::Photo;
 use effects_reqwest::Client;
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
-use effects_tests::{Gate, Notes, PHOTO_URL, ScenarioWorld, TASK, setup, task_path};
+use effects_tests::{Gate, PHOTO_URL, RecordingJournal, ScenarioWorld, TASK, setup, task_path};
 
 fn request() -> EffectRequest {
     EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
 }
 
-fn client(world: &ScenarioWorld, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Client {
+fn client(
+    world: &ScenarioWorld,
+    journal: &RecordingJournal,
+    adjust: impl FnOnce(&mut Policy),
+) -> Client {
     let mut setup = setup(world);
     adjust(&mut setup.policy);
     let client: Client = setup.builder().unwrap().build().unwrap();
-    client.with_journal(Arc::new(notes.clone()))
+    client.with_journal(Arc::new(journal.clone()))
 }
 
 /// Waits off the runtime.
-async fn aside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+async fn off_runtime<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(act).await.unwrap()
 }
 
@@ -33,9 +37,9 @@ fn count(world: &ScenarioWorld, method: &str) -> usize {
 }
 
 /// One of the client's ways to submit.
-type Submits = fn(Client) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+type SubmitWay = fn(Client) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-const WAYS: [Submits; 3] = [
+const WAYS: [SubmitWay; 3] = [
     |client| Box::pin(async move { drop(client.run(request()).await) }),
     |client| Box::pin(async move { drop(client.submit(request()).await) }),
     |client| {
@@ -49,22 +53,23 @@ const WAYS: [Submits; 3] = [
 #[tokio::test]
 async fn dropping_the_future_during_the_post_loses_no_id() {
     for way in WAYS {
-        let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
+        let (world, journal) =
+            (Arc::new(ScenarioWorld::new().unwrap()), RecordingJournal::default());
         let (gate, accepted) = Gate::before(world.accepted());
         world.creates([accepted]);
-        let running = tokio::spawn(way(client(&world, &notes, |_| {})));
-        let saw = Arc::clone(&world);
-        aside(move || saw.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
+        let running = tokio::spawn(way(client(&world, &journal, |_| {})));
+        let observed = Arc::clone(&world);
+        off_runtime(move || observed.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
 
         running.abort();
         assert!(running.await.unwrap_err().is_cancelled());
-        assert_eq!(notes.facts(), ["intent"]);
+        assert_eq!(journal.facts(), ["intent"]);
         gate.open();
 
-        let watched = notes.clone();
-        let facts = aside(move || watched.wait_for(2)).await;
+        let watched = journal.clone();
+        let facts = off_runtime(move || watched.wait_for(2)).await;
         assert_eq!(facts, ["intent".to_owned(), format!("created {TASK}")]);
-        aside(move || notes.wait_until_alone()).await;
+        off_runtime(move || journal.wait_until_alone()).await;
         assert_eq!((count(&world, "POST"), count(&world, "GET")), (1, 0));
     }
 }
@@ -72,35 +77,36 @@ async fn dropping_the_future_during_the_post_loses_no_id() {
 #[tokio::test]
 async fn dropping_the_future_between_two_attempts_submits_nothing_more() {
     for way in WAYS {
-        let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+        let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
         // A minute: what sleeps through it does not end in time for the test.
         world.creates([Response::new(429).header("Retry-After", "60"), world.accepted()]);
-        let client = client(&world, &notes, |policy| {
+        let client = client(&world, &journal, |policy| {
             policy.wait_timeout = Duration::from_secs(3600);
         });
         let running = tokio::spawn(way(client));
-        let watched = notes.clone();
-        aside(move || watched.wait_for(2)).await;
+        let watched = journal.clone();
+        off_runtime(move || watched.wait_for(2)).await;
         running.abort();
         drop(running.await);
 
         // With the journal, whatever was left running has ended.
-        let notes = aside(move || notes.wait_until_alone()).await;
+        let journal = off_runtime(move || journal.wait_until_alone()).await;
         assert_eq!(count(&world, "POST"), 1, "a submission left after its caller had");
-        assert_eq!(notes.facts(), ["intent", "released"]);
+        assert_eq!(journal.facts(), ["intent", "released"]);
     }
 }
 
 #[tokio::test]
 async fn dropping_the_future_during_a_look_stops_looking_and_the_task_can_be_resumed() {
     for way in [WAYS[0], WAYS[2]] {
-        let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
+        let (world, journal) =
+            (Arc::new(ScenarioWorld::new().unwrap()), RecordingJournal::default());
         world.creates([world.accepted()]);
         world.looks([Behaviour::Hang, world.completed().into()]);
-        let client = client(&world, &notes, |_| {});
+        let client = client(&world, &journal, |_| {});
         let running = tokio::spawn(way(client.clone()));
-        let saw = Arc::clone(&world);
-        aside(move || saw.gateway.wait_for_requests(2, Duration::from_secs(30))).await;
+        let observed = Arc::clone(&world);
+        off_runtime(move || observed.gateway.wait_for_requests(2, Duration::from_secs(30))).await;
         running.abort();
         drop(running.await);
         assert_eq!(count(&world, "GET"), 1);
@@ -113,12 +119,12 @@ async fn dropping_the_future_during_a_look_stops_looking_and_the_task_can_be_res
 
 #[tokio::test]
 async fn a_dropped_next_is_taken_up_by_the_next_one() {
-    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
     let (gate, accepted) = Gate::before(world.accepted());
     world.creates([accepted]);
     let (look_gate, running) = Gate::before(world.running());
     world.looks([running, world.completed().into()]);
-    let mut watch = client(&world, &notes, |_| {}).watch(request());
+    let mut watch = client(&world, &journal, |_| {}).watch(request());
 
     let mut gates = [Some(gate), Some(look_gate)];
     let mut events = Vec::new();
@@ -195,22 +201,23 @@ async fn many_runs_at_once_do_not_mix() {
 
 #[tokio::test]
 async fn a_submission_waits_for_its_intent_and_a_look_for_the_id() {
-    let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
+    let (world, journal) = (Arc::new(ScenarioWorld::new().unwrap()), RecordingJournal::default());
     world.creates([world.accepted()]);
     world.looks([world.completed()]);
-    let (saw, seen_at) = (Arc::clone(&world), Arc::new(std::sync::Mutex::new(Vec::new())));
-    let noted = Arc::clone(&seen_at);
-    notes.watch(move |_| noted.lock().unwrap().push(saw.gateway.requests().len()));
-    client(&world, &notes, |_| {}).run(request()).await.unwrap();
-    assert_eq!(notes.facts(), ["intent".to_owned(), format!("created {TASK}")]);
-    assert_eq!(*seen_at.lock().unwrap(), [0, 1]);
+    let (observed, requests_before) =
+        (Arc::clone(&world), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let noted = Arc::clone(&requests_before);
+    journal.watch(move |_| noted.lock().unwrap().push(observed.gateway.requests().len()));
+    client(&world, &journal, |_| {}).run(request()).await.unwrap();
+    assert_eq!(journal.facts(), ["intent".to_owned(), format!("created {TASK}")]);
+    assert_eq!(*requests_before.lock().unwrap(), [0, 1]);
 }
 
 #[tokio::test]
 async fn a_journal_that_fails_sends_nothing_more() {
     let world = ScenarioWorld::new().unwrap();
     world.creates([world.accepted()]);
-    let failing = |entries| client(&world, &Notes::failing_after(entries), |_| {});
+    let failing = |entries| client(&world, &RecordingJournal::failing_after(entries), |_| {});
     let error: Error = failing(0).run(request()).await.unwrap_err();
     assert_eq!((error.kind(), error.task_id()), (ErrorKind::Journal, None));
     assert!(error.to_string().contains("the disk is full"), "{error}");
@@ -228,7 +235,7 @@ async fn a_submission_whose_id_the_journal_does_not_take_is_an_error_with_the_id
     for answer in [ScenarioWorld::accepted, ScenarioWorld::completed] {
         let world = ScenarioWorld::new().unwrap();
         world.creates([answer(&world)]);
-        let client = client(&world, &Notes::failing_after(1), |_| {});
+        let client = client(&world, &RecordingJournal::failing_after(1), |_| {});
         let error = client.submit(request()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Journal);
         assert_eq!(error.task_id().map(ToString::to_string).as_deref(), Some(TASK));
@@ -243,7 +250,7 @@ async fn a_policy_for_one_call_holds_for_its_download_too() {
     let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
     world.downloads([Behaviour::Hang]);
-    let client = client(&world, &Notes::default(), |policy| {
+    let client = client(&world, &RecordingJournal::default(), |policy| {
         policy.request_timeout = Duration::from_secs(3600);
         policy.wait_timeout = Duration::from_secs(7200);
     });
@@ -258,7 +265,8 @@ async fn a_policy_for_one_call_holds_for_its_download_too() {
 async fn an_end_that_was_seen_is_not_looked_for_again() {
     let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
-    let task = client(&world, &Notes::default(), |_| {}).submit(request()).await.unwrap();
+    let task =
+        client(&world, &RecordingJournal::default(), |_| {}).submit(request()).await.unwrap();
     let mut events = task.events();
     assert_eq!(events.next().await, None);
     assert_eq!(events.finish().await.unwrap().task_id, *task.id());
@@ -276,7 +284,7 @@ async fn a_photo_that_many_want_at_once_is_uploaded_once() {
         gate
     };
     let (first, second) = (stored("1"), stored("2"));
-    let client = client(&world, &Notes::default(), |_| {});
+    let client = client(&world, &RecordingJournal::default(), |_| {});
     let photo = |last: u8| {
         let bytes = [effects_tests::picture().as_ref(), &[last]].concat();
         Photo::new(bytes.into(), "cat.png").unwrap()
@@ -288,7 +296,7 @@ async fn a_photo_that_many_want_at_once_is_uploaded_once() {
     }));
     let uploads = tokio::spawn(uploads);
     // Another photo does not wait.
-    let world = aside(move || {
+    let world = off_runtime(move || {
         world.gateway.wait_for_requests(2, Duration::from_secs(30));
         world
     })
@@ -302,7 +310,7 @@ async fn a_photo_that_many_want_at_once_is_uploaded_once() {
 
 #[tokio::test]
 async fn a_job_that_is_long_in_coming_holds_up_no_other() {
-    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
     world.creates([world.accepted()]);
     world.looks([world.running(), world.completed()]);
     let (over, word) = std::sync::mpsc::channel();
@@ -312,7 +320,7 @@ async fn a_job_that_is_long_in_coming_holds_up_no_other() {
         word.recv_timeout(Duration::from_secs(30)).expect("the first job stands still");
         None
     });
-    let client = client(&world, &notes, |_| {});
+    let client = client(&world, &journal, |_| {});
     let mut ends = client.jobs().limits(BatchLimits::default()).run(first.chain(second)).unwrap();
     assert!(ends.next().await.unwrap().is_completed());
     over.send(()).unwrap();
@@ -321,7 +329,7 @@ async fn a_job_that_is_long_in_coming_holds_up_no_other() {
 
 #[tokio::test]
 async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
-    let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
+    let (world, journal) = (Arc::new(ScenarioWorld::new().unwrap()), RecordingJournal::default());
     let (stopped, word) = std::sync::mpsc::channel::<()>();
     world.creates([Behaviour::Hang]);
     let late = std::iter::from_fn(move || {
@@ -329,11 +337,11 @@ async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
         Some(request())
     });
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
-    let client = client(&world, &notes, hanging);
+    let client = client(&world, &journal, hanging);
     let jobs = std::iter::once(request()).chain(late.take(1));
     let mut ends = client.jobs().limits(BatchLimits::default()).run(jobs).unwrap();
-    let saw = Arc::clone(&world);
-    aside(move || saw.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
+    let observed = Arc::clone(&world);
+    off_runtime(move || observed.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
     ends.stop();
     stopped.send(()).unwrap();
     let late = ends.next().await.unwrap();
@@ -348,7 +356,7 @@ async fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
 fn every_future_can_move_between_threads() {
     fn crosses<T: Send>(_: &T) {}
     let world = ScenarioWorld::new().unwrap();
-    let client = client(&world, &Notes::default(), |_| {});
+    let client = client(&world, &RecordingJournal::default(), |_| {});
     crosses(&client.run(request()));
     crosses(&client.submit(request()));
     crosses(&client.task(TASK.parse().unwrap()).wait());

@@ -8,18 +8,22 @@ use std::time::Duration;
 use effects_core::batch::BatchLimits;
 use effects_core::{EffectRequest, ErrorKind, Pace, Policy, Template};
 use effects_testkit::http::{Behaviour, Response};
-use effects_tests::{Gate, Notes, PHOTO_URL, ScenarioWorld, TASK, setup};
+use effects_tests::{Gate, PHOTO_URL, RecordingJournal, ScenarioWorld, TASK, setup};
 use effects_ureq::Client;
 
 fn request() -> EffectRequest {
     EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
 }
 
-fn client(world: &ScenarioWorld, notes: &Notes, adjust: impl FnOnce(&mut Policy)) -> Client {
+fn client(
+    world: &ScenarioWorld,
+    journal: &RecordingJournal,
+    adjust: impl FnOnce(&mut Policy),
+) -> Client {
     let mut setup = setup(world);
     adjust(&mut setup.policy);
     let client: Client = setup.builder().unwrap().build().unwrap();
-    client.with_journal(Arc::new(notes.clone()))
+    client.with_journal(Arc::new(journal.clone()))
 }
 
 /// A process of its own, which has no other thread, forks in the middle of what a client does.
@@ -78,10 +82,10 @@ fn count(world: &ScenarioWorld, method: &str) -> usize {
 
 #[test]
 fn a_stop_during_the_post_waits_for_it_and_keeps_the_id() {
-    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
     let (gate, accepted) = Gate::before(world.accepted());
     world.creates([accepted]);
-    let watch = client(&world, &notes, |_| {}).watch(request());
+    let watch = client(&world, &journal, |_| {}).watch(request());
     let stopper = watch.stopper();
     assert!(!stopper.is_submitting());
     let running = thread::spawn(move || watch.finish());
@@ -91,28 +95,28 @@ fn a_stop_during_the_post_waits_for_it_and_keeps_the_id() {
     stopper.stop();
     // Stopped while the answer is awaited: the submission may have made a task, so its
     // answer is waited for.
-    assert_eq!(notes.facts(), ["intent"]);
+    assert_eq!(journal.facts(), ["intent"]);
     gate.open();
 
     let error = running.join().unwrap().unwrap_err();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Detached, 130));
     assert_eq!(error.task_id().map(ToString::to_string).as_deref(), Some(TASK));
     assert!(error.to_string().contains("effects wait"), "{error}");
-    assert_eq!(notes.facts(), ["intent".to_owned(), format!("created {TASK}")]);
+    assert_eq!(journal.facts(), ["intent".to_owned(), format!("created {TASK}")]);
     assert!(!stopper.is_submitting());
     assert_eq!((count(&world, "POST"), count(&world, "GET")), (1, 0));
 }
 
 #[test]
 fn a_stop_ends_a_sleep_at_once() {
-    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
     world.creates([world.accepted()]);
     // An hour: the test ends, or it does not.
     let hour = |policy: &mut Policy| {
         policy.pace = Pace::fixed(Duration::from_secs(3600));
         policy.wait_timeout = Duration::from_secs(7200);
     };
-    let mut watch = client(&world, &notes, hour).watch(request());
+    let mut watch = client(&world, &journal, hour).watch(request());
     let stopper = watch.stopper();
     assert!(watch.next().is_some());
     let running = thread::spawn(move || watch.finish());
@@ -125,11 +129,11 @@ fn a_stop_ends_a_sleep_at_once() {
 
 #[test]
 fn a_stop_between_two_attempts_submits_nothing_more() {
-    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
     world.creates([Response::new(429).header("Retry-After", "3600"), world.accepted()]);
     // The wait that was asked for is believed whole, so that the stop comes within it.
     let patient = |policy: &mut Policy| policy.retry_after_most = Duration::from_secs(3600);
-    let watch = client(&world, &notes, |policy| {
+    let watch = client(&world, &journal, |policy| {
         patient(policy);
         policy.wait_timeout = Duration::from_secs(7200);
     })
@@ -137,48 +141,48 @@ fn a_stop_between_two_attempts_submits_nothing_more() {
     let stopper = watch.stopper();
     let running = thread::spawn(move || watch.finish());
     // The second entry is the release: the first attempt is over, and the next is an hour away.
-    notes.wait_for(2);
+    journal.wait_for(2);
     stopper.stop();
     let error = running.join().unwrap().unwrap_err();
     assert_eq!((error.kind(), error.task_id()), (ErrorKind::Detached, None));
     assert!(error.to_string().contains("nothing is billed"), "{error}");
     assert_eq!(count(&world, "POST"), 1);
-    assert_eq!(notes.facts(), ["intent", "released"]);
+    assert_eq!(journal.facts(), ["intent", "released"]);
 }
 
 #[test]
 fn a_dropped_watch_sends_nothing_more() {
-    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
     world.creates([world.accepted()]);
-    let mut watch = client(&world, &notes, |_| {}).watch(request());
+    let mut watch = client(&world, &journal, |_| {}).watch(request());
     assert!(watch.next().is_some());
     drop(watch);
-    let notes = notes.wait_until_alone();
+    let journal = journal.wait_until_alone();
     assert_eq!((count(&world, "POST"), count(&world, "GET")), (1, 0));
 
-    drop(client(&world, &notes, |_| {}).watch(request()));
+    drop(client(&world, &journal, |_| {}).watch(request()));
     assert_eq!(count(&world, "POST"), 1, "nothing happens before it is asked for");
 }
 
 #[test]
 fn a_submission_waits_for_its_intent_and_a_look_for_the_id() {
-    let (world, notes) = (Arc::new(ScenarioWorld::new().unwrap()), Notes::default());
+    let (world, journal) = (Arc::new(ScenarioWorld::new().unwrap()), RecordingJournal::default());
     world.creates([world.accepted()]);
     world.looks([world.completed()]);
-    let (saw, seen_at) = (Arc::clone(&world), Arc::new(Mutex::new(Vec::new())));
-    let noted = Arc::clone(&seen_at);
-    notes.watch(move |_| noted.lock().unwrap().push(saw.gateway.requests().len()));
-    client(&world, &notes, |_| {}).run(request()).unwrap();
-    assert_eq!(notes.facts(), ["intent".to_owned(), format!("created {TASK}")]);
+    let (observed, requests_before) = (Arc::clone(&world), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&requests_before);
+    journal.watch(move |_| noted.lock().unwrap().push(observed.gateway.requests().len()));
+    client(&world, &journal, |_| {}).run(request()).unwrap();
+    assert_eq!(journal.facts(), ["intent".to_owned(), format!("created {TASK}")]);
     // No request before the intent, and only the submission before the id.
-    assert_eq!(*seen_at.lock().unwrap(), [0, 1]);
+    assert_eq!(*requests_before.lock().unwrap(), [0, 1]);
 }
 
 #[test]
 fn a_journal_that_fails_sends_nothing_more() {
     let world = ScenarioWorld::new().unwrap();
     world.creates([world.accepted()]);
-    let failing = |entries| client(&world, &Notes::failing_after(entries), |_| {});
+    let failing = |entries| client(&world, &RecordingJournal::failing_after(entries), |_| {});
     let error = failing(0).run(request()).unwrap_err();
     assert_eq!((error.kind(), error.task_id()), (ErrorKind::Journal, None));
     assert!(error.to_string().contains("the disk is full"), "{error}");
@@ -196,7 +200,7 @@ fn a_submission_whose_id_the_journal_does_not_take_is_an_error_with_the_id() {
     for answer in [ScenarioWorld::accepted, ScenarioWorld::completed] {
         let world = ScenarioWorld::new().unwrap();
         world.creates([answer(&world)]);
-        let client = client(&world, &Notes::failing_after(1), |_| {});
+        let client = client(&world, &RecordingJournal::failing_after(1), |_| {});
         let error = client.submit(request()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Journal);
         assert_eq!(error.task_id().map(ToString::to_string).as_deref(), Some(TASK));
@@ -216,7 +220,7 @@ fn a_download_replaces_a_file_whole_or_not_at_all() {
     world.downloads([Behaviour::Truncate { response: world.served(), body_bytes: 4_000 }]);
     // After half a picture the link is refused, which ends the download for good.
     world.downloads([Response::new(403)]);
-    let client = client(&world, &Notes::default(), |_| {});
+    let client = client(&world, &RecordingJournal::default(), |_| {});
     let effect = client.run(request()).unwrap();
 
     let error = client.download(&effect.pictures[0], &path).unwrap_err();
@@ -239,7 +243,7 @@ fn a_policy_for_one_call_holds_for_its_download_too() {
     world.creates([world.completed()]);
     world.downloads([Behaviour::Hang]);
     // An hour: the test ends, or it does not.
-    let client = client(&world, &Notes::default(), |policy| {
+    let client = client(&world, &RecordingJournal::default(), |policy| {
         policy.request_timeout = Duration::from_secs(3600);
         policy.wait_timeout = Duration::from_secs(7200);
     });
@@ -255,7 +259,7 @@ fn a_policy_for_one_call_holds_for_its_download_too() {
 fn an_end_that_was_seen_is_not_looked_for_again() {
     let world = ScenarioWorld::new().unwrap();
     world.creates([world.completed()]);
-    let task = client(&world, &Notes::default(), |_| {}).submit(request()).unwrap();
+    let task = client(&world, &RecordingJournal::default(), |_| {}).submit(request()).unwrap();
     let mut events = task.events();
     assert_eq!(events.next(), None);
     assert_eq!(events.finish().unwrap().task_id, *task.id());
@@ -265,7 +269,7 @@ fn an_end_that_was_seen_is_not_looked_for_again() {
 
 #[test]
 fn a_job_that_is_long_in_coming_holds_up_no_other() {
-    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
     world.creates([world.accepted()]);
     world.looks([world.running(), world.completed()]);
     let (over, word) = std::sync::mpsc::channel();
@@ -275,7 +279,7 @@ fn a_job_that_is_long_in_coming_holds_up_no_other() {
         word.recv_timeout(Duration::from_secs(30)).expect("the first job stands still");
         None
     });
-    let client = client(&world, &notes, |_| {});
+    let client = client(&world, &journal, |_| {});
     let mut ends = client.jobs().limits(BatchLimits::default()).run(first.chain(second)).unwrap();
     assert!(ends.next().unwrap().is_completed());
     over.send(()).unwrap();
@@ -284,7 +288,7 @@ fn a_job_that_is_long_in_coming_holds_up_no_other() {
 
 #[test]
 fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
-    let (world, notes) = (ScenarioWorld::new().unwrap(), Notes::default());
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
     let (stopped, word) = std::sync::mpsc::channel::<()>();
     world.creates([Behaviour::Hang]);
     let late = std::iter::from_fn(move || {
@@ -292,7 +296,7 @@ fn a_job_that_comes_after_the_stop_is_not_begun_and_says_so() {
         Some(request())
     });
     let hanging = |policy: &mut Policy| policy.request_timeout = Duration::from_secs(3);
-    let client = client(&world, &notes, hanging);
+    let client = client(&world, &journal, hanging);
     let jobs = std::iter::once(request()).chain(late.take(1));
     let mut ends = client.jobs().limits(BatchLimits::default()).run(jobs).unwrap();
     world.gateway.wait_for_requests(1, Duration::from_secs(30));

@@ -1,7 +1,7 @@
 //! Every scenario, over every client, in every style of using it that the list is about.
 
 use effects_tests::scenarios::{create, deadlines, dialects, downloads, echoes, looks, uploads};
-use effects_tests::{Async, Blocking, CallerStack, Style, Wrapped, check_all};
+use effects_tests::{Async, Blocking, CallerStack, Style, WithMiddleware, check_all};
 
 /// One test for each list and face, so that what breaks is named.
 macro_rules! conformance {
@@ -38,16 +38,16 @@ conformance! {
     deadlines_async: deadlines over Async(Style::Run);
     uploads_blocking: uploads over Blocking(Style::Run);
     uploads_async: uploads over Async(Style::Run);
-    creates_blocking_with_middleware: create over Wrapped(Blocking(Style::Run));
-    creates_async_with_middleware: create over Wrapped(Async(Style::Run));
-    looks_blocking_with_middleware: looks over Wrapped(Blocking(Style::Run));
-    looks_async_with_middleware: looks over Wrapped(Async(Style::Run));
-    downloads_blocking_with_middleware: downloads over Wrapped(Blocking(Style::Run));
-    downloads_async_with_middleware: downloads over Wrapped(Async(Style::Run));
-    uploads_blocking_with_middleware: uploads over Wrapped(Blocking(Style::Run));
-    uploads_async_with_middleware: uploads over Wrapped(Async(Style::Run));
-    echoes_blocking_with_middleware: echoes over Wrapped(Blocking(Style::Events));
-    echoes_async_with_middleware: echoes over Wrapped(Async(Style::Events));
+    creates_blocking_with_middleware: create over WithMiddleware(Blocking(Style::Run));
+    creates_async_with_middleware: create over WithMiddleware(Async(Style::Run));
+    looks_blocking_with_middleware: looks over WithMiddleware(Blocking(Style::Run));
+    looks_async_with_middleware: looks over WithMiddleware(Async(Style::Run));
+    downloads_blocking_with_middleware: downloads over WithMiddleware(Blocking(Style::Run));
+    downloads_async_with_middleware: downloads over WithMiddleware(Async(Style::Run));
+    uploads_blocking_with_middleware: uploads over WithMiddleware(Blocking(Style::Run));
+    uploads_async_with_middleware: uploads over WithMiddleware(Async(Style::Run));
+    echoes_blocking_with_middleware: echoes over WithMiddleware(Blocking(Style::Events));
+    echoes_async_with_middleware: echoes over WithMiddleware(Async(Style::Events));
     looks_blocking_over_an_exchange_of_the_callers: looks over CallerStack(Blocking(Style::Run));
     looks_async_over_an_exchange_of_the_callers: looks over CallerStack(Async(Style::Run));
     downloads_blocking_over_an_exchange_of_the_callers: downloads over CallerStack(Blocking(Style::Run));

@@ -20,8 +20,8 @@ fn thousands_of_runs_at_once_share_a_few_hundred_connections() {
     run(&server, RUNS);
     assert_eq!(server.exchanges.load(Ordering::SeqCst), RUNS);
     // A connection may be made that turns out not to be needed, as another became free meanwhile.
-    let most = server.most.load(Ordering::SeqCst);
-    assert!((2..=2 * 256).contains(&most), "{most} connections at once");
+    let max_open = server.max_open.load(Ordering::SeqCst);
+    assert!((2..=2 * 256).contains(&max_open), "{max_open} connections at once");
 }
 
 /// A gateway that takes long over each answer is not asked by a few at a time.
@@ -80,26 +80,27 @@ fn run(server: &SlowServer, runs: usize) {
 /// the process.
 struct SlowServer {
     address: SocketAddr,
-    /// Connections at once, at most.
-    most: Arc<AtomicUsize>,
+    /// The most connections that were open at once.
+    max_open: Arc<AtomicUsize>,
     exchanges: Arc<AtomicUsize>,
 }
 
 impl SlowServer {
-    /// One that answers nothing before so many exchanges have begun.
-    fn start(patience: usize) -> Self {
+    /// Starts one that answers nothing before so many exchanges have begun.
+    fn start(answer_after: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (most, exchanges) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let server = Self { address, most: Arc::clone(&most), exchanges: Arc::clone(&exchanges) };
+        let (max_open, exchanges) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let server =
+            Self { address, max_open: Arc::clone(&max_open), exchanges: Arc::clone(&exchanges) };
         thread::spawn(move || {
             let open = Arc::<AtomicUsize>::default();
             for stream in listener.incoming() {
                 let (open, exchanges) = (Arc::clone(&open), Arc::clone(&exchanges));
-                most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                max_open.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 thread::spawn(move || {
                     // A client that hangs up ends its connection, and nothing else.
-                    talk(&stream.unwrap(), &exchanges, patience).ok();
+                    serve_connection(&stream.unwrap(), &exchanges, answer_after).ok();
                     open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -108,7 +109,11 @@ impl SlowServer {
     }
 }
 
-fn talk(mut stream: &TcpStream, seen: &AtomicUsize, patience: usize) -> std::io::Result<()> {
+fn serve_connection(
+    mut stream: &TcpStream,
+    seen: &AtomicUsize,
+    answer_after: usize,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     loop {
@@ -127,7 +132,7 @@ fn talk(mut stream: &TcpStream, seen: &AtomicUsize, patience: usize) -> std::io:
         seen.fetch_add(1, Ordering::SeqCst);
         // It takes its time in any case.
         thread::sleep(Duration::from_millis(5));
-        while seen.load(Ordering::SeqCst) < patience {
+        while seen.load(Ordering::SeqCst) < answer_after {
             thread::sleep(Duration::from_millis(5));
         }
         let body = format!(

@@ -12,7 +12,7 @@ use effects_core::{EffectRequest, Error, ErrorKind, TaskId, Template};
 use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Pictures};
 use effects_jobs::{JobLimits, JournalStore, MemoryStore};
 use effects_testkit::http::{Behaviour, Response};
-use effects_tests::{ClientSetup, Notes, ScenarioWorld, TASK, setup, setup_at};
+use effects_tests::{ClientSetup, RecordingJournal, ScenarioWorld, TASK, setup, setup_at};
 use futures_util::StreamExt;
 
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +36,15 @@ enum ClientResults<'a> {
 }
 
 impl Client {
-    fn new(kind: ClientKind, setup: &ClientSetup, notes: &Notes) -> Self {
+    fn new(kind: ClientKind, setup: &ClientSetup, journal: &RecordingJournal) -> Self {
         match kind {
             ClientKind::Blocking => {
                 let client: effects_ureq::Client = setup.builder().unwrap().build().unwrap();
-                Self::Blocking(client.with_journal(Arc::new(notes.clone())))
+                Self::Blocking(client.with_journal(Arc::new(journal.clone())))
             }
             ClientKind::Async => {
                 let client: effects_reqwest::Client = setup.builder().unwrap().build().unwrap();
-                let client = client.with_journal(Arc::new(notes.clone()));
+                let client = client.with_journal(Arc::new(journal.clone()));
                 let runtime = tokio::runtime::Builder::new_multi_thread();
                 Self::Async(client, { runtime }.worker_threads(2).enable_all().build().unwrap())
             }
@@ -82,7 +82,7 @@ impl Client {
     }
 
     /// Runs so many requests one after the other: time in which others could do much.
-    fn busy(&self, count: u32) {
+    fn run_some(&self, count: u32) {
         for nth in 0..count {
             let request = request(1_000_000 + nth);
             let effect = match self {
@@ -97,8 +97,8 @@ impl Client {
 impl ClientResults<'_> {
     fn stop(&self) {
         match self {
-            Self::Blocking(many) => many.handle().stop(),
-            Self::Async(many, _) => many.handle().stop(),
+            Self::Blocking(results) => results.handle().stop(),
+            Self::Async(results, _) => results.handle().stop(),
         }
     }
 }
@@ -108,8 +108,8 @@ impl Iterator for ClientResults<'_> {
 
     fn next(&mut self) -> Option<JobResult> {
         match self {
-            Self::Blocking(many) => many.next(),
-            Self::Async(many, runtime) => runtime.block_on(many.next()),
+            Self::Blocking(results) => results.next(),
+            Self::Async(results, runtime) => runtime.block_on(results.next()),
         }
     }
 }
@@ -119,7 +119,7 @@ fn request(row: u32) -> EffectRequest {
     EffectRequest::new(Template::GlassBall, photo.as_str()).unwrap()
 }
 
-fn plan(row: u32) -> Job {
+fn job(row: u32) -> Job {
     request(row).into()
 }
 
@@ -144,7 +144,7 @@ fn error_of(result: &JobResult) -> &Error {
 }
 
 /// Waits for something that comes of itself.
-fn until(what: &str, done: impl Fn() -> bool) {
+fn wait_until(what: &str, done: impl Fn() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what} never came");
@@ -156,9 +156,9 @@ fn until(what: &str, done: impl Fn() -> bool) {
 fn every_job_ends_once_under_its_own_number() {
     for kind in KINDS {
         let (emulator, setup) = emulator(20);
-        let notes = Notes::default();
-        let client = Client::new(kind, &setup, &notes);
-        let ends: Vec<JobResult> = client.run((0..60).map(plan), batch_limits(16)).collect();
+        let journal = RecordingJournal::default();
+        let client = Client::new(kind, &setup, &journal);
+        let ends: Vec<JobResult> = client.run((0..60).map(job), batch_limits(16)).collect();
         let numbers: BTreeSet<usize> = ends.iter().map(|ended| ended.index).collect();
         assert_eq!((ends.len(), numbers), (60, (0..60).collect()), "{kind:?}");
         let tasks: BTreeSet<String> = ends
@@ -169,7 +169,7 @@ fn every_job_ends_once_under_its_own_number() {
         assert_eq!((tasks.len(), counts.accepted), (60, 60));
         assert!(counts.by_body.values().all(|paid| *paid == 1));
         // An intent and an id for each, and something learnt for the next.
-        assert_eq!(notes.facts().len(), 120);
+        assert_eq!(journal.facts().len(), 120);
         assert!(!client.pacer().histories()[&Some(Template::GlassBall.into())].is_empty());
     }
 }
@@ -177,7 +177,8 @@ fn every_job_ends_once_under_its_own_number() {
 #[test]
 fn a_stream_is_a_stream() {
     let (_emulator, setup) = emulator(0);
-    let Client::Async(client, runtime) = Client::new(ClientKind::Async, &setup, &Notes::default())
+    let Client::Async(client, runtime) =
+        Client::new(ClientKind::Async, &setup, &RecordingJournal::default())
     else {
         unreachable!("asked for")
     };
@@ -197,28 +198,28 @@ fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
     const TASKS: usize = 8;
     for kind in KINDS {
         let (emulator, setup) = emulator(0);
-        let notes = Notes::default();
-        let client = Client::new(kind, &setup, &notes);
+        let journal = RecordingJournal::default();
+        let client = Client::new(kind, &setup, &journal);
         let drawn = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&drawn);
         let endless = (0..).map(move |row| {
             counter.fetch_add(1, Ordering::SeqCst);
-            plan(row)
+            job(row)
         });
-        let mut many = client.run(endless, batch_limits(TASKS as u32));
+        let mut results = client.run(endless, batch_limits(TASKS as u32));
         for read in 0..100 {
             if read == 10 {
                 // No result is read, and everything that was begun still comes to its end: each task's id
                 // reaches the journal.
-                until("as much as may wait unread", || {
-                    let facts = notes.facts();
+                wait_until("as much as may wait unread", || {
+                    let facts = journal.facts();
                     facts.iter().filter(|fact| fact.starts_with("created")).count() >= read + FULL
                 });
-                client.busy(40);
+                client.run_some(40);
             }
             let drawn = drawn.load(Ordering::SeqCst);
             assert!(drawn <= read + FULL + TASKS, "{kind:?}: {drawn} drawn, {read} read");
-            assert!(many.next().unwrap().is_completed());
+            assert!(results.next().unwrap().is_completed());
         }
         assert!(emulator.counts().accepted >= 140);
     }
@@ -228,20 +229,23 @@ fn a_slow_reader_of_an_endless_list_holds_it_up_and_no_id_is_held_up() {
 fn dropping_it_submits_nothing_more_and_loses_no_id() {
     for kind in KINDS {
         let (emulator, setup) = emulator(0);
-        let notes = Notes::default();
-        let client = Client::new(kind, &setup, &notes);
-        let mut many = client.run((0..).map(plan), batch_limits(8));
-        (0..20).for_each(|_| assert!(many.next().unwrap().is_completed()));
-        drop(many);
-        let count = |what: &str| notes.facts().iter().filter(|fact| fact.starts_with(what)).count();
+        let journal = RecordingJournal::default();
+        let client = Client::new(kind, &setup, &journal);
+        let mut results = client.run((0..).map(job), batch_limits(8));
+        (0..20).for_each(|_| assert!(results.next().unwrap().is_completed()));
+        drop(results);
+        let count =
+            |what: &str| journal.facts().iter().filter(|fact| fact.starts_with(what)).count();
         // What was on its way has arrived, or never left.
-        until("an end to every intent", || count("intent") == count("created") + count("released"));
+        wait_until("an end to every intent", || {
+            count("intent") == count("created") + count("released")
+        });
         // In the blocking client that is so at once; in the async one the driver may be between two
         // steps, so others' work is done first.
-        client.busy(20);
+        client.run_some(20);
         let (accepted, created) = (emulator.counts().accepted, count("created"));
         assert_eq!(accepted, created as u64, "{kind:?}");
-        client.busy(20);
+        client.run_some(20);
         assert_eq!(emulator.counts().accepted, accepted + 20, "{kind:?}");
     }
 }
@@ -251,14 +255,14 @@ fn a_stop_ends_an_endless_list_and_tells_each_what_is_known_of_it() {
     for kind in KINDS {
         // Tasks of an hour: none ends before the stop.
         let (emulator, setup) = emulator(3_600_000);
-        let notes = Notes::default();
-        let client = Client::new(kind, &setup, &notes);
-        let many = client.run((0..).map(plan), batch_limits(8));
-        until("eight tasks", || emulator.counts().accepted == 8);
+        let journal = RecordingJournal::default();
+        let client = Client::new(kind, &setup, &journal);
+        let results = client.run((0..).map(job), batch_limits(8));
+        wait_until("eight tasks", || emulator.counts().accepted == 8);
         // An intent and an id for each.
-        until("eight ids", || notes.facts().len() == 16);
-        many.stop();
-        let ends: Vec<JobResult> = many.collect();
+        wait_until("eight ids", || journal.facts().len() == 16);
+        results.stop();
+        let ends: Vec<JobResult> = results.collect();
         let known = ends.iter().filter(|ended| {
             let error = error_of(ended);
             assert_eq!(error.kind(), ErrorKind::Detached, "{error}");
@@ -273,8 +277,8 @@ fn a_stop_ends_an_endless_list_and_tells_each_what_is_known_of_it() {
 fn what_the_journal_does_not_take_is_not_sent_and_the_job_says_so() {
     for kind in KINDS {
         let (emulator, setup) = emulator(0);
-        let client = Client::new(kind, &setup, &Notes::failing_after(11));
-        let ends: Vec<JobResult> = client.run((0..30).map(plan), batch_limits(4)).collect();
+        let client = Client::new(kind, &setup, &RecordingJournal::failing_after(11));
+        let ends: Vec<JobResult> = client.run((0..30).map(job), batch_limits(4)).collect();
         // A journal that takes nothing more would refuse every other job too: they are not begun.
         assert!(ends.len() < 30, "{kind:?}");
         let failed = ends.iter().filter_map(JobResult::error);
@@ -294,7 +298,7 @@ fn two_jobs_that_watch_one_task_share_its_looks() {
     for kind in KINDS {
         let world = ScenarioWorld::new().unwrap();
         world.looks([world.running(), world.running(), world.completed()]);
-        let client = Client::new(kind, &setup(&world), &Notes::default());
+        let client = Client::new(kind, &setup(&world), &RecordingJournal::default());
         let plans = [watch(TASK), watch(TASK)];
         let ends: Vec<JobResult> = client.run(plans.into_iter(), batch_limits(4)).collect();
         assert_eq!(ends.len(), 2);
@@ -309,7 +313,7 @@ fn two_jobs_that_watch_one_task_share_its_looks() {
 fn what_exceeds_the_budget_is_refused_unsent() {
     for kind in KINDS {
         let (emulator, setup) = emulator(5);
-        let client = Client::new(kind, &setup, &Notes::default());
+        let client = Client::new(kind, &setup, &RecordingJournal::default());
         // At 0.03 USD a picture. Without a given price the first task tells it.
         for (limit, price, paid) in [("0.10", Some("0.03"), 3), ("0.07", None, 2)] {
             let before = emulator.counts().accepted;
@@ -317,7 +321,7 @@ fn what_exceeds_the_budget_is_refused_unsent() {
             let budget = Some(limit.parse().unwrap());
             let limits = Some(batch_limits(8).into());
             let options = JobOptions { budget, price, limits, ..JobOptions::default() };
-            let ends: Vec<_> = client.run_with(options, (0..10).map(plan)).collect();
+            let ends: Vec<_> = client.run_with(options, (0..10).map(job)).collect();
             let refused = ends.iter().filter_map(JobResult::error);
             let refused = refused.inspect(|e| assert_eq!(e.kind(), ErrorKind::BudgetExceeded));
             assert_eq!(refused.count(), 10 - paid, "{kind:?}");
@@ -330,7 +334,7 @@ fn what_exceeds_the_budget_is_refused_unsent() {
 fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
     let (emulator, setup) = emulator(0);
     for kind in KINDS {
-        let client = Client::new(kind, &setup, &Notes::default());
+        let client = Client::new(kind, &setup, &RecordingJournal::default());
         let of = |budget: &str, price: &str, scope: Option<&str>| JobOptions {
             budget: Some(budget.parse().unwrap()),
             price: Some(price.parse().unwrap()),
@@ -374,18 +378,18 @@ fn a_resumed_task_that_fails_is_paid_for_anew_where_that_is_asked_for() {
         let (emulator, setup) = emulator(700);
         let fails = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).nth(1);
         emulator.follow(FaultPlan::none().with(fails)).unwrap();
-        let client = Client::new(kind, &setup, &Notes::default());
+        let client = Client::new(kind, &setup, &RecordingJournal::default());
         let store: Arc<dyn JournalStore> = Arc::new(MemoryStore::new());
         let options = |retry_failed| JobOptions {
             store: Some(Arc::clone(&store)),
             retry_failed,
             ..JobOptions::default()
         };
-        let left = client.run_with(options(1), std::iter::once(plan(1)));
-        until("a task", || emulator.counts().accepted == 1);
+        let left = client.run_with(options(1), std::iter::once(job(1)));
+        wait_until("a task", || emulator.counts().accepted == 1);
         left.stop();
         assert_eq!(left.count(), 1, "{kind:?}");
-        let results: Vec<_> = client.run_with(options(1), std::iter::once(plan(1))).collect();
+        let results: Vec<_> = client.run_with(options(1), std::iter::once(job(1))).collect();
         assert!(results[0].is_completed(), "{kind:?}: {results:?}");
         assert_eq!(emulator.counts().accepted, 2, "{kind:?}");
     }
@@ -395,13 +399,13 @@ fn a_resumed_task_that_fails_is_paid_for_anew_where_that_is_asked_for() {
 fn equal_jobs_are_two_pictures_with_a_journal_and_without() {
     for kind in KINDS {
         let (_emulator, setup) = emulator(0);
-        let client = Client::new(kind, &setup, &Notes::default());
+        let client = Client::new(kind, &setup, &RecordingJournal::default());
         let folder = tempfile::tempdir().unwrap();
         for store in [None, Some(Arc::new(MemoryStore::new()) as Arc<dyn JournalStore>)] {
             let files = SaveFiles { folder: Some(folder.path().into()), ..SaveFiles::default() };
             let journaled = store.is_some();
             let options = JobOptions { store, save: Save::Files(files), ..JobOptions::default() };
-            let jobs = [plan(u32::from(journaled)), plan(u32::from(journaled))];
+            let jobs = [job(u32::from(journaled)), job(u32::from(journaled))];
             let results: Vec<_> = client.run_with(options, jobs.into_iter()).collect();
             assert!(results.iter().all(JobResult::is_completed), "{kind:?}: {results:?}");
             assert_ne!(results[0].files, results[1].files);
@@ -414,7 +418,7 @@ fn equal_jobs_are_two_pictures_with_a_journal_and_without() {
 fn keys_count_within_a_scope_and_a_url_is_one_job_however_it_is_written() {
     for kind in KINDS {
         let (emulator, setup) = emulator(0);
-        let client = Client::new(kind, &setup, &Notes::default());
+        let client = Client::new(kind, &setup, &RecordingJournal::default());
         let store: Arc<dyn JournalStore> = Arc::new(MemoryStore::new());
         let paid = |scope: Option<&str>, job: Job| {
             let options = JobOptions {
@@ -443,7 +447,7 @@ fn a_photo_that_is_found_damaged_is_not_paid_for() {
     let photo = include_bytes!("../../../examples/chelsea.png");
     for kind in KINDS {
         let (emulator, setup) = emulator(0);
-        let client = Client::new(kind, &setup, &Notes::default());
+        let client = Client::new(kind, &setup, &RecordingJournal::default());
         let folder = tempfile::tempdir().unwrap();
         let job = |name: &str| {
             // The name behind the picture makes each file another photo.
@@ -467,36 +471,36 @@ fn a_photo_that_is_found_damaged_is_not_paid_for() {
         let results = client.run_with(options, jobs.into_iter());
         let refused: Vec<_> = results.filter(|result| !result.is_completed()).collect();
         assert_eq!((refused.len(), refused[0].index), (1, 1), "{kind:?}: {refused:?}");
-        let told = format!("{:?}", refused[0].outcome);
-        assert!(told.contains("half.png: it ends in the middle; nothing was sent"), "{told}");
+        let outcome = format!("{:?}", refused[0].outcome);
+        assert!(outcome.contains("half.png: it ends in the middle; nothing was sent"), "{outcome}");
         assert_eq!(emulator.counts().accepted, 2);
         assert!(calls.load(Ordering::SeqCst) <= 3, "{calls:?}");
     }
 }
 
-/// Hears of the entries of every third job.
+/// Gives every third job another journal.
 struct EveryThird {
-    heard: Notes,
-    others: Notes,
+    thirds: RecordingJournal,
+    others: RecordingJournal,
 }
 
 impl JobJournals for EveryThird {
     fn journal(&self, index: usize, _row: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal> {
-        Arc::new(if index.is_multiple_of(3) { self.heard.clone() } else { self.others.clone() })
+        Arc::new(if index.is_multiple_of(3) { self.thirds.clone() } else { self.others.clone() })
     }
 }
 
 #[test]
 fn a_jobs_own_journal_has_its_entries_and_no_other_has() {
     let (_emulator, setup) = emulator(0);
-    let (heard, others) = (Notes::default(), Notes::default());
-    let client = Client::new(ClientKind::Async, &setup, &Notes::default());
-    let journals = EveryThird { heard: heard.clone(), others: others.clone() };
+    let (thirds, others) = (RecordingJournal::default(), RecordingJournal::default());
+    let client = Client::new(ClientKind::Async, &setup, &RecordingJournal::default());
+    let journals = EveryThird { thirds: thirds.clone(), others: others.clone() };
     let limits = Some(batch_limits(2).into());
     let options =
         JobOptions { limits, journals: Some(Arc::new(journals)), ..JobOptions::default() };
-    assert_eq!(client.run_with(options, (0..6).map(plan)).count(), 6);
-    assert_eq!((heard.facts().len(), others.facts().len()), (4, 8));
+    assert_eq!(client.run_with(options, (0..6).map(job)).count(), 6);
+    assert_eq!((thirds.facts().len(), others.facts().len()), (4, 8));
 }
 
 /// More exchanges at once than the blocking client has workers: none waits with its time running
@@ -518,9 +522,9 @@ fn a_call_waits_for_no_worker_while_its_time_runs() {
         world.gateway.on("GET", "/model/v1/generation/task/*", vec![done; 100]);
         let mut setup = setup(&world);
         setup.policy.request_timeout = Duration::from_secs(1);
-        let client = Client::new(kind, &setup, &Notes::default());
+        let client = Client::new(kind, &setup, &RecordingJournal::default());
         let wide = BatchLimits { submissions: 100, tasks: 100, polls_per_second: 1_000.0 };
-        let ends = client.run((0..100).map(plan), wide);
+        let ends = client.run((0..100).map(job), wide);
         for ended in ends {
             assert!(ended.is_completed(), "{kind:?}: {ended:?}");
         }
@@ -541,8 +545,8 @@ fn an_id_that_came_before_its_answer_timed_out_is_kept() {
         world.gateway.on("GET", "/model/v1/generation/task/*", vec![done; 20]);
         let mut setup = setup(&world);
         setup.policy.request_timeout = Duration::from_secs(1);
-        let client = Client::new(kind, &setup, &Notes::default());
-        let ends = client.run((0..20).map(plan), batch_limits(20));
+        let client = Client::new(kind, &setup, &RecordingJournal::default());
+        let ends = client.run((0..20).map(job), batch_limits(20));
         for ended in ends {
             assert!(ended.is_completed(), "{kind:?}: {ended:?}");
         }

@@ -85,36 +85,42 @@ impl BatchWorld {
     }
 
     /// Runs the batch with the blocking client, up to so many results; how the rows came out.
-    fn run(&self, session: &JournalSession, retry: u32, most: usize, stop: Stop) -> Ways {
+    fn run(
+        &self,
+        session: &JournalSession,
+        retry: u32,
+        max_results: usize,
+        stop: Stop,
+    ) -> OutcomeCounts {
         let jobs = self.blocking().jobs().limits(BatchLimits::default()).retry_failed(retry);
         let jobs = jobs.journal_session(session.clone()).save(Save::Files(SaveFiles::default()));
         let mut running = jobs.run(self.jobs()).unwrap();
-        let mut ways = Ways::new();
-        running.by_ref().take(most).for_each(|result| count(&mut ways, &result));
+        let mut outcomes = OutcomeCounts::new();
+        running.by_ref().take(max_results).for_each(|result| count(&mut outcomes, &result));
         if stop == Stop::InOrder {
             running.handle().stop();
-            running.by_ref().for_each(|result| count(&mut ways, &result));
+            running.by_ref().for_each(|result| count(&mut outcomes, &result));
         }
         drop(running);
         session.store().flush().unwrap();
-        ways
+        outcomes
     }
 
     /// The same with the async client, stopped in order.
-    async fn run_async(&self, session: &JournalSession, most: usize) -> Ways {
+    async fn run_async(&self, session: &JournalSession, max_results: usize) -> OutcomeCounts {
         let client = self.asynchronous();
         let jobs = client.jobs().limits(BatchLimits::default()).journal_session(session.clone());
         let mut running = jobs.save(Save::Files(SaveFiles::default())).run(self.jobs()).unwrap();
-        let mut ways = Ways::new();
+        let mut outcomes = OutcomeCounts::new();
         let mut ends = 0;
         while let Some(result) = running.next().await {
-            count(&mut ways, &result);
+            count(&mut outcomes, &result);
             ends += 1;
-            if ends == most {
+            if ends == max_results {
                 running.stop();
             }
         }
-        ways
+        outcomes
     }
 
     fn counts(&self) -> Counts {
@@ -173,17 +179,17 @@ impl BatchWorld {
 }
 
 /// How many rows came out how.
-type Ways = BTreeMap<&'static str, usize>;
+type OutcomeCounts = BTreeMap<&'static str, usize>;
 
-fn count(ways: &mut Ways, result: &JobResult) {
-    let way = match (&result.outcome, result.method) {
+fn count(outcomes: &mut OutcomeCounts, result: &JobResult) {
+    let outcome = match (&result.outcome, result.method) {
         (JobOutcome::Kept, _) => "kept",
         (JobOutcome::Recorded(record), _) => record.state.name(),
         (_, Some(Method::Submitted)) => "submitted",
         (_, Some(Method::Resumed)) => "resumed",
         _ => "not begun",
     };
-    *ways.entry(way).or_default() += 1;
+    *outcomes.entry(outcome).or_default() += 1;
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -211,9 +217,11 @@ fn faults() -> FaultPlan {
 #[test]
 fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
     let world = BatchWorld::new(120, faults());
-    for (most, stop) in [(25, Stop::InOrder), (25, Stop::Dropped), (usize::MAX, Stop::InOrder)] {
+    for (max_results, stop) in
+        [(25, Stop::InOrder), (25, Stop::Dropped), (usize::MAX, Stop::InOrder)]
+    {
         let session = JournalSession::new(world.journal());
-        world.run(&session, 0, most, stop);
+        world.run(&session, 0, max_results, stop);
         world.check(&**session.store());
     }
     let session = JournalSession::new(world.journal());
@@ -253,17 +261,17 @@ fn a_batch_that_is_broken_off_and_begun_again_pays_for_nothing_twice() {
     assert_eq!(stood["submitted"], before.len());
     assert!(failed(&**session.store()).is_empty());
     for ((row, _), accepted) in world.rows.iter().zip(world.accepted()) {
-        let most = if before.contains(row) { 2 } else { 1 };
-        assert!(accepted <= most, "{} {accepted}", row.image);
+        let max_results = if before.contains(row) { 2 } else { 1 };
+        assert!(accepted <= max_results, "{} {accepted}", row.image);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_async_client_does_the_same_and_takes_up_what_the_blocking_one_left() {
     let world = BatchWorld::new(120, faults());
-    for most in [25, usize::MAX] {
+    for max_results in [25, usize::MAX] {
         let session = JournalSession::new(world.journal());
-        world.run_async(&session, most).await;
+        world.run_async(&session, max_results).await;
         world.check(&**session.store());
     }
     let session = JournalSession::new(world.journal());
@@ -284,13 +292,13 @@ async fn of_two_runs_that_race_for_a_batch_one_submits_each_row_and_the_other_fi
     let (moved, session) = (Arc::clone(&world), first.clone());
     let other =
         tokio::task::spawn_blocking(move || moved.run(&session, 0, usize::MAX, Stop::InOrder));
-    let mut ways = world.run_async(&second, usize::MAX).await;
-    for (way, rows) in other.await.unwrap() {
-        *ways.entry(way).or_default() += rows;
+    let mut outcomes = world.run_async(&second, usize::MAX).await;
+    for (outcome, rows) in other.await.unwrap() {
+        *outcomes.entry(outcome).or_default() += rows;
     }
     // Each row is submitted by one of them; the other one waits for it and finds its picture.
-    assert_eq!(ways.values().sum::<usize>(), 120, "{ways:?}");
-    assert_eq!(ways["submitted"], 60, "{ways:?}");
+    assert_eq!(outcomes.values().sum::<usize>(), 120, "{outcomes:?}");
+    assert_eq!(outcomes["submitted"], 60, "{outcomes:?}");
     assert_eq!(world.counts().creates_seen, 60);
     first.store().flush().unwrap();
     second.store().flush().unwrap();

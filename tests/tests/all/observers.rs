@@ -10,11 +10,11 @@ use effects_testkit::http::Response;
 use effects_tests::{PHOTO_URL, ScenarioWorld, TASK, setup};
 use effects_ureq::{ExchangeObserver, ObserveEnd, RequestExcerpt};
 
-/// Keeps what it is told, a line each.
+/// Keeps each exchange and each event as a line.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
+struct RecordedLines(Arc<Mutex<Vec<String>>>);
 
-impl Told {
+impl RecordedLines {
     fn line(&self, line: String) {
         self.0.lock().unwrap().push(line);
     }
@@ -24,9 +24,9 @@ impl Told {
     }
 }
 
-impl ExchangeObserver for Told {
+impl ExchangeObserver for RecordedLines {
     fn begins(&self, request: RequestExcerpt) -> Option<ObserveEnd> {
-        let told = self.clone();
+        let recorded = self.clone();
         let what = match () {
             () if request.is_download => "download",
             () if request.is_submission() => "submission",
@@ -34,7 +34,7 @@ impl ExchangeObserver for Told {
         };
         Some(Box::new(move |result| {
             let status = result.response().map(|response| response.status);
-            told.line(format!("{what} {} {status:?}", request.method));
+            recorded.line(format!("{what} {} {status:?}", request.method));
         }))
     }
 }
@@ -44,18 +44,18 @@ fn world() -> ScenarioWorld {
     let throttled = Response::json(r#"{"message":"slow down"}"#).status(429);
     world.creates([throttled, world.accepted()]);
     world.looks([world.running(), world.completed()]);
-    // One of each kind of exchange goes wrong once, so that what is told of a repetition shows.
+    // One of each kind of exchange goes wrong once, so that the lines of a repetition show.
     world.downloads([Response::new(404)]);
     world
 }
 
-fn client<C: BuildClient>(world: &ScenarioWorld, told: &Told) -> C {
+fn client<C: BuildClient>(world: &ScenarioWorld, recorded: &RecordedLines) -> C {
     let mut setup = setup(world);
     setup.policy.pace = Pace::fixed(Duration::from_millis(10));
     let builder: ClientBuilder<C> = setup.builder().unwrap();
-    let events = told.clone();
+    let events = recorded.clone();
     let on_event = move |event: &Event| events.line(event.to_string());
-    builder.on_exchange(told.clone()).on_event(on_event).build().unwrap()
+    builder.on_exchange(recorded.clone()).on_event(on_event).build().unwrap()
 }
 
 fn request() -> EffectRequest {
@@ -63,8 +63,8 @@ fn request() -> EffectRequest {
 }
 
 /// The lines of one run whose first submission is throttled, and whose picture is there at the second try.
-fn check(told: &Told) {
-    let lines = told.lines();
+fn check(recorded: &RecordedLines) {
+    let lines = recorded.lines();
     assert_eq!(lines[0], "submission POST Some(429)", "{lines:?}");
     assert!(lines[1].starts_with("submitting again in"), "{lines:?}");
     assert_eq!(lines[2], "submission POST Some(200)", "{lines:?}");
@@ -81,39 +81,39 @@ fn check(told: &Told) {
 
 #[test]
 fn the_blocking_client_tells_observers_of_exchanges_and_events() {
-    let (world, told) = (world(), Told::default());
-    let client = client::<effects_ureq::Client>(&world, &told);
+    let (world, recorded) = (world(), RecordedLines::default());
+    let client = client::<effects_ureq::Client>(&world, &recorded);
     let effect = client.run(request()).unwrap();
     client.fetch(&effect.pictures[0]).unwrap();
-    check(&told);
+    check(&recorded);
 }
 
 #[tokio::test]
 async fn the_async_client_tells_observers_of_exchanges_and_events() {
-    let (world, told) = (world(), Told::default());
-    let client = client::<effects_reqwest::Client>(&world, &told);
+    let (world, recorded) = (world(), RecordedLines::default());
+    let client = client::<effects_reqwest::Client>(&world, &recorded);
     let effect = client.run(request()).await.unwrap();
     client.fetch(&effect.pictures[0]).await.unwrap();
-    check(&told);
+    check(&recorded);
 }
 
 #[tokio::test]
 async fn both_clients_tell_a_submitter_what_happens_on_the_way() {
-    let (blocking, mut heard) = (world(), Vec::new());
+    let (blocking, mut events) = (world(), Vec::new());
     let submitter: effects_ureq::Client = setup(&blocking).builder().unwrap().build().unwrap();
-    let heard_there = std::thread::spawn(move || {
-        let mut heard = Vec::new();
-        submitter.submit_with(request(), |event| heard.push(event)).unwrap();
-        heard
+    let running = std::thread::spawn(move || {
+        let mut events = Vec::new();
+        submitter.submit_with(request(), |event| events.push(event)).unwrap();
+        events
     });
     let asynchronous = world();
     let submitter: effects_reqwest::Client =
         setup(&asynchronous).builder().unwrap().build().unwrap();
-    submitter.submit_with(request(), |event| heard.push(event)).await.unwrap();
-    let there = tokio::task::spawn_blocking(|| heard_there.join().unwrap()).await.unwrap();
-    for heard in [heard, there] {
-        assert!(matches!(heard[0], Event::Retrying { task_id: None, .. }), "{heard:?}");
-        assert!(matches!(heard[1], Event::Submitted { .. }), "{heard:?}");
+    submitter.submit_with(request(), |event| events.push(event)).await.unwrap();
+    let there = tokio::task::spawn_blocking(|| running.join().unwrap()).await.unwrap();
+    for events in [events, there] {
+        assert!(matches!(events[0], Event::Retrying { task_id: None, .. }), "{events:?}");
+        assert!(matches!(events[1], Event::Submitted { .. }), "{events:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use effects_core::{
 };
 use effects_emulator::{Emulator, Latency, Pictures};
 use effects_reqwest::{Client, Waiter};
-use effects_tests::{Notes, setup_at};
+use effects_tests::{RecordingJournal, setup_at};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -19,25 +19,25 @@ type RunResult = Result<Effect, Error>;
 
 /// A caller that waits for a run, and may leave.
 #[derive(Default)]
-struct Asker {
-    ear: Mutex<Option<oneshot::Sender<RunResult>>>,
+struct TestWaiter {
+    sender: Mutex<Option<oneshot::Sender<RunResult>>>,
     left: AtomicBool,
 }
 
-impl Waiter for Asker {
+impl Waiter for TestWaiter {
     fn has_left(&self) -> bool {
         self.left.load(Ordering::SeqCst)
     }
 
     fn on_end(self: Arc<Self>, result: RunResult) {
-        let ear = self.ear.lock().unwrap().take().expect("a run ends once");
-        ear.send(result).unwrap();
+        let sender = self.sender.lock().unwrap().take().expect("a run ends once");
+        sender.send(result).unwrap();
     }
 }
 
-fn asker() -> (Arc<Asker>, oneshot::Receiver<RunResult>) {
-    let (ear, end) = oneshot::channel();
-    (Arc::new(Asker { ear: Mutex::new(Some(ear)), ..Asker::default() }), end)
+fn test_waiter() -> (Arc<TestWaiter>, oneshot::Receiver<RunResult>) {
+    let (sender, end) = oneshot::channel();
+    (Arc::new(TestWaiter { sender: Mutex::new(Some(sender)), ..TestWaiter::default() }), end)
 }
 
 fn request(row: usize) -> EffectRequest {
@@ -55,15 +55,15 @@ fn slow_emulator() -> Emulator {
 }
 
 /// A journal, and the tasks whose ids reach it.
-fn watched_notes() -> (Notes, UnboundedReceiver<TaskId>) {
-    let notes = Notes::default();
+fn watched_journal() -> (RecordingJournal, UnboundedReceiver<TaskId>) {
+    let journal = RecordingJournal::default();
     let (created, creations) = unbounded_channel();
-    notes.watch(move |entry| {
+    journal.watch(move |entry| {
         if let Fact::Created { task_id, .. } = &entry.fact {
             created.send(task_id.clone()).unwrap();
         }
     });
-    (notes, creations)
+    (journal, creations)
 }
 
 #[tokio::test]
@@ -72,8 +72,8 @@ async fn each_run_ends_once_for_each_caller_that_waits_for_it() {
     let client = client(&emulator);
     let mut ends = Vec::new();
     for row in 0..300 {
-        let (asker, end) = asker();
-        client.begin(request(row), None, asker);
+        let (test_waiter, end) = test_waiter();
+        client.begin(request(row), None, test_waiter);
         ends.push(end);
     }
     assert_eq!(client.runs_under_way(), 300);
@@ -92,11 +92,11 @@ async fn each_run_ends_once_for_each_caller_that_waits_for_it() {
 async fn a_caller_that_leaves_is_told_what_was_known_and_the_others_go_on() {
     let emulator = slow_emulator();
     let client = client(&emulator);
-    let (notes, mut creations) = watched_notes();
-    let (leaver, left) = asker();
-    let journal: Arc<dyn AsyncJournal> = Arc::new(notes);
+    let (journal, mut creations) = watched_journal();
+    let (leaver, left) = test_waiter();
+    let journal: Arc<dyn AsyncJournal> = Arc::new(journal);
     client.begin(request(0), Some(journal), Arc::clone(&leaver) as Arc<dyn Waiter>);
-    let (stayer, stays) = asker();
+    let (stayer, stays) = test_waiter();
     client.begin(request(1), None, stayer);
     let task = creations.recv().await.unwrap();
     leaver.left.store(true, Ordering::SeqCst);
@@ -112,8 +112,8 @@ async fn a_caller_that_leaves_is_told_what_was_known_and_the_others_go_on() {
 #[tokio::test]
 async fn a_dropped_future_stops_its_run_and_no_other() {
     let emulator = slow_emulator();
-    let (notes, mut creations) = watched_notes();
-    let client = client(&emulator).with_journal(Arc::new(notes));
+    let (journal, mut creations) = watched_journal();
+    let client = client(&emulator).with_journal(Arc::new(journal));
     tokio::select! {
         _ = client.run(request(0)) => panic!("its task takes longer than that"),
         created = creations.recv() => drop(created.unwrap()),
@@ -133,9 +133,9 @@ async fn a_dropped_future_stops_its_run_and_no_other() {
 async fn what_the_journal_does_not_take_is_not_sent() {
     let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
     let client = client(&emulator);
-    let (asker, end) = asker();
-    let journal: Arc<dyn AsyncJournal> = Arc::new(Notes::failing_after(0));
-    client.begin(request(0), Some(journal), asker);
+    let (test_waiter, end) = test_waiter();
+    let journal: Arc<dyn AsyncJournal> = Arc::new(RecordingJournal::failing_after(0));
+    client.begin(request(0), Some(journal), test_waiter);
     let error = end.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Journal);
     assert!(emulator.tasks().is_empty());

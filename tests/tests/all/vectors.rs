@@ -36,7 +36,7 @@ fn every_answer_is_read_as_its_vector_says() {
             );
             let answer = case.answer.response().to_answer();
             let readings = [
-                ("submission", &case.submission, submission as fn(&Answer) -> SeenReading),
+                ("submission", &case.submission, submission as fn(&Answer) -> ActualReading),
                 ("look", &case.look, look),
             ];
             for (role, expected, read) in readings {
@@ -69,7 +69,7 @@ fn every_request_is_sent_as_its_vector_says() {
             (Some(sent), None) => differs(case, sent),
             (None, Some(expected)) => {
                 let input = case.input.as_ref().unwrap();
-                match asked(input) {
+                match request_of(input) {
                     Ok(request) => Some(format!("nothing is wrong with {request:?}")),
                     Err(invalid) => {
                         let seen = violations(&invalid);
@@ -100,9 +100,9 @@ fn the_vectors_name_every_listed_template() {
 }
 
 /// What a reading shows, in the vectors' words; what is not there is left out.
-struct SeenReading(Map<String, Value>);
+struct ActualReading(Map<String, Value>);
 
-impl SeenReading {
+impl ActualReading {
     fn new(is: &str) -> Self {
         Self(Map::new()).with("is", json!(is))
     }
@@ -141,13 +141,13 @@ impl SeenReading {
             .with("discount", text(usage.and_then(|usage| usage.discount).map(|d| d.to_string())));
         match unreadable {
             // An empty one was sent, too.
-            Some(sent) => seen.keeping("unreadable_cost", json!(sent)),
+            Some(sent) => seen.with_even_if_empty("unreadable_cost", json!(sent)),
             None => seen,
         }
     }
 
     /// [`with`](Self::with), of a field that says something when it is empty.
-    fn keeping(mut self, field: &str, value: Value) -> Self {
+    fn with_even_if_empty(mut self, field: &str, value: Value) -> Self {
         self.0.insert(field.to_owned(), value);
         self
     }
@@ -207,56 +207,56 @@ impl SeenReading {
 }
 
 /// What the core makes of an answer to a submission.
-fn submission(answer: &Answer) -> SeenReading {
+fn submission(answer: &Answer) -> ActualReading {
     let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg").unwrap();
     let run = Run::submit(request, Arc::new(Policy::default()), Seed::from(1), NOW);
     read(run, answer)
 }
 
 /// What the core makes of an answer to a first look at a task that has no grace left.
-fn look(answer: &Answer) -> SeenReading {
+fn look(answer: &Answer) -> ActualReading {
     // Else a task that is not found would count as one that may still appear.
     let policy = Policy { not_found_grace: Duration::ZERO, ..Policy::default() };
     let run = Run::attach(TASK.parse().unwrap(), None, Arc::new(policy), Seed::from(1), NOW);
     read(run, answer)
 }
 
-fn read(mut run: Run, answer: &Answer) -> SeenReading {
+fn read(mut run: Run, answer: &Answer) -> ActualReading {
     let call = first_call(&mut run);
     run.reply(NOW, call.id, &result_of(answer.clone()));
     let Answer::Answered { body, .. } = answer else { panic!("a vector is an answer") };
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     loop {
         match run.step(NOW) {
             Step::Record(entry) => run.recorded(entry.id),
-            Step::Notify(event) => told.push(event),
-            Step::Done(outcome) => return SeenReading::of(outcome, body),
-            Step::Sleep { why, .. } => return going_on(&run, &call, why, &told),
-            Step::Send(_) => return going_on(&run, &call, SleepReason::Pace, &told),
+            Step::Notify(event) => events.push(event),
+            Step::Done(outcome) => return ActualReading::of(outcome, body),
+            Step::Sleep { why, .. } => return unfinished(&run, &call, why, &events),
+            Step::Send(_) => return unfinished(&run, &call, SleepReason::Pace, &events),
         }
     }
 }
 
-fn going_on(run: &Run, call: &Call, why: SleepReason, told: &[Event]) -> SeenReading {
+fn unfinished(run: &Run, call: &Call, why: SleepReason, events: &[Event]) -> ActualReading {
     let task_id = json!(run.task_id().map(ToString::to_string));
-    let again = told.iter().find_map(|event| match event {
+    let again = events.iter().find_map(|event| match event {
         Event::Retrying { error, .. } => Some(error),
         _ => None,
     });
     if let Some(error) = again {
         assert!(matches!(why, SleepReason::Retry | SleepReason::Throttle), "{why:?}");
         let is = if call.is_submission() { "later" } else { "again" };
-        return SeenReading::new(is).with("task_id", task_id).with_rejection(error);
+        return ActualReading::new(is).with("task_id", task_id).with_rejection(error);
     }
     if call.is_submission() {
-        let warned = told.iter().any(|event| matches!(event, Event::Warning { .. }));
+        let warned = events.iter().any(|event| matches!(event, Event::Warning { .. }));
         let warned = Some(warned).filter(|warned| *warned);
-        return SeenReading::new("submitted")
+        return ActualReading::new("submitted")
             .with("task_id", task_id)
             .with("warned", json!(warned));
     }
-    let mut seen = SeenReading::new("running").with("task_id", task_id);
-    for event in told {
+    let mut seen = ActualReading::new("running").with("task_id", task_id);
+    for event in events {
         match event {
             Event::Running { status, progress, age, .. } => {
                 // Without a date of the service, a task is as old as the run: not at all.
@@ -287,7 +287,7 @@ fn first_call(run: &mut Run) -> Call {
     }
 }
 
-fn asked(input: &Input) -> Result<EffectRequest, InvalidRequest> {
+fn request_of(input: &Input) -> Result<EffectRequest, InvalidRequest> {
     let image = input.image.clone().map_or(DraftImage::Missing, DraftImage::Url);
     Draft {
         image,
@@ -303,7 +303,7 @@ fn asked(input: &Input) -> Result<EffectRequest, InvalidRequest> {
 /// What is wrong with the request of a case.
 fn differs(case: &RequestCase, sent: &Sent) -> Option<String> {
     let run = match (&case.input, &case.task) {
-        (Some(input), None) => match asked(input) {
+        (Some(input), None) => match request_of(input) {
             Ok(request) => Run::submit(request, Arc::default(), Seed::from(1), NOW),
             Err(invalid) => return Some(invalid.to_string()),
         },
@@ -352,7 +352,7 @@ fn differs(case: &RequestCase, sent: &Sent) -> Option<String> {
 fn violations(invalid: &InvalidRequest) -> Vec<Value> {
     let seen = invalid.violations().iter().map(|violation| {
         let suggestions = Some(&violation.suggestions).filter(|found| !found.is_empty());
-        let seen = SeenReading(Map::new())
+        let seen = ActualReading(Map::new())
             .with("code", json!(violation.code.as_str()))
             .with("field", json!(violation.field))
             .with("value", json!(violation.value))

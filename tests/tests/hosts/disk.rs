@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use effects_testkit::postgres::TestServer;
 
-use crate::world::{GAVE_UP, Host, HostsWorld, is_inside, rows, run_again};
-use crate::{HOSTS, MOST_TIME};
+use crate::world::{Host, HostsWorld, STOPPED_EARLY, is_inside, rows, run_again};
+use crate::{HOSTS, MAX_TIME};
 
 /// Where the small disk is, in the test that has one.
 const DISK: &str = "/run/effects-disk";
@@ -49,15 +49,15 @@ fn a_full_disk_of_the_database_costs_nothing_twice() {
     let world = HostsWorld::new(server, HOSTS, rows);
     let start = |host: usize| {
         // The last waits for no database, and stops.
-        let patience = if host == HOSTS { 1 } else { 60 };
+        let database_patience = if host == HOSTS { 1 } else { 60 };
         let database = ("127.0.0.1", world.server.port());
-        world.start(host, &Host { database, patience, ..Host::default() })
+        world.start(host, &Host { database, database_patience, ..Host::default() })
     };
     let begun = Instant::now();
     let mut hosts: Vec<Child> = (1..=HOSTS).map(start).collect();
     let wait_for = |paid: usize| {
         while world.accepted() < paid {
-            assert!(begun.elapsed() < MOST_TIME, "it took too long: {} paid", world.accepted());
+            assert!(begun.elapsed() < MAX_TIME, "it took too long: {} paid", world.accepted());
             thread::sleep(Duration::from_millis(5));
         }
     };
@@ -68,13 +68,13 @@ fn a_full_disk_of_the_database_costs_nothing_twice() {
     let probe = "CREATE TABLE probe AS SELECT generate_series(1, 100000) AS number";
     let refused = world.server.sql("postgres", probe).unwrap_err();
     assert!(refused.contains("No space left on device"), "{refused}");
-    println!("the server says: {}", said(&refused));
+    println!("the server says: {}", reason_line(&refused));
     let before = world.accepted();
     // Longer than a lease, and shorter than the patience of the hosts that wait.
     thread::sleep(Duration::from_secs(6));
     assert!(world.accepted() < rows * 9 / 10, "the disk was not full: {before}");
     let code = hosts[HOSTS - 1].wait().unwrap().code();
-    assert_eq!(code, Some(GAVE_UP), "it waits for no database");
+    assert_eq!(code, Some(STOPPED_EARLY), "it waits for no database");
     println!("host {HOSTS} stopped, with {} ids in its spill file", world.spilled(HOSTS));
     std::fs::remove_file(ballast).unwrap();
     hosts[HOSTS - 1] = start(HOSTS);
@@ -85,7 +85,7 @@ fn a_full_disk_of_the_database_costs_nothing_twice() {
     let log = "SELECT pg_logical_emit_message(true, '', repeat('x', 1000000))
         FROM generate_series(1, 100)";
     let fell = world.server.sql("postgres", log).unwrap_err();
-    println!("the server says: {}", said(&fell));
+    println!("the server says: {}", reason_line(&fell));
     assert!(fell.contains("PANIC") || fell.contains("server closed the connection"), "{fell}");
     thread::sleep(Duration::from_secs(3));
     std::fs::remove_file(ballast).unwrap();
@@ -95,23 +95,26 @@ fn a_full_disk_of_the_database_costs_nothing_twice() {
     }
     for (host, running) in hosts.iter_mut().enumerate() {
         while running.try_wait().unwrap().is_none() {
-            assert!(begun.elapsed() < MOST_TIME, "it took too long: {} paid", world.accepted());
+            assert!(begun.elapsed() < MAX_TIME, "it took too long: {} paid", world.accepted());
             thread::sleep(Duration::from_millis(20));
         }
         // The last may have met the second time as well.
         let code = running.wait().unwrap().code();
-        assert!(code == Some(0) || host + 1 == HOSTS && code == Some(GAVE_UP), "{host}: {code:?}");
+        assert!(
+            code == Some(0) || host + 1 == HOSTS && code == Some(STOPPED_EARLY),
+            "{host}: {code:?}"
+        );
     }
-    if hosts[HOSTS - 1].wait().unwrap().code() == Some(GAVE_UP) {
+    if hosts[HOSTS - 1].wait().unwrap().code() == Some(STOPPED_EARLY) {
         assert!(start(HOSTS).wait().unwrap().success());
     }
     assert_eq!((1..=HOSTS).map(|host| world.spilled(host)).sum::<usize>(), 0);
-    world.look_after_the_dead();
+    world.run_last_host();
     world.check("a disk that was full twice", begun.elapsed(), 8);
 }
 
 /// Why a server refused a statement, or was gone.
-fn said(why: &str) -> &str {
+fn reason_line(why: &str) -> &str {
     let words = ["PANIC", "FATAL", "ERROR", "server closed the connection"];
     why.lines().find(|line| words.iter().any(|word| line.contains(word))).unwrap_or(why)
 }

@@ -27,14 +27,14 @@ use world::{Host, HostsWorld, LEASE, faketime};
 /// One host's share of the work, in a process of its own.
 #[test]
 fn host() {
-    if let Ok(work) = std::env::var(world::WORK) {
-        world::work(&work);
+    if let Ok(share) = std::env::var(world::SHARE) {
+        world::run_share(&share);
     }
 }
 
 const HOSTS: usize = 4;
 /// So long a run may take.
-const MOST_TIME: Duration = Duration::from_secs(240);
+const MAX_TIME: Duration = Duration::from_secs(240);
 
 #[test]
 fn hosts_that_die_share_one_journal_and_one_budget() {
@@ -60,23 +60,25 @@ fn hosts_that_die_share_one_journal_and_one_budget() {
 
     let mut hosts: Vec<Child> = (1..=HOSTS).map(start).collect();
     // What goes wrong, each after so many more rows were paid.
-    let mut troubles: Vec<&str> = vec!["kill"; kills];
-    troubles.insert(1, "end connections");
-    troubles.insert(2, "cut the line");
-    troubles.insert(kills.div_ceil(2) + 2, "crash the database");
-    let (every, mut done) = ((rows * 8 / 10) / (troubles.len() + 1), 0);
+    let mut disturbances: Vec<&str> = vec!["kill"; kills];
+    disturbances.insert(1, "end connections");
+    disturbances.insert(2, "cut the line");
+    disturbances.insert(kills.div_ceil(2) + 2, "crash the database");
+    let (every, mut done) = ((rows * 8 / 10) / (disturbances.len() + 1), 0);
     let begun = Instant::now();
-    let mut mended = None;
-    while hosts.iter_mut().any(|host| host.try_wait().unwrap().is_none()) || done < troubles.len() {
-        assert!(begun.elapsed() < MOST_TIME, "it took too long: {} paid", world.accepted());
+    let mut cut_until = None;
+    while hosts.iter_mut().any(|host| host.try_wait().unwrap().is_none())
+        || done < disturbances.len()
+    {
+        assert!(begun.elapsed() < MAX_TIME, "it took too long: {} paid", world.accepted());
         thread::sleep(Duration::from_millis(5));
-        if mended.is_some_and(|at| Instant::now() > at) {
+        if cut_until.is_some_and(|at| Instant::now() > at) {
             is_cut.store(false, Ordering::SeqCst);
-            mended = None;
+            cut_until = None;
         }
         let all_ended = hosts.iter_mut().all(|host| host.try_wait().unwrap().is_some());
-        if done < troubles.len() && (world.accepted() >= every * (done + 1) || all_ended) {
-            match troubles[done] {
+        if done < disturbances.len() && (world.accepted() >= every * (done + 1) || all_ended) {
+            match disturbances[done] {
                 "kill" => {
                     let host = done % HOSTS;
                     // SIGKILL: it says nothing to anyone any more.
@@ -93,7 +95,7 @@ fn hosts_that_die_share_one_journal_and_one_budget() {
                     is_cut.store(true, Ordering::SeqCst);
                     // Longer than its lease, so that the others take the host for gone
                     // while it still works.
-                    mended = Some(Instant::now() + LEASE + Duration::from_secs(2));
+                    cut_until = Some(Instant::now() + LEASE + Duration::from_secs(2));
                 }
                 _ => {
                     world.server.stop().unwrap();
@@ -104,7 +106,7 @@ fn hosts_that_die_share_one_journal_and_one_budget() {
         }
     }
     is_cut.store(false, Ordering::SeqCst);
-    world.look_after_the_dead();
+    world.run_last_host();
     let what = format!("{kills} kills, one crash of the database, one cut line");
     world.check(&what, begun.elapsed(), 8 * (kills + 1));
 }

@@ -9,7 +9,7 @@ use effects_testkit::postgres::TestServer;
 
 use crate::relay::Relay;
 use crate::world::{Host, HostsWorld, LEASE, is_inside, rows, run_again};
-use crate::{HOSTS, MOST_TIME};
+use crate::{HOSTS, MAX_TIME};
 
 /// A network and mounts that only this test sees; all of it goes with it.
 const NAMESPACES: &[&str] = &[
@@ -70,7 +70,7 @@ fn hosts_parted_from_the_database_pay_once() {
     let mut hosts: Vec<Child> = (1..=HOSTS).map(start).collect();
     let wait_for = |paid: usize| {
         while world.accepted() < paid {
-            assert!(begun.elapsed() < MOST_TIME, "it took too long: {} paid", world.accepted());
+            assert!(begun.elapsed() < MAX_TIME, "it took too long: {} paid", world.accepted());
             thread::sleep(Duration::from_millis(5));
         }
     };
@@ -96,12 +96,12 @@ fn hosts_parted_from_the_database_pay_once() {
     hosts[2] = start(3);
     for host in &mut hosts {
         while host.try_wait().unwrap().is_none() {
-            assert!(begun.elapsed() < MOST_TIME, "it took too long: {} paid", world.accepted());
+            assert!(begun.elapsed() < MAX_TIME, "it took too long: {} paid", world.accepted());
             thread::sleep(Duration::from_millis(20));
         }
         assert!(host.wait().unwrap().success());
     }
-    world.look_after_the_dead();
+    world.run_last_host();
     world.check(
         "two partitions, one of them by half, one kill while parted",
         begun.elapsed(),

@@ -35,7 +35,7 @@ impl Relay {
                     [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
                 for (from, to) in ends {
                     let is_cut = Arc::clone(&self.is_cut);
-                    thread::spawn(move || hand_on(from, to, &is_cut));
+                    thread::spawn(move || relay_bytes(from, to, &is_cut));
                 }
             }
         });
@@ -43,7 +43,7 @@ impl Relay {
     }
 }
 
-fn hand_on(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
+fn relay_bytes(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
     let mut buffer = [0; 8192];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         while is_cut.load(Ordering::SeqCst) {

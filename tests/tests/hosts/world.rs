@@ -18,9 +18,9 @@ use crate::relay::Relay;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
-/// What a host is started with: `URL HOST HOSTS ROWS BUDGET PATIENCE`. Host 0 takes all rows, the others
-/// their share; PATIENCE is for a lost database, in seconds.
-pub(crate) const WORK: &str = "EFFECTS_TEST_HOST";
+/// The variable with what a host is started with: `URL HOST HOSTS ROWS BUDGET PATIENCE`. Host 0 takes
+/// all rows, the others their share; PATIENCE is for a lost database, in seconds.
+pub(crate) const SHARE: &str = "EFFECTS_TEST_HOST";
 /// Where a host in a network of its own reaches the gateway.
 const GATEWAY: &str = "EFFECTS_TEST_HOST_GATEWAY";
 
@@ -35,9 +35,11 @@ pub(crate) fn faketime() -> Option<&'static str> {
 }
 
 /// Does a host's share of the rows.
-pub(crate) fn work(work: &str) {
-    let work: Vec<&str> = work.split(' ').collect();
-    let [url, host, hosts, rows, budget, patience] = work[..] else { panic!("{work:?}") };
+pub(crate) fn run_share(share: &str) {
+    let share: Vec<&str> = share.split(' ').collect();
+    let [url, host, hosts, rows, budget, database_patience] = share[..] else {
+        panic!("{share:?}")
+    };
     let number = |text: &str| text.parse::<usize>().unwrap();
     let (host, hosts) = (number(host), number(hosts));
     if let Ok(gateway) = std::env::var(GATEWAY) {
@@ -56,12 +58,12 @@ pub(crate) fn work(work: &str) {
     let store = PostgresStore::builder()
         .process(process)
         .lease(LEASE)
-        .patience(Duration::from_secs(number(patience) as u64))
+        .patience(Duration::from_secs(number(database_patience) as u64))
         .spill_folder(state)
         .connect(url)
         .unwrap();
-    let share = (0..number(rows)).filter(|row| host == 0 || row % hosts + 1 == host);
-    let jobs = share.map(|row| {
+    let own_rows = (0..number(rows)).filter(|row| host == 0 || row % hosts + 1 == host);
+    let jobs = own_rows.map(|row| {
         Job::url(Template::GlassBall, &format!("https://example.com/{row}.jpg")).unwrap()
     });
     let jobs: Vec<Job> = jobs.collect();
@@ -82,12 +84,12 @@ pub(crate) fn work(work: &str) {
     }
     if let Some(error) = results.halted_by() {
         println!("host {host} stopped: {error}");
-        std::process::exit(GAVE_UP);
+        std::process::exit(STOPPED_EARLY);
     }
 }
 
 /// The exit code of a host that stopped before its rows were done.
-pub(crate) const GAVE_UP: i32 = 3;
+pub(crate) const STOPPED_EARLY: i32 = 3;
 
 /// How a host is started.
 pub(crate) struct Host<'a> {
@@ -98,12 +100,17 @@ pub(crate) struct Host<'a> {
     /// A program and its arguments that run the host.
     pub(crate) program: Vec<&'a str>,
     /// For how many seconds it waits for a lost database.
-    pub(crate) patience: u64,
+    pub(crate) database_patience: u64,
 }
 
 impl Default for Host<'_> {
     fn default() -> Self {
-        Self { database: ("127.0.0.1", 5432), gateway: None, program: Vec::new(), patience: 60 }
+        Self {
+            database: ("127.0.0.1", 5432),
+            gateway: None,
+            program: Vec::new(),
+            database_patience: 60,
+        }
     }
 }
 
@@ -130,7 +137,7 @@ impl HostsWorld {
     }
 
     pub(crate) fn start(&self, host: usize, how: &Host<'_>) -> Child {
-        let Host { database: (address, port), gateway, program, patience } = how;
+        let Host { database: (address, port), gateway, program, database_patience } = how;
         let url = format!("postgres://postgres@{address}:{port}/postgres?sslmode=disable");
         let this = std::env::current_exe().unwrap();
         let mut command = match &program[..] {
@@ -149,7 +156,7 @@ impl HostsWorld {
         let (hosts, rows, budget) = (self.hosts, self.rows, self.budget);
         command
             .args(["--exact", "host", "--nocapture"])
-            .env(WORK, format!("{url} {host} {hosts} {rows} {budget} {patience}"))
+            .env(SHARE, format!("{url} {host} {hosts} {rows} {budget} {database_patience}"))
             .env("EFFECTS_BASE_URL", self.emulator.base_url())
             .env("EFFECTS_API_KEY", self.emulator.api_key())
             .env("EFFECTS_STATE_DIR", folder)
@@ -176,8 +183,8 @@ impl HostsWorld {
         spills.map(|file| std::fs::read_to_string(file).unwrap().matches("task_id").count()).sum()
     }
 
-    /// A last host looks after what the others left behind, once their leases are over.
-    pub(crate) fn look_after_the_dead(&self) {
+    /// Starts a last host, which finishes the rows of the others once their leases are over.
+    pub(crate) fn run_last_host(&self) {
         thread::sleep(LEASE);
         let database = ("127.0.0.1", self.server.port());
         let last = self.start(0, &Host { database, ..Host::default() }).wait().unwrap();
@@ -185,8 +192,8 @@ impl HostsWorld {
     }
 
     /// What must be true at the end: each row was paid once, all within one budget, and every row came to
-    /// its end. Of `most_doubtful` rows the answers were lost with their hosts.
-    pub(crate) fn check(&self, what: &str, took: Duration, most_doubtful: usize) {
+    /// its end. Of `max_doubtful` rows the answers were lost with their hosts.
+    pub(crate) fn check(&self, what: &str, took: Duration, max_doubtful: usize) {
         let (counts, rows) = (self.emulator.counts(), self.rows);
         let store =
             PostgresStore::builder().lease(LEASE).connect(&self.server.url("postgres")).unwrap();
@@ -229,7 +236,7 @@ impl HostsWorld {
         let left = scope.paid + scope.reserved + PRICE > self.budget;
         // A budget that is never reached would prove nothing about it.
         assert!(left, "there was money for another row");
-        assert!(doubtful <= most_doubtful, "{doubtful}");
+        assert!(doubtful <= max_doubtful, "{doubtful}");
         let hour = Duration::from_secs(3000);
         let (first, last) = (
             records.iter().filter_map(|it| it.state.submitted()).min().unwrap(),

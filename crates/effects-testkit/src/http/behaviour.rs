@@ -39,14 +39,14 @@ pub enum Behaviour {
     Reset,
     /// Sends the head and this many bytes of the body, then closes the connection.
     Truncate {
-        /// What is begun.
+        /// The response.
         response: Response,
         /// How much of its body arrives.
         body_bytes: usize,
     },
     /// Sends this many bytes of the response, head included, then closes the connection.
     TruncateHead {
-        /// What is begun.
+        /// The response.
         response: Response,
         /// How much of it arrives.
         bytes: usize,
@@ -56,7 +56,7 @@ pub enum Behaviour {
     Hang,
     /// Sends the head and this many bytes of the body, then hangs like [`Hang`](Self::Hang).
     HangAfter {
-        /// What is begun.
+        /// The response.
         response: Response,
         /// How much of its body arrives.
         body_bytes: usize,

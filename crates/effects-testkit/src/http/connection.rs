@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::behaviour::{Behaviour, ConnectionEnd};
-use super::request::{Reading, Seen, read};
+use super::request::{RequestProgress, Seen, read};
 use super::script::ServerScript;
 use crate::response::Response;
 
@@ -18,11 +18,11 @@ pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &ServerScript
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     while let Ok(Some(arrived)) = next_request(stream, &mut buffer, index, shared) {
-        let Arrived { seen, unread, behaviour, releases } = arrived;
+        let NextRequest { seen, unread, behaviour, releases } = arrived;
         // The end of the request is still in the socket, and a socket that is closed with unread bytes
         // resets the connection: the one way to a reset that `std` has.
         if is_reset(&behaviour) {
-            wait_out(&behaviour, shared);
+            wait_before_reset(&behaviour, shared);
             return;
         }
         // Read now, so that every other end of the connection is one in order.
@@ -31,7 +31,7 @@ pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &ServerScript
         {
             return;
         }
-        match behave(stream, behaviour, &BehaviourContext { seen: &seen, releases, shared }) {
+        match perform(stream, behaviour, &BehaviourContext { seen: &seen, releases, shared }) {
             Ok(NextMove::Request) => {}
             Ok(NextMove::End) => break,
             Ok(NextMove::Reset) | Err(_) => return,
@@ -58,7 +58,7 @@ enum NextMove {
 }
 
 /// A request that is whole, or as whole as its behaviour wants it.
-struct Arrived {
+struct NextRequest {
     seen: Seen,
     /// How many bytes of it are still in the socket: a socket closed with unread bytes resets the
     /// connection.
@@ -73,10 +73,10 @@ fn next_request(
     buffer: &mut Vec<u8>,
     index: usize,
     shared: &ServerScript,
-) -> io::Result<Option<Arrived>> {
-    let mut told_to_continue = false;
+) -> io::Result<Option<NextRequest>> {
+    let mut sent_continue = false;
     // What to do with the request, where its head was enough to say that.
-    let (mut asked, mut early) = (false, None);
+    let (mut has_asked_script, mut early_behaviour) = (false, None);
     let mut piece = vec![0; 64 * 1024];
     buffer.clear();
     loop {
@@ -89,25 +89,25 @@ fn next_request(
         let before = buffer.len();
         buffer.extend_from_slice(&piece[..peeked]);
         let (seen, unread) = match read(buffer, index) {
-            Reading::Whole(seen, length) => (seen, length - before),
-            Reading::NoHttp(seen) => (seen, peeked),
-            Reading::Partial { head } => {
+            RequestProgress::Whole(seen, length) => (seen, length - before),
+            RequestProgress::NoHttp(seen) => (seen, peeked),
+            RequestProgress::Partial { head } => {
                 if let Some((mut seen, length)) = head {
                     // Once for each request, since what is early is taken from its script.
-                    if !asked {
-                        (asked, early) = (true, shared.early(&seen));
+                    if !has_asked_script {
+                        (has_asked_script, early_behaviour) = (true, shared.early_behaviour(&seen));
                     }
-                    if let Some((Behaviour::Early { body_bytes, .. }, _)) = &early
+                    if let Some((Behaviour::Early { body_bytes, .. }, _)) = &early_behaviour
                         && buffer.len() - length >= *body_bytes
                     {
                         seen.body = buffer[length..].to_vec().into();
-                        let (behaviour, releases) = shared.saw(&seen, early);
-                        return Ok(Some(Arrived { seen, unread: peeked, behaviour, releases }));
+                        let (behaviour, releases) = shared.record_request(&seen, early_behaviour);
+                        return Ok(Some(NextRequest { seen, unread: peeked, behaviour, releases }));
                     }
                     let expect = seen.header("expect").unwrap_or_default();
                     // A client that expects this holds its body back until then.
-                    if expect.eq_ignore_ascii_case("100-continue") && !told_to_continue {
-                        told_to_continue = true;
+                    if expect.eq_ignore_ascii_case("100-continue") && !sent_continue {
+                        sent_continue = true;
                         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
                     }
                 }
@@ -116,8 +116,8 @@ fn next_request(
                 continue;
             }
         };
-        let (behaviour, releases) = shared.saw(&seen, early);
-        return Ok(Some(Arrived { seen, unread, behaviour, releases }));
+        let (behaviour, releases) = shared.record_request(&seen, early_behaviour);
+        return Ok(Some(NextRequest { seen, unread, behaviour, releases }));
     }
 }
 
@@ -129,37 +129,37 @@ fn is_reset(behaviour: &Behaviour) -> bool {
     }
 }
 
-fn wait_out(behaviour: &Behaviour, shared: &ServerScript) {
+fn wait_before_reset(behaviour: &Behaviour, shared: &ServerScript) {
     if let Behaviour::Delay(delay, behaviour) = behaviour {
         shared.pause(*delay);
-        wait_out(behaviour, shared);
+        wait_before_reset(behaviour, shared);
     }
 }
 
-fn behave(
+fn perform(
     stream: &mut &TcpStream,
     behaviour: Behaviour,
-    world: &BehaviourContext<'_>,
+    context: &BehaviourContext<'_>,
 ) -> io::Result<NextMove> {
     match behaviour {
         Behaviour::Respond(response) => {
             let mut bytes = response.head();
             // Its length is in the head all the same; a body would be read as the next answer.
-            if world.seen.method != "HEAD" {
+            if context.seen.method != "HEAD" {
                 bytes.extend(response.framed_body());
             }
             stream.write_all(&bytes)?;
             return Ok(if response.closes() { NextMove::End } else { NextMove::Request });
         }
         Behaviour::RespondThenReset(response) => {
-            stream.write_all(&begun(&response, usize::MAX))?;
+            stream.write_all(&first_bytes(&response, usize::MAX))?;
             // Waits for the next request, and leaves it unread for the reset.
             let another = stream.peek(&mut [0])? > 0;
             return Ok(if another { NextMove::Reset } else { NextMove::End });
         }
         Behaviour::Early { response, end, .. } => {
             if let Some(response) = response {
-                stream.write_all(&begun(&response, usize::MAX))?;
+                stream.write_all(&first_bytes(&response, usize::MAX))?;
             }
             match end {
                 ConnectionEnd::Reset => return Ok(NextMove::Reset),
@@ -169,7 +169,7 @@ fn behave(
                     io::copy(stream, &mut io::sink())?;
                 }
                 ConnectionEnd::Stall => {
-                    world.shared.hang(world.releases);
+                    context.shared.wait_for_release(context.releases);
                     return Ok(NextMove::Reset);
                 }
             }
@@ -181,7 +181,7 @@ fn behave(
         // A reset ends the connection before it comes to this.
         Behaviour::Close | Behaviour::Reset => {}
         Behaviour::Truncate { response, body_bytes } => {
-            stream.write_all(&begun(&response, body_bytes))?;
+            stream.write_all(&first_bytes(&response, body_bytes))?;
         }
         Behaviour::TruncateHead { response, bytes } => {
             let mut whole = response.head();
@@ -189,22 +189,22 @@ fn behave(
             whole.truncate(bytes);
             stream.write_all(&whole)?;
         }
-        Behaviour::Hang => world.shared.hang(world.releases),
+        Behaviour::Hang => context.shared.wait_for_release(context.releases),
         Behaviour::HangAfter { response, body_bytes } => {
-            stream.write_all(&begun(&response, body_bytes))?;
-            world.shared.hang(world.releases);
+            stream.write_all(&first_bytes(&response, body_bytes))?;
+            context.shared.wait_for_release(context.releases);
         }
         Behaviour::Drip { response, piece, every } => {
-            drip(stream, &response, piece, every, world.shared)?;
+            send_in_pieces(stream, &response, piece, every, context.shared)?;
             return Ok(if response.closes() { NextMove::End } else { NextMove::Request });
         }
         Behaviour::Delay(delay, behaviour) => {
-            world.shared.pause(delay);
-            return behave(stream, *behaviour, world);
+            context.shared.pause(delay);
+            return perform(stream, *behaviour, context);
         }
         Behaviour::Raw(bytes) => stream.write_all(&bytes)?,
         // One behind a delay; any other was decided before the end of the request was read.
-        Behaviour::Decide(decide) => return behave(stream, (decide.0)(world.seen), world),
+        Behaviour::Decide(decide) => return perform(stream, (decide.0)(context.seen), context),
     }
     Ok(NextMove::End)
 }
@@ -224,14 +224,14 @@ fn relay(client: &TcpStream, server: &TcpStream) {
     });
 }
 
-fn begun(response: &Response, body_bytes: usize) -> Vec<u8> {
+fn first_bytes(response: &Response, body_bytes: usize) -> Vec<u8> {
     let mut bytes = response.head();
     let body = response.framed_body();
     bytes.extend_from_slice(&body[..body.len().min(body_bytes)]);
     bytes
 }
 
-fn drip(
+fn send_in_pieces(
     stream: &mut &TcpStream,
     response: &Response,
     piece: usize,

@@ -45,7 +45,7 @@ mod request;
 mod script;
 mod server;
 
-pub use crate::response::{After, Framing, Response};
+pub use crate::response::{ConnectionAfter, Framing, Response};
 pub use behaviour::{Behaviour, ConnectionEnd, Decide};
 pub use request::Seen;
 pub use server::{ScriptedServer, unused_address};

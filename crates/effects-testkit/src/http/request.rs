@@ -38,7 +38,7 @@ impl Seen {
 }
 
 /// How far a request is read.
-pub(super) enum Reading {
+pub(super) enum RequestProgress {
     /// More bytes are needed.
     Partial {
         /// The request without its body, and the length of its head, once the head is whole.
@@ -51,16 +51,16 @@ pub(super) enum Reading {
 }
 
 /// Reads what has arrived so far.
-pub(super) fn read(bytes: &[u8], connection: usize) -> Reading {
+pub(super) fn read(bytes: &[u8], connection: usize) -> RequestProgress {
     let Some(head_end) = find(bytes, b"\r\n\r\n").map(|at| at + 4) else {
         // A TLS handshake, say, has no head that ends: it is known by its first bytes.
         let looks_like_http =
             bytes.iter().take(16).all(|byte| byte.is_ascii_graphic() || *byte == b' ')
                 || find(&bytes[..bytes.len().min(64)], b" HTTP/1").is_some();
-        if looks_like_http && bytes.len() < MOST_HEAD {
-            return Reading::Partial { head: None };
+        if looks_like_http && bytes.len() < MAX_HEAD_BYTES {
+            return RequestProgress::Partial { head: None };
         }
-        return Reading::NoHttp(no_http(bytes, connection));
+        return RequestProgress::NoHttp(no_http(bytes, connection));
     };
     // Bytes that are no UTF-8 are shown and not refused: a test wants to see them.
     let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
@@ -68,7 +68,7 @@ pub(super) fn read(bytes: &[u8], connection: usize) -> Reading {
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (Some(method), Some(target), Some(_version)) = (words.next(), words.next(), words.next())
     else {
-        return Reading::NoHttp(no_http(bytes, connection));
+        return RequestProgress::NoHttp(no_http(bytes, connection));
     };
     let headers = lines
         .filter_map(|line| line.split_once(':'))
@@ -96,9 +96,9 @@ pub(super) fn read(bytes: &[u8], connection: usize) -> Reading {
     match body {
         Some((body, length)) => {
             seen.body = body.into();
-            Reading::Whole(seen, head_end + length)
+            RequestProgress::Whole(seen, head_end + length)
         }
-        None => Reading::Partial { head: Some((seen, head_end)) },
+        None => RequestProgress::Partial { head: Some((seen, head_end)) },
     }
 }
 
@@ -140,4 +140,4 @@ fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
     bytes.windows(pattern.len()).position(|window| window == pattern)
 }
 
-const MOST_HEAD: usize = 64 * 1024;
+const MAX_HEAD_BYTES: usize = 64 * 1024;

@@ -77,20 +77,25 @@ impl ScriptState {
 impl ServerScript {
     /// What to do with a request that is not whole, where the script says not to wait for that; and
     /// the last release before it.
-    pub(super) fn early(&self, head: &Seen) -> Option<(Behaviour, u64)> {
+    pub(super) fn early_behaviour(&self, head: &Seen) -> Option<(Behaviour, u64)> {
         let mut state = self.lock();
         let is_early = matches!(state.peek(head), Behaviour::Early { .. });
         is_early.then(|| (state.next(head), state.releases))
     }
 
-    /// Notes a request and finds out what to do with it, unless that was known early.
+    /// Keeps a request and returns what to do with it, which may have been found out early.
     ///
     /// The number is the last release before the request: one that comes after, but before the
-    /// request has begun to hang, lets it go as well.
-    pub(super) fn saw(&self, seen: &Seen, early: Option<(Behaviour, u64)>) -> (Behaviour, u64) {
+    /// request has begun to hang, releases it as well.
+    pub(super) fn record_request(
+        &self,
+        seen: &Seen,
+        early_behaviour: Option<(Behaviour, u64)>,
+    ) -> (Behaviour, u64) {
         let mut state = self.lock();
         state.requests.push(seen.clone());
-        let (behaviour, releases) = early.unwrap_or_else(|| (state.next(seen), state.releases));
+        let (behaviour, releases) =
+            early_behaviour.unwrap_or_else(|| (state.next(seen), state.releases));
         // The decision below is the test's code, which may ask the server and so needs the lock.
         drop(state);
         self.changed.notify_all();
@@ -101,7 +106,7 @@ impl ServerScript {
     }
 
     /// Waits until there is a release after this one.
-    pub(super) fn hang(&self, releases: u64) {
+    pub(super) fn wait_for_release(&self, releases: u64) {
         let mut state = self.lock();
         // A condition variable may wake without a reason, or for another change.
         while !state.stopping && state.releases == releases {

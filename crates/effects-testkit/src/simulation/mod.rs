@@ -9,7 +9,7 @@
 //! a commit may be lost, whether the commit arrived or not. It is looked up then, or done again.
 //!
 //! A seed is a schedule: [`Simulation::run`] plays it on virtual time and checks after every step, by the
-//! *service's* own books, that no row was paid twice, that no task is lost, that no budget is exceeded and
+//! *service's* own ledger, that no row was paid twice, that no task is lost, that no budget is exceeded and
 //! that no picture is recorded that is not on the disk. The same seed always plays the same. A
 //! [`Mutation`] breaks the world on purpose, to show that the checks would notice.
 //!
@@ -21,7 +21,7 @@
 //! ```
 
 mod disk;
-mod lease;
+mod faulty_row_journal;
 mod service;
 mod world;
 

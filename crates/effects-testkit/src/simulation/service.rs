@@ -1,4 +1,4 @@
-//! [`ServiceBooks`]: the simulated service: its own record of tasks, and its answers to creates and
+//! [`ServiceLedger`]: the simulated service: its own record of tasks, and its answers to creates and
 //! polls. `SimulatedWorld` sends it the calls of its jobs and checks the journal against it.
 
 use std::time::Duration;
@@ -7,16 +7,16 @@ use effects_core::Time;
 use effects_core::gateway::Answer;
 use http::{HeaderMap, StatusCode};
 
-use crate::faults::Chance;
+use crate::faults::SplitMix64;
 
-/// The tasks of the service, by its own books.
+/// The tasks of the service, by its own count.
 #[derive(Debug, Default)]
-pub(super) struct ServiceBooks {
-    pub(super) tasks: Vec<BookedTask>,
+pub(super) struct ServiceLedger {
+    pub(super) tasks: Vec<LedgerTask>,
 }
 
 #[derive(Debug)]
-pub(super) struct BookedTask {
+pub(super) struct LedgerTask {
     pub(super) row: usize,
     pub(super) ends: Time,
     pub(super) end: TaskEnd,
@@ -37,54 +37,54 @@ pub(super) enum TaskEnd {
     FailedAndBilled,
 }
 
-impl BookedTask {
+impl LedgerTask {
     /// Whether it is billed, or may be before its end is known.
     pub(super) fn is_billed(&self, now: Time) -> bool {
         self.end != TaskEnd::Failed || now < self.ends
     }
 }
 
-impl ServiceBooks {
+impl ServiceLedger {
     /// Makes a task.
-    pub(super) fn accept(&mut self, row: usize, now: Time, chance: &mut Chance) -> usize {
-        let lasts = Duration::from_secs(1 + chance.below(20));
+    pub(super) fn accept(&mut self, row: usize, now: Time, rng: &mut SplitMix64) -> usize {
+        let lasts = Duration::from_secs(1 + rng.below(20));
         // One task in five fails and one in twenty tells no
         // cost: often enough to come up in a short schedule.
-        let end = match chance.below(20) {
+        let end = match rng.below(20) {
             0 | 1 => TaskEnd::Failed,
             2 | 3 => TaskEnd::FailedAndBilled,
             4 => TaskEnd::CompletedWithoutCost,
             _ => TaskEnd::Completed,
         };
-        let task = BookedTask { row, ends: now + lasts, end, is_polled: false, is_seen: false };
+        let task = LedgerTask { row, ends: now + lasts, end, is_polled: false, is_seen: false };
         self.tasks.push(task);
         self.tasks.len() - 1
     }
 
-    /// The answer to a create: whatever becomes of it, the books know.
+    /// The answer to a create: the ledger knows the task, whatever becomes of the answer.
     pub(super) fn create(
         &mut self,
         row: usize,
         now: Time,
-        chance: &mut Chance,
+        rng: &mut SplitMix64,
     ) -> (Answer, &'static str) {
         // In percent. Three submissions in ten go wrong, and one
         // in eight makes a task that the client cannot know of.
-        match chance.below(100) {
+        match rng.below(100) {
             0..6 => (Answer::NotSent("refused".to_owned()), "does not leave"),
             6..12 => (Answer::Lost("reset".to_owned()), "is lost"),
             12..18 => (json(429, "{}".to_owned()), "is throttled"),
             18..26 => {
-                self.accept(row, now, chance);
+                self.accept(row, now, rng);
                 (Answer::Lost("reset".to_owned()), "is accepted, its answer lost")
             }
             26..30 => {
-                self.accept(row, now, chance);
+                self.accept(row, now, rng);
                 // What answers is not the service, so that a 502 says nothing of the task.
                 (json(502, "{}".to_owned()), "is accepted, a proxy answers 502")
             }
             _ => {
-                let id = self.accept(row, now, chance);
+                let id = self.accept(row, now, rng);
                 let body = format!(r#"{{"id":"task-{id}","status":"in_progress"}}"#);
                 (json(200, body), "is accepted")
             }

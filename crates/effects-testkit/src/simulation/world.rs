@@ -22,15 +22,15 @@ use effects_jobs::{
 use rust_decimal::Decimal;
 
 use super::disk::Disk;
-use super::lease::Lease;
-use super::service::{ServiceBooks, TaskEnd};
+use super::faulty_row_journal::FaultyRowJournal;
+use super::service::{ServiceLedger, TaskEnd};
 use super::{BrokenInvariant, Mutation, ScheduleReport};
-use crate::faults::Chance;
+use crate::faults::SplitMix64;
 use crate::response::result_of;
 
 pub(super) struct SimulatedWorld {
     seed: u64,
-    chance: Chance,
+    rng: SplitMix64,
     mutation: Option<Mutation>,
     now: Time,
     store: MemoryStore,
@@ -40,17 +40,17 @@ pub(super) struct SimulatedWorld {
     retry_failed: u32,
     /// The limit and the price that is given, in USD.
     budget: Option<(Decimal, Option<Decimal>)>,
-    service: ServiceBooks,
+    service: ServiceLedger,
     disk: Disk,
     processes: Vec<Option<SimulatedProcess>>,
     /// What crashed processes hold for ever, where the world is broken so.
     leaked: Vec<Arc<dyn effects_jobs::RowJournal>>,
-    happenings: u64,
+    events_scheduled: u64,
     steps: u64,
     crashes: u64,
     passes: u32,
     /// Something happened since the last check.
-    has_news: bool,
+    has_changed: bool,
     transcript: Vec<String>,
 }
 
@@ -58,11 +58,11 @@ pub(super) struct SimulatedWorld {
 struct SimulatedProcess {
     machine: JobMachine<usize>,
     budget: Option<Budget>,
-    leases: Vec<(usize, Weak<Lease>)>,
+    row_journals: Vec<(usize, Weak<FaultyRowJournal>)>,
     /// What is on its way, by when it arrives.
-    coming: BTreeMap<(Time, u64), Happening>,
+    pending: BTreeMap<(Time, u64), PendingEvent>,
     rows: VecDeque<usize>,
-    wakes: Time,
+    wakes_at: Time,
     /// Its computer sleeps until then.
     sleeps_until: Option<Time>,
     /// How far its clock is behind, since it stood still.
@@ -81,10 +81,10 @@ struct LostWrite {
     /// The answer, where the store did what was asked; `None` where it was never asked.
     answer: Option<Result<Admission, JournalError>>,
     /// How long the store was not reached.
-    away: Duration,
+    unreachable_for: Duration,
 }
 
-enum Happening {
+enum PendingEvent {
     Answer(RunId, CallId, Answer, Option<usize>),
     Uploaded(JobId, usize, bool),
     /// The picture is written; it is recorded a moment later.
@@ -97,19 +97,19 @@ impl SimulatedWorld {
     pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
         // The order of the draws below is part of every schedule:
         // in another order each seed plays another one.
-        let mut chance = Chance(seed);
+        let mut rng = SplitMix64(seed);
         // One to seven rows: schedules are short, and processes often meet at a row.
-        let rows: Vec<Row> = (0..=chance.below(7)).map(row).collect();
-        let is_local = rows.iter().map(|_| chance.below(3) == 0).collect();
+        let rows: Vec<Row> = (0..=rng.below(7)).map(row).collect();
+        let is_local = rows.iter().map(|_| rng.below(3) == 0).collect();
         // What a billed task costs in `service.rs`.
         let price = Decimal::new(3, 2);
         // One to six tasks, so that half of the budgets end before the rows do. In half of them no price is
         // given, so that one task has to show it.
-        let affordable = Decimal::from(1 + chance.below(6));
-        let budget = (chance.below(4) > 0)
-            .then(|| (price * affordable, (chance.below(2) == 0).then_some(price)));
+        let affordable = Decimal::from(1 + rng.below(6));
+        let budget =
+            (rng.below(4) > 0).then(|| (price * affordable, (rng.below(2) == 0).then_some(price)));
         // One process or two, which are started by their first step.
-        let processes = (0..=chance.below(2)).map(|_| None).collect();
+        let processes = (0..=rng.below(2)).map(|_| None).collect();
         Self {
             seed,
             mutation,
@@ -117,24 +117,24 @@ impl SimulatedWorld {
             store: MemoryStore::new(),
             rows,
             is_local,
-            retry_failed: u32::from(chance.below(2) == 0),
+            retry_failed: u32::from(rng.below(2) == 0),
             budget,
-            service: ServiceBooks::default(),
+            service: ServiceLedger::default(),
             disk: Disk::default(),
             processes,
             leaked: Vec::new(),
-            happenings: 0,
+            events_scheduled: 0,
             steps: 0,
             crashes: 0,
             passes: 0,
-            has_news: false,
+            has_changed: false,
             transcript: Vec::new(),
-            chance,
+            rng,
         }
     }
 
     pub(super) fn play(mut self) -> Result<ScheduleReport, BrokenInvariant> {
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             self.steps += 1;
             // Which process steps next is drawn, so that seeds
             // differ in the order in which processes meet the store.
@@ -142,22 +142,22 @@ impl SimulatedWorld {
             match &self.processes[chosen] {
                 None => self.start(chosen),
                 // Crashes have an end, since a schedule must have one, too.
-                Some(_) if self.crashes < MOST_CRASHES && self.chance.below(120) == 0 => {
+                Some(_) if self.crashes < MAX_CRASHES && self.rng.below(120) == 0 => {
                     self.crash(chosen);
                 }
                 Some(_) => self.step(chosen),
             }
             // What a person resolves is gone on with by the next pass, so that there has to be one.
-            if self.chance.below(100) == 0 && self.passes < MOST_PASSES {
-                self.resolve_a_doubt();
+            if self.rng.below(100) == 0 && self.passes < MAX_PASSES {
+                self.resolve_doubtful_row();
             }
             // The check goes through all tasks and rows, so it is made only where something happened.
-            if std::mem::take(&mut self.has_news) {
+            if std::mem::take(&mut self.has_changed) {
                 self.check()?;
             }
             if self.processes.iter().all(|it| it.as_ref().is_some_and(|it| it.is_over)) {
                 // The user runs the same again, until nothing is left to do.
-                if self.passes < MOST_PASSES && self.is_unfinished() {
+                if self.passes < MAX_PASSES && self.is_unfinished() {
                     self.passes += 1;
                     self.note("the same is run again");
                     self.processes.iter_mut().for_each(|process| *process = None);
@@ -202,19 +202,19 @@ impl SimulatedWorld {
             self.store.add_to_scope(scope, &identities).expect("memory takes it");
             Budget { scope, limit, price }
         });
-        let ahead = match self.chance.below(3) {
+        let ahead = match self.rng.below(3) {
             // Up to two hours behind or ahead.
-            0 => self.chance.below(14_400_000) as i64 - 7_200_000,
+            0 => self.rng.below(14_400_000) as i64 - 7_200_000,
             _ => 0,
         };
         let now = Time::from_millis(self.now.as_millis().saturating_add_signed(ahead));
         self.processes[chosen] = Some(SimulatedProcess {
             machine: JobMachine::new(Arc::new(policy), limits, now),
             budget,
-            leases: Vec::new(),
-            coming: BTreeMap::new(),
+            row_journals: Vec::new(),
+            pending: BTreeMap::new(),
             rows: (0..self.rows.len()).collect(),
-            wakes: self.now,
+            wakes_at: self.now,
             sleeps_until: None,
             lag: Duration::ZERO,
             ahead,
@@ -231,8 +231,8 @@ impl SimulatedWorld {
         let Some(process) = self.processes[chosen].take() else { return };
         if self.mutation == Some(Mutation::ReuseOwner) {
             // Held on, they make its rows look as if the process that crashed went on.
-            let held = process.leases.iter().filter_map(|(_, lease)| lease.upgrade());
-            self.leaked.extend(held.map(|lease| lease as Arc<dyn effects_jobs::RowJournal>));
+            let held = process.row_journals.iter().filter_map(|(_, journal)| journal.upgrade());
+            self.leaked.extend(held.map(|journal| journal as Arc<dyn effects_jobs::RowJournal>));
         }
     }
 
@@ -242,22 +242,23 @@ impl SimulatedWorld {
         // goes through the processes meanwhile sees the others.
         let Some(mut process) = self.processes[chosen].take() else { return };
         if process.sleeps_until.is_some_and(|until| until > self.now) {
-            process.wakes = process.sleeps_until.unwrap_or(self.now);
+            process.wakes_at = process.sleeps_until.unwrap_or(self.now);
         } else {
             process.sleeps_until = None;
-            process.wakes = self.now;
+            process.wakes_at = self.now;
             if let Some(lost) = process.lost.take() {
-                self.look_up(chosen, &mut process, lost);
+                self.look_up_write(chosen, &mut process, lost);
             }
             self.deliver(chosen, &mut process);
             self.do_step(chosen, &mut process);
         }
         self.processes[chosen] = Some(process);
-        let awake = self.processes.iter().flatten().any(|it| !it.is_over && it.wakes <= self.now);
+        let awake =
+            self.processes.iter().flatten().any(|it| !it.is_over && it.wakes_at <= self.now);
         // A process that is to be started has something to do now.
         if !awake && self.processes.iter().all(Option::is_some) {
             let running = self.processes.iter().flatten().filter(|it| !it.is_over);
-            if let Some(next) = running.map(|it| it.wakes).min().filter(|at| *at < Time::MAX) {
+            if let Some(next) = running.map(|it| it.wakes_at).min().filter(|at| *at < Time::MAX) {
                 self.now = next;
             }
         }
@@ -280,12 +281,12 @@ impl SimulatedWorld {
                 process.machine.opened(now, id, row, Ok(Some(found)));
             }
             JobStep::Upload(id, row) => {
-                let fails = self.chance.below(20) == 0;
-                self.comes(process, Happening::Uploaded(id, row, !fails));
+                let fails = self.rng.below(20) == 0;
+                self.schedule(process, PendingEvent::Uploaded(id, row, !fails));
             }
             JobStep::Begin(id) => {
                 // As a process draws one from its operating system.
-                let seed = Seed::from(self.chance.next());
+                let seed = Seed::from(self.rng.next());
                 process.machine.begin(id, Ok(seed), now);
             }
             JobStep::Record(run, entry) => self.record(chosen, process, run, &entry),
@@ -299,21 +300,21 @@ impl SimulatedWorld {
             }
             JobStep::Renewing(..) => self.note(format!("process {chosen} pays for a row anew")),
             JobStep::Fetch(id, row, effect) => {
-                let happening = match self.chance.below(10) {
-                    0 => Happening::NotFetched(id, row, effect),
-                    _ => Happening::Written(id, row, effect),
+                let event = match self.rng.below(10) {
+                    0 => PendingEvent::NotFetched(id, row, effect),
+                    _ => PendingEvent::Written(id, row, effect),
                 };
-                self.comes(process, happening);
+                self.schedule(process, event);
             }
             JobStep::Notify(..) => {}
             JobStep::Done(row, JobEnd { outcome, .. }) => {
                 self.note(format!("process {chosen}: row {row} is over: {outcome:?}"));
             }
             JobStep::Sleep(until) => {
-                let arrival = process.coming.keys().next().map_or(Time::MAX, |(at, _)| *at);
+                let arrival = process.pending.keys().next().map_or(Time::MAX, |(at, _)| *at);
                 // The machine names a time by its own clock, and the world needs it by the world's.
                 let until = until.as_millis().saturating_add_signed(-process.ahead);
-                process.wakes = (Time::from_millis(until) + process.lag).min(arrival);
+                process.wakes_at = (Time::from_millis(until) + process.lag).min(arrival);
             }
             JobStep::Empty => process.is_over = true,
         }
@@ -338,24 +339,24 @@ impl SimulatedWorld {
         Time::from_millis(now - process.lag.as_millis() as u64)
     }
 
-    /// Something comes to a process after a while.
-    fn comes(&mut self, process: &mut SimulatedProcess, happening: Happening) {
-        self.happenings += 1;
-        let after = Duration::from_millis(20 + self.chance.below(2_000));
+    /// Schedules an event of a process, a random while from now.
+    fn schedule(&mut self, process: &mut SimulatedProcess, event: PendingEvent) {
+        self.events_scheduled += 1;
+        let after = Duration::from_millis(20 + self.rng.below(2_000));
         // The number keeps apart, and in order, what arrives in the same millisecond.
-        process.coming.insert((self.now + after, self.happenings), happening);
+        process.pending.insert((self.now + after, self.events_scheduled), event);
     }
 
     fn deliver(&mut self, chosen: usize, process: &mut SimulatedProcess) {
         let now = self.clock(process);
-        while let Some(first) = process.coming.first_entry()
+        while let Some(first) = process.pending.first_entry()
             && first.key().0 <= self.now
         {
             match first.remove() {
-                Happening::Answer(run, call, answer, _) => {
+                PendingEvent::Answer(run, call, answer, _) => {
                     process.machine.reply(now, run, call, &result_of(answer));
                 }
-                Happening::Uploaded(id, row, is_well) => {
+                PendingEvent::Uploaded(id, row, is_well) => {
                     let uploaded = match is_well {
                         true => Ok(photo(row as u64).parse().expect("a URL")),
                         false => {
@@ -365,27 +366,27 @@ impl SimulatedWorld {
                     };
                     process.machine.uploaded(now, id, row, uploaded);
                 }
-                Happening::Written(id, row, effect) => {
+                PendingEvent::Written(id, row, effect) => {
                     let path = self.file_of(row);
                     // Written and recorded are two events: a crash between them leaves a picture that the
                     // store does not know.
                     self.disk.write(&path, effect.task_id.as_str());
                     if self.mutation == Some(Mutation::RecordBeforeSync) {
-                        self.land(process, id, row);
+                        self.record_saved_picture(process, id, row);
                     } else {
                         self.disk.sync(&path);
                     }
                     self.note(format!("process {chosen}: the picture of row {row} is written"));
-                    self.comes(process, Happening::Saved(id, row, effect));
+                    self.schedule(process, PendingEvent::Saved(id, row, effect));
                 }
-                Happening::Saved(id, row, effect) => {
+                PendingEvent::Saved(id, row, effect) => {
                     // There is something to sync only where the mutation has recorded it before.
                     self.disk.sync(&self.file_of(row));
-                    self.land(process, id, row);
+                    self.record_saved_picture(process, id, row);
                     self.note(format!("process {chosen}: the picture of row {row} is saved"));
                     process.machine.fetched(now, id, row, effect, Ok(()));
                 }
-                Happening::NotFetched(id, row, effect) => {
+                PendingEvent::NotFetched(id, row, effect) => {
                     let error = Error::new(ErrorKind::Download, "the download failed");
                     let failed = Err(FetchError { error, is_local: false });
                     process.machine.fetched(now, id, row, effect, failed);
@@ -394,7 +395,7 @@ impl SimulatedWorld {
         }
     }
 
-    fn land(&self, process: &SimulatedProcess, id: JobId, row: usize) {
+    fn record_saved_picture(&self, process: &SimulatedProcess, id: JobId, row: usize) {
         if let Some(open) = process.machine.row_of(id) {
             open.picture_saved(0, &self.file_of(row), None).expect("memory takes it");
         }
@@ -418,10 +419,10 @@ impl SimulatedWorld {
     }
 
     fn found(&mut self, process: &mut SimulatedProcess, row: usize, opened: Opened) -> Found {
-        let mut lease = |inner: Arc<dyn effects_jobs::RowJournal>, record: Option<Record>| {
-            let lease = Lease::new(inner, self.mutation, process.ahead);
-            process.leases.push((row, Arc::downgrade(&lease)));
-            OpenRow::new(lease, record)
+        let mut wrap = |inner: Arc<dyn effects_jobs::RowJournal>, record: Option<Record>| {
+            let journal = FaultyRowJournal::new(inner, self.mutation, process.ahead);
+            process.row_journals.push((row, Arc::downgrade(&journal)));
+            OpenRow::new(journal, record)
         };
         let charged = |inner: &Arc<dyn effects_jobs::RowJournal>| {
             if self.mutation != Some(Mutation::ForgetReservation)
@@ -433,22 +434,22 @@ impl SimulatedWorld {
         match opened {
             Opened::Submit(inner) => {
                 charged(&inner);
-                Found::Submit(lease(inner, None))
+                Found::Submit(wrap(inner, None))
             }
-            Opened::Watch(record, inner) => Found::Watch(lease(inner, Some(record))),
+            Opened::Watch(record, inner) => Found::Watch(wrap(inner, Some(record))),
             Opened::Finished(record, inner) => {
                 if record.state.may_be_renewed() && record.renewals < self.retry_failed {
                     let inner = self.store.renew(record.number).expect("it may be renewed");
                     charged(&inner);
-                    return Found::Submit(lease(inner, Some(record)));
+                    return Found::Submit(wrap(inner, Some(record)));
                 }
                 // As the command does: what was saved is looked for on the disk and not only in the journal.
                 let is_saved = picture_of(&record).is_none_or(|(task, path)| {
                     path.is_some_and(|path| self.disk.task_in(path) == Some(task.as_str()))
                 });
                 match is_saved {
-                    true => Found::Settled(lease(inner, Some(record))),
-                    false => Found::Watch(lease(inner, Some(record))),
+                    true => Found::Settled(wrap(inner, Some(record))),
+                    false => Found::Watch(wrap(inner, Some(record))),
                 }
             }
             Opened::Doubtful(record) => Found::Doubtful(record),
@@ -457,14 +458,17 @@ impl SimulatedWorld {
                     match self.mutation {
                         Some(Mutation::TakeOverIntent) => {
                             // It is no row of the store, so that nothing hinders its submission.
-                            return Found::Submit(OpenRow::new(Lease::stolen(), None));
+                            return Found::Submit(OpenRow::new(
+                                FaultyRowJournal::unrecorded(),
+                                None,
+                            ));
                         }
-                        Some(Mutation::IgnoreLease) => self.take_for_gone(row),
+                        Some(Mutation::IgnoreLease) => self.expire_owners_of(row),
                         // By a clock that is further ahead than a lease lasts, every owner looks gone.
                         Some(Mutation::LeaseByOwnClock)
                             if process.ahead > LEASE.as_millis() as i64 =>
                         {
-                            self.take_for_gone(row);
+                            self.expire_owners_of(row);
                         }
                         _ => {}
                     }
@@ -474,21 +478,21 @@ impl SimulatedWorld {
         }
     }
 
-    /// Every owner of a row passes for gone.
-    fn take_for_gone(&self, row: usize) {
+    /// Lets every owner of a row pass for gone.
+    fn expire_owners_of(&self, row: usize) {
         for process in self.processes.iter().flatten() {
-            let held = process.leases.iter().filter(|(of, _)| *of == row);
-            held.filter_map(|(_, lease)| lease.upgrade()).for_each(|lease| lease.is_let_go());
+            let held = process.row_journals.iter().filter(|(of, _)| *of == row);
+            held.filter_map(|(_, journal)| journal.upgrade()).for_each(|journal| journal.release());
         }
     }
 
     fn record(&mut self, chosen: usize, process: &mut SimulatedProcess, run: RunId, entry: &Entry) {
         let Some(&row) = process.machine.known(run) else { return };
         let journal: Option<Arc<dyn Journal>> = process.machine.row(run).map(OpenRow::journal);
-        if self.chance.below(60) == 0 {
+        if self.rng.below(60) == 0 {
             // In half the cases the write arrived, and its answer alone is lost.
-            let answer = (self.chance.below(2) == 0).then(|| write(journal.as_deref(), entry));
-            return self.lose_the_store(chosen, process, (run, entry.clone(), answer));
+            let answer = (self.rng.below(2) == 0).then(|| write(journal.as_deref(), entry));
+            return self.lose_store(chosen, process, (run, entry.clone(), answer));
         }
         let answer = write(journal.as_deref(), entry);
         self.note(format!("process {chosen}: row {row} records {:?}: {answer:?}", entry.fact));
@@ -496,36 +500,36 @@ impl SimulatedWorld {
         let now = self.clock(process);
         process.machine.recorded(now, run, entry, answer);
         // The moment that matters: the intent is durable, and nothing of it has left.
-        if is_intent && self.chance.below(40) == 0 {
-            self.fall_asleep(chosen, process);
+        if is_intent && self.rng.below(40) == 0 {
+            self.suspend(chosen, process);
         }
     }
 
     /// The connection of a process to the store is lost, and with it the answer to a write.
-    fn lose_the_store(
+    fn lose_store(
         &mut self,
         chosen: usize,
         process: &mut SimulatedProcess,
         (run, entry, answer): (RunId, Entry, Option<Result<Admission, JournalError>>),
     ) {
-        // Shorter and longer than a lease (30 s), and than the third of one that `look_up` trusts.
-        let away = Duration::from_secs(1 + self.chance.below(60));
+        // Shorter and longer than a lease (30 s), and than the third of one that `look_up_write` trusts.
+        let unreachable_for = Duration::from_secs(1 + self.rng.below(60));
         let done = if answer.is_some() { "done" } else { "not done" };
-        let (fact, seconds) = (&entry.fact, away.as_secs());
+        let (fact, seconds) = (&entry.fact, unreachable_for.as_secs());
         self.note(format!(
             "process {chosen} loses the store for {seconds} s: {fact:?} is {done}, its answer lost"
         ));
-        process.lost = Some(LostWrite { run, entry, answer, away });
-        self.is_away(process, away);
+        process.lost = Some(LostWrite { run, entry, answer, unreachable_for });
+        self.disconnect_for(process, unreachable_for);
     }
 
     /// The store is reached again: a write whose answer was lost is looked up. Found, it is done, unless the
     /// lease may have ended since; else it is done again.
-    fn look_up(&mut self, chosen: usize, process: &mut SimulatedProcess, lost: LostWrite) {
-        let LostWrite { run, entry, answer, away } = lost;
+    fn look_up_write(&mut self, chosen: usize, process: &mut SimulatedProcess, lost: LostWrite) {
+        let LostWrite { run, entry, answer, unreachable_for } = lost;
         let journal: Option<Arc<dyn Journal>> = process.machine.row(run).map(OpenRow::journal);
         // The rule of the Postgres store (`is_fresh`): an older lease may end before the submission has left.
-        let answer = match answer.filter(|_| away < LEASE / 3) {
+        let answer = match answer.filter(|_| unreachable_for < LEASE / 3) {
             _ if self.mutation == Some(Mutation::TrustLostCommit) => Ok(Admission::Admitted),
             Some(found) => found,
             None => write(journal.as_deref(), &entry),
@@ -536,25 +540,25 @@ impl SimulatedWorld {
     }
 
     /// The computer of a process sleeps, with an intent that is not sent.
-    fn fall_asleep(&mut self, chosen: usize, process: &mut SimulatedProcess) {
+    fn suspend(&mut self, chosen: usize, process: &mut SimulatedProcess) {
         // Shorter and longer than the 10 s within which a recorded intent may be sent, and than a lease.
-        let asleep = Duration::from_secs(5 + self.chance.below(60));
-        self.note(format!("process {chosen} sleeps for {} s", asleep.as_secs()));
+        let suspended_for = Duration::from_secs(5 + self.rng.below(60));
+        self.note(format!("process {chosen} sleeps for {} s", suspended_for.as_secs()));
         if self.mutation == Some(Mutation::SleeperSendsLate) {
             // The clock that stood still does not tell the run that its intent is old.
-            process.lag += asleep;
+            process.lag += suspended_for;
         }
-        self.is_away(process, asleep);
+        self.disconnect_for(process, suspended_for);
     }
 
     /// A process renews no lease for this long.
-    fn is_away(&self, process: &mut SimulatedProcess, away: Duration) {
-        process.sleeps_until = Some(self.now + away);
-        process.wakes = self.now + away;
-        if away > LEASE {
+    fn disconnect_for(&self, process: &mut SimulatedProcess, unreachable_for: Duration) {
+        process.sleeps_until = Some(self.now + unreachable_for);
+        process.wakes_at = self.now + unreachable_for;
+        if unreachable_for > LEASE {
             // Other processes take it for gone meanwhile.
-            let leases = process.leases.iter().filter_map(|(_, lease)| lease.upgrade());
-            leases.for_each(|lease| lease.is_let_go());
+            let journals = process.row_journals.iter().filter_map(|(_, journal)| journal.upgrade());
+            journals.for_each(|journal| journal.release());
         }
     }
 
@@ -564,10 +568,10 @@ impl SimulatedWorld {
             CallKind::Submit { .. } => {
                 // The service acts now and its answer comes later: a
                 // crash in between loses the answer and not the task.
-                let (answer, fate) = self.service.create(row, self.now, &mut self.chance);
+                let (answer, fate) = self.service.create(row, self.now, &mut self.rng);
                 (answer, fate, Some(row))
             }
-            CallKind::Poll { .. } if self.chance.below(100) < 15 => {
+            CallKind::Poll { .. } if self.rng.below(100) < 15 => {
                 (Answer::Lost("reset".to_owned()), "is lost", None)
             }
             CallKind::Poll { task } => {
@@ -575,11 +579,11 @@ impl SimulatedWorld {
             }
         };
         self.note(format!("process {chosen}: row {row}'s call {fate}"));
-        self.comes(process, Happening::Answer(run, call.id, answer, submits));
+        self.schedule(process, PendingEvent::Answer(run, call.id, answer, submits));
     }
 
-    /// A person finds out what became of a doubtful row, by the service's own books.
-    fn resolve_a_doubt(&mut self) {
+    /// A person finds out what became of a doubtful row, by the service's ledger.
+    fn resolve_doubtful_row(&mut self) {
         let doubtful = (0..self.rows.len()).find_map(|row| {
             let record = self.record_of(row)?;
             matches!(record.state, RowState::Doubtful { .. }).then_some((row, record))
@@ -623,7 +627,7 @@ impl SimulatedWorld {
         let fail = |what: String| Err(self.violation(what));
         // By row, the task before: a second one is allowed for
         // a failure that was seen, where failures are retried.
-        let mut before: Vec<Option<&super::service::BookedTask>> = vec![None; self.rows.len()];
+        let mut before: Vec<Option<&super::service::LedgerTask>> = vec![None; self.rows.len()];
         for (number, task) in self.service.tasks.iter().enumerate() {
             if let Some(earlier) = before[task.row].replace(task) {
                 let failed = matches!(earlier.end, TaskEnd::Failed | TaskEnd::FailedAndBilled);
@@ -657,7 +661,7 @@ impl SimulatedWorld {
             }
         }
         let Some((limit, _)) = self.budget else { return Ok(()) };
-        // By the service's books: those of the store are what is being tested.
+        // By the service's ledger: the store's sums are what is being tested.
         let billed = self.service.tasks.iter().filter(|task| task.is_billed(self.now)).count();
         let cost = Decimal::from(billed as u64) * Decimal::new(3, 2);
         if cost > limit {
@@ -668,9 +672,10 @@ impl SimulatedWorld {
 
     /// Whether a process that has not slept awaits the answer to a submission of a row.
     fn is_submitting(&self, row: usize) -> bool {
-        let is_of = |it: &Happening| matches!(it, Happening::Answer(.., Some(of)) if *of == row);
+        let is_of =
+            |it: &PendingEvent| matches!(it, PendingEvent::Answer(.., Some(of)) if *of == row);
         let awake = self.processes.iter().flatten().filter(|it| it.sleeps_until.is_none());
-        awake.flat_map(|process| process.coming.values()).any(is_of)
+        awake.flat_map(|process| process.pending.values()).any(is_of)
     }
 
     /// What must be true at the end, too: every row is over, and what the store says was paid is what the
@@ -701,7 +706,7 @@ impl SimulatedWorld {
 
     fn note(&mut self, line: impl fmt::Display) {
         let at = self.now.since(START);
-        self.has_news = true;
+        self.has_changed = true;
         self.transcript.push(format!("{:>8.3} s  {line}", at.as_secs_f64()));
     }
 
@@ -710,7 +715,7 @@ impl SimulatedWorld {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.chance.below(bound as u64)).unwrap_or_default()
+        usize::try_from(self.rng.below(bound as u64)).unwrap_or_default()
     }
 }
 
@@ -762,9 +767,9 @@ fn name_of(found: &Found) -> &'static str {
 }
 
 const START: Time = Time::from_millis(1_764_000_000_000);
-const MOST_STEPS: u64 = 200_000;
-const MOST_CRASHES: u64 = 4;
+const MAX_STEPS: u64 = 200_000;
+const MAX_CRASHES: u64 = 4;
 /// How often the same is run again at most.
-const MOST_PASSES: u32 = 3;
+const MAX_PASSES: u32 = 3;
 /// After this long without a renewal the owner of a row passes for gone.
 const LEASE: Duration = Duration::from_secs(30);

@@ -5,7 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use effects_testkit::http::{
-    After, Behaviour, ConnectionEnd, Framing, Response, ScriptedServer, Seen, unused_address,
+    Behaviour, ConnectionAfter, ConnectionEnd, Framing, Response, ScriptedServer, Seen,
+    unused_address,
 };
 
 fn server() -> ScriptedServer {
@@ -36,7 +37,11 @@ fn all(mut stream: TcpStream) -> String {
 fn requests_are_recorded_whole_and_answered_in_the_order_of_the_scripts() {
     let server = server();
     server.on("POST", "/make", [Response::json("{}").status(201)]);
-    server.on("GET", "/task/*", [Response::new(204), Response::new(200).and(After::Close)]);
+    server.on(
+        "GET",
+        "/task/*",
+        [Response::new(204), Response::new(200).and(ConnectionAfter::Close)],
+    );
     server.then(Response::new(418));
 
     let mut stream = connect(&server);
@@ -64,7 +69,7 @@ fn requests_are_recorded_whole_and_answered_in_the_order_of_the_scripts() {
 #[test]
 fn chunked_and_expectant_requests_are_put_together() {
     let server = server();
-    server.otherwise(Response::new(200).and(After::Close));
+    server.otherwise(Response::new(200).and(ConnectionAfter::Close));
     let mut stream = connect(&server);
     stream
         .write_all(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
@@ -88,7 +93,7 @@ fn chunked_and_expectant_requests_are_put_together() {
 #[test]
 fn a_long_body_arrives_whole() {
     let server = server();
-    server.otherwise(Response::new(200).and(After::Close));
+    server.otherwise(Response::new(200).and(ConnectionAfter::Close));
     let mut stream = connect(&server);
     let body = vec![7; 3_000_000];
     write!(stream, "POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
@@ -119,7 +124,9 @@ fn answers_are_cut_where_the_script_says() {
     let response = Response::new(200).header("X-Test", "1").body("0123456789");
     server.then(Behaviour::Truncate { response: response.clone(), body_bytes: 4 });
     server.then(Behaviour::TruncateHead { response: response.clone(), bytes: 12 });
-    server.then(response.clone().framed(Framing::ClaimedLength(20)).and(After::CloseUnannounced));
+    server.then(
+        response.clone().framed(Framing::ClaimedLength(20)).and(ConnectionAfter::CloseUnannounced),
+    );
     server.then(response.framed(Framing::UntilClose));
 
     let cut = all(get(&server, "/"));
@@ -134,11 +141,12 @@ fn answers_are_cut_where_the_script_says() {
 fn garbage_chunks_drips_and_redirects_go_out_as_they_are() {
     let server = server();
     server.then(Behaviour::Raw("SSH-2.0-nonsense\r\n".into()));
-    let chunked = Response::json("{\"a\":1}").framed(Framing::Chunked(4)).and(After::Close);
+    let chunked =
+        Response::json("{\"a\":1}").framed(Framing::Chunked(4)).and(ConnectionAfter::Close);
     server.then(chunked.clone());
     let every = Duration::from_millis(1);
     server.then(Behaviour::Drip { response: chunked, piece: 2, every });
-    server.then(Response::redirect(302, "https://elsewhere.example/").and(After::Close));
+    server.then(Response::redirect(302, "https://elsewhere.example/").and(ConnectionAfter::Close));
 
     assert_eq!(all(get(&server, "/")), "SSH-2.0-nonsense\r\n");
     for _ in 0..2 {
@@ -171,7 +179,10 @@ fn what_hangs_is_let_go_by_hand_and_by_the_end_of_the_server() {
 fn a_behaviour_can_depend_on_the_request() {
     let server = server();
     server.otherwise(Behaviour::with(|seen| {
-        Response::new(200).body(format!("you asked for {}", seen.target)).and(After::Close).into()
+        Response::new(200)
+            .body(format!("you asked for {}", seen.target))
+            .and(ConnectionAfter::Close)
+            .into()
     }));
     assert!(all(get(&server, "/me")).ends_with("you asked for /me"));
 }
@@ -203,7 +214,7 @@ fn answer_and_end(mut stream: TcpStream) -> (String, Option<ErrorKind>) {
 #[test]
 fn an_early_answer_comes_before_the_request_is_whole() {
     let server = server();
-    let too_large = || Response::new(413).body("too large").and(After::Close);
+    let too_large = || Response::new(413).body("too large").and(ConnectionAfter::Close);
     for (end, error) in
         [(ConnectionEnd::Reset, Some(ErrorKind::ConnectionReset)), (ConnectionEnd::Drain, None)]
     {
@@ -246,7 +257,7 @@ fn a_connection_is_reset_as_its_next_request_comes() {
 fn a_tunnel_relays_both_ways() {
     let (proxy, target) = (server(), server());
     proxy.on("CONNECT", "target:80", [Behaviour::Tunnel(target.address())]);
-    target.otherwise(Response::new(200).body("hello").and(After::Close));
+    target.otherwise(Response::new(200).body("hello").and(ConnectionAfter::Close));
     let mut stream = connect(&proxy);
     stream.write_all(b"CONNECT target:80 HTTP/1.1\r\n\r\n").unwrap();
     let established = b"HTTP/1.1 200 Connection established\r\n\r\n";

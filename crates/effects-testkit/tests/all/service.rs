@@ -45,8 +45,8 @@ fn both_drivers_and_the_world_see_the_same_service() {
     let gateway = waiting.gateway();
     let mut followed = run(waiting.clock());
     let same = loop {
-        let told = drive_on_async(&mut followed, &gateway, waiting.clock(), &NoJournal);
-        if let Driven::Done(outcome) = ready(told).unwrap() {
+        let driven = drive_on_async(&mut followed, &gateway, waiting.clock(), &NoJournal);
+        if let Driven::Done(outcome) = ready(driven).unwrap() {
             break outcome;
         }
     };

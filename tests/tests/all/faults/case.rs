@@ -25,8 +25,8 @@ pub(crate) struct Case {
     uploads: bool,
     times: usize,
     end: CaseEnd,
-    /// What is told of the download.
-    told: Option<&'static str>,
+    /// What an event of the download says.
+    reported: Option<&'static str>,
     /// Whether the plan's faults are met.
     met: bool,
     code: Option<String>,
@@ -54,7 +54,7 @@ impl Case {
             uploads: false,
             times: 1,
             end: CaseEnd::Picture,
-            told: None,
+            reported: None,
             met: true,
             code: None,
             status: None,
@@ -90,13 +90,13 @@ impl Case {
         Self { accepted, ..self.fails(kind) }
     }
 
-    /// Something like this is told of the download.
-    pub(crate) fn told_of_download(self, words: &'static str) -> Self {
-        Self { told: Some(words), ..self }
+    /// An event of the download says this.
+    pub(crate) fn reports_download(self, words: &'static str) -> Self {
+        Self { reported: Some(words), ..self }
     }
 
     /// None of the plan's faults is met.
-    pub(crate) fn unmet(self) -> Self {
+    pub(crate) fn never_met(self) -> Self {
         Self { met: false, ..self }
     }
 
@@ -175,8 +175,8 @@ impl Case {
                 assert_eq!(effect.task_id.as_str(), tasks[0].id);
                 assert_eq!(effect.usage.cost.unwrap().to_string(), "0.03");
                 assert_eq!(ended.pictures.len(), self.times);
-                if let (Some(words), Some(told)) = (self.told, &ended.downloads) {
-                    assert!(told.iter().any(|text| text.contains(words)), "{told:#?}");
+                if let (Some(words), Some(reported)) = (self.reported, &ended.downloads) {
+                    assert!(reported.iter().any(|text| text.contains(words)), "{reported:#?}");
                 }
             }
             (CaseEnd::Fails { kind, task }, Some(failure)) => {

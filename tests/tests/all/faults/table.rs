@@ -87,7 +87,8 @@ pub(crate) fn creates() -> Vec<Case> {
         // The second create is throttled for the rest of the second, and then accepted.
         Case::new("a rate of creates", format!("{limit}on = \"create\"")).times(2, 2).waits(1),
         Case::new("a rate of everything", limit.replace("= 1\n", "= 2\n")).waits(0),
-        Case::new("of another template", on("template = \"my_world\"\nkind = \"reset\"")).unmet(),
+        Case::new("of another template", on("template = \"my_world\"\nkind = \"reset\""))
+            .never_met(),
         Case::new("of this template", on("template = \"glass_ball\"\nkind = \"reset\"")).unknown(0),
         Case::new("at the second request", on("nth = 2\nkind = \"reset\""))
             .times(2, 1)
@@ -120,7 +121,7 @@ pub(crate) fn tasks() -> Vec<Case> {
             .fails_with_task(ErrorKind::NoPicture),
         // The picture is whole by its format and by HTTP, and paid for: it is handed out.
         Case::new("a size that is not the picture's", on("kind = \"wrong-size\""))
-            .told_of_download("bytes where the service said"),
+            .reports_download("bytes where the service said"),
         // Nothing in the answer tells the sides, and the picture is paid for: it is handed out.
         Case::new("sides that were not asked for", on("kind = \"wrong-sides\"")),
         Case::new("a link that has expired", on("kind = \"expired-link\""))
@@ -272,7 +273,7 @@ pub(crate) fn keys() -> Vec<Case> {
         Case::of_key("test_garbage").unknown(1),
         Case::of_key("test_drip"),
         Case::of_key("test_no_url").fails_with_task(ErrorKind::NoPicture),
-        Case::of_key("test_wrong_size").told_of_download("bytes where the service said"),
+        Case::of_key("test_wrong_size").reports_download("bytes where the service said"),
         Case::of_key("test_wrong_sides"),
         Case::of_key("test_expired_link").fails_with_task(ErrorKind::Download).status(403),
         Case::of_key("test_missing"),

@@ -1,6 +1,6 @@
 //! [`Face`]s of clients whose exchanges the caller makes or watches: [`CallerStack`] over a plain ureq
-//! agent or reqwest client, as a program would bring its own, and [`Wrapped`] with middleware around the
-//! client's own stack. `tests/all/conformance.rs` plays scenarios with both.
+//! agent or reqwest client, as a program would bring its own, and [`WithMiddleware`] with middleware around
+//! the client's own stack. `tests/all/conformance.rs` plays scenarios with both.
 
 use std::io::Read;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ pub struct CallerStack<F>(pub F);
 
 /// A client with middleware around its own HTTP stack.
 #[derive(Clone, Copy, Debug)]
-pub struct Wrapped<F>(pub F);
+pub struct WithMiddleware<F>(pub F);
 
 impl Face for CallerStack<Blocking> {
     fn name(&self) -> String {
@@ -37,10 +37,10 @@ impl Face for CallerStack<Blocking> {
         &self,
         setup: &ClientSetup,
         job: &FaceJob,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
         let builder = setup.builder_without_connections();
-        self.0.run_with(builder.map(|builder| builder.exchange(PlainUreq::new(setup))), job, tell)
+        self.0.run_with(builder.map(|builder| builder.exchange(PlainUreq::new(setup))), job, report)
     }
 }
 
@@ -57,18 +57,18 @@ impl Face for CallerStack<Async> {
         &self,
         setup: &ClientSetup,
         job: &FaceJob,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
         let builder = setup.builder_without_connections();
         self.0.run_with(
             builder.map(|builder| builder.exchange(PlainReqwest::new(setup))),
             job,
-            tell,
+            report,
         )
     }
 }
 
-impl Face for Wrapped<Blocking> {
+impl Face for WithMiddleware<Blocking> {
     fn name(&self) -> String {
         format!("{} with middleware", self.0.name())
     }
@@ -81,13 +81,13 @@ impl Face for Wrapped<Blocking> {
         &self,
         setup: &ClientSetup,
         job: &FaceJob,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
-        self.0.run_with(setup.builder().map(|builder| builder.middleware(Passed)), job, tell)
+        self.0.run_with(setup.builder().map(|builder| builder.middleware(PassThrough)), job, report)
     }
 }
 
-impl Face for Wrapped<Async> {
+impl Face for WithMiddleware<Async> {
     fn name(&self) -> String {
         format!("{} with middleware", self.0.name())
     }
@@ -100,22 +100,22 @@ impl Face for Wrapped<Async> {
         &self,
         setup: &ClientSetup,
         job: &FaceJob,
-        tell: &mut dyn FnMut(FaceEvent<'_>),
+        report: &mut dyn FnMut(FaceEvent<'_>),
     ) -> Ended {
-        self.0.run_with(setup.builder().map(|builder| builder.middleware(Passed)), job, tell)
+        self.0.run_with(setup.builder().map(|builder| builder.middleware(PassThrough)), job, report)
     }
 }
 
 /// Passes everything on.
-struct Passed<E>(E);
+struct PassThrough<E>(E);
 
-impl Exchange for Passed<DynExchange> {
+impl Exchange for PassThrough<DynExchange> {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
         self.0.exchange(request, limit)
     }
 }
 
-impl AsyncExchange for Passed<DynAsyncExchange> {
+impl AsyncExchange for PassThrough<DynAsyncExchange> {
     type Exchanging<'a> = <DynAsyncExchange as AsyncExchange>::Exchanging<'a>;
 
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Self::Exchanging<'_> {

@@ -1,4 +1,4 @@
-//! [`Lease`]: the journal of a simulated job's row, which misbehaves as a [`Mutation`] asks for.
+//! [`FaultyRowJournal`]: the journal of a simulated job's row, which misbehaves as a [`Mutation`] asks for.
 //! `SimulatedWorld` opens each row as one.
 
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::Mutation;
 
 /// A row in the hands of a simulated job.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct FaultyRowJournal {
     /// `None` once its owner passes for gone, or for a row that was never its own.
     inner: Mutex<Option<Arc<dyn RowJournal>>>,
     mutation: Option<Mutation>,
@@ -24,7 +24,7 @@ pub(super) struct Lease {
     ahead: i64,
 }
 
-impl Lease {
+impl FaultyRowJournal {
     pub(super) fn new(
         inner: Arc<dyn RowJournal>,
         mutation: Option<Mutation>,
@@ -33,13 +33,13 @@ impl Lease {
         Arc::new(Self { inner: Mutex::new(Some(inner)), mutation, ahead })
     }
 
-    /// A row that another process has in hand.
-    pub(super) fn stolen() -> Arc<Self> {
+    /// A row that another process has in hand: nothing of it is recorded.
+    pub(super) fn unrecorded() -> Arc<Self> {
         Arc::new(Self { inner: Mutex::default(), mutation: None, ahead: 0 })
     }
 
-    /// Another process takes its owner for gone.
-    pub(super) fn is_let_go(&self) {
+    /// Ends its lease, as another process does that takes its owner for gone.
+    pub(super) fn release(&self) {
         if let Some(inner) = self.inner() {
             // Memory takes it.
             let _ = inner.settle(&RowOutcome::Abandoned);
@@ -58,9 +58,9 @@ impl Lease {
     }
 }
 
-impl Journal for Lease {
+impl Journal for FaultyRowJournal {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
-        // A stolen row: nothing is written, and the run goes on as if it were.
+        // A row of another process: nothing is written, and the run goes on as if it were.
         let Some(inner) = self.inner() else { return Ok(Admission::Admitted) };
         // All times of the store are by its own clock.
         let at = entry.at.as_millis().saturating_add_signed(-self.ahead);
@@ -90,13 +90,13 @@ impl Journal for Lease {
 }
 
 #[async_trait]
-impl AsyncJournal for Lease {
+impl AsyncJournal for FaultyRowJournal {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         Journal::write(self, entry)
     }
 }
 
-impl RowJournal for Lease {
+impl RowJournal for FaultyRowJournal {
     fn charge_to(&self, budgets: &[Budget]) {
         if let Some(inner) = self.inner() {
             inner.charge_to(budgets);

@@ -1,46 +1,43 @@
-//! [`Notes`]: a journal in memory that can fail on purpose; [`Gate`]: a scripted answer that waits until
-//! the test lets it go. `tests/all/blocking_client.rs` and `async_client.rs` use both; other tests use
-//! [`Notes`] as their journal.
+//! [`RecordingJournal`]: a journal in memory that can fail on purpose. The tests of both clients give it to
+//! them, and read what was written.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, Journal, JournalError};
-use effects_testkit::http::Behaviour;
 
 /// A journal for both clients that remembers what it was given, and can fail on purpose.
 #[derive(Clone, Debug, Default)]
-pub struct Notes(Arc<NotesShared>);
+pub struct RecordingJournal(Arc<JournalRecords>);
 
 #[derive(Debug, Default)]
-struct NotesShared {
+struct JournalRecords {
     written: Mutex<Vec<Entry>>,
     changed: Condvar,
-    /// How many entries it takes before it fails; for ever when `None`.
-    takes: Option<usize>,
-    watch: Mutex<Option<NoteWatcher>>,
+    /// How many entries it takes before it fails; without a limit when `None`.
+    capacity: Option<usize>,
+    watch: Mutex<Option<EntryWatcher>>,
 }
 
-struct NoteWatcher(Box<dyn Fn(&Entry) + Send>);
+struct EntryWatcher(Box<dyn Fn(&Entry) + Send>);
 
-impl std::fmt::Debug for NoteWatcher {
+impl std::fmt::Debug for EntryWatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Watcher(…)")
     }
 }
 
-impl Notes {
+impl RecordingJournal {
     /// A journal that fails after so many entries.
     pub fn failing_after(entries: usize) -> Self {
-        Self(Arc::new(NotesShared { takes: Some(entries), ..NotesShared::default() }))
+        Self(Arc::new(JournalRecords { capacity: Some(entries), ..JournalRecords::default() }))
     }
 
     /// Does this with each entry before it counts as written.
     pub fn watch(&self, act: impl Fn(&Entry) + Send + 'static) {
         *self.0.watch.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(NoteWatcher(Box::new(act)));
+            Some(EntryWatcher(Box::new(act)));
     }
 
     /// What was written, in words: `intent`, `created TASK`, `released`.
@@ -87,12 +84,12 @@ impl Notes {
         self
     }
 
-    fn note(&self, entry: &Entry) -> Result<(), JournalError> {
+    fn record(&self, entry: &Entry) -> Result<(), JournalError> {
         if let Some(watcher) = &*self.0.watch.lock().unwrap_or_else(PoisonError::into_inner) {
             (watcher.0)(entry);
         }
         let mut written = self.0.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.0.takes.is_some_and(|takes| written.len() >= takes) {
+        if self.0.capacity.is_some_and(|capacity| written.len() >= capacity) {
             return Err(JournalError::Unwritable("the disk is full".to_owned()));
         }
         written.push(entry.clone());
@@ -101,16 +98,16 @@ impl Notes {
     }
 }
 
-impl Journal for Notes {
+impl Journal for RecordingJournal {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
-        self.note(entry).map(|()| Admission::Admitted)
+        self.record(entry).map(|()| Admission::Admitted)
     }
 }
 
 #[async_trait]
-impl AsyncJournal for Notes {
+impl AsyncJournal for RecordingJournal {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
-        self.note(entry).map(|()| Admission::Admitted)
+        self.record(entry).map(|()| Admission::Admitted)
     }
 }
 
@@ -119,31 +116,6 @@ fn fact(fact: &Fact) -> String {
         Fact::Intent { .. } => "intent".to_owned(),
         Fact::Created { task_id, .. } => format!("created {task_id}"),
         Fact::Released { .. } => "released".to_owned(),
-    }
-}
-
-/// Holds an answer back until it is opened or dropped.
-#[derive(Debug)]
-pub struct Gate(Sender<()>);
-
-impl Gate {
-    /// A gate, and a behaviour that waits for it.
-    pub fn before(then: impl Into<Behaviour>) -> (Self, Behaviour) {
-        let (sender, receiver) = channel();
-        let (receiver, then): (Mutex<Receiver<()>>, Behaviour) =
-            // A behaviour is shared by threads, which a receiver alone cannot be.
-            (Mutex::new(receiver), then.into());
-        let behaviour = Behaviour::with(move |_| {
-            // Opened or dropped, it is the same.
-            let _ = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            then.clone()
-        });
-        (Self(sender), behaviour)
-    }
-
-    /// Lets the answer go.
-    pub fn open(self) {
-        drop(self.0);
     }
 }
 
