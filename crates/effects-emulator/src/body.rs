@@ -2,8 +2,8 @@
 //! memory that large bodies share. `middleware.rs` calls it for requests that came with an accepted key,
 //! and reads no other body.
 //!
-//! Many clients may send at once, but the memory for large bodies is bounded: [`BodyMemory`] lends it to
-//! a body once more than [`SMALL`] bytes of it are here, and takes it back from one that comes too
+//! Many clients may send at once, but the memory for large bodies is bounded: [`BodyMemory`] reserves it for
+//! a body once more than [`SMALL_BODY_BYTES`] bytes of it are here, and takes it back from one that comes too
 //! slowly while others wait. So a client holds no memory with what it only announces.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::wire::refusal::ApiRefusal;
 
 /// A whole body, and the memory that it takes until the request is answered.
 #[derive(Debug, Default)]
-pub(crate) struct Load {
+pub(crate) struct BufferedBody {
     pub(crate) body: Bytes,
     pub(crate) memory: Option<OwnedSemaphorePermit>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Load {
 pub(crate) struct BodyMemory {
     /// Kibibytes.
     free: Arc<Semaphore>,
-    most: usize,
+    max_bytes: usize,
     /// Bodies that wait for memory.
     waiting: watch::Sender<usize>,
 }
@@ -43,14 +43,18 @@ struct WaitingBody<'a>(&'a watch::Sender<usize>);
 
 impl BodyMemory {
     pub(crate) fn new(bytes: usize) -> Self {
-        let most = kibibytes(bytes);
-        Self { free: Arc::new(Semaphore::new(most)), most, waiting: watch::Sender::new(0) }
+        let max_bytes = kibibytes(bytes);
+        Self {
+            free: Arc::new(Semaphore::new(max_bytes)),
+            max_bytes,
+            waiting: watch::Sender::new(0),
+        }
     }
 
     /// Memory for so many bytes, once there is some. A body larger than all there is takes all
     /// there is.
-    async fn lend(&self, bytes: usize) -> OwnedSemaphorePermit {
-        let wanted = u32::try_from(kibibytes(bytes).min(self.most)).unwrap_or(u32::MAX);
+    async fn reserve(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let wanted = u32::try_from(kibibytes(bytes).min(self.max_bytes)).unwrap_or(u32::MAX);
         if let Ok(memory) = self.free.clone().try_acquire_many_owned(wanted) {
             return memory;
         }
@@ -83,24 +87,25 @@ pub(crate) async fn read(
     endpoint: Endpoint,
     expects: bool,
     mut body: Body,
-) -> Result<Load, ApiRefusal> {
-    let most = most_bytes(endpoint, limits);
-    let told = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+) -> Result<BufferedBody, ApiRefusal> {
+    let max_bytes = max_body_bytes(endpoint, limits);
+    let announced_bytes =
+        body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let deadline = Instant::now() + limits.request_time;
-    if told.is_some_and(|bytes| bytes > most) {
+    if announced_bytes.is_some_and(|bytes| bytes > max_bytes) {
         // With `Expect: 100-continue` the client has sent nothing of it yet, and after a refusal it
         // does not.
         if !expects {
-            discard(&mut body, told.unwrap_or_default(), deadline).await;
+            discard(&mut body, announced_bytes.unwrap_or_default(), deadline).await;
         }
-        return Err(too_large(most));
+        return Err(too_large(max_bytes));
     }
-    let mut so_far = SoFar::default();
-    // The memory lent to this body, and since when.
-    let mut lent: Option<(OwnedSemaphorePermit, Instant)> = None;
+    let mut buffer = BodyBuffer::default();
+    // The memory reserved for this body, and since when.
+    let mut reserved: Option<(OwnedSemaphorePermit, Instant)> = None;
     loop {
         // A small body has no memory to give back, so it is never too slow for others.
-        let due = lent.as_ref().map(|(_, since)| *since + time_for(so_far.len()));
+        let due = reserved.as_ref().map(|(_, since)| *since + max_time_for(buffer.len()));
         let too_slow = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due).await,
@@ -114,7 +119,7 @@ pub(crate) async fn read(
             // Continue`.
             biased;
             frame = body.frame() => frame,
-            () = tokio::time::sleep_until(deadline) => return Err(too_late(limits)),
+            () = tokio::time::sleep_until(deadline) => return Err(timed_out(limits)),
             () = too_slow => return Err(ApiRefusal::busy("this body comes too slowly; others wait")),
         };
         let data = match frame {
@@ -123,33 +128,37 @@ pub(crate) async fn read(
             // A frame without data is a trailer.
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
         };
-        let length = so_far.len() + data.len();
-        if length > most {
+        let length = buffer.len() + data.len();
+        if length > max_bytes {
             // What has come is not needed while the rest is read for nothing.
-            drop(so_far);
+            drop(buffer);
             discard(&mut body, 0, deadline).await;
-            return Err(too_large(most));
+            return Err(too_large(max_bytes));
         }
-        if length > SMALL && lent.is_none() {
+        if length > SMALL_BODY_BYTES && reserved.is_none() {
             // A chunked body does not say how long it will be, so it takes what the longest may.
-            let memory = tokio::time::timeout_at(deadline, memory.lend(told.unwrap_or(most))).await;
+            let memory = tokio::time::timeout_at(
+                deadline,
+                memory.reserve(announced_bytes.unwrap_or(max_bytes)),
+            )
+            .await;
             let memory = memory.map_err(|_| ApiRefusal::busy("too many large bodies at once"))?;
-            lent = Some((memory, Instant::now()));
+            reserved = Some((memory, Instant::now()));
         }
-        so_far.push(data);
+        buffer.push(data);
     }
-    Ok(Load { body: so_far.whole(), memory: lent.map(|(memory, _)| memory) })
+    Ok(BufferedBody { body: buffer.whole(), memory: reserved.map(|(memory, _)| memory) })
 }
 
 /// What has come of a body. Most come in one piece, which is taken as it is. Further pieces are
 /// copied: each would hold the buffer it was read into, however small it is.
 #[derive(Default)]
-struct SoFar {
+struct BodyBuffer {
     first: Bytes,
     rest: BytesMut,
 }
 
-impl SoFar {
+impl BodyBuffer {
     fn len(&self) -> usize {
         self.first.len() + self.rest.len()
     }
@@ -169,11 +178,11 @@ impl SoFar {
 }
 
 /// Reads a body that is refused to its end, for nothing: many clients look for an answer only once they
-/// have sent all. One that says it is longer than [`MOST_DISCARDED`] is not waited for.
-async fn discard(body: &mut Body, told: usize, deadline: Instant) {
+/// have sent all. One that says it is longer than [`MAX_DISCARDED_BYTES`] is not waited for.
+async fn discard(body: &mut Body, announced_bytes: usize, deadline: Instant) {
     let mut discarded = 0;
-    while told <= MOST_DISCARDED && discarded <= MOST_DISCARDED {
-        let until = deadline.min(Instant::now() + GRACE);
+    while announced_bytes <= MAX_DISCARDED_BYTES && discarded <= MAX_DISCARDED_BYTES {
+        let until = deadline.min(Instant::now() + GRACE_TIME);
         match tokio::time::timeout_at(until, body.frame()).await {
             Ok(Some(Ok(frame))) => discarded += frame.data_ref().map_or(0, Bytes::len),
             _ => return,
@@ -182,23 +191,27 @@ async fn discard(body: &mut Body, told: usize, deadline: Instant) {
 }
 
 /// How long a body may have taken for so many bytes before it makes way for one that waits.
-fn time_for(bytes: usize) -> Duration {
-    GRACE + Duration::from_millis((bytes / BYTES_PER_MILLISECOND) as u64)
+fn max_time_for(bytes: usize) -> Duration {
+    GRACE_TIME + Duration::from_millis((bytes / BYTES_PER_MILLISECOND) as u64)
 }
 
 /// A photo may arrive as base64, which is a third longer, inside JSON or a form.
-fn most_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
-    if endpoint.takes_photos() { limits.photo_bytes / 3 * 4 + SMALL } else { SMALL }
+fn max_body_bytes(endpoint: Endpoint, limits: &Limits) -> usize {
+    if endpoint.takes_photos() {
+        limits.photo_bytes / 3 * 4 + SMALL_BODY_BYTES
+    } else {
+        SMALL_BODY_BYTES
+    }
 }
 
-fn too_large(most: usize) -> ApiRefusal {
-    let words = format!("the body is larger than {most} bytes");
-    ApiRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words)
+fn too_large(max_bytes: usize) -> ApiRefusal {
+    let message = format!("the body is larger than {max_bytes} bytes");
+    ApiRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
 }
 
-fn too_late(limits: &Limits) -> ApiRefusal {
-    let words = format!("the body did not arrive within {:?}", limits.request_time);
-    ApiRefusal::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", words)
+fn timed_out(limits: &Limits) -> ApiRefusal {
+    let message = format!("the body did not arrive within {:?}", limits.request_time);
+    ApiRefusal::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message)
 }
 
 /// Rounded up: even the shortest body takes some.
@@ -207,11 +220,11 @@ fn kibibytes(bytes: usize) -> usize {
 }
 
 /// Bytes that are read for nothing before a body is refused.
-const MOST_DISCARDED: usize = 256 << 20;
+const MAX_DISCARDED_BYTES: usize = 256 << 20;
 
-/// Bytes of a body without a photo in it; larger ones need memory that is lent.
-const SMALL: usize = 64 * 1024;
+/// Bytes of a body without a photo in it; larger ones need reserved memory.
+const SMALL_BODY_BYTES: usize = 64 * 1024;
 
 /// How slow a body may be while others wait: 256 KB a second, and a second to begin with.
 const BYTES_PER_MILLISECOND: usize = 256;
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE_TIME: Duration = Duration::from_secs(1);

@@ -26,7 +26,7 @@ pub(crate) enum StateChange {
 impl Changes {
     pub(crate) fn new() -> Self {
         // A broadcast drops the oldest for a slow watcher, so that reporting a change never waits.
-        Self { sender: broadcast::Sender::new(MOST_UNSEEN) }
+        Self { sender: broadcast::Sender::new(MAX_UNSEEN) }
     }
 
     pub(crate) fn request(&self, number: u64) {
@@ -58,4 +58,4 @@ impl Changes {
 }
 
 /// Changes that a slow watcher may be behind; beyond it, the watcher reads everything anew.
-const MOST_UNSEEN: usize = 4_096;
+const MAX_UNSEEN: usize = 4_096;

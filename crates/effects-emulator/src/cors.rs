@@ -36,8 +36,8 @@ pub(crate) fn preflight<B>(request: &Request<B>, origin: &HeaderValue) -> Option
     allow.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
     // The service's clients send many headers of their own, so all that a page asks for are
     // allowed.
-    if let Some(wanted) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-        allow.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+    if let Some(requested) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        allow.insert(ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
     }
     // Seconds for which the browser need not ask again.
     allow.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
@@ -53,8 +53,8 @@ pub(crate) fn allow_origin(answer: &mut Response, origin: &HeaderValue) {
     headers.append(VARY, HeaderValue::from_static("origin"));
     // Without this a page's scripts see only the few headers that browsers let through by
     // themselves.
-    let told = HeaderValue::from_static("content-range, retry-after, x-request-id");
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, told);
+    let exposed_headers = HeaderValue::from_static("content-range, retry-after, x-request-id");
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed_headers);
 }
 
 /// Stands for every origin.

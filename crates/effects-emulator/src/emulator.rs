@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::bad_option::BadOption;
 use crate::clock::{ClockIsReal, ClockKind};
 use crate::endpoint::Endpoint;
-use crate::faults::{BadPlan, Fault, FaultPlan, MOST_SCRIPTED, Script};
+use crate::faults::{BadPlan, Fault, FaultPlan, MAX_SCRIPTED, Script};
 use crate::inspection::{self, SeenTask};
 use crate::latency::Latency;
 use crate::options::{Dialect, Options, Pictures, Validation};
@@ -114,7 +114,7 @@ impl Emulator {
         faults: impl IntoIterator<Item = Option<Fault>>,
     ) -> Result<(), BadPlan> {
         // The iterator may be endless: one fault more than is allowed is taken, which is refused.
-        let faults = faults.into_iter().take(MOST_SCRIPTED + 1);
+        let faults = faults.into_iter().take(MAX_SCRIPTED + 1);
         self.state.faults.script(Script::on(on, faults))
     }
 

@@ -24,9 +24,9 @@ use crate::{ids, private};
 pub(crate) struct FileStore {
     inner: Mutex<StoredFiles>,
     folder: Option<PathBuf>,
-    at_once: Arc<Semaphore>,
-    most_bytes: u64,
-    longest: u64,
+    permits: Arc<Semaphore>,
+    max_bytes: u64,
+    max_age: u64,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ struct StoredFile {
     bytes: Option<Bytes>,
     size: u64,
     kept_at: u64,
-    place: u64,
+    sequence: u64,
     /// The task whose picture it is.
     task: Option<Box<str>>,
 }
@@ -71,9 +71,9 @@ impl FileStore {
         Self {
             inner: Mutex::default(),
             folder,
-            at_once: Arc::new(Semaphore::new(FILES_AT_ONCE)),
-            most_bytes: limits.file_bytes,
-            longest: millis(limits.file_age),
+            permits: Arc::new(Semaphore::new(FILES_AT_ONCE)),
+            max_bytes: limits.file_bytes,
+            max_age: millis(limits.file_age),
         }
     }
 
@@ -100,7 +100,7 @@ impl FileStore {
                     let _ = private::take_from_others(&entry.path());
                     found.push(kept);
                 }
-                None if !is_ours(name) => is_shared = true,
+                None if !is_own_name(name) => is_shared = true,
                 _ => std::fs::remove_file(entry.path())?,
             }
         }
@@ -126,7 +126,7 @@ impl FileStore {
     /// Keeps a file and gives it a name; older files go if there are too many bytes.
     pub(crate) async fn keep(&self, bytes: Bytes, now: u64) -> io::Result<Change> {
         let extension = FileKind::of(&bytes).extension();
-        let name: Box<str> = format!("{}.{extension}", ids::fresh(NAME_LENGTH)).into();
+        let name: Box<str> = format!("{}.{extension}", ids::random_id(NAME_LENGTH)).into();
         let kept = KeptFile { name, size: bytes.len() as u64, kept_at: now };
         let bytes = match self.path(&kept.name) {
             Some(path) => {
@@ -155,8 +155,8 @@ impl FileStore {
         gone
     }
 
-    /// Notes the task whose picture a file is.
-    pub(crate) fn belongs(&self, name: &str, task: &str) {
+    /// Sets the task whose picture a file is.
+    pub(crate) fn set_task(&self, name: &str, task: &str) {
         if let Some(file) = self.lock().files.get_mut(name) {
             file.task = Some(task.into());
         }
@@ -178,7 +178,7 @@ impl FileStore {
             let inner = self.lock();
             let file = inner.files.get(name)?;
             // A sweep may be half a minute away, so each file's own age decides.
-            if now.saturating_sub(file.kept_at) > self.longest {
+            if now.saturating_sub(file.kept_at) > self.max_age {
                 return None;
             }
             // `Bytes` counts its owners: nothing is copied, and the lock is not held while the
@@ -213,8 +213,8 @@ impl FileStore {
         while let Some((_, oldest)) = inner.order.first_key_value() {
             let oldest = oldest.clone();
             let kept_at = inner.files.get(&oldest).map_or(0, |file| file.kept_at);
-            let too_many = inner.bytes > self.most_bytes && inner.order.len() > 1;
-            if !too_many && now.saturating_sub(kept_at) <= self.longest {
+            let too_many = inner.bytes > self.max_bytes && inner.order.len() > 1;
+            if !too_many && now.saturating_sub(kept_at) <= self.max_age {
                 // Files are in the order of their ages, so none after this one is too old.
                 break;
             }
@@ -236,11 +236,11 @@ impl FileStore {
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let place = self.at_once.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(io::Error::other)?;
         let work = move || {
             // The permit belongs to the thread: if the caller gives up, the work goes on and still
             // counts.
-            let _place = place;
+            let _permit = permit;
             work()
         };
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
@@ -257,26 +257,26 @@ impl FileStore {
 
 impl StoredFiles {
     fn insert(&mut self, kept: &KeptFile, bytes: Option<Bytes>) {
-        let place = self.next;
+        let sequence = self.next;
         self.next += 1;
         self.bytes += kept.size + OVERHEAD;
-        self.order.insert(place, kept.name.clone());
+        self.order.insert(sequence, kept.name.clone());
         let (size, kept_at) = (kept.size, kept.kept_at);
-        let file = StoredFile { bytes, size, kept_at, place, task: None };
+        let file = StoredFile { bytes, size, kept_at, sequence, task: None };
         self.files.insert(kept.name.clone(), file);
     }
 
     fn remove(&mut self, name: &str) {
         if let Some(file) = self.files.remove(name) {
-            self.order.remove(&file.place);
+            self.order.remove(&file.sequence);
             self.bytes -= file.size + OVERHEAD;
         }
     }
 }
 
 /// Whether a name is one that the file store gives, to a file or to the beginning of one.
-fn is_ours(name: &str) -> bool {
-    // The alphabet of `ids::fresh`.
+fn is_own_name(name: &str) -> bool {
+    // The alphabet of `ids::random_id`.
     let letter = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'v').contains(&byte);
     name.split_once('.').is_some_and(|(stem, extension)| {
         stem.len() == NAME_LENGTH

@@ -1,4 +1,4 @@
-//! [`fresh`]: random names that cannot be guessed: task ids (`lifecycle.rs`), file names
+//! [`random_id`]: random names that cannot be guessed: task ids (`lifecycle.rs`), file names
 //! (`file_store.rs`), an emulator's key (`state.rs`), the token of the page's cookie (`session.rs`), and
 //! the request ids of refusals (`middleware.rs`).
 
@@ -6,7 +6,7 @@
 ///
 /// The service's ids are twenty characters of lower-case base 32; at that length a guess has one
 /// chance in 2^100.
-pub(crate) fn fresh(length: usize) -> String {
+pub(crate) fn random_id(length: usize) -> String {
     let mut bytes = vec![0; length];
     // The operating system's generator cannot fail once the machine is up, and a predictable name
     // would open every picture to a guess: there is no sensible way on.
@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn names_have_the_length_and_the_alphabet_and_differ() {
-        let (one, two) = (fresh(20), fresh(20));
+        let (one, two) = (random_id(20), random_id(20));
         assert_eq!(one.len(), 20);
         assert!(one.bytes().all(|byte| ALPHABET.contains(&byte)));
         assert_ne!(one, two);

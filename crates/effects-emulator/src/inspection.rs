@@ -104,7 +104,7 @@ fn seen_task(state: &EmulatorState, id: &str, task: &EmulatedTask, requests: Vec
         cost: None,
         requests,
     };
-    match task.state(state.clock.now()) {
+    match task.visible_state(state.clock.now()) {
         VisibleState::Running(_) => {}
         VisibleState::Completed(picture) => {
             seen.status = "completed";

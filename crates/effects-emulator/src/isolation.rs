@@ -23,33 +23,33 @@ use crate::{auth, cors};
 pub(crate) struct IsolatedEmulators {
     main: Routes,
     state: Arc<EmulatorState>,
-    beside: Arc<Mutex<Beside>>,
+    isolated: Arc<Mutex<IsolatedByName>>,
 }
 
 #[derive(Default)]
-struct Beside {
-    worlds: HashMap<Box<str>, IsolatedEmulator>,
-    /// Counts requests, so that the world that was used longest ago is known.
+struct IsolatedByName {
+    emulators: HashMap<Box<str>, IsolatedEmulator>,
+    /// Counts requests, so that the emulator that was used longest ago is known.
     requests: u64,
 }
 
 struct IsolatedEmulator {
     state: Arc<EmulatorState>,
-    surfaces: Routes,
+    routes: Routes,
     last_used: u64,
 }
 
 impl IsolatedEmulators {
     pub(crate) fn new(state: &Arc<EmulatorState>) -> Self {
         let main = Routes::new(state);
-        Self { main, state: Arc::clone(state), beside: Arc::default() }
+        Self { main, state: Arc::clone(state), isolated: Arc::default() }
     }
 
     /// The answer to a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         let origin = cors::allowed(&self.state.options.cors, request.headers());
         let Some(origin) = origin else { return self.of(&request).answer(request).await };
-        // Before a world is chosen: a browser's preflight brings no key.
+        // Before an emulator is chosen: a browser's preflight brings no key.
         if let Some(answer) = cors::preflight(&request, &origin) {
             return answer;
         }
@@ -58,17 +58,17 @@ impl IsolatedEmulators {
         answer
     }
 
-    /// The surfaces that a request is for.
+    /// The routes of the emulator that a request is for.
     fn of<B>(&self, request: &Request<B>) -> Routes {
         if !self.state.options.isolate_keys {
             return self.main.clone();
         }
         if let Some(name) = self.name(request) {
-            return self.world(name);
+            return self.isolated_emulator(name);
         }
         // A picture is asked for without a key; its name is in one file store alone.
         let file = request.uri().path().strip_prefix("/files/");
-        file.and_then(|file| self.with_file(file)).unwrap_or_else(|| self.main.clone())
+        file.and_then(|file| self.emulator_with_file(file)).unwrap_or_else(|| self.main.clone())
     }
 
     /// The name behind the key, if there is one.
@@ -78,45 +78,45 @@ impl IsolatedEmulators {
         // By the length of the own key and not by a dot: a key may have dots in it.
         let (start, rest) = key.split_at_checked(own.len())?;
         let name = rest.strip_prefix(b".")?;
-        let is_name = (1..=LONGEST_NAME).contains(&name.len())
+        let is_name = (1..=MAX_NAME_CHARS).contains(&name.len())
             && name.iter().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(b));
         let is_ours = bool::from(own.ct_eq(start)) && is_name;
         std::str::from_utf8(name).ok().filter(|_| is_ours)
     }
 
-    fn world(&self, name: &str) -> Routes {
-        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
-        beside.requests += 1;
-        let now = beside.requests;
-        if let Some(world) = beside.worlds.get_mut(name) {
-            world.last_used = now;
-            return world.surfaces.clone();
+    fn isolated_emulator(&self, name: &str) -> Routes {
+        let mut isolated = self.isolated.lock().unwrap_or_else(PoisonError::into_inner);
+        isolated.requests += 1;
+        let now = isolated.requests;
+        if let Some(emulator) = isolated.emulators.get_mut(name) {
+            emulator.last_used = now;
+            return emulator.routes.clone();
         }
-        if beside.worlds.len() >= MOST_WORLDS {
+        if isolated.emulators.len() >= MAX_ISOLATED {
             // Only the first request of a new name searches through all of them.
-            let oldest = beside.worlds.iter().min_by_key(|(_, world)| world.last_used);
+            let oldest = isolated.emulators.iter().min_by_key(|(_, emulator)| emulator.last_used);
             if let Some(name) = oldest.map(|(name, _)| name.clone()) {
-                // An exchange under way holds its world, and comes to its end there.
-                beside.worlds.remove(&name);
+                // An exchange under way holds its routes, and comes to its end there.
+                isolated.emulators.remove(&name);
             }
         }
-        // Made under the lock, so that two first requests of a name share one world.
-        let state = Arc::new(self.state.beside(name));
-        let surfaces = Routes::new(&state);
-        let world = IsolatedEmulator { state, surfaces: surfaces.clone(), last_used: now };
-        beside.worlds.insert(name.into(), world);
-        surfaces
+        // Made under the lock, so that two first requests of a name share one emulator.
+        let state = Arc::new(self.state.isolated(name));
+        let routes = Routes::new(&state);
+        let emulator = IsolatedEmulator { state, routes: routes.clone(), last_used: now };
+        isolated.emulators.insert(name.into(), emulator);
+        routes
     }
 
-    fn with_file(&self, file: &str) -> Option<Routes> {
-        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
-        let world = beside.worlds.values().find(|world| world.state.files.has(file));
-        world.map(|world| world.surfaces.clone())
+    fn emulator_with_file(&self, file: &str) -> Option<Routes> {
+        let isolated = self.isolated.lock().unwrap_or_else(PoisonError::into_inner);
+        let emulator = isolated.emulators.values().find(|emulator| emulator.state.files.has(file));
+        emulator.map(|emulator| emulator.routes.clone())
     }
 }
 
-/// Worlds beside the first; the one that was used longest ago goes beyond it.
-const MOST_WORLDS: usize = 1_000;
+/// Emulators beside the main one; beyond it, the one that was used longest ago is dropped.
+const MAX_ISOLATED: usize = 1_000;
 
-/// Characters of a world's name.
-const LONGEST_NAME: usize = 128;
+/// Characters of an isolated emulator's name.
+const MAX_NAME_CHARS: usize = 128;

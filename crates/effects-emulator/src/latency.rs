@@ -68,13 +68,14 @@ impl Latency {
             Spread::Fixed(span) => span,
             Spread::Range { shortest, longest } => {
                 let width = longest.saturating_sub(shortest);
-                shortest + width.mul_f64(rng::unit(seed, ABOUT, count))
+                shortest + width.mul_f64(rng::unit(seed, LATENCY_SERIES, count))
             }
             Spread::LogNormal { median, sigma } => {
-                let factor = (sigma * rng::normal(seed, ABOUT, count)).exp();
+                let factor = (sigma * rng::normal(seed, LATENCY_SERIES, count)).exp();
                 let seconds = median.as_secs_f64() * factor;
                 // A wide spread may draw more seconds than a `Duration` holds.
-                Duration::try_from_secs_f64(seconds).map_or(LONGEST, |span| span.min(LONGEST))
+                Duration::try_from_secs_f64(seconds)
+                    .map_or(MAX_LATENCY, |span| span.min(MAX_LATENCY))
             }
         }
     }
@@ -187,19 +188,19 @@ pub(crate) fn span(text: &str) -> Option<Duration> {
         "h" => number * 3600.0,
         _ => return None,
     };
-    Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= LONGEST)
+    Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= MAX_LATENCY)
 }
 
 const RULE: &str =
     "a spread is a time such as `2s`, a range such as `2s..9s`, or `lognormal:MEDIAN:SIGMA`";
 
 /// The longest time of a task: a year.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+const MAX_LATENCY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The series that latencies are drawn from ([`rng`]).
 // The letters of `latency!`. Fault rules draw by their places in the plan, which are small numbers,
 // so the two never share a series.
-const ABOUT: u64 = 0x6c61_7465_6e63_7921;
+const LATENCY_SERIES: u64 = 0x6c61_7465_6e63_7921;
 
 #[cfg(test)]
 mod tests {

@@ -91,7 +91,6 @@ mod inspection;
 mod isolation;
 mod latency;
 mod lifecycle;
-mod listed;
 mod middleware;
 mod openapi;
 mod options;
@@ -116,6 +115,7 @@ mod store;
 mod surfaces;
 mod task;
 mod tasks;
+mod template_id;
 mod whole_numbers;
 mod wire;
 

@@ -56,7 +56,7 @@ pub(crate) async fn accept(
             let id = new_id(surface);
             let created = task.created;
             let task = EmulatedTask { stage: WorkStage::Failed(failure), ..task };
-            remember(state, &id, task, None, Decimal::ZERO).await?;
+            store_task(state, &id, task, None, Decimal::ZERO).await?;
             Ok(Accepted { id, created })
         }
     }
@@ -73,11 +73,11 @@ async fn accept_valid(
         (new_id(surface), new_task(state, surface, Some(template.clone()), (width, height), fault))
     };
     // Before a place and money are taken: such a task is never painted and costs nothing.
-    if let Some(failure) = ordered_failure(fault.as_ref()) {
+    if let Some(failure) = planned_failure(fault.as_ref()) {
         let (id, task) = new_task(fault);
         let created = task.created;
         let task = EmulatedTask { stage: WorkStage::Failed(failure), ..task };
-        remember(state, &id, task, None, Decimal::ZERO).await?;
+        store_task(state, &id, task, None, Decimal::ZERO).await?;
         return Ok(Accepted { id, created });
     }
     let place = match state.options.pictures {
@@ -103,7 +103,7 @@ async fn accept_valid(
     let reference = state.store.is_some().then(|| image.clone());
     // Written down before the work begins: the end of a task is an update of a row that has to be
     // there.
-    if let Err(refusal) = remember(state, &id, task, reference, Decimal::ZERO).await {
+    if let Err(refusal) = store_task(state, &id, task, reference, Decimal::ZERO).await {
         state.spending.book(Movement::Release);
         return Err(refusal);
     }
@@ -118,14 +118,14 @@ async fn accept_painted(
     id: &str,
     task: EmulatedTask,
 ) -> Result<(), ApiRefusal> {
-    let kept = state.keep(Bytes::from_static(STUB)).await.map_err(no_disk)?.kept;
-    state.files.belongs(&kept.name, id);
+    let kept = state.keep(Bytes::from_static(STUB)).await.map_err(storage_failed)?.kept;
+    state.files.set_task(&kept.name, id);
     let stage = WorkStage::Painted(TaskPicture {
         file: kept.name,
         size: kept.size,
         sides: Some(STUB_SIDES),
     });
-    remember(state, id, EmulatedTask { stage, ..task }, None, state.options.price).await
+    store_task(state, id, EmulatedTask { stage, ..task }, None, state.options.price).await
 }
 
 /// Starts the work on such a task again.
@@ -140,9 +140,9 @@ pub(crate) async fn resume(state: &Arc<EmulatorState>, restored: RestoredTask) {
             painting::start(state, place, PaintJob { id: id.into(), image, template, sides, due });
         }
         _ => {
-            let words = "Internal generation error: the task was kept without its reference";
-            settle(state, &id, Err(TaskFailure::new(ServiceCode::Generation, words))).await;
-            state.renders.done(&id);
+            let message = "Internal generation error: the task was kept without its reference";
+            settle(state, &id, Err(TaskFailure::new(ServiceCode::Generation, message))).await;
+            state.renders.remove(&id);
         }
     }
 }
@@ -163,7 +163,7 @@ pub(crate) async fn end_early(
 ) -> Option<bool> {
     let now = state.clock.now();
     let unseen = state.tasks.with(id, |task| {
-        if !matches!(task.state(now), VisibleState::Running(_)) {
+        if !matches!(task.visible_state(now), VisibleState::Running(_)) {
             return None;
         }
         // Painted and not due: the picture is there and paid for, but no client has seen it.
@@ -185,7 +185,7 @@ pub(crate) async fn end_early(
         state.files.remove(&file);
         state.write(|| StoreEntry::Gone(vec![file]));
     }
-    state.written().await;
+    state.wait_for_commit().await;
     state.changes.task(id);
     Some(true)
 }
@@ -204,15 +204,15 @@ pub(crate) async fn finish(state: &EmulatorState, id: &str) {
         }
     });
     state.renders.wait_until_painted(|other, _| other == id).await;
-    state.written().await;
+    state.wait_for_commit().await;
     state.changes.task(id);
 }
 
 fn new_id(surface: Surface) -> String {
     match surface {
-        Surface::Generation => ids::fresh(20),
+        Surface::Generation => ids::random_id(20),
         // The queue's documentation shows its ids with this prefix.
-        Surface::Queue => format!("mmsu_{}", ids::fresh(20)),
+        Surface::Queue => format!("mmsu_{}", ids::random_id(20)),
     }
 }
 
@@ -239,14 +239,14 @@ fn new_task(
     EmulatedTask { surface, template, width, height, created, due, stage, settled, fault, looks }
 }
 
-fn ordered_failure(fault: Option<&Fault>) -> Option<TaskFailure> {
+fn planned_failure(fault: Option<&Fault>) -> Option<TaskFailure> {
     let Some(Fault::Fail { code, message }) = fault else { return None };
     let message = message.as_deref().or_else(|| code.meaning()).unwrap_or("told to fail");
     Some(TaskFailure::new(code.clone(), message))
 }
 
 /// Remembers a task, first where it is safe, then where it is seen.
-async fn remember(
+async fn store_task(
     state: &EmulatorState,
     id: &str,
     task: EmulatedTask,
@@ -256,7 +256,7 @@ async fn remember(
     if let Some(store) = &state.store {
         store.write(StoreEntry::Accepted { id: id.to_owned(), task: task.clone(), image, paid });
         // Waited for before the answer: a client that has an id must find its task after a kill.
-        store.settle().await.map_err(no_disk)?;
+        store.wait_for_commit().await.map_err(storage_failed)?;
     }
     state.forget(state.tasks.insert(id, task, state.clock.now()));
     state.changes.task(id);
@@ -264,15 +264,15 @@ async fn remember(
 }
 
 fn no_credit() -> ApiRefusal {
-    let words = "Insufficient credits: the balance of the fault plan is spent";
+    let message = "Insufficient credits: the balance of the fault plan is spent";
     // The status and the form in which SeaCloud's clients look for a balance that is spent.
-    ApiRefusal::new(StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_BALANCE", words)
+    ApiRefusal::new(StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_BALANCE", message)
         .with_body(ErrorBody::Envelope)
 }
 
 /// The one refusal of 500 and above that no fault plan asks for: a create that could not be kept is
 /// refused.
-pub(crate) fn no_disk(why: impl std::fmt::Display) -> ApiRefusal {
-    let words = format!("the emulator cannot write to its folder: {why}");
-    ApiRefusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", words)
+pub(crate) fn storage_failed(why: impl std::fmt::Display) -> ApiRefusal {
+    let message = format!("the emulator cannot write to its folder: {why}");
+    ApiRefusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
 }

@@ -1,7 +1,7 @@
 //! [`layer`]: the middleware of every route: checks the key, reads the body, and, but for the control
 //! API and the page, records the request and applies rate limits and faults to it and to its answer.
 //! `routes.rs` puts it before each handler; handlers find the fault of their request in
-//! [`InjectedFault`], and `server.rs` reads the [`Mark`] of an answer.
+//! [`InjectedFault`], and `server.rs` reads the [`AnsweredRequest`] of an answer.
 //!
 //! The key comes first, and of a request without an accepted one nothing but its head is read: where
 //! a key is needed it is answered 401 at once, and elsewhere it is answered as if it had no body. So a
@@ -23,12 +23,12 @@ use http_body_util::{BodyExt, Collected};
 use serde_json::Value;
 
 use crate::auth::{self, Bearer};
-use crate::body::{self, Load};
+use crate::body::{self, BufferedBody};
 use crate::endpoint::Endpoint;
 use crate::faults::{Cut, Fault, answer_instead, apply};
 use crate::ids;
 use crate::seen_request::{RecordedRequest, RequestArrival, TaskOfAnswer};
-use crate::session::Pass;
+use crate::session::CookieCheck;
 use crate::state::EmulatorState;
 use crate::wire::create::Create;
 use crate::wire::refusal::ApiRefusal;
@@ -44,10 +44,10 @@ pub(crate) struct EndpointContext {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InjectedFault(pub(crate) Option<Fault>);
 
-/// What the connection has to know of a request that was answered. Most need no mark at all: they
+/// What the connection has to know of a request that was answered. Most answers have none: they
 /// came with an accepted key, and were read to their ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mark {
+pub(crate) struct AnsweredRequest {
     /// No accepted key came with it.
     pub(crate) is_keyless: bool,
     /// A part of its body is still on its way.
@@ -64,17 +64,17 @@ pub(crate) async fn layer(
     let context = &context;
     let EndpointContext { state, endpoint } = context;
     // Kept before the request is taken apart, so that every answer, refusals too, can name it.
-    let asked = request.headers().get(REQUEST_ID).cloned();
+    let request_id = request.headers().get(REQUEST_ID).cloned();
     let (parts, body) = request.into_parts();
     let (bearer, is_foreign) = bearer(context, &parts.headers);
     let is_keyless = matches!(bearer, Bearer::None);
     let is_refused = is_keyless && !endpoint.is_public();
     // Most requests have no body and take the first branch.
     let (read, is_unread) = if body.is_end_stream() {
-        (Ok(Load::default()), false)
+        (Ok(BufferedBody::default()), false)
     } else if is_keyless {
         // Its handler sees no body. What is still on its way is read for nothing by the socket.
-        (Ok(Load::default()), true)
+        (Ok(BufferedBody::default()), true)
     } else {
         let limits = &state.options.limits;
         let expects = parts.headers.contains_key(EXPECT);
@@ -88,12 +88,12 @@ pub(crate) async fn layer(
     // A test that lists requests must not find its own questions, or those of the page, among them.
     let entry = (!endpoint.is_own()).then(|| {
         let (at, endpoint) = (state.clock.now(), *endpoint);
-        let body = read.as_ref().map_or(&[][..], |load| &load.body);
+        let body = read.as_ref().map_or(&[][..], |buffered| &buffered.body);
         let is_authorized = !is_refused;
         let arrival = RequestArrival { at, endpoint, is_keyless, is_authorized };
         let entry = state.record.arrived(&parts, body, arrival);
         if let Some(task) = task_in_path(state, endpoint, parts.uri.path()) {
-            entry.concerns(&task);
+            entry.set_task(&task);
         }
         // Shown at once, without its answer: a fault may delay that by an hour.
         state.changes.request(entry.number);
@@ -104,10 +104,10 @@ pub(crate) async fn layer(
         // misleading.
         _ if is_foreign => (ApiRefusal::foreign().into_response(), None),
         _ if is_refused => (ApiRefusal::unauthorized().into_response(), None),
-        Ok(load) => exchange(context, &bearer, entry.as_ref(), parts, load, next).await,
+        Ok(buffered) => exchange(context, &bearer, entry.as_ref(), parts, buffered, next).await,
         Err(refusal) => (refusal.into_response(), None),
     };
-    let mut response = word(state, response, asked);
+    let mut response = write_refusal(state, response, request_id);
     let mut body = None;
     // Answers that are not recorded stay as they are: the event stream is one, and has no end.
     if entry.is_some() {
@@ -126,13 +126,13 @@ pub(crate) async fn layer(
     if let Some(entry) = &entry {
         match response.extensions().get::<Cut>() {
             // The client sees no answer, so the record shows none.
-            Some(_) => entry.unanswered(),
-            None => entry.answered(&response, &body.unwrap_or_default()),
+            Some(_) => entry.set_unanswered(),
+            None => entry.set_answer(&response, &body.unwrap_or_default()),
         }
         state.changes.request(entry.number);
     }
     if is_keyless || is_unread {
-        response.extensions_mut().insert(Mark { is_keyless, is_unread });
+        response.extensions_mut().insert(AnsweredRequest { is_keyless, is_unread });
     }
     if is_unread {
         // On a connection that went on, the rest of the body would be taken for the next request.
@@ -149,11 +149,11 @@ fn bearer(context: &EndpointContext, headers: &HeaderMap) -> (Bearer, bool) {
         // A request that brings a key is judged by it alone: a wrong one is answered 401 beside a
         // good cookie too.
         Bearer::None if !headers.contains_key(AUTHORIZATION) => {
-            match context.state.session.pass(headers) {
-                Pass::Own => (Bearer::Own, false),
-                Pass::None => (Bearer::None, false),
+            match context.state.session.check_cookie(headers) {
+                CookieCheck::Own => (Bearer::Own, false),
+                CookieCheck::None => (Bearer::None, false),
                 // What everybody may read without a key is refused to no page.
-                Pass::Foreign => (Bearer::None, !context.endpoint.is_public()),
+                CookieCheck::Foreign => (Bearer::None, !context.endpoint.is_public()),
             }
         }
         bearer => (bearer, false),
@@ -166,7 +166,7 @@ async fn exchange(
     bearer: &Bearer,
     entry: Option<&Arc<RecordedRequest>>,
     mut parts: Parts,
-    load: Load,
+    buffered: BufferedBody,
     next: Next,
 ) -> (Response, Option<Fault>) {
     let EndpointContext { state, endpoint } = context;
@@ -175,17 +175,17 @@ async fn exchange(
         return (refusal.into_response(), None);
     }
     // Closures, since neither is worked out while the plan and the scripts are empty.
-    let template = || template_of(state, *endpoint, &parts, &load.body);
+    let template = || template_of(state, *endpoint, &parts, &buffered.body);
     let key = || auth::presented(&parts.headers).unwrap_or_default();
     let fault = state.faults.decide(*endpoint, key, bearer.fault(), template);
     if let Some(fault) = &fault {
         // Recorded before it happens: a client that gives up meanwhile ends this exchange.
         if let Some(entry) = entry {
-            entry.met(fault.kind());
+            entry.set_fault(fault.kind());
         }
         if fault.answers_instead() {
             // An answer may be long in coming, and the body is not needed meanwhile.
-            drop(load);
+            drop(buffered);
             return (Box::pin(answer_instead(state, fault)).await, Some(fault.clone()));
         }
         // Faults of tasks and looks are carried out by the handler, those of exchanges by `apply`
@@ -193,11 +193,11 @@ async fn exchange(
         parts.extensions.insert(InjectedFault(Some(fault.clone())));
     }
     let response = if let Some(entry) = entry.filter(|_| endpoint.creates()) {
-        Box::pin(create(Arc::clone(state), Arc::clone(entry), parts, load, next)).await
+        Box::pin(create(Arc::clone(state), Arc::clone(entry), parts, buffered, next)).await
     } else {
-        // The name keeps the memory lent until the handler has answered; `_` would give it back
+        // The name keeps the memory reserved until the handler has answered; `_` would give it back
         // here.
-        let Load { body, memory: _memory } = load;
+        let BufferedBody { body, memory: _memory } = buffered;
         let body = if body.is_empty() { Body::empty() } else { Body::from(body) };
         next.run(Request::from_parts(parts, body)).await
     };
@@ -210,19 +210,19 @@ async fn create(
     state: Arc<EmulatorState>,
     entry: Arc<RecordedRequest>,
     parts: Parts,
-    load: Load,
+    buffered: BufferedBody,
     next: Next,
 ) -> Response {
     // hyper drops the middleware's future when the client hangs up; a spawned task goes on.
     let created = tokio::spawn(async move {
-        let Load { body, memory: _memory } = load;
+        let BufferedBody { body, memory: _memory } = buffered;
         let headers = parts.headers.clone();
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
         if response.status().is_success() {
             state.record.accepted(&headers, &entry);
         }
         if let Some(TaskOfAnswer(task)) = response.extensions().get() {
-            entry.concerns(task);
+            entry.set_task(task);
         }
         response
     });
@@ -249,7 +249,7 @@ fn rate_limited(context: &EndpointContext, headers: &HeaderMap) -> Option<ApiRef
         return None;
     }
     let key = || auth::presented(headers).unwrap_or_default();
-    let seconds = state.faults.wait(*endpoint, key, state.clock.now())?;
+    let seconds = state.faults.seconds_to_wait(*endpoint, key, state.clock.now())?;
     Some(ApiRefusal::too_many("rate limited by the fault plan", seconds))
 }
 
@@ -290,18 +290,22 @@ fn task_in_path(state: &EmulatorState, on: Endpoint, path: &str) -> Option<Box<s
 
 /// Puts a refusal into the dialect's words. The caller's own request id comes back, so that both
 /// sides can speak of the same exchange; a refusal without one gets a fresh one.
-fn word(state: &EmulatorState, response: Response, asked: Option<HeaderValue>) -> Response {
+fn write_refusal(
+    state: &EmulatorState,
+    response: Response,
+    request_id: Option<HeaderValue>,
+) -> Response {
     let Some(refusal) = response.extensions().get::<ApiRefusal>() else {
-        return with_id(response, asked);
+        return with_id(response, request_id);
     };
-    let id = asked.as_ref().and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let id = id.unwrap_or_else(|| ids::fresh(20));
-    let mut worded = refusal.answer(state.options.dialect, &id);
+    let id = request_id.as_ref().and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let id = id.unwrap_or_else(|| ids::random_id(20));
+    let mut written = refusal.answer(state.options.dialect, &id);
     // A fault may have added when to ask again, or where.
     for (name, value) in response.headers() {
-        worded.headers_mut().insert(name, value.clone());
+        written.headers_mut().insert(name, value.clone());
     }
-    with_id(worded, HeaderValue::from_str(&id).ok())
+    with_id(written, HeaderValue::from_str(&id).ok())
 }
 
 fn with_id(mut response: Response, id: Option<HeaderValue>) -> Response {

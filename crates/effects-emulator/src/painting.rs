@@ -36,18 +36,18 @@ pub(crate) fn start(state: &Arc<EmulatorState>, place: QueuePlace, job: PaintJob
     let state = Arc::clone(state);
     // Before the task is spawned: a clock that is advanced right after the create waits for this
     // job.
-    state.renders.expect(&job.id, job.due);
+    state.renders.add(&job.id, job.due);
     tokio::spawn(async move {
         let id = job.id.clone();
-        let result = work(&state, job).await;
+        let result = paint_job(&state, job).await;
         settle(&state, &id, result).await;
-        state.renders.done(&id);
+        state.renders.remove(&id);
         // Held until the end is settled, so that the limit of the queue counts unfinished tasks.
         drop(place);
     });
 }
 
-async fn work(state: &EmulatorState, job: PaintJob) -> Result<Bytes, TaskFailure> {
+async fn paint_job(state: &EmulatorState, job: PaintJob) -> Result<Bytes, TaskFailure> {
     let renders = &state.renders;
     let (photo, held) = photo_of(state, &job).await?;
     let painter_permit = renders.painters.clone().acquire_owned().await.map_err(|_| closed())?;
@@ -82,7 +82,7 @@ async fn photo_of<'a>(
     let mut held = memory(state, job, &state.renders.local).await?;
     let photo = match PhotoReference::read(&job.image, limits.photo_bytes) {
         Ok(PhotoReference::Inline(photo)) => Ok(photo),
-        Ok(PhotoReference::Remote(url)) => match own_photo(state, &url).await {
+        Ok(PhotoReference::Remote(url)) => match stored_photo(state, &url).await {
             Some(photo) => photo,
             None => {
                 // Given back before the other is waited for: photos of silent hosts must not hold
@@ -120,7 +120,7 @@ async fn memory<'a>(
         let wanted = !task.is_settled();
         if wanted {
             task.stage = WorkStage::Painting;
-            state.renders.begun(&job.id);
+            state.renders.mark_started(&job.id);
         }
         wanted
     });
@@ -136,7 +136,7 @@ async fn memory<'a>(
 
 /// A file of the emulator's own is taken from the file store, without a request to itself. Its name is
 /// random, so it is known whichever host name and port the URL has.
-async fn own_photo(state: &EmulatorState, url: &Url) -> Option<Result<Bytes, PhotoError>> {
+async fn stored_photo(state: &EmulatorState, url: &Url) -> Option<Result<Bytes, PhotoError>> {
     let name = url.path().strip_prefix("/files/")?;
     let address = state.address();
     let here = || match url.host() {

@@ -37,7 +37,7 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct RequestRecord {
     inner: Mutex<RecordedRequests>,
-    most: usize,
+    max_requests: usize,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +52,8 @@ struct RecordedRequests {
 }
 
 impl RequestRecord {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { inner: Mutex::default(), most }
+    pub(crate) fn new(max_requests: usize) -> Self {
+        Self { inner: Mutex::default(), max_requests }
     }
 
     /// Writes a request down; its answer is added when there is one.
@@ -73,7 +73,7 @@ impl RequestRecord {
         let kept = if arrival.is_keyless { &mut inner.keyless } else { &mut inner.keyed };
         kept.push_back(Arc::clone(&entry));
         // The oldest is dropped only after the lock is released.
-        let oldest = if kept.len() > self.most { kept.pop_front() } else { None };
+        let oldest = if kept.len() > self.max_requests { kept.pop_front() } else { None };
         drop(inner);
         drop(oldest);
         entry
@@ -84,15 +84,15 @@ impl RequestRecord {
         let name = entry.body_digest();
         let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
         // Keys are the clients' text and are kept until a reset, so their length is bounded.
-        let key = key.filter(|key| key.len() <= MOST_KEY);
+        let key = key.filter(|key| key.len() <= MAX_KEY_BYTES);
         let mut inner = self.lock();
         inner.accepted += 1;
         // Beyond the limit, bodies that are counted already are still counted.
-        if inner.by_body.len() < MOST_COUNTED || inner.by_body.contains_key(&name) {
+        if inner.by_body.len() < MAX_COUNTED || inner.by_body.contains_key(&name) {
             *inner.by_body.entry(name).or_default() += 1;
         }
         if let Some(key) = key
-            && (inner.by_key.len() < MOST_COUNTED || inner.by_key.contains_key(key))
+            && (inner.by_key.len() < MAX_COUNTED || inner.by_key.contains_key(key))
         {
             *inner.by_key.entry(key.into()).or_default() += 1;
         }
@@ -146,10 +146,10 @@ impl RequestRecord {
 }
 
 /// Bytes of an idempotency key that is counted.
-const MOST_KEY: usize = 256;
+const MAX_KEY_BYTES: usize = 256;
 
 /// Bodies and keys counted one by one.
-const MOST_COUNTED: usize = 1_000_000;
+const MAX_COUNTED: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -186,11 +186,11 @@ mod tests {
             .map(|at| record.arrived(&parts(&format!("/{at}?q=1")), b"body", arrival(5)))
             .collect();
         let answer = |status: StatusCode| -> Response { status.into_response() };
-        entries[0].answered(&answer(StatusCode::OK), &Bytes::new());
-        entries[5].unanswered();
-        entries[6].met("reset");
-        entries[6].concerns("t1");
-        entries[6].answered(&answer(StatusCode::NOT_FOUND), &Bytes::from_static(b"no"));
+        entries[0].set_answer(&answer(StatusCode::OK), &Bytes::new());
+        entries[5].set_unanswered();
+        entries[6].set_fault("reset");
+        entries[6].set_task("t1");
+        entries[6].set_answer(&answer(StatusCode::NOT_FOUND), &Bytes::from_static(b"no"));
         let seen = requests(&record, 0);
         let numbers: Vec<u64> = seen.iter().map(|seen| seen.number).collect();
         assert_eq!(numbers, (6..=15).collect::<Vec<_>>());

@@ -20,23 +20,23 @@ use crate::wire::refusal::ApiRefusal;
 pub(crate) struct RenderQueue {
     pub(crate) painter: Arc<dyn Painter>,
     pub(crate) fetcher: Fetcher,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Kibibytes that the references waiting in the queue may take.
     queued_bytes: Arc<Semaphore>,
-    most_queued: usize,
+    max_queued: usize,
     /// Photos in memory at once, beyond those being painted: those that come over the network, and
     /// apart from them, since a network may let them wait, those that are here.
     pub(crate) fetched: Semaphore,
     pub(crate) local: Semaphore,
     pub(crate) painters: Arc<Semaphore>,
-    unfinished: Mutex<Unfinished>,
+    unfinished: Mutex<UnfinishedJobs>,
     finished: Notify,
 }
 
 /// Jobs that are to be worked on, or are.
 #[derive(Default)]
-struct Unfinished {
-    /// By the task's id: when it is due, and its place in the order of arrival while it waits.
+struct UnfinishedJobs {
+    /// By the task's id: when it is due, and its number in the order of arrival while it waits.
     jobs: HashMap<Box<str>, (u64, Option<u64>)>,
     arrived: u64,
 }
@@ -44,7 +44,7 @@ struct Unfinished {
 /// A place in the queue, held until the job is done.
 #[derive(Debug)]
 pub(crate) struct QueuePlace {
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     _queued_bytes: OwnedSemaphorePermit,
 }
 
@@ -55,7 +55,7 @@ impl RenderQueue {
     }
 
     /// Another queue, which shares the painter and the cores with this one.
-    pub(crate) fn beside(&self, options: &Options, address: SocketAddr) -> Self {
+    pub(crate) fn isolated(&self, options: &Options, address: SocketAddr) -> Self {
         let (painter, painters) = (Arc::clone(&self.painter), Arc::clone(&self.painters));
         Self::with_painters(options, address, painter, painters)
     }
@@ -67,15 +67,15 @@ impl RenderQueue {
         painters: Arc<Semaphore>,
     ) -> Self {
         let limits = &options.limits;
-        let most_queued = limits.queued_bytes / 1024 + 1;
+        let max_queued = limits.queued_bytes / 1024 + 1;
         let reach = Reach { loopback: address.ip().is_loopback(), private: options.allow_private };
         let photos = limits.renders.max(1) + PHOTOS_AHEAD;
         Self {
             painter,
             fetcher: Fetcher::new(reach, limits.photo_bytes, limits.fetch_time, photos),
-            places: Arc::new(Semaphore::new(limits.queue)),
-            queued_bytes: Arc::new(Semaphore::new(most_queued)),
-            most_queued,
+            permits: Arc::new(Semaphore::new(limits.queue)),
+            queued_bytes: Arc::new(Semaphore::new(max_queued)),
+            max_queued,
             fetched: Semaphore::new(photos),
             local: Semaphore::new(photos),
             painters,
@@ -88,22 +88,22 @@ impl RenderQueue {
     pub(crate) fn take_place(&self, bytes: usize) -> Result<QueuePlace, ApiRefusal> {
         let full = |_| ApiRefusal::busy("the queue of tasks is full; ask again in a moment");
         let kibibytes = kibibytes(bytes);
-        let place = self.places.clone().try_acquire_owned().map_err(full)?;
-        // Where this fails, the place above is given back by its drop.
+        let permit = self.permits.clone().try_acquire_owned().map_err(full)?;
+        // Where this fails, the permit above is given back by its drop.
         let queued_bytes =
             self.queued_bytes.clone().try_acquire_many_owned(kibibytes).map_err(full)?;
-        Ok(QueuePlace { _place: place, _queued_bytes: queued_bytes })
+        Ok(QueuePlace { _permit: permit, _queued_bytes: queued_bytes })
     }
 
     /// The same, once there is one.
     pub(crate) async fn wait_for_place(&self, bytes: usize) -> QueuePlace {
         // Neither semaphore is ever closed. A reference that is larger than the whole room takes
         // all of it, or it would wait for ever.
-        let room = u32::try_from(self.most_queued).unwrap_or(u32::MAX);
+        let room = u32::try_from(self.max_queued).unwrap_or(u32::MAX);
         let kibibytes = kibibytes(bytes).min(room);
-        let place = self.places.clone().acquire_owned().await.expect("it is never closed");
+        let permit = self.permits.clone().acquire_owned().await.expect("it is never closed");
         let queued_bytes = self.queued_bytes.clone().acquire_many_owned(kibibytes).await;
-        QueuePlace { _place: place, _queued_bytes: queued_bytes.expect("it is never closed") }
+        QueuePlace { _permit: permit, _queued_bytes: queued_bytes.expect("it is never closed") }
     }
 
     /// Waits until no task for which `matters` holds, given its id and when it is due, is still to
@@ -122,7 +122,7 @@ impl RenderQueue {
 
     /// Paints a photo at the smallest size there is and makes something of the picture, apart from all
     /// tasks, once there is a painter free.
-    pub(crate) async fn sketch(
+    pub(crate) async fn preview(
         &self,
         photo: Bytes,
         template: Template,
@@ -142,16 +142,16 @@ impl RenderQueue {
         painting.await.map_err(|_| "the painter broke down".to_owned())?
     }
 
-    /// Notes a job whose work will begin.
-    pub(crate) fn expect(&self, id: &str, due: u64) {
+    /// Adds a job whose work will begin.
+    pub(crate) fn add(&self, id: &str, due: u64) {
         let mut unfinished = self.unfinished();
         unfinished.arrived += 1;
-        let place = unfinished.arrived;
-        unfinished.jobs.insert(id.into(), (due, Some(place)));
+        let number = unfinished.arrived;
+        unfinished.jobs.insert(id.into(), (due, Some(number)));
     }
 
-    /// Strikes a job off the list of those to be worked on.
-    pub(crate) fn done(&self, id: &str) {
+    /// Removes a job from those to be worked on.
+    pub(crate) fn remove(&self, id: &str) {
         self.unfinished().jobs.remove(id);
         // Only after the removal: those that wait look through the jobs again.
         self.finished.notify_waiters();
@@ -161,17 +161,21 @@ impl RenderQueue {
     pub(crate) fn position(&self, id: &str) -> usize {
         let unfinished = self.unfinished();
         let Some((_, Some(own))) = unfinished.jobs.get(id) else { return 0 };
-        unfinished.jobs.values().filter(|(_, place)| place.is_some_and(|at| at < *own)).count()
+        unfinished
+            .jobs
+            .values()
+            .filter(|(_, number)| number.is_some_and(|number| number < *own))
+            .count()
     }
 
     /// Notes that a job waits no longer.
-    pub(crate) fn begun(&self, id: &str) {
-        if let Some((_, place)) = self.unfinished().jobs.get_mut(id) {
-            *place = None;
+    pub(crate) fn mark_started(&self, id: &str) {
+        if let Some((_, number)) = self.unfinished().jobs.get_mut(id) {
+            *number = None;
         }
     }
 
-    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+    fn unfinished(&self) -> MutexGuard<'_, UnfinishedJobs> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

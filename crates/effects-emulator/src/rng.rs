@@ -4,9 +4,9 @@
 //! There is no generator with a state. Each call names a seed, a subject and a count, so that two
 //! endpoints that are busy at once do not change each other's series.
 
-/// The `count`-th number of the series `about`, in `0.0..1.0`.
-pub(crate) fn unit(seed: u64, about: u64, count: u64) -> f64 {
-    let mixed = mix(mix(mix(seed) ^ about) ^ count);
+/// The `count`-th number of a series, in `0.0..1.0`.
+pub(crate) fn unit(seed: u64, series: u64, count: u64) -> f64 {
+    let mixed = mix(mix(mix(seed) ^ series) ^ count);
     // The upper 53 bits, as many as a double holds exactly.
     #[allow(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
     let numerator = (mixed >> 11) as f64;
@@ -14,11 +14,11 @@ pub(crate) fn unit(seed: u64, about: u64, count: u64) -> f64 {
 }
 
 /// A number from the standard normal distribution, by the method of Box and Muller.
-pub(crate) fn normal(seed: u64, about: u64, count: u64) -> f64 {
+pub(crate) fn normal(seed: u64, series: u64, count: u64) -> f64 {
     // `unit` may be 0, whose logarithm is infinite; one minus it is never 0.
-    let radius = (-2.0 * (1.0 - unit(seed, about, count)).ln()).sqrt();
+    let radius = (-2.0 * (1.0 - unit(seed, series, count)).ln()).sqrt();
     // Another series, since the method needs two independent numbers.
-    let angle = std::f64::consts::TAU * unit(seed, !about, count);
+    let angle = std::f64::consts::TAU * unit(seed, !series, count);
     radius * angle.cos()
 }
 
@@ -37,9 +37,9 @@ mod tests {
     #[test]
     fn throws_repeat_spread_and_centre() {
         assert!((unit(7, 1, 3) - unit(7, 1, 3)).abs() < f64::EPSILON);
-        let throws: Vec<f64> = (0..10_000).map(|count| unit(7, 1, count)).collect();
-        assert!(throws.iter().all(|throw| (0.0..1.0).contains(throw)));
-        let mean = throws.iter().sum::<f64>() / 10_000.0;
+        let draws: Vec<f64> = (0..10_000).map(|count| unit(7, 1, count)).collect();
+        assert!(draws.iter().all(|draw| (0.0..1.0).contains(draw)));
+        let mean = draws.iter().sum::<f64>() / 10_000.0;
         assert!((mean - 0.5).abs() < 0.02, "{mean}");
         let normals: Vec<f64> = (0..10_000).map(|count| normal(7, 1, count)).collect();
         let mean = normals.iter().sum::<f64>() / 10_000.0;

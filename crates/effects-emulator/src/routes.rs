@@ -73,7 +73,7 @@ fn router(state: &Arc<EmulatorState>) -> Router {
         .route("/healthz", at(Endpoint::Page, get(openapi::health)))
         .route("/page/{name}", at(Endpoint::Page, get(page::file)))
         .merge(control(&at))
-        .fallback_service(nothing(state).with_state(Arc::clone(state)))
+        .fallback_service(fallback(state).with_state(Arc::clone(state)))
         // The middleware has its own limits, by endpoint.
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(state))
@@ -110,12 +110,12 @@ fn control(
 }
 
 /// Every other path, behind the middleware like all of them.
-fn nothing(state: &Arc<EmulatorState>) -> MethodRouter<Arc<EmulatorState>> {
+fn fallback(state: &Arc<EmulatorState>) -> MethodRouter<Arc<EmulatorState>> {
     let context = EndpointContext { state: Arc::clone(state), endpoint: Endpoint::Other };
-    any(nowhere).layer(from_fn_with_state(context, middleware::layer))
+    any(not_found).layer(from_fn_with_state(context, middleware::layer))
 }
 
-async fn nowhere() -> ApiRefusal {
+async fn not_found() -> ApiRefusal {
     ApiRefusal::not_found("there is nothing at this path")
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::file_store::FILES_AT_ONCE;
 use crate::isolation::IsolatedEmulators;
-use crate::photo::LOOKUPS;
+use crate::photo::MAX_LOOKUPS;
 use crate::state::EmulatorState;
 use crate::store::RestoredTask;
 use crate::{lifecycle, server};
@@ -76,12 +76,12 @@ impl RuntimeThread {
         let swept = Arc::clone(&state);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(BETWEEN_SWEEPS).await;
+                tokio::time::sleep(SWEEP_INTERVAL).await;
                 swept.sweep();
             }
         });
-        let worlds = IsolatedEmulators::new(&state);
-        server::serve(listener, worlds, &state.options.limits, self.stopped).await;
+        let emulators = IsolatedEmulators::new(&state);
+        server::serve(listener, emulators, &state.options.limits, self.stopped).await;
     }
 }
 
@@ -89,10 +89,10 @@ impl RuntimeThread {
 pub(crate) fn runtime(renders: usize) -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(
-            std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
+            std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS),
         )
         // None of the three takes more than its share, so that each finds a thread at once.
-        .max_blocking_threads(renders.max(1) + LOOKUPS + FILES_AT_ONCE)
+        .max_blocking_threads(renders.max(1) + MAX_LOOKUPS + FILES_AT_ONCE)
         .thread_name(THREAD)
         .enable_all()
         .build()
@@ -101,7 +101,7 @@ pub(crate) fn runtime(renders: usize) -> io::Result<Runtime> {
 const THREAD: &str = "effects-emulator";
 
 /// How often files that are too old are looked for, beside whenever one is kept.
-const BETWEEN_SWEEPS: Duration = Duration::from_secs(30);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Threads that answer requests: each answers some ten thousand a second.
-const MOST_WORKERS: usize = 4;
+const MAX_WORKERS: usize = 4;

@@ -93,7 +93,7 @@ pub(crate) struct RecordedRequest {
     /// 0 until the record has given it one.
     pub(crate) number: u64,
     pub(crate) arrival: RequestArrival,
-    begun: Instant,
+    started: Instant,
     head: Box<str>,
     body: Box<[u8]>,
     body_bytes: usize,
@@ -120,10 +120,10 @@ impl RecordedRequest {
         Self {
             number: 0,
             arrival,
-            begun: Instant::now(),
+            started: Instant::now(),
             // A request line may hold a whole URL, as one to a proxy does; only its path is kept.
             head: head(&format!("{} {path}", parts.method), &parts.headers),
-            body: body[..body.len().min(MOST_BODY)].into(),
+            body: body[..body.len().min(MAX_BODY_BYTES)].into(),
             body_bytes: body.len(),
             body_digest: (!body.is_empty()).then(|| digest(body)),
             task: OnceLock::new(),
@@ -133,38 +133,38 @@ impl RecordedRequest {
     }
 
     /// Adds the fault that the request meets.
-    pub(crate) fn met(&self, fault: &'static str) {
+    pub(crate) fn set_fault(&self, fault: &'static str) {
         // A request meets one at most.
         let _ = self.fault.set(fault);
     }
 
     /// Adds the task that the request is about.
-    pub(crate) fn concerns(&self, task: &str) {
+    pub(crate) fn set_task(&self, task: &str) {
         // A request is about one at most.
         let _ = self.task.set(task.into());
     }
 
     /// Adds the answer that goes out, with its body as far as that is known.
-    pub(crate) fn answered(&self, response: &Response, body: &Bytes) {
+    pub(crate) fn set_answer(&self, response: &Response, body: &Bytes) {
         let media_type = response.headers().get(CONTENT_TYPE);
         let is_file = media_type.is_some_and(|media_type| {
             let media_type = media_type.as_bytes();
             media_type.starts_with(b"image/") || media_type == b"application/octet-stream"
         });
         // The beginning of a picture is of no use as text.
-        let kept = if is_file { 0 } else { body.len().min(MOST_BODY) };
+        let kept = if is_file { 0 } else { body.len().min(MAX_BODY_BYTES) };
         // A request is answered once.
         let _ = self.answer.set(Some(RecordedAnswer {
             status: response.status().as_u16(),
             head: head("", response.headers()),
             body: body[..kept].into(),
             body_bytes: body.len(),
-            milliseconds: crate::clock::millis(self.begun.elapsed()),
+            milliseconds: crate::clock::millis(self.started.elapsed()),
         }));
     }
 
     /// Says that the connection ended in place of an answer.
-    pub(crate) fn unanswered(&self) {
+    pub(crate) fn set_unanswered(&self) {
         let _ = self.answer.set(None);
     }
 
@@ -227,10 +227,10 @@ fn head(line: &str, headers: &HeaderMap) -> Box<str> {
         name.as_str().len() + value + 3
     });
     let length = line.len() + lines.sum::<usize>();
-    let mut head = String::with_capacity(length.min(MOST_HEAD));
+    let mut head = String::with_capacity(length.min(MAX_HEAD_BYTES));
     push(&mut head, line);
     for (name, value) in headers {
-        if head.len() >= MOST_HEAD {
+        if head.len() >= MAX_HEAD_BYTES {
             break;
         }
         head.push('\n');
@@ -250,7 +250,7 @@ fn head(line: &str, headers: &HeaderMap) -> Box<str> {
 
 /// Adds a text, or as much of it as there is room for.
 fn push(head: &mut String, text: &str) {
-    let room = MOST_HEAD.saturating_sub(head.len());
+    let room = MAX_HEAD_BYTES.saturating_sub(head.len());
     head.push_str(&text[..text.floor_char_boundary(room)]);
 }
 
@@ -276,10 +276,10 @@ static SECRETS: [HeaderName; 5] =
 const SHORTEST_SECRET: usize = 8;
 
 /// Bytes of a head that are kept.
-const MOST_HEAD: usize = 8 * 1024;
+const MAX_HEAD_BYTES: usize = 8 * 1024;
 
 /// Bytes of a body that are kept.
-pub(crate) const MOST_BODY: usize = 4096;
+pub(crate) const MAX_BODY_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_key_is_shown_nowhere_and_a_head_has_an_end() {
         // Letters of two bytes, so that the cut may fall into one.
-        let long = "é".repeat(MOST_HEAD);
+        let long = "é".repeat(MAX_HEAD_BYTES);
         let request = Request::post("/?key=a-secret")
             .header("Authorization", "Bearer a-secret")
             .header("Cookie", "a-cookie")
@@ -311,13 +311,13 @@ mod tests {
             .header("X-Odd", [0xff, b'a'].as_slice())
             .body(axum::body::Body::empty())
             .unwrap();
-        entry.answered(&answer, &Bytes::from_static(b"of a-secret"));
+        entry.set_answer(&answer, &Bytes::from_static(b"of a-secret"));
         let seen = entry.seen("a-secret");
         let shown = format!("{seen:?}");
         assert!(!["a-secret", "a-cookie", "another", "unseen"].iter().any(|no| shown.contains(no)));
         assert_eq!((&*seen.path, &*seen.body), ("/?key=[redacted]", r#"{"key":"[redacted]"}"#));
         let bytes: usize = seen.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        assert!((MOST_HEAD - 100..=MOST_HEAD).contains(&bytes), "{bytes}");
+        assert!((MAX_HEAD_BYTES - 100..=MAX_HEAD_BYTES).contains(&bytes), "{bytes}");
         let answer = seen.answer.unwrap();
         assert_eq!((&*answer.body, answer.body_bytes), ("of [redacted]", 11));
         assert_eq!(answer.headers[0], ("set-cookie".to_owned(), REDACTED.to_owned()));
@@ -336,7 +336,7 @@ mod tests {
         let entry = RecordedRequest::new(&parts, b"", arrival);
         let picture = Response::builder().header("Content-Type", "image/png");
         let picture = picture.body(axum::body::Body::empty()).unwrap();
-        entry.answered(&picture, &Bytes::from_static(crate::painter::STUB));
+        entry.set_answer(&picture, &Bytes::from_static(crate::painter::STUB));
         let answer = entry.seen("").answer.unwrap();
         assert_eq!((&*answer.body, answer.body_bytes), ("", crate::painter::STUB.len()));
     }

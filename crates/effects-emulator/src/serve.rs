@@ -34,7 +34,7 @@ pub fn serve(
         let end = StopSignal::listen().map_err(StartError::Threads)?;
         let emulator = setup.into().start()?;
         ready(&emulator);
-        end.comes().await;
+        end.wait().await;
         // It blocks this runtime's only thread, which has nothing else to do.
         emulator.stop();
         Ok(())
@@ -55,7 +55,7 @@ impl StopSignal {
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn comes(mut self) {
+    async fn wait(mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -72,7 +72,7 @@ impl StopSignal {
         Ok(Self)
     }
 
-    async fn comes(self) {
+    async fn wait(self) {
         // An error means that no handler could be installed. Then this returns at once, and the
         // emulator stops.
         let _ = tokio::signal::ctrl_c().await;

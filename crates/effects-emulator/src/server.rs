@@ -17,42 +17,42 @@ use tokio::task::JoinSet;
 use crate::clock::millis;
 use crate::faults::Cut;
 use crate::isolation::IsolatedEmulators;
-use crate::middleware::Mark;
+use crate::middleware::AnsweredRequest;
 use crate::options::Limits;
 use crate::socket::{ConnectionState, Socket};
 
 /// Serves until `stop` says so, then lets the exchanges under way come to their ends.
 pub(crate) async fn serve(
     listener: TcpListener,
-    worlds: IsolatedEmulators,
+    emulators: IsolatedEmulators,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
     // At least one: with a limit of 0 no connection would ever be served.
-    let places = Arc::new(Semaphore::new(limits.connections.max(1)));
+    let connection_permits = Arc::new(Semaphore::new(limits.connections.max(1)));
     let mut connections = JoinSet::new();
     // Weak, so that the list does not keep alive the state of connections that have ended.
-    let mut lines: Vec<Weak<ConnectionState>> = Vec::new();
+    let mut states: Vec<Weak<ConnectionState>> = Vec::new();
     loop {
         let accepted = tokio::select! {
             () = stop_requested(&mut stop) => break,
-            accepted = accept(&listener, &places, &lines) => accepted,
+            accepted = accept(&listener, &connection_permits, &states) => accepted,
         };
         // A `JoinSet` keeps its finished tasks until they are joined.
         while connections.try_join_next().is_some() {}
         // At most `connections` of them are alive, so a clean-up removes about half of the list:
         // over many connections it costs each a constant.
-        if lines.len() > 2 * limits.connections {
-            lines.retain(|line| line.strong_count() > 0);
+        if states.len() > 2 * limits.connections {
+            states.retain(|state| state.strong_count() > 0);
         }
-        let Some((stream, place)) = accepted else { continue };
-        let line = Arc::new(ConnectionState::new());
-        lines.push(Arc::downgrade(&line));
-        let (worlds, stop, limits) = (worlds.clone(), stop.clone(), limits.clone());
+        let Some((stream, permit)) = accepted else { continue };
+        let state = Arc::new(ConnectionState::new());
+        states.push(Arc::downgrade(&state));
+        let (emulators, stop, limits) = (emulators.clone(), stop.clone(), limits.clone());
         connections.spawn(async move {
-            converse(stream, line, &worlds, &limits, stop).await;
-            // Dropped inside the task, which owns the place until its connection has ended.
-            drop(place);
+            serve_connection(stream, state, &emulators, &limits, stop).await;
+            // Dropped inside the task, which owns the permit until its connection has ended.
+            drop(permit);
         });
     }
     // From here on new connections are refused, while those under way come to their ends.
@@ -60,108 +60,110 @@ pub(crate) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// The next connection, once there is a place for it.
+/// The next connection, once there is a permit for it.
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
-    lines: &[Weak<ConnectionState>],
+    connection_permits: &Arc<Semaphore>,
+    states: &[Weak<ConnectionState>],
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     match listener.accept().await {
         Ok((stream, _)) => {
-            if let Ok(place) = places.clone().try_acquire_owned() {
-                return Some((stream, place));
+            if let Ok(permit) = connection_permits.clone().try_acquire_owned() {
+                return Some((stream, permit));
             }
             // It is accepted and waits, instead of being refused. Meanwhile further ones wait in
             // the system's backlog.
-            Some((stream, place_of_another(places, lines).await?))
+            Some((stream, wait_for_permit(connection_permits, states).await?))
         }
         Err(error) => {
             // A client that is gone already needs no answer. Anything else, such as a lack of
             // file descriptors, passes when other connections end.
             if error.kind() != io::ErrorKind::ConnectionAborted {
-                give_up_longest(lines);
-                tokio::time::sleep(OUT_OF_RESOURCES).await;
+                close_longest_idle(states);
+                tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
             }
             None
         }
     }
 }
 
-/// A place that becomes free: another connection ends, or the one makes way that has kept an
+/// A permit that becomes free: another connection ends, or the one makes way that has kept an
 /// exchange waiting for the longest time and has never carried an accepted key.
-async fn place_of_another(
-    places: &Arc<Semaphore>,
-    lines: &[Weak<ConnectionState>],
+async fn wait_for_permit(
+    connection_permits: &Arc<Semaphore>,
+    states: &[Weak<ConnectionState>],
 ) -> Option<OwnedSemaphorePermit> {
     loop {
         tokio::select! {
-            place = places.clone().acquire_owned() => return place.ok(),
-            () = tokio::time::sleep(BETWEEN_SEARCHES) => {}
+            permit = connection_permits.clone().acquire_owned() => return permit.ok(),
+            () = tokio::time::sleep(SEARCH_INTERVAL) => {}
         }
-        if give_up_longest(lines) {
-            // Connections are accepted one at a time, so no other takes the place that becomes
+        if close_longest_idle(states) {
+            // Connections are accepted one at a time, so no other takes the permit that becomes
             // free.
-            return places.clone().acquire_owned().await.ok();
+            return connection_permits.clone().acquire_owned().await.ok();
         }
     }
 }
 
 /// Gives up the connection that has said nothing for the longest time, if its client is unknown and
 /// had the time to say something.
-fn give_up_longest(lines: &[Weak<ConnectionState>]) -> bool {
-    let lines = lines.iter().filter_map(Weak::upgrade);
-    let idle = lines.filter_map(|line| Some((line.idle_and_unknown()?, line)));
+fn close_longest_idle(states: &[Weak<ConnectionState>]) -> bool {
+    let states = states.iter().filter_map(Weak::upgrade);
+    let idle = states.filter_map(|state| Some((state.idle_and_unknown()?, state)));
     let longest = idle.max_by_key(|(idle, _)| *idle);
     // `give_up` fails if a request has come over the connection since it was looked at.
-    longest.is_some_and(|(idle, line)| idle >= millis(TIME_TO_ASK) && line.give_up())
+    longest.is_some_and(|(idle, state)| idle >= millis(REQUEST_HEAD_TIME) && state.give_up())
 }
 
 /// All exchanges of one connection.
-async fn converse(
+async fn serve_connection(
     stream: TcpStream,
-    line: Arc<ConnectionState>,
-    worlds: &IsolatedEmulators,
+    state: Arc<ConnectionState>,
+    emulators: &IsolatedEmulators,
     limits: &Limits,
     mut stop: watch::Receiver<bool>,
 ) {
     // Without this an answer may wait for the acknowledgement of the one before. A connection that
     // refuses the option works all the same.
     let _ = stream.set_nodelay(true);
-    let socket = Socket::new(stream, Arc::clone(&line));
-    let heard = &line;
+    let socket = Socket::new(stream, Arc::clone(&state));
+    let exchange_state = &state;
     let service = service_fn(|request: http::Request<Incoming>| async move {
-        let Some(_busy) = heard.busy() else {
+        let Some(_busy) = exchange_state.begin_exchange() else {
             // The connection was given up at this moment, and ends without an answer.
             return std::future::pending().await;
         };
-        let response = worlds.answer(request).await;
-        // Marked before the answer is handed to hyper: the mark decides how the connection ends
+        let response = emulators.answer(request).await;
+        // Noted before the answer is handed to hyper: it decides how the connection ends
         // after it.
-        heard.mark(response.extensions().get::<Mark>().copied().unwrap_or_default());
+        exchange_state.note_answered(
+            response.extensions().get::<AnsweredRequest>().copied().unwrap_or_default(),
+        );
         if let Some(cut) = response.extensions().get::<Cut>() {
             // The `select` below sees the cut and ends the connection, which drops this future.
-            heard.cut(*cut == Cut::Reset);
+            exchange_state.cut(*cut == Cut::Reset);
             std::future::pending::<()>().await;
         }
         Ok::<_, Infallible>(response)
     });
     let connection = http1::Builder::new()
-        .max_buf_size(MOST_HEAD)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
     // An error here means that the client ended the connection, which needs no action.
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = line.was_cut() => {}
-        () = line.is_idle(limits.request_time) => {}
+        () = state.wait_for_cut() => {}
+        () = state.wait_until_idle(limits.request_time) => {}
         () = stop_requested(&mut stop) => {
             // A client that still sends what was refused would hold up the stop.
-            line.hurry();
+            state.stop_discarding();
             // hyper ends an idle connection at once, and another after the exchange under way.
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 _ = connection.as_mut() => {}
-                () = line.was_cut() => {}
+                () = state.wait_for_cut() => {}
                 // What takes longer is cut off when this future, and the connection with it, is
                 // dropped.
                 () = tokio::time::sleep(limits.stop_time) => {}
@@ -176,15 +178,15 @@ async fn stop_requested(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Bytes of a request's head; a longer one is answered 431.
-const MOST_HEAD: usize = 64 * 1024;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 // `accept` fails at once for as long as descriptors are lacking: without a pause the loop would
 // spin.
-const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a connection has to come to the end of a request's head before it makes way, if there
-/// is no place for another.
-const TIME_TO_ASK: Duration = Duration::from_secs(1);
+/// is no permit for another.
+const REQUEST_HEAD_TIME: Duration = Duration::from_secs(1);
 
 /// How often one is looked for that has had this time.
-const BETWEEN_SEARCHES: Duration = Duration::from_millis(50);
+const SEARCH_INTERVAL: Duration = Duration::from_millis(50);

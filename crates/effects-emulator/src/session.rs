@@ -1,6 +1,6 @@
 //! [`PageSession`]: the session cookie by which the emulator's own web page is let in without the key.
 //! `surfaces/page.rs` sets the cookie, and `middleware.rs` checks it on requests that bring no key
-//! ([`Pass`]).
+//! ([`CookieCheck`]).
 //!
 //! The cookie holds a random token and not the key, since browsers send the cookies of one host to
 //! all of its ports. It counts only if the request was made by a page of this very origin: another
@@ -28,7 +28,7 @@ pub(crate) struct PageSession {
 
 /// What a request's cookie is worth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Pass {
+pub(crate) enum CookieCheck {
     /// There is none, or another's.
     None,
     /// It was sent by a page of this emulator.
@@ -41,7 +41,7 @@ impl PageSession {
     pub(crate) fn new(address: SocketAddr, public_host: Option<String>) -> Self {
         let name = format!("effects-emulator-{}", address.port());
         let is_local = address.ip().is_loopback();
-        Self { name, token: ids::fresh(32), is_local, public_host }
+        Self { name, token: ids::random_id(32), is_local, public_host }
     }
 
     /// The header that gives a browser its cookie.
@@ -66,7 +66,7 @@ impl PageSession {
     }
 
     /// What the cookie of a request is worth.
-    pub(crate) fn pass(&self, headers: &HeaderMap) -> Pass {
+    pub(crate) fn check_cookie(&self, headers: &HeaderMap) -> CookieCheck {
         let cookies = headers.get_all(COOKIE).iter().flat_map(|line| {
             let line = line.to_str().unwrap_or_default();
             line.split(';').filter_map(|pair| pair.trim().split_once('='))
@@ -74,9 +74,13 @@ impl PageSession {
         let mut ours = cookies.filter(|(name, _)| *name == self.name);
         // A browser may send several cookies of one name; one that is right is enough.
         if !ours.any(|(_, token)| self.token.as_bytes().ct_eq(token.as_bytes()).into()) {
-            return Pass::None;
+            return CookieCheck::None;
         }
-        if self.is_own_host(headers) && is_same_origin(headers) { Pass::Own } else { Pass::Foreign }
+        if self.is_own_host(headers) && is_same_origin(headers) {
+            CookieCheck::Own
+        } else {
+            CookieCheck::Foreign
+        }
     }
 }
 
@@ -107,13 +111,13 @@ impl std::fmt::Debug for PageSession {
 mod tests {
     use super::*;
 
-    fn pass(session: &PageSession, headers: &[(&str, &str)]) -> Pass {
+    fn check_cookie(session: &PageSession, headers: &[(&str, &str)]) -> CookieCheck {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             map.insert(name, value.parse().unwrap());
         }
-        session.pass(&map)
+        session.check_cookie(&map)
     }
 
     #[test]
@@ -125,10 +129,13 @@ mod tests {
         assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");
         let cookie = &format!("a=b; {}", cookie.split(';').next().unwrap());
         let here = ("host", "127.0.0.1:8600");
-        assert_eq!(pass(&session, &[here]), Pass::None);
-        assert_eq!(pass(&session, &[here, ("cookie", "effects-emulator-8600=x")]), Pass::None);
+        assert_eq!(check_cookie(&session, &[here]), CookieCheck::None);
+        assert_eq!(
+            check_cookie(&session, &[here, ("cookie", "effects-emulator-8600=x")]),
+            CookieCheck::None
+        );
         let with = |headers: &[(&str, &str)]| {
-            pass(&session, &[&[("cookie", cookie.as_str())], headers].concat())
+            check_cookie(&session, &[&[("cookie", cookie.as_str())], headers].concat())
         };
         let own = ("origin", "http://127.0.0.1:8600");
         for good in [
@@ -139,7 +146,7 @@ mod tests {
             &[("host", "localhost:9000"), ("origin", "http://localhost:9000")],
             &[("host", "demo.example"), ("origin", "https://demo.example")],
         ] {
-            assert_eq!(with(good), Pass::Own, "{good:?}");
+            assert_eq!(with(good), CookieCheck::Own, "{good:?}");
         }
         for bad in [
             &[here, ("origin", "http://127.0.0.1:3000")][..],
@@ -149,7 +156,7 @@ mod tests {
             &[("host", "evil.example:8600")],
             &[("host", "evil.example:8600"), ("origin", "http://evil.example:8600")],
         ] {
-            assert_eq!(with(bad), Pass::Foreign, "{bad:?}");
+            assert_eq!(with(bad), CookieCheck::Foreign, "{bad:?}");
         }
         assert!(!format!("{session:?}").contains(&session.token));
     }

@@ -20,7 +20,7 @@ pub(crate) async fn settle(state: &EmulatorState, id: &str, result: Result<Bytes
                 Ok(Change { kept, .. }) => {
                     // Before the end is seen: a client may ask for the picture at once, and the
                     // record names its task.
-                    state.files.belongs(&kept.name, id);
+                    state.files.set_task(&kept.name, id);
                     WorkStage::Painted(TaskPicture { file: kept.name, size, sides: None })
                 }
                 Err(error) => WorkStage::Failed(TaskFailure::new(
@@ -42,28 +42,28 @@ pub(crate) async fn settle(state: &EmulatorState, id: &str, result: Result<Bytes
     };
     // The task is held meanwhile, so that a reset comes before all of this or after it.
     let known = state.tasks.with(id, |task| {
-        let wanted = !task.is_settled();
-        let is_paid = wanted && file.is_some();
+        let is_unsettled = !task.is_settled();
+        let is_paid = is_unsettled && file.is_some();
         // A task that was cancelled meanwhile, or that failed, gives its reservation back.
         let movement = if is_paid { Movement::Pay } else { Movement::Release };
         let paid = state.spending.book(movement).unwrap_or_default();
-        if wanted {
+        if is_unsettled {
             task.settled = Some(state.clock.now());
             let task = EmulatedTask { stage: stage.clone(), ..task.clone() };
             // Sent under the lock: entries about one task reach the store in the order in which it
             // has changed.
             state.write(|| StoreEntry::Settled { id: id.to_owned(), task, paid });
         }
-        wanted
+        is_unsettled
     });
-    let told = known == Some(true) && {
+    let was_shown = known == Some(true) && {
         // Written first, then shown: after a kill a client must not find less than it saw.
-        state.written().await;
+        state.wait_for_commit().await;
         show(state, id, stage)
     };
     state.changes.task(id);
     // A task that was cancelled or forgotten meanwhile has no use for its picture.
-    if let Some(file) = file.filter(|_| !told) {
+    if let Some(file) = file.filter(|_| !was_shown) {
         state.files.remove(&file);
         state.write(|| StoreEntry::Gone(vec![file]));
     }
@@ -72,18 +72,18 @@ pub(crate) async fn settle(state: &EmulatorState, id: &str, result: Result<Bytes
 /// Lets the end of a task be seen; false if it has come to another meanwhile, and what was paid is
 /// paid back.
 fn show(state: &EmulatorState, id: &str, stage: WorkStage) -> bool {
-    let told = state.tasks.with(id, |task| {
+    let was_shown = state.tasks.with(id, |task| {
         // Asked again: a cancel may have come while the end was being committed.
-        let wanted = !task.is_settled();
-        if wanted {
+        let is_unsettled = !task.is_settled();
+        if is_unsettled {
             task.stage = stage;
         } else if matches!(stage, WorkStage::Painted(_)) {
             let paid = state.spending.book(Movement::Refund).unwrap_or_default();
             let (id, task) = (id.to_owned(), task.clone());
             state.write(|| StoreEntry::Settled { id, task, paid });
         }
-        wanted
+        is_unsettled
     });
     // The reset that has forgotten it has forgotten what was spent as well.
-    told == Some(true)
+    was_shown == Some(true)
 }

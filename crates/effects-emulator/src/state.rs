@@ -71,7 +71,7 @@ impl EmulatorState {
         // The key of an earlier start in this folder stays good, so clients need not be set up
         // again.
         let kept_key = options.api_key.clone().or(restored.api_key);
-        let key = kept_key.unwrap_or_else(|| format!("emulator-{}", ids::fresh(32)));
+        let key = kept_key.unwrap_or_else(|| format!("emulator-{}", ids::random_id(32)));
         // A key that was given is not written down: it comes again with the options.
         if let Some(store) = store.as_ref().filter(|_| options.api_key.is_none()) {
             store.write(StoreEntry::Note(store::API_KEY, key.clone()));
@@ -93,7 +93,7 @@ impl EmulatorState {
             if let WorkStage::Painted(picture) = &task.stage {
                 // A file's row does not have its task: which file is whose picture is known from
                 // the tasks alone.
-                state.files.belongs(&picture.file, &id);
+                state.files.set_task(&picture.file, &id);
             }
             // The limit may be lower than at the last start, and then the oldest are forgotten
             // here.
@@ -108,8 +108,8 @@ impl EmulatorState {
 
     /// An emulator of this name beside this one, at the same address: it shares the painter, and
     /// nothing that a test could see.
-    pub(crate) fn beside(&self, name: &str) -> Self {
-        let renders = self.renders.beside(&self.options, self.address);
+    pub(crate) fn isolated(&self, name: &str) -> Self {
+        let renders = self.renders.isolated(&self.options, self.address);
         // The whole `KEY.NAME` is this emulator's own key, as its clients send it.
         let key = format!("{}.{name}", self.keys.own());
         Self::empty(self.options.clone(), key, self.address, renders, self.stop.clone())
@@ -256,7 +256,7 @@ impl EmulatorState {
     /// Remembers a task that was not finished when the folder was last in use.
     fn restore(&self, restored: &RestoredTask) {
         let task = EmulatedTask { stage: WorkStage::Queued, ..restored.task.clone() };
-        self.renders.expect(&restored.id, task.due);
+        self.renders.add(&restored.id, task.due);
         self.forget(self.tasks.insert(&restored.id, task, self.clock.now()));
         // What was reserved is reserved still, whatever the balance is now.
         self.spending.book(Movement::Reserve(None));
@@ -294,11 +294,11 @@ impl EmulatorState {
     }
 
     /// Waits until everything written so far is safe.
-    pub(crate) async fn written(&self) {
+    pub(crate) async fn wait_for_commit(&self) {
         if let Some(store) = &self.store {
             // An error is ignored: on a full disk creates are refused with the reason, and a task
             // that runs goes on to its end. It begins again when the folder is next opened.
-            let _ = store.settle().await;
+            let _ = store.wait_for_commit().await;
         }
     }
 

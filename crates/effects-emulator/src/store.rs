@@ -91,12 +91,12 @@ impl EmulatorStore {
         // the disk.
         let (sender, receiver) = channel();
         let broken = Arc::new(OnceLock::new());
-        let told = Arc::clone(&broken);
+        let broken_reason = Arc::clone(&broken);
         let thread = std::thread::Builder::new().name("effects-emulator-store".to_owned()).spawn(
             move || {
-                if let Err(error) = keep(&mut database, &receiver, spent) {
+                if let Err(error) = commit_entries(&mut database, &receiver, spent) {
                     // It is set only here and only once, so this cannot fail.
-                    let _ = told.set(error.to_string());
+                    let _ = broken_reason.set(error.to_string());
                 }
             },
         )?;
@@ -114,11 +114,11 @@ impl EmulatorStore {
     }
 
     /// Returns once everything written so far is safe; the reason if it never will be.
-    pub(crate) async fn settle(&self) -> Result<(), String> {
-        let (committed, word) = oneshot::channel();
+    pub(crate) async fn wait_for_commit(&self) -> Result<(), String> {
+        let (committed, committed_signal) = oneshot::channel();
         self.write(StoreEntry::Wait(committed));
         let reason = |_| self.broken.get().cloned().unwrap_or_else(|| "it is closed".to_owned());
-        word.await.map_err(reason)
+        committed_signal.await.map_err(reason)
     }
 }
 
@@ -169,7 +169,7 @@ fn prepare(database: &Connection) -> Result<(), StoreError> {
     // The lock is taken with the first read and kept: two emulators in one folder would each
     // believe in tasks of their own. A killed process gives it back.
     database.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    database.busy_timeout(A_PREDECESSOR_ENDS)?;
+    database.busy_timeout(DATABASE_WAIT)?;
     database.pragma_update(None, "journal_mode", "WAL")?;
     // A killed process loses nothing that was handed to the system; only a power cut could.
     database.pragma_update(None, "synchronous", "NORMAL")?;
@@ -217,14 +217,14 @@ fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
 
 /// The thread's loop: take the entries that have come, commit them, answer those that wait. It ends at
 /// the first error: on a full disk all further creates are refused.
-fn keep(
+fn commit_entries(
     database: &mut Connection,
     entries: &Receiver<StoreEntry>,
     mut spent: Decimal,
 ) -> rusqlite::Result<()> {
     while let Ok(first) = entries.recv() {
         // `try_iter` ends when nothing else has come, so a lone entry waits for no others.
-        let group = std::iter::once(first).chain(entries.try_iter().take(MOST_AT_ONCE));
+        let group = std::iter::once(first).chain(entries.try_iter().take(MAX_COMMIT_ENTRIES));
         for waiting in commit(database, group, &mut spent)? {
             // The receiver may be gone (a client that hung up); the task is safe all the same.
             let _ = waiting.send(());
@@ -331,7 +331,7 @@ const TABLES: &str = "
 const FORMAT: u32 = 1;
 
 /// Entries of one commit.
-const MOST_AT_ONCE: usize = 1_000;
+const MAX_COMMIT_ENTRIES: usize = 1_000;
 
 /// How long a folder in use is waited for: long enough for an emulator that is just ending.
-const A_PREDECESSOR_ENDS: std::time::Duration = std::time::Duration::from_secs(1);
+const DATABASE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);

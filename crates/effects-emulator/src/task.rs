@@ -109,7 +109,7 @@ impl EmulatedTask {
     }
 
     /// What a look at this time sees.
-    pub(crate) fn state(&self, now: u64) -> VisibleState<'_> {
+    pub(crate) fn visible_state(&self, now: u64) -> VisibleState<'_> {
         match &self.stage {
             // Work that ends early waits for its time: the latency decides, and not how fast this
             // machine paints.
@@ -121,7 +121,7 @@ impl EmulatedTask {
 
     /// Whether a look at this time sees it running.
     pub(crate) fn is_running(&self, now: u64) -> bool {
-        matches!(self.state(now), VisibleState::Running(_))
+        matches!(self.visible_state(now), VisibleState::Running(_))
     }
 
     /// When it was finished to its clients, if a look at this time sees it finished.
@@ -181,15 +181,15 @@ mod tests {
             looks: 0,
         };
         assert!(
-            matches!(task.state(2_000), VisibleState::Running(share) if (share - 0.5).abs() < 0.01)
+            matches!(task.visible_state(2_000), VisibleState::Running(share) if (share - 0.5).abs() < 0.01)
         );
-        assert!(matches!(task.state(9_000), VisibleState::Running(share) if share < 1.0));
+        assert!(matches!(task.visible_state(9_000), VisibleState::Running(share) if share < 1.0));
         task.stage = WorkStage::Painted(TaskPicture { file: "a.png".into(), size: 1, sides: None });
-        assert!(matches!(task.state(2_999), VisibleState::Running(_)));
-        assert!(matches!(task.state(3_000), VisibleState::Completed(_)));
+        assert!(matches!(task.visible_state(2_999), VisibleState::Running(_)));
+        assert!(matches!(task.visible_state(3_000), VisibleState::Completed(_)));
         task.stage = WorkStage::Failed(TaskFailure::new(ServiceCode::Upstream, "no"));
-        assert!(matches!(task.state(2_999), VisibleState::Running(_)));
-        assert!(matches!(task.state(3_000), VisibleState::Failed(_)));
+        assert!(matches!(task.visible_state(2_999), VisibleState::Running(_)));
+        assert!(matches!(task.visible_state(3_000), VisibleState::Failed(_)));
 
         task.fault = Some(Box::new(Fault::Missing { looks: 2 }));
         assert_eq!([task.look(), task.look(), task.look()], [false, false, true]);

@@ -1,4 +1,4 @@
-//! [`template`]: reads a template's id in rules and filters, where a misspelt one is an error, since it
+//! [`deserialize`]: reads a template's id in rules and filters, where a misspelt one is an error, since it
 //! would match nothing and no message would say so. [`TemplateId`]: the OpenAPI schema of such an id.
 //! Fault rules (`faults/plan.rs`) and the bodies and queries of the control API read ids with it.
 
@@ -10,7 +10,9 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 /// Reads it, for `#[serde(deserialize_with)]`.
-pub(crate) fn template<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Template>, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Template>, D::Error> {
     let id = Option::<String>::deserialize(from)?;
     // The parser's words name the id that was probably meant.
     id.map(|id| id.parse().map_err(|error| D::Error::custom(format!("template: {error}"))))

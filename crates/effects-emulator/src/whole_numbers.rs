@@ -12,7 +12,7 @@ where
     T: TryFrom<u64>,
 {
     let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
-    let is_whole = |value: &f64| value.fract() == 0.0 && (0.0..=MOST_EXACT).contains(value);
+    let is_whole = |value: &f64| value.fract() == 0.0 && (0.0..=MAX_EXACT).contains(value);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole")]
     let whole = || number.as_f64().filter(is_whole).map(|value| value as u64);
     // As an integer first: a large one would be rounded as a double.
@@ -23,4 +23,4 @@ where
 }
 
 /// The largest of the doubles below which all whole numbers are doubles.
-const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;

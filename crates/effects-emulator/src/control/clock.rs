@@ -29,8 +29,9 @@ pub(crate) async fn advance(
         Advance::To(to) => {
             let now = state.clock.now();
             let past = || {
-                let words = format!("to: {to} is over: the clock shows {now} and never runs back");
-                ApiRefusal::bad_request(words)
+                let message =
+                    format!("to: {to} is over: the clock shows {now} and never runs back");
+                ApiRefusal::bad_request(message)
             };
             Duration::from_millis(to.checked_sub(now).ok_or_else(past)?)
         }

@@ -33,7 +33,7 @@ pub(crate) async fn events(State(state): State<Arc<EmulatorState>>) -> Response 
         // Subscribed before the tasks are read, so that a change in between comes as an event.
         changes: state.changes.watch(),
         running: state.tasks.running(state.clock.now()),
-        gathered: Gathered { anew: true, ..Gathered::default() },
+        pending: PendingChanges { anew: true, ..PendingChanges::default() },
         state,
     };
     let events = stream::unfold(watcher, async |mut watcher| {
@@ -50,11 +50,11 @@ struct EventClient {
     changes: Receiver<StateChange>,
     /// Tasks that were running when they were last sent: the clock finishes them, without an event.
     running: BTreeSet<Box<str>>,
-    gathered: Gathered,
+    pending: PendingChanges,
 }
 
 #[derive(Default)]
-struct Gathered {
+struct PendingChanges {
     requests: BTreeSet<u64>,
     tasks: BTreeSet<Box<str>>,
     anew: bool,
@@ -74,66 +74,66 @@ struct WatchEvent {
 impl EventClient {
     /// The next event once there is one, or a sign of life; `None` when the emulator stops.
     async fn next(&mut self) -> Option<Bytes> {
-        let mut quiet = Duration::ZERO;
+        let mut silent_for = Duration::ZERO;
         loop {
-            if !self.gathered.is_empty() {
+            if !self.pending.is_empty() {
                 return Some(self.event());
             }
             let waited = tokio::select! {
                 change = self.changes.recv() => {
                     match change {
-                        Ok(change) => self.gathered.add(change),
-                        Err(RecvError::Lagged(_)) => self.gathered.anew = true,
+                        Ok(change) => self.pending.add(change),
+                        Err(RecvError::Lagged(_)) => self.pending.anew = true,
                         Err(RecvError::Closed) => return None,
                     }
                     // Changes at the same time go into one event.
-                    tokio::time::sleep(BETWEEN_EVENTS).await;
-                    BETWEEN_EVENTS
+                    tokio::time::sleep(EVENT_INTERVAL).await;
+                    EVENT_INTERVAL
                 }
-                () = tokio::time::sleep(BETWEEN_LOOKS) => BETWEEN_LOOKS,
+                () = tokio::time::sleep(CLOCK_CHECK_INTERVAL) => CLOCK_CHECK_INTERVAL,
                 // An open stream would hold up the stop until `Limits::stop_time` is over.
                 () = self.state.stopping() => return None,
             };
-            self.take_in_the_rest();
-            self.notice_the_finished();
-            quiet += waited;
-            if quiet >= LONGEST_SILENCE && self.gathered.is_empty() {
+            self.drain_changes();
+            self.add_finished();
+            silent_for += waited;
+            if silent_for >= KEEP_ALIVE_INTERVAL && self.pending.is_empty() {
                 // A comment, so that neither end takes the other for gone.
                 return Some(Bytes::from_static(b":\n\n"));
             }
         }
     }
 
-    fn take_in_the_rest(&mut self) {
+    fn drain_changes(&mut self) {
         loop {
             match self.changes.try_recv() {
-                Ok(change) => self.gathered.add(change),
-                Err(TryRecvError::Lagged(_)) => self.gathered.anew = true,
+                Ok(change) => self.pending.add(change),
+                Err(TryRecvError::Lagged(_)) => self.pending.anew = true,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
     }
 
-    fn notice_the_finished(&mut self) {
+    fn add_finished(&mut self) {
         let (now, tasks) = (self.state.clock.now(), &self.state.tasks);
         let is_running = |id: &str| tasks.with(id, |task| task.is_running(now)).unwrap_or(false);
         let finished = self.running.iter().filter(|id| !is_running(id));
-        self.gathered.tasks.extend(finished.cloned());
+        self.pending.tasks.extend(finished.cloned());
     }
 
     fn event(&mut self) -> Bytes {
-        let gathered = std::mem::take(&mut self.gathered);
+        let pending = std::mem::take(&mut self.pending);
         let now = self.state.clock.now();
-        if gathered.anew {
+        if pending.anew {
             self.running = self.state.tasks.running(now);
         }
-        let first = gathered.requests.first().copied().unwrap_or(u64::MAX);
+        let first = pending.requests.first().copied().unwrap_or(u64::MAX);
         // The record is searched from the first of them on. A watcher that reads the lists anew is
         // sent none.
         let requests = self.state.requests_where(first.saturating_sub(1), |number| {
-            !gathered.anew && gathered.requests.contains(&number)
+            !pending.anew && pending.requests.contains(&number)
         });
-        let tasks = gathered.tasks.iter().filter(|_| !gathered.anew);
+        let tasks = pending.tasks.iter().filter(|_| !pending.anew);
         let tasks = inspection::some(&self.state, tasks.map(|id| &**id));
         for task in &tasks {
             if task.status == "in_progress" {
@@ -143,12 +143,12 @@ impl EventClient {
             }
         }
         // A task that was forgotten meanwhile is not among those above.
-        for id in gathered.tasks.iter().filter(|id| self.state.tasks.with(id, |_| ()).is_none()) {
+        for id in pending.tasks.iter().filter(|id| self.state.tasks.with(id, |_| ()).is_none()) {
             self.running.remove(id);
         }
         let event = WatchEvent {
-            anew: gathered.anew,
-            reset: gathered.reset,
+            anew: pending.anew,
+            reset: pending.reset,
             requests,
             tasks,
             about: Summary::of(&self.state),
@@ -159,7 +159,7 @@ impl EventClient {
     }
 }
 
-impl Gathered {
+impl PendingChanges {
     fn add(&mut self, change: StateChange) {
         match change {
             StateChange::Request(number) => drop(self.requests.insert(number)),
@@ -175,10 +175,10 @@ impl Gathered {
 }
 
 /// Changes that come closer together are one event.
-const BETWEEN_EVENTS: Duration = Duration::from_millis(50);
+const EVENT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often tasks are looked for that time has finished.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Less than a connection may be silent for.
-const LONGEST_SILENCE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);

@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 use super::read;
 use crate::endpoint::Endpoint;
 use crate::faults::{Fault, FaultPlan, Script};
-use crate::listed::{self, TemplateId};
 use crate::state::EmulatorState;
+use crate::template_id::{self, TemplateId};
 use crate::wire::refusal::ApiRefusal;
 
 /// `POST /_emulator/next`
@@ -85,7 +85,7 @@ pub(crate) struct NextRequests {
     #[serde(default = "create")]
     on: Endpoint,
     /// Requests about this template alone.
-    #[serde(default, deserialize_with = "listed::template")]
+    #[serde(default, deserialize_with = "template_id::deserialize")]
     #[schema(value_type = Option<TemplateId>)]
     template: Option<Template>,
     /// Requests with this key alone.

@@ -24,11 +24,13 @@ use crate::wire::refusal::ApiRefusal;
 
 /// `GET /_emulator/looks`
 #[utoipa::path(get, path = "/_emulator/looks", tag = "control",
-    responses((status = 200, body = LookList)))]
-pub(crate) async fn looks() -> Json<LookList> {
-    let look =
-        |template: &'static Template| LookChoice { id: template.id(), title: template.title() };
-    Json(LookList {
+    responses((status = 200, body = TemplatePreviewList)))]
+pub(crate) async fn looks() -> Json<TemplatePreviewList> {
+    let look = |template: &'static Template| PreviewTemplate {
+        id: template.id(),
+        title: template.title(),
+    };
+    Json(TemplatePreviewList {
         templates: Template::ALL.iter().map(look).collect(),
         least_side: *SIDE_RANGE.start(),
         most_side: *SIDE_RANGE.end(),
@@ -39,15 +41,16 @@ pub(crate) async fn looks() -> Json<LookList> {
 /// The templates, and the sizes that there are.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Looks)]
-pub(crate) struct LookList {
-    templates: Vec<LookChoice>,
+pub(crate) struct TemplatePreviewList {
+    templates: Vec<PreviewTemplate>,
     least_side: u32,
     most_side: u32,
     default_side: u32,
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct LookChoice {
+#[schema(as = LookChoice)]
+pub(crate) struct PreviewTemplate {
     id: &'static str,
     title: &'static str,
 }
@@ -59,7 +62,7 @@ pub(crate) async fn look(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, ApiRefusal> {
-    let LookQuery { photo } = query(&uri)?;
+    let PreviewQuery { photo } = query(&uri)?;
     let template: Template =
         id.parse().map_err(|error| ApiRefusal::not_found(format!("template: {error}")))?;
     let photo = state.files.get(&photo, state.clock.now()).await;
@@ -68,7 +71,7 @@ pub(crate) async fn look(
     // By its header, before it waits for a painter.
     photo::inspect(&photo, state.options.limits.photo_pixels)
         .map_err(|error| unreadable(TaskFailure::from(error).message.into()))?;
-    let picture = state.renders.sketch(photo, template, small).await;
+    let picture = state.renders.preview(photo, template, small).await;
     let picture = picture.map_err(unreadable)?;
     // An upload's name is never given to another file, so a look of it never changes.
     let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "private, max-age=3600")];
@@ -77,7 +80,7 @@ pub(crate) async fn look(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LookQuery {
+struct PreviewQuery {
     /// The name of an uploaded file.
     photo: String,
 }
@@ -87,10 +90,10 @@ fn small(picture: &[u8]) -> Result<Vec<u8>, String> {
     let picture = image::load_from_memory(picture).map_err(|error| error.to_string())?;
     let mut small = Cursor::new(Vec::new());
     // JPEG has no transparency.
-    let shrunk = picture.thumbnail(2 * SHOWN_SIDE, 2 * SHOWN_SIDE).into_rgb8();
+    let shrunk = picture.thumbnail(2 * PREVIEW_SIDE, 2 * PREVIEW_SIDE).into_rgb8();
     shrunk.write_to(&mut small, ImageFormat::Jpeg).map_err(|error| error.to_string())?;
     Ok(small.into_inner())
 }
 
-/// The side of a look on the page, in points.
-const SHOWN_SIDE: u32 = 96;
+/// The side of a preview on the page, in points.
+const PREVIEW_SIDE: u32 = 96;

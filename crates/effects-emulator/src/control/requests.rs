@@ -13,9 +13,9 @@ use utoipa::IntoParams;
 use super::query;
 use super::verify::RequestMatch;
 use crate::endpoint::Endpoint;
-use crate::listed::{self, TemplateId};
 use crate::seen_request::SeenRequest;
 use crate::state::EmulatorState;
+use crate::template_id::{self, TemplateId};
 use crate::wire::refusal::ApiRefusal;
 
 /// `GET /_emulator/requests`
@@ -44,7 +44,7 @@ pub(crate) struct RequestsQuery {
     after: u64,
     limit: Option<usize>,
     task: Option<String>,
-    #[serde(default, deserialize_with = "listed::template")]
+    #[serde(default, deserialize_with = "template_id::deserialize")]
     #[param(value_type = Option<TemplateId>)]
     template: Option<Template>,
     endpoint: Option<Endpoint>,

@@ -17,9 +17,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::{query, read_optional};
 use crate::inspection::{self, SeenTask};
 use crate::lifecycle;
-use crate::listed::{self, TemplateId};
 use crate::state::EmulatorState;
 use crate::task::{TaskFailure, VisibleState};
+use crate::template_id::{self, TemplateId};
 use crate::wire::refusal::ApiRefusal;
 
 /// `GET /_emulator/tasks`
@@ -38,7 +38,7 @@ pub(crate) async fn tasks(
     };
     let tasks = inspection::tasks(&state).into_iter().filter(wanted);
     // Many more may be remembered (`Limits::tasks`); a list of all of them has to be asked for.
-    Ok(Json(tasks.take(limit.unwrap_or(MOST_TASKS)).collect()))
+    Ok(Json(tasks.take(limit.unwrap_or(MAX_TASKS)).collect()))
 }
 
 /// `GET /_emulator/tasks/{id}`
@@ -60,7 +60,7 @@ pub(crate) async fn picture(
     Path(id): Path<String>,
 ) -> Result<Response, ApiRefusal> {
     let now = state.clock.now();
-    let file = state.tasks.with(&id, |task| match task.state(now) {
+    let file = state.tasks.with(&id, |task| match task.visible_state(now) {
         VisibleState::Completed(picture) => Some(picture.file.clone()),
         _ => None,
     });
@@ -104,8 +104,8 @@ pub(crate) async fn fail(
     match lifecycle::end_early(&state, &id, failure).await {
         Some(true) => inspection::task(&state, &id).map(Json).ok_or_else(unknown),
         Some(false) => {
-            let words = "the task has ended already: its end was seen and cannot become another";
-            Err(ApiRefusal::new(StatusCode::CONFLICT, "CONFLICT", words))
+            let message = "the task has ended already: its end was seen and cannot become another";
+            Err(ApiRefusal::new(StatusCode::CONFLICT, "CONFLICT", message))
         }
         None => Err(unknown()),
     }
@@ -117,7 +117,7 @@ pub(crate) async fn fail(
 pub(crate) struct TasksQuery {
     limit: Option<usize>,
     status: Option<TaskStatus>,
-    #[serde(default, deserialize_with = "listed::template")]
+    #[serde(default, deserialize_with = "template_id::deserialize")]
     #[param(value_type = Option<TemplateId>)]
     template: Option<Template>,
     /// Tasks accepted at this time or later, in milliseconds since the epoch.
@@ -160,4 +160,4 @@ fn unknown() -> ApiRefusal {
 }
 
 /// Tasks that are listed unless the query says how many.
-const MOST_TASKS: usize = 1_000;
+const MAX_TASKS: usize = 1_000;

@@ -18,9 +18,9 @@ use utoipa::ToSchema;
 
 use super::read;
 use crate::endpoint::Endpoint;
-use crate::listed::{self, TemplateId};
-use crate::seen_request::{MOST_BODY, SeenRequest};
+use crate::seen_request::{MAX_BODY_BYTES, SeenRequest};
 use crate::state::EmulatorState;
+use crate::template_id::{self, TemplateId};
 use crate::whole_numbers;
 use crate::wire::refusal::ApiRefusal;
 
@@ -53,9 +53,9 @@ pub(crate) async fn verify(
     }
     // The newest of those that differ least.
     near.sort_by_key(|near| (near.differs.len(), std::cmp::Reverse(near.request.number)));
-    near.truncate(MOST_NEAR);
+    near.truncate(MAX_NEAR);
     let found = matched.len();
-    matched.truncate(MOST_MATCHED);
+    matched.truncate(MAX_MATCHED);
     let wanted = match (least, most) {
         (least, most) if least == most => format!("exactly {least}"),
         (least, usize::MAX) => format!("at least {least}"),
@@ -83,7 +83,7 @@ pub(crate) struct RequestMatch {
     /// The id of the task that it is about.
     pub(crate) task: Option<String>,
     /// The template of that task.
-    #[serde(deserialize_with = "listed::template")]
+    #[serde(deserialize_with = "template_id::deserialize")]
     #[schema(value_type = Option<TemplateId>)]
     pub(crate) template: Option<Template>,
     #[serde(deserialize_with = "whole_numbers::number")]
@@ -189,10 +189,10 @@ impl RequestMatch {
             compare(&format!("headers.{name}"), holds, json!(wanted), json!(found));
         }
         if let Some(wanted) = &self.body {
-            let found = if seen.body_bytes > MOST_BODY {
+            let found = if seen.body_bytes > MAX_BODY_BYTES {
                 // What is cut off is no JSON to compare, so it never matches, and the difference
                 // says why.
-                json!(format!("{} bytes, of which only {MOST_BODY} are kept", seen.body_bytes))
+                json!(format!("{} bytes, of which only {MAX_BODY_BYTES} are kept", seen.body_bytes))
             } else {
                 serde_json::from_str(&seen.body).unwrap_or_else(|_| json!(seen.body))
             };
@@ -277,8 +277,8 @@ fn contains(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-const MOST_MATCHED: usize = 100;
-const MOST_NEAR: usize = 3;
+const MAX_MATCHED: usize = 100;
+const MAX_NEAR: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Collected};
 
-use super::body::word;
+use super::body::code_word;
 use super::fault::{Fault, Moment};
 use crate::state::EmulatorState;
 use crate::wire::refusal::ApiRefusal;
@@ -66,9 +66,9 @@ pub(crate) async fn apply(state: &EmulatorState, fault: &Fault, response: Respon
             response
         }
         Fault::Garbage => with_body(response, |_| Body::from(GARBAGE)).await,
-        Fault::Truncate { keep } => with_body(response, |body| broken(&body, *keep)).await,
+        Fault::Truncate { keep } => with_body(response, |body| truncated_body(&body, *keep)).await,
         Fault::Drip { bytes, pause } => {
-            with_body(response, |body| drops(body, *bytes, *pause)).await
+            with_body(response, |body| dripped_body(body, *bytes, *pause)).await
         }
         _ => response,
     }
@@ -111,7 +111,7 @@ fn status(fault: &Fault) -> Response {
             let media_type = media_type.unwrap_or_else(|_| HeaderValue::from_static("text/plain"));
             (status, [(CONTENT_TYPE, media_type)], body).into_response()
         }
-        None => ApiRefusal::new(status, word(status), message).into_response(),
+        None => ApiRefusal::new(status, code_word(status), message).into_response(),
     };
     if let Some(retry_after) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, retry_after.header());
@@ -139,7 +139,7 @@ async fn with_body(response: Response, change: impl FnOnce(Bytes) -> Body) -> Re
 }
 
 /// The first part of a body, then the end of the connection.
-fn broken(body: &Bytes, keep: f64) -> Body {
+fn truncated_body(body: &Bytes, keep: f64) -> Body {
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -160,13 +160,13 @@ fn broken(body: &Bytes, keep: f64) -> Body {
     }))
 }
 
-fn drops(body: Bytes, bytes: usize, pause: f64) -> Body {
+fn dripped_body(body: Bytes, bytes: usize, pause: f64) -> Body {
     let pause = Duration::try_from_secs_f64(pause).unwrap_or_default();
     Body::from_stream(stream::unfold((body, true), move |(mut body, first)| async move {
         if body.is_empty() {
             return None;
         }
-        // The first drop comes at once: the pause is one between drops.
+        // The first piece comes at once: the pause is one between pieces.
         if !first {
             tokio::time::sleep(pause).await;
         }

@@ -83,7 +83,7 @@ impl ErrorBody {
             // limit.
             Self::ErrorMessage => json(json!({"error": {"code": 1002, "message": message}})),
             Self::ErrorWord => json(json!({
-                "error": {"code": word(status), "message": message},
+                "error": {"code": code_word(status), "message": message},
                 // A fixed id of the service's form: clients only read it.
                 "request_id": "d758n65e878c73cmdg20",
             })),
@@ -114,8 +114,8 @@ impl ErrorBody {
     }
 }
 
-/// The gateway's word for a status.
-pub(crate) fn word(status: StatusCode) -> &'static str {
+/// The gateway's code for a status, a word.
+pub(crate) fn code_word(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 | 422 => "BAD_REQUEST",
         401 => "UNAUTHORIZED",

@@ -10,7 +10,7 @@ use effects_core::Template;
 
 use super::fault::Fault;
 use super::plan::{BadPlan, FaultPlan, RateLimit, When};
-use super::script::{MOST_SCRIPTED, Script};
+use super::script::{MAX_SCRIPTED, Script};
 use crate::endpoint::Endpoint;
 use crate::rng;
 use crate::seen_request::REDACTED;
@@ -20,7 +20,7 @@ use crate::seen_request::REDACTED;
 pub(crate) struct FaultInjector {
     inner: Mutex<InjectorState>,
     /// Whether there is anything to decide at all: requests are many, faults are few.
-    quiet: AtomicBool,
+    is_quiet: AtomicBool,
     seed: u64,
 }
 
@@ -43,7 +43,7 @@ struct Bucket {
 
 impl FaultInjector {
     pub(crate) fn new(plan: FaultPlan, seed: u64) -> Self {
-        let faults = Self { inner: Mutex::default(), quiet: AtomicBool::new(true), seed };
+        let faults = Self { inner: Mutex::default(), is_quiet: AtomicBool::new(true), seed };
         faults.follow(plan);
         faults
     }
@@ -55,7 +55,7 @@ impl FaultInjector {
         inner.plan = Arc::new(plan);
         // What is in the buckets was poured in under the limit of another plan.
         inner.buckets.clear();
-        self.listen(&inner);
+        self.update_quiet(&inner);
     }
 
     /// Scripts what the next requests meet, after those scripted before. All of it is scripted, or
@@ -70,8 +70,8 @@ impl FaultInjector {
         let mut inner = self.lock();
         let of_endpoint = inner.scripts.iter().filter(|before| before.on == script.on);
         let scripted: usize = of_endpoint.map(|before| before.faults.len()).sum();
-        if scripted + script.faults.len() > MOST_SCRIPTED {
-            let why = format!("at most {MOST_SCRIPTED} requests of an endpoint are scripted ahead");
+        if scripted + script.faults.len() > MAX_SCRIPTED {
+            let why = format!("at most {MAX_SCRIPTED} requests of an endpoint are scripted ahead");
             return Err(BadPlan::new(why));
         }
         // One script for each choice of requests, however many calls made it: each request searches
@@ -80,7 +80,7 @@ impl FaultInjector {
             Some(before) => before.faults.extend(script.faults),
             None => inner.scripts.push(script),
         }
-        self.listen(&inner);
+        self.update_quiet(&inner);
         Ok(())
     }
 
@@ -99,27 +99,27 @@ impl FaultInjector {
     pub(crate) fn unscript(&self) {
         let mut inner = self.lock();
         inner.scripts.clear();
-        self.listen(&inner);
+        self.update_quiet(&inner);
     }
 
     pub(crate) fn plan(&self) -> Arc<FaultPlan> {
         self.lock().plan.clone()
     }
 
-    /// The fault that a request at an endpoint meets. `of_key` is what its key stands for.
+    /// The fault that a request at an endpoint meets. `key_fault` is what its key stands for.
     pub(crate) fn decide<'a>(
         &self,
         on: Endpoint,
         key: impl FnOnce() -> &'a [u8],
-        of_key: Option<&Fault>,
+        key_fault: Option<&Fault>,
         template: impl FnOnce() -> Option<Template>,
     ) -> Option<Fault> {
         // A key chooses the outcome of creates alone: looks at their tasks come with the same key.
-        let of_key = of_key.filter(|_| on.creates());
+        let key_fault = key_fault.filter(|_| on.creates());
         // Read without the lock: a request that comes while a plan is being set may follow either
         // plan.
-        if self.quiet.load(Ordering::Relaxed) {
-            return of_key.cloned();
+        if self.is_quiet.load(Ordering::Relaxed) {
+            return key_fault.cloned();
         }
         let mut inner = self.lock();
         // To find the template a body is parsed or a task looked up. It happens under this lock,
@@ -130,24 +130,24 @@ impl FaultInjector {
         let key = key();
         // A request that a script decides on is not counted by the rules of the plan.
         if let Some(scripted) = inner.scripted(on, key, template.as_ref()) {
-            self.listen(&inner);
+            self.update_quiet(&inner);
             return scripted;
         }
-        if let Some(fault) = of_key {
+        if let Some(fault) = key_fault {
             return Some(fault.clone());
         }
         let plan = inner.plan.clone();
         let seed = plan.seed.unwrap_or(self.seed);
-        let watching = |on_rule: Endpoint| on_rule == on;
-        for (place, rule) in plan.rules.iter().enumerate() {
-            let meant = rule.template.is_none() || rule.template == template;
-            if !watching(rule.on) || !meant {
+        let is_rule_of = |on_rule: Endpoint| on_rule == on;
+        for (index, rule) in plan.rules.iter().enumerate() {
+            let is_about_template = rule.template.is_none() || rule.template == template;
+            if !is_rule_of(rule.on) || !is_about_template {
                 continue;
             }
-            let count = inner.counts[place].fetch_add(1, Ordering::Relaxed) + 1;
-            // The rule's place selects its series of random numbers, so that rules fire
+            let count = inner.counts[index].fetch_add(1, Ordering::Relaxed) + 1;
+            // The rule's index selects its series of random numbers, so that rules fire
             // independently of each other.
-            if fires(rule.when, seed, place as u64, count) {
+            if fires(rule.when, seed, index as u64, count) {
                 return Some(rule.fault.clone());
             }
         }
@@ -155,31 +155,31 @@ impl FaultInjector {
     }
 
     /// Seconds a key has to wait before it may ask again; `None` if it may ask now.
-    pub(crate) fn wait<'a>(
+    pub(crate) fn seconds_to_wait<'a>(
         &self,
         on: Endpoint,
         key: impl FnOnce() -> &'a [u8],
         now: u64,
     ) -> Option<u32> {
-        if self.quiet.load(Ordering::Relaxed) {
+        if self.is_quiet.load(Ordering::Relaxed) {
             return None;
         }
         let mut inner = self.lock();
         let limit = inner.plan.rate_limit.filter(|limit| limit.on.is_none_or(|at| at == on))?;
         // Only a hash is kept: made-up keys may be long, and so each takes the same room.
         let key = hash(key());
-        if inner.buckets.len() >= MOST_BUCKETS && !inner.buckets.contains_key(&key) {
+        if inner.buckets.len() >= MAX_BUCKETS && !inner.buckets.contains_key(&key) {
             inner.forget_emptiest(limit, now);
         }
         let bucket = inner.buckets.entry(key).or_insert(Bucket { level: 0.0, at: now });
-        bucket.pour(limit, now)
+        bucket.add_request(limit, now)
     }
 
-    fn listen(&self, inner: &InjectorState) {
+    fn update_quiet(&self, inner: &InjectorState) {
         let idle = inner.plan.rules.is_empty()
             && inner.plan.rate_limit.is_none()
             && inner.scripts.is_empty();
-        self.quiet.store(idle, Ordering::Relaxed);
+        self.is_quiet.store(idle, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, InjectorState> {
@@ -195,10 +195,10 @@ impl InjectorState {
         key: &[u8],
         template: Option<&Template>,
     ) -> Option<Option<Fault>> {
-        let place = self.scripts.iter().position(|script| script.is_for(on, key, template))?;
-        let scripted = self.scripts[place].faults.pop_front();
-        if self.scripts[place].faults.is_empty() {
-            self.scripts.remove(place);
+        let index = self.scripts.iter().position(|script| script.is_for(on, key, template))?;
+        let scripted = self.scripts[index].faults.pop_front();
+        if self.scripts[index].faults.is_empty() {
+            self.scripts.remove(index);
         }
         scripted
     }
@@ -223,7 +223,7 @@ impl Bucket {
     }
 
     /// Pours one request in; if it would overflow, the seconds until there is room.
-    fn pour(&mut self, limit: RateLimit, now: u64) -> Option<u32> {
+    fn add_request(&mut self, limit: RateLimit, now: u64) -> Option<u32> {
         let size = f64::from(limit.requests);
         self.level = self.level_at(limit, now);
         self.at = now;
@@ -256,7 +256,7 @@ fn hash(key: &[u8]) -> u64 {
 }
 
 /// Keys whose rate is watched at once.
-const MOST_BUCKETS: usize = 1_024;
+const MAX_BUCKETS: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -284,13 +284,13 @@ mod tests {
         let task = kinds(&faults, Endpoint::Task, 7);
         assert_eq!(task, ["-", "garbage", "-", "stale", "-", "-", "stale"]);
         assert_eq!(kinds(&faults, Endpoint::Create, 3), ["no-url", "no-url", "-"]);
-        let thrown = kinds(&faults, Endpoint::File, 100);
-        let hits = thrown.iter().filter(|kind| **kind == "status").count();
+        let drawn = kinds(&faults, Endpoint::File, 100);
+        let hits = drawn.iter().filter(|kind| **kind == "status").count();
         // The seed is fixed, so the range need not allow for chance: it catches a rule that ignores
         // its share.
         assert!((30..70).contains(&hits), "{hits}");
         faults.follow(FaultPlan::clone(&faults.plan()));
-        assert_eq!(kinds(&faults, Endpoint::File, 100), thrown);
+        assert_eq!(kinds(&faults, Endpoint::File, 100), drawn);
     }
 
     #[test]
@@ -298,13 +298,13 @@ mod tests {
         let plan = FaultPlan::none().with(FaultRule::on(Endpoint::Create, Fault::Garbage));
         let faults = FaultInjector::new(plan, 0);
         faults.script(Script::on(Endpoint::Create, [Some(Fault::NoUrl), None])).unwrap();
-        let of_key = Fault::lost();
-        let decide = || faults.decide(Endpoint::Create, no_key, Some(&of_key), || None);
+        let key_fault = Fault::lost();
+        let decide = || faults.decide(Endpoint::Create, no_key, Some(&key_fault), || None);
         assert_eq!(decide(), Some(Fault::NoUrl));
         assert_eq!(decide(), None);
         assert_eq!(decide(), Some(Fault::lost()));
         assert_eq!(faults.decide(Endpoint::Create, no_key, None, || None), Some(Fault::Garbage));
-        assert_eq!(faults.decide(Endpoint::Task, no_key, Some(&of_key), || None), None);
+        assert_eq!(faults.decide(Endpoint::Task, no_key, Some(&key_fault), || None), None);
     }
 
     #[test]
@@ -314,10 +314,10 @@ mod tests {
         let script = |faults: Vec<Option<Fault>>| Script::on(Endpoint::Task, faults);
         assert!(faults.script(script(vec![Some(Fault::Garbage), Some(Fault::NoUrl)])).is_err());
         assert_eq!(decide(Endpoint::Task), None);
-        faults.script(script(vec![None; MOST_SCRIPTED - 1])).unwrap();
+        faults.script(script(vec![None; MAX_SCRIPTED - 1])).unwrap();
         assert!(faults.script(script(vec![Some(Fault::Garbage), None])).is_err());
         faults.script(script(vec![Some(Fault::Garbage)])).unwrap();
-        assert_eq!(faults.lock().scripts[0].faults.len(), MOST_SCRIPTED);
+        assert_eq!(faults.lock().scripts[0].faults.len(), MAX_SCRIPTED);
     }
 
     #[test]
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(decide("other", Template::GlassBall), Some("no-url"));
         assert_eq!(decide("other", Template::GlassBall), Some("finished"));
         assert_eq!(decide("other", Template::GlassBall), None);
-        assert!(faults.scripts("").is_empty() && faults.quiet.load(Ordering::Relaxed));
+        assert!(faults.scripts("").is_empty() && faults.is_quiet.load(Ordering::Relaxed));
     }
 
     #[test]
@@ -357,13 +357,15 @@ mod tests {
     fn a_key_that_asks_too_often_gets_the_time_to_wait() {
         let limit = RateLimit { requests: 2, seconds: 4.0, on: None };
         let faults = FaultInjector::new(FaultPlan::none().rate_limit(limit), 0);
-        let wait = |key: &'static str, now| faults.wait(Endpoint::Create, || key.as_bytes(), now);
-        assert_eq!(wait("a", 0), None);
-        assert_eq!(wait("a", 0), None);
-        assert_eq!(wait("a", 0), Some(2));
-        assert_eq!(wait("b", 0), None);
-        assert_eq!(wait("a", 2_000), None);
-        assert_eq!(wait("a", 2_000), Some(2));
+        let seconds_to_wait = |key: &'static str, now| {
+            faults.seconds_to_wait(Endpoint::Create, || key.as_bytes(), now)
+        };
+        assert_eq!(seconds_to_wait("a", 0), None);
+        assert_eq!(seconds_to_wait("a", 0), None);
+        assert_eq!(seconds_to_wait("a", 0), Some(2));
+        assert_eq!(seconds_to_wait("b", 0), None);
+        assert_eq!(seconds_to_wait("a", 2_000), None);
+        assert_eq!(seconds_to_wait("a", 2_000), Some(2));
     }
 
     #[test]
@@ -371,12 +373,12 @@ mod tests {
         // So slow a leak that the buckets stay as full as they are.
         let limit = RateLimit { requests: 2, seconds: 1e6, on: None };
         let faults = FaultInjector::new(FaultPlan::none().rate_limit(limit), 0);
-        let wait = |key: &[u8]| faults.wait(Endpoint::Create, || key, 0);
-        assert_eq!((wait(b"own"), wait(b"own")), (None, None));
-        for made_up in 0..3 * MOST_BUCKETS {
-            assert_eq!(wait(format!("test_status_{made_up}").as_bytes()), None);
+        let seconds_to_wait = |key: &[u8]| faults.seconds_to_wait(Endpoint::Create, || key, 0);
+        assert_eq!((seconds_to_wait(b"own"), seconds_to_wait(b"own")), (None, None));
+        for made_up in 0..3 * MAX_BUCKETS {
+            assert_eq!(seconds_to_wait(format!("test_status_{made_up}").as_bytes()), None);
         }
-        assert!(wait(b"own").is_some());
-        assert_eq!(faults.lock().buckets.len(), MOST_BUCKETS);
+        assert!(seconds_to_wait(b"own").is_some());
+        assert_eq!(faults.lock().buckets.len(), MAX_BUCKETS);
     }
 }

@@ -141,7 +141,7 @@ pub enum Moment {
 
 /// What a fault is about, which says where it can happen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Concern {
+pub(crate) enum FaultTarget {
     /// An exchange: any endpoint's.
     Exchange,
     /// A task, decided when it is accepted.
@@ -237,7 +237,7 @@ impl Fault {
         }
     }
 
-    pub(crate) fn concern(&self) -> Concern {
+    pub(crate) fn target(&self) -> FaultTarget {
         match self {
             Self::Status { .. }
             | Self::Reset { .. }
@@ -246,7 +246,7 @@ impl Fault {
             | Self::Slow { .. }
             | Self::Truncate { .. }
             | Self::Garbage
-            | Self::Drip { .. } => Concern::Exchange,
+            | Self::Drip { .. } => FaultTarget::Exchange,
             Self::Fail { .. }
             | Self::NoUrl
             | Self::WrongSize
@@ -254,24 +254,24 @@ impl Fault {
             | Self::ExpiredLink { .. }
             | Self::Missing { .. }
             | Self::Take { .. }
-            | Self::Finished => Concern::Task,
-            Self::Stale | Self::Word { .. } => Concern::Look,
+            | Self::Finished => FaultTarget::Task,
+            Self::Stale | Self::Word { .. } => FaultTarget::Look,
         }
     }
 
     /// Says why this fault cannot happen at an endpoint, or what is wrong with its numbers.
     pub(crate) fn objection(&self, on: Endpoint) -> Option<String> {
-        let fits = match self.concern() {
+        let fits = match self.target() {
             // The control API meets no fault: a test has to be able to take a plan back.
-            Concern::Exchange => !on.is_own(),
-            Concern::Task => on.creates(),
-            Concern::Look => on.looks(),
+            FaultTarget::Exchange => !on.is_own(),
+            FaultTarget::Task => on.creates(),
+            FaultTarget::Look => on.looks(),
         };
         if !fits {
-            let places = match self.concern() {
-                Concern::Exchange => "any endpoint but the control API and the page",
-                Concern::Task => "`create` or `queue-submit`",
-                Concern::Look => "`task`, `queue-status` or `queue-response`",
+            let places = match self.target() {
+                FaultTarget::Exchange => "any endpoint but the control API and the page",
+                FaultTarget::Task => "`create` or `queue-submit`",
+                FaultTarget::Look => "`task`, `queue-status` or `queue-response`",
             };
             return Some(format!("`{}` happens on {places}", self.kind()));
         }

@@ -24,4 +24,4 @@ pub use script::Script;
 pub(crate) use apply::{Cut, answer_instead, apply};
 pub(crate) use decide::FaultInjector;
 pub(crate) use key::fault_of_key;
-pub(crate) use script::MOST_SCRIPTED;
+pub(crate) use script::MAX_SCRIPTED;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use crate::endpoint::Endpoint;
-use crate::listed::{self, TemplateId};
+use crate::template_id::{self, TemplateId};
 
 /// What goes wrong, and when.
 ///
@@ -277,7 +277,7 @@ pub(crate) struct WrittenRule {
     on: Endpoint,
     #[serde(
         default,
-        deserialize_with = "listed::template",
+        deserialize_with = "template_id::deserialize",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(value_type = Option<TemplateId>)]

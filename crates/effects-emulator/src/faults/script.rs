@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::fault::Fault;
 use crate::endpoint::Endpoint;
-use crate::listed::TemplateId;
+use crate::template_id::TemplateId;
 
 /// What the next requests of an endpoint meet, one after the other; in JSON, the body of
 /// `POST /_emulator/next`.
@@ -73,4 +73,4 @@ impl Script {
 }
 
 /// Outcomes scripted ahead for one endpoint; more are not taken.
-pub(crate) const MOST_SCRIPTED: usize = 100_000;
+pub(crate) const MAX_SCRIPTED: usize = 100_000;

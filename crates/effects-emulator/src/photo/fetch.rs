@@ -35,19 +35,19 @@ pub(crate) struct Fetcher {
     tls: SharedTls,
     /// The threads that exchanges may have.
     threads: Arc<Semaphore>,
-    most_bytes: usize,
-    longest: Duration,
+    max_bytes: usize,
+    timeout: Duration,
 }
 
 impl Fetcher {
     /// A fetcher that makes at most so many exchanges at once.
-    pub(crate) fn new(reach: Reach, most_bytes: usize, longest: Duration, at_once: usize) -> Self {
+    pub(crate) fn new(reach: Reach, max_bytes: usize, timeout: Duration, at_once: usize) -> Self {
         Self {
             resolver: CheckedResolver::new(reach, addresses_of),
             tls: SharedTls::default(),
             threads: Arc::new(Semaphore::new(at_once)),
-            most_bytes,
-            longest,
+            max_bytes,
+            timeout,
         }
     }
 
@@ -55,12 +55,12 @@ impl Fetcher {
     pub(crate) async fn fetch(&self, url: &Url) -> Result<Bytes, PhotoError> {
         let host = url.host_str().unwrap_or("no host").to_owned();
         // One limit over all: lookups, the wait for a thread, and every hop.
-        let fetched = tokio::time::timeout(self.longest, self.follow(url.clone())).await;
+        let fetched = tokio::time::timeout(self.timeout, self.follow(url.clone())).await;
         let error = match fetched {
             Ok(Ok(photo)) => return Ok(photo),
             Ok(Err(PhotoFetchError::Failed(why))) => why,
             Ok(Err(PhotoFetchError::TimedOut)) | Err(_) => {
-                format!("no answer within {:?}", self.longest)
+                format!("no answer within {:?}", self.timeout)
             }
         };
         Err(PhotoError::NotFetched(format!(
@@ -70,12 +70,12 @@ impl Fetcher {
 
     /// Follows redirects itself, since each hop has to be within reach.
     async fn follow(&self, mut url: Url) -> Result<Bytes, PhotoFetchError> {
-        let begun = Instant::now();
-        for _ in 0..=MOST_REDIRECTS {
+        let started = Instant::now();
+        for _ in 0..=MAX_REDIRECTS {
             let addresses = self.addresses(&url).await?;
             let thread = self.threads.clone().acquire_owned().await.map_err(io::Error::other)?;
-            let left = self.longest.saturating_sub(begun.elapsed());
-            match self.exchange(&url, addresses, left, thread).await? {
+            let time_left = self.timeout.saturating_sub(started.elapsed());
+            match self.exchange(&url, addresses, time_left, thread).await? {
                 FetchOutcome::Photo(photo) => return Ok(photo),
                 FetchOutcome::Redirect(target) => {
                     let nowhere = |error| format!("a redirect to nowhere: {error}");
@@ -83,7 +83,7 @@ impl Fetcher {
                 }
             }
         }
-        Err(format!("more than {MOST_REDIRECTS} redirects").into())
+        Err(format!("more than {MAX_REDIRECTS} redirects").into())
     }
 
     /// The addresses to connect to, all of them within reach.
@@ -108,23 +108,23 @@ impl Fetcher {
         &self,
         url: &Url,
         addresses: Vec<SocketAddr>,
-        left: Duration,
+        time_left: Duration,
         thread: OwnedSemaphorePermit,
     ) -> Result<FetchOutcome, PhotoFetchError> {
         let uri: Uri = url.as_str().parse().map_err(io::Error::other)?;
         // Dropped with this future, which closes the connection and so ends the thread.
-        let agent = Abandonable(self.agent(addresses, left));
-        let (inner, most_bytes) = (agent.0.clone(), self.most_bytes);
+        let agent = AgentGuard(self.agent(addresses, time_left));
+        let (inner, max_bytes) = (agent.0.clone(), self.max_bytes);
         let (answer, answered) = oneshot::channel();
         std::thread::Builder::new().name("effects-fetch".to_owned()).spawn(move || {
             let _thread = thread;
             // A receiver that is gone has given the photo up.
-            let _ = answer.send(get(&inner, uri, most_bytes));
+            let _ = answer.send(get(&inner, uri, max_bytes));
         })?;
         answered.await.map_err(io::Error::other)?
     }
 
-    fn agent(&self, addresses: Vec<SocketAddr>, left: Duration) -> Agent {
+    fn agent(&self, addresses: Vec<SocketAddr>, time_left: Duration) -> Agent {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = Config::builder()
             // A proxy would do the resolving, and with it the choice of the address.
@@ -138,7 +138,7 @@ impl Fetcher {
             .accept_encoding("")
             .user_agent(concat!("effects-emulator/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls)
-            .timeout_global(Some(left))
+            .timeout_global(Some(time_left))
             // Each exchange has an agent of its own, which would never use a kept connection again.
             .max_idle_connections(0)
             .build();
@@ -149,7 +149,7 @@ impl Fetcher {
 }
 
 /// Makes an exchange and reads its answer, in a thread that it may block.
-fn get(agent: &Agent, uri: Uri, most_bytes: usize) -> Result<FetchOutcome, PhotoFetchError> {
+fn get(agent: &Agent, uri: Uri, max_bytes: usize) -> Result<FetchOutcome, PhotoFetchError> {
     let answer = agent.get(uri).call()?;
     let status = answer.status();
     if status.is_redirection() {
@@ -160,19 +160,19 @@ fn get(agent: &Agent, uri: Uri, most_bytes: usize) -> Result<FetchOutcome, Photo
     if !status.is_success() {
         return Err(format!("it answered HTTP {}", status.as_u16()).into());
     }
-    read(answer.into_body(), most_bytes).map(FetchOutcome::Photo)
+    read(answer.into_body(), max_bytes).map(FetchOutcome::Photo)
 }
 
 /// A server may compress what was not to be compressed, so the limit holds for what is unfolded.
-fn read(body: Body, most_bytes: usize) -> Result<Bytes, PhotoFetchError> {
-    let too_large = || format!("it is larger than {most_bytes} bytes").into();
-    if body.content_length().is_some_and(|length| length > most_bytes as u64) {
+fn read(body: Body, max_bytes: usize) -> Result<Bytes, PhotoFetchError> {
+    let too_large = || format!("it is larger than {max_bytes} bytes").into();
+    if body.content_length().is_some_and(|length| length > max_bytes as u64) {
         return Err(too_large());
     }
     let mut photo = Vec::new();
     // One byte more than is taken tells too large from just large enough.
-    body.into_reader().take(most_bytes as u64 + 1).read_to_end(&mut photo)?;
-    if photo.len() > most_bytes { Err(too_large()) } else { Ok(photo.into()) }
+    body.into_reader().take(max_bytes as u64 + 1).read_to_end(&mut photo)?;
+    if photo.len() > max_bytes { Err(too_large()) } else { Ok(photo.into()) }
 }
 
 /// What an exchange leads to.
@@ -213,9 +213,9 @@ impl From<ureq::Error> for PhotoFetchError {
 }
 
 /// The agent of one exchange, whose connection is closed when this is dropped.
-struct Abandonable(Agent);
+struct AgentGuard(Agent);
 
-impl Drop for Abandonable {
+impl Drop for AgentGuard {
     fn drop(&mut self) {
         self.0.clone().shutdown();
     }
@@ -251,7 +251,7 @@ impl Resolver for CheckedAddresses {
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let mut addresses = self.empty();
         // More than there is room for are not tried.
-        for address in self.0.iter().take(MOST_ADDRESSES) {
+        for address in self.0.iter().take(MAX_ADDRESSES) {
             addresses.push(*address);
         }
         Ok(addresses)
@@ -261,7 +261,7 @@ impl Resolver for CheckedAddresses {
 /// Resolves names to addresses within reach alone.
 ///
 /// The system's lookup blocks a thread for as long as it takes, even when its fetch has timed out
-/// meanwhile. So at most [`LOOKUPS`] are under way at once, and further names wait for one of them.
+/// meanwhile. So at most [`MAX_LOOKUPS`] are under way at once, and further names wait for one of them.
 #[derive(Clone, Debug)]
 struct CheckedResolver {
     reach: Reach,
@@ -280,16 +280,16 @@ fn addresses_of(name: &str) -> io::Result<Vec<IpAddr>> {
 
 impl CheckedResolver {
     fn new(reach: Reach, lookup: Lookup) -> Self {
-        Self { reach, lookups: Arc::new(Semaphore::new(LOOKUPS)), lookup }
+        Self { reach, lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)), lookup }
     }
 
     /// The addresses of a name within reach.
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, PhotoFetchError> {
-        let place = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (asked, lookup) = (name.to_owned(), self.lookup);
+        let permit = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (lookup_name, lookup) = (name.to_owned(), self.lookup);
         let found = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            lookup(&asked)
+            let _permit = permit;
+            lookup(&lookup_name)
         });
         self.within_reach(&found.await.map_err(io::Error::other)??, name)
     }
@@ -304,21 +304,21 @@ impl CheckedResolver {
         let within = found.iter().copied().filter(|address| self.reach.allows(*address));
         let within: Vec<IpAddr> = within.collect();
         if within.is_empty() {
-            let words = format!("{host} is in a network this emulator does not fetch from");
-            return Err(words.into());
+            let message = format!("{host} is in a network this emulator does not fetch from");
+            return Err(message.into());
         }
         Ok(within)
     }
 }
 
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// As many as ureq takes.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 /// Names that are looked up at once. Each may hold a thread for as long as the system's resolver
 /// waits for servers that do not answer.
-pub(crate) const LOOKUPS: usize = 4;
+pub(crate) const MAX_LOOKUPS: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -355,7 +355,7 @@ mod tests {
                 let resolver = resolver.clone();
                 tokio::spawn(async move { resolver.resolve("photos.example").await })
             };
-            let asked: Vec<_> = (0..100).map(|_| ask()).collect();
+            let waiting: Vec<_> = (0..100).map(|_| ask()).collect();
             while resolver.lookups.available_permits() > 0 {
                 tokio::task::yield_now().await;
             }
@@ -369,7 +369,7 @@ mod tests {
             let met = futures_util::future::join_all((0..others).map(|_| meet()));
             let met = tokio::time::timeout(Duration::from_secs(20), met).await;
             assert!(met.is_ok_and(|met| met.iter().all(Result::is_ok)), "lookups have the threads");
-            assert!(asked.iter().all(|asked| !asked.is_finished()));
+            assert!(waiting.iter().all(|lookup| !lookup.is_finished()));
         });
         drop(silence);
     }

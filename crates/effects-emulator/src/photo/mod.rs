@@ -14,7 +14,7 @@ use effects_core::ServiceCode;
 use url::Url;
 
 pub(crate) use address::Reach;
-pub(crate) use fetch::{Fetcher, LOOKUPS};
+pub(crate) use fetch::{Fetcher, MAX_LOOKUPS};
 
 use crate::task::TaskFailure;
 
@@ -52,18 +52,18 @@ impl From<PhotoError> for TaskFailure {
 impl PhotoReference {
     /// Reads `image_input1`: an http(s) URL, a data URL, or base64 without any prefix, as one of
     /// the official clients sends local files.
-    pub(crate) fn read(text: &str, most_bytes: usize) -> Result<Self, PhotoError> {
+    pub(crate) fn read(text: &str, max_bytes: usize) -> Result<Self, PhotoError> {
         let text = text.trim();
         if let Some(data) = text.strip_prefix("data:") {
             // The media type before it is not looked at: the bytes say what they are.
             let (_, base64) = data.split_once(";base64,").ok_or_else(|| {
                 PhotoError::Unreadable("image_input1 is a data URL without `;base64,`".to_owned())
             })?;
-            return decode(base64, most_bytes).map(Self::Inline);
+            return decode(base64, max_bytes).map(Self::Inline);
         }
         match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self::Remote(url)),
-            _ if looks_like_base64(text) => decode(text, most_bytes).map(Self::Inline),
+            _ if looks_like_base64(text) => decode(text, max_bytes).map(Self::Inline),
             Ok(url) => Err(PhotoError::NotFetched(format!(
                 "image_input1 is a {}: URL; only http and https are fetched",
                 url.scheme()
@@ -76,13 +76,13 @@ impl PhotoReference {
 }
 
 /// Checks a photo without decoding it: that it is one, and not too large.
-pub(crate) fn inspect(photo: &[u8], most_pixels: u64) -> Result<(), PhotoError> {
+pub(crate) fn inspect(photo: &[u8], max_pixels: u64) -> Result<(), PhotoError> {
     let (width, height) = effects_render::photo_header(photo)
         .map_err(|error| PhotoError::Unreadable(format!("image_input1: {error}")))?;
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > most_pixels {
+    if pixels > max_pixels {
         return Err(PhotoError::Unreadable(format!(
-            "image_input1 has {width}x{height} pixels; at most {most_pixels} are taken"
+            "image_input1 has {width}x{height} pixels; at most {max_pixels} are taken"
         )));
     }
     Ok(())
@@ -96,13 +96,13 @@ fn looks_like_base64(text: &str) -> bool {
     text.len() >= 64 && text.bytes().all(letter)
 }
 
-fn decode(text: &str, most_bytes: usize) -> Result<Bytes, PhotoError> {
+fn decode(text: &str, max_bytes: usize) -> Result<Bytes, PhotoError> {
     // Many encoders break lines after 76 characters.
     let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     // Before it is decoded, which takes that memory.
-    if text.len() / 4 * 3 > most_bytes {
+    if text.len() / 4 * 3 > max_bytes {
         return Err(PhotoError::Unreadable(format!(
-            "image_input1 is larger than {most_bytes} bytes"
+            "image_input1 is larger than {max_bytes} bytes"
         )));
     }
     BASE64.decode(text).map(Bytes::from).map_err(|error| {

@@ -51,20 +51,20 @@ impl CatalogueFilter {
     }
 
     /// The last value of a name.
-    pub(super) fn asked(&self, name: &str) -> Option<String> {
+    pub(super) fn value(&self, name: &str) -> Option<String> {
         self.0.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 
     pub(super) fn number(&self, name: &str, usual: u64) -> u64 {
-        let number = self.asked(name).and_then(|value| value.parse().ok());
+        let number = self.value(name).and_then(|value| value.parse().ok());
         number.filter(|value| *value > 0).unwrap_or(usual)
     }
 
-    /// Whether the one model is among what is asked for; `words` names the text that is searched for.
-    pub(super) fn wants_the_model(&self, words: &str) -> bool {
-        self.asked("type").is_none_or(|kind| kind == "image")
-            && self.asked("provider").is_none_or(|provider| provider == PROVIDER)
-            && self.asked(words).is_none_or(|words| matches(&words))
+    /// Whether the one model is among what is asked for; `parameter` names the text that is searched for.
+    pub(super) fn wants_the_model(&self, parameter: &str) -> bool {
+        self.value("type").is_none_or(|kind| kind == "image")
+            && self.value("provider").is_none_or(|provider| provider == PROVIDER)
+            && self.value(parameter).is_none_or(|query| matches(&query))
     }
 }
 
@@ -219,9 +219,9 @@ fn model() -> Value {
     })
 }
 
-fn matches(words: &str) -> bool {
+fn matches(query: &str) -> bool {
     let text = format!("{MODEL} {NAME}").to_lowercase();
-    words.to_lowercase().split_whitespace().all(|word| text.contains(word))
+    query.to_lowercase().split_whitespace().all(|word| text.contains(word))
 }
 
 fn parameter(name: &str, kind: &str, required: bool, what: &str, constraints: &Value) -> Value {

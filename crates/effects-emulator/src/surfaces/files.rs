@@ -42,16 +42,18 @@ pub(crate) async fn file(
         None => Ok((always, file).into_response()),
         Some(Some(part)) => {
             // `Content-Range` names the last byte, and not the one after it.
-            let told = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
+            let content_range = format!("bytes {}-{}/{whole}", part.start, part.end - 1);
             let status = StatusCode::PARTIAL_CONTENT;
-            Ok((status, always, [(CONTENT_RANGE, told)], file.slice(part)).into_response())
+            Ok((status, always, [(CONTENT_RANGE, content_range)], file.slice(part)).into_response())
         }
         Some(None) => {
-            let words = format!("Range: the file has {whole} bytes");
+            let message = format!("Range: the file has {whole} bytes");
             let status = StatusCode::RANGE_NOT_SATISFIABLE;
-            let mut refusal = ApiRefusal::new(status, "BAD_REQUEST", words).into_response();
-            let told = HeaderValue::from_str(&format!("bytes */{whole}"));
-            refusal.headers_mut().insert(CONTENT_RANGE, told.expect("a number is plain ASCII"));
+            let mut refusal = ApiRefusal::new(status, "BAD_REQUEST", message).into_response();
+            let content_range = HeaderValue::from_str(&format!("bytes */{whole}"));
+            refusal
+                .headers_mut()
+                .insert(CONTENT_RANGE, content_range.expect("a number is plain ASCII"));
             Ok(refusal)
         }
     }

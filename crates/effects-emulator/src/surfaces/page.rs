@@ -23,9 +23,9 @@ pub(crate) async fn index(
     // Against DNS rebinding: under a site's own name this page would have that site's origin, and
     // the site's scripts could drive it.
     if !state.session.is_own_host(&headers) {
-        let words = "this page opens at the emulator's own address alone, not under another name; \
+        let message = "this page opens at the emulator's own address alone, not under another name; \
                      say --public-url if it is to have one";
-        return Err(ApiRefusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", words));
+        return Err(ApiRefusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", message));
     }
     let mut page = answer("text/html; charset=utf-8", include_bytes!("../page/index.html"));
     if state.session.is_open_to(&headers) {

@@ -77,8 +77,8 @@ pub(crate) async fn status(
     let answer_for = |task: &_, context: AnswerContext<'_>| {
         queue::status(id, task, context, look_fault, position)
     };
-    let told = state.look(id, &headers, answer_for);
-    told.map(Json).ok_or_else(unknown)
+    let answer = state.look(id, &headers, answer_for);
+    answer.map(Json).ok_or_else(unknown)
 }
 
 /// `GET /model/v1/queue/{model}/requests/{id}/response`
@@ -99,13 +99,13 @@ pub(crate) async fn response(
     let answer_for = |task: &_, context: AnswerContext<'_>| {
         queue::response(id, task, context, look_fault, position)
     };
-    let told = state.look(id, &headers, answer_for).ok_or_else(unknown)?;
-    let status = match told {
+    let answer = state.look(id, &headers, answer_for).ok_or_else(unknown)?;
+    let status = match answer {
         // The queue's documentation has 202 and the status here until the request has ended.
         QueueAnswer::Running(_) => StatusCode::ACCEPTED,
         QueueAnswer::Ended(_) => StatusCode::OK,
     };
-    Ok((status, Json(told)).into_response())
+    Ok((status, Json(answer)).into_response())
 }
 
 /// `PUT /model/v1/queue/{model}/requests/{id}/cancel`

@@ -47,7 +47,7 @@ pub(crate) async fn search(
     Json(SkillsFound {
         estimated_total_hits: hits.len(),
         hits,
-        query: filter.asked("q").unwrap_or_default(),
+        query: filter.value("q").unwrap_or_default(),
         processing_time_ms: 0,
         limit,
         offset: 0,

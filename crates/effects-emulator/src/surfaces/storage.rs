@@ -34,16 +34,20 @@ pub(crate) async fn upload(
             continue;
         }
         let photo = field.bytes().await.map_err(|error| unreadable(error.body_text()))?;
-        let most = state.options.limits.photo_bytes;
+        let max_bytes = state.options.limits.photo_bytes;
         // The limit of the body leaves room for base64, a third more than a photo may have.
-        if photo.len() > most {
-            let words = format!("file: it is larger than {most} bytes");
-            return Err(ApiRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", words));
+        if photo.len() > max_bytes {
+            let message = format!("file: it is larger than {max_bytes} bytes");
+            return Err(ApiRefusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "PAYLOAD_TOO_LARGE",
+                message,
+            ));
         }
-        let kept = state.keep(photo).await.map_err(lifecycle::no_disk)?.kept;
+        let kept = state.keep(photo).await.map_err(lifecycle::storage_failed)?.kept;
         if let Some(store) = &state.store {
             // The answer promises the file, so its row is committed first, as a task's is.
-            store.settle().await.map_err(lifecycle::no_disk)?;
+            store.wait_for_commit().await.map_err(lifecycle::storage_failed)?;
         }
         let url = format!("{origin}/files/{}", kept.name);
         return Ok(Json(Uploaded { data: UploadedData { url: url.clone() }, url }));

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::refusal::ApiRefusal;
-use crate::listed::TemplateId;
 use crate::task::TaskFailure;
+use crate::template_id::TemplateId;
 
 /// A create whose envelope could be read; its parameters are not checked yet.
 #[derive(Debug)]

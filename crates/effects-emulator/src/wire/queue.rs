@@ -136,7 +136,7 @@ pub(crate) fn status(
     position: usize,
 ) -> QueueStatus {
     let response_url = format!("{}/model/v1/queue/{MODEL}/requests/{id}/response", context.origin);
-    let mut told = QueueStatus {
+    let mut answer = QueueStatus {
         request_id: id.to_owned(),
         response_url,
         status: String::new(),
@@ -146,23 +146,23 @@ pub(crate) fn status(
         failure: QueueFailure::default(),
         logs: logs(task, context.now),
     };
-    match state(task, context, look_fault) {
+    match visible_state(task, context, look_fault) {
         VisibleState::Running(progress) => {
             let is_queued = matches!(task.stage, WorkStage::Queued);
-            told.status = if is_queued { "IN_QUEUE" } else { "IN_PROGRESS" }.to_owned();
-            told.queue_position = Some(if is_queued { position } else { 0 });
-            told.progress = Some(progress);
+            answer.status = if is_queued { "IN_QUEUE" } else { "IN_PROGRESS" }.to_owned();
+            answer.queue_position = Some(if is_queued { position } else { 0 });
+            answer.progress = Some(progress);
         }
-        VisibleState::Completed(_) => finish(&mut told, task, context.now),
+        VisibleState::Completed(_) => finish(&mut answer, task, context.now),
         VisibleState::Failed(failure) => {
             // `COMPLETED` is the queue's only end, and a failure is in `error` alone. seacloud-cli
             // takes `CANCELED` for a task that still runs, and waits until its time is up.
-            finish(&mut told, task, context.now);
-            told.failure = QueueFailure::new(failure);
+            finish(&mut answer, task, context.now);
+            answer.failure = QueueFailure::new(failure);
         }
     }
-    told.status = word(told.status, look_fault);
-    told
+    answer.status = status_word(answer.status, look_fault);
+    answer
 }
 
 /// The answer of `/response`.
@@ -173,7 +173,7 @@ pub(crate) fn response(
     look_fault: Option<&Fault>,
     position: usize,
 ) -> QueueAnswer {
-    let (outputs, failure) = match state(task, context, look_fault) {
+    let (outputs, failure) = match visible_state(task, context, look_fault) {
         VisibleState::Running(_) => {
             return QueueAnswer::Running(status(id, task, context, look_fault, position));
         }
@@ -190,29 +190,29 @@ pub(crate) fn response(
         request_id: id.to_owned(),
         // seacloudai-sdk takes the outcome from here: without an error it reports success, and
         // without a status that of the submission.
-        status: word("COMPLETED".to_owned(), look_fault),
+        status: status_word("COMPLETED".to_owned(), look_fault),
         outputs,
         failure,
         metadata: QueueMetadata { local_stand_in },
     })
 }
 
-fn state<'a>(
+fn visible_state<'a>(
     task: &'a EmulatedTask,
     context: AnswerContext<'_>,
     look_fault: Option<&Fault>,
 ) -> VisibleState<'a> {
     match look_fault {
         Some(Fault::Stale) => VisibleState::Running(0.99),
-        _ => task.state(context.now),
+        _ => task.visible_state(context.now),
     }
 }
 
-fn finish(told: &mut QueueStatus, task: &EmulatedTask, now: u64) {
+fn finish(answer: &mut QueueStatus, task: &EmulatedTask, now: u64) {
     #[allow(clippy::cast_precision_loss, reason = "a duration needs no exactness")]
     let seconds = now.min(task.due).saturating_sub(task.created) as f64 / 1000.0;
-    "COMPLETED".clone_into(&mut told.status);
-    told.metrics = Some(QueueMetrics { inference_time: seconds });
+    "COMPLETED".clone_into(&mut answer.status);
+    answer.metrics = Some(QueueMetrics { inference_time: seconds });
 }
 
 /// What has happened to a task, as far as this time sees it.
@@ -222,7 +222,7 @@ fn logs(task: &EmulatedTask, now: u64) -> Vec<QueueLog> {
         QueueLog { message: message.to_owned(), timestamp }
     };
     let mut logs = vec![log("the request is queued", task.created)];
-    match task.state(now) {
+    match task.visible_state(now) {
         VisibleState::Running(_) if matches!(task.stage, WorkStage::Queued) => {}
         VisibleState::Running(_) => logs.push(log("the photo is being painted", now)),
         VisibleState::Completed(_) => {
@@ -250,7 +250,7 @@ impl QueueFailure {
     }
 }
 
-fn word(status: String, look_fault: Option<&Fault>) -> String {
+fn status_word(status: String, look_fault: Option<&Fault>) -> String {
     match look_fault {
         Some(Fault::Word { status }) => status.clone(),
         _ => status,

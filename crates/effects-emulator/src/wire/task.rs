@@ -59,15 +59,15 @@ pub(crate) fn task_answer(
     context: AnswerContext<'_>,
     look_fault: Option<&Fault>,
 ) -> Vec<u8> {
-    let state = match look_fault {
+    let visible_state = match look_fault {
         Some(Fault::Stale) => VisibleState::Running(0.99),
-        _ => task.state(context.now),
+        _ => task.visible_state(context.now),
     };
     let word = match look_fault {
         Some(Fault::Word { status }) => Some(status.as_str()),
         _ => None,
     };
-    match state {
+    match visible_state {
         VisibleState::Running(progress) => {
             let answer = running(id, task.created, progress);
             json(&TaskAnswer { status: word.unwrap_or(answer.status), ..answer })

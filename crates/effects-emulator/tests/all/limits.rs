@@ -100,8 +100,8 @@ fn bodies_are_limited_with_and_without_a_content_length() {
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nConnection: close\r\n"
         );
-        let told = format!("{head}Content-Length: 1000000000\r\n\r\n");
-        let answer = raw(&emulator, told.as_bytes()).unwrap();
+        let request_head = format!("{head}Content-Length: 1000000000\r\n\r\n");
+        let answer = raw(&emulator, request_head.as_bytes()).unwrap();
         assert!(
             answer.starts_with(b"HTTP/1.1 413"),
             "{path}: {}",
@@ -229,11 +229,11 @@ fn a_fetch_has_an_end_in_bytes_and_in_time() {
     });
     let emulator = builder.start().unwrap();
     let head = "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n";
-    let told = format!("{head}Content-Length: 50001\r\n\r\n").into_bytes();
+    let request_head = format!("{head}Content-Length: 50001\r\n\r\n").into_bytes();
     let untold = [head.as_bytes(), b"\r\n", &vec![0; 60_000]].concat();
     let silent = format!("{head}Content-Length: 100\r\n\r\n").into_bytes();
     for (answer, why) in [
-        (told, "larger than"),
+        (request_head, "larger than"),
         (untold, "larger than"),
         (silent, "no answer within"),
         (vec![], "no answer within"),

@@ -101,15 +101,15 @@ fn the_cookie_opens_the_emulator_to_its_own_page_alone() {
 #[test]
 fn a_name_that_others_may_have_registered_opens_no_page() {
     let emulator = stub().start().unwrap();
-    let asked = |host: &str, rest: &str| {
+    let request_from = |host: &str, rest: &str| {
         let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{rest}\r\n");
         String::from_utf8(raw(&emulator, head.as_bytes()).unwrap()).unwrap().to_lowercase()
     };
     for host in ["localhost:9000", "127.0.0.1", "[::1]:8600"] {
-        let answer = asked(host, "");
+        let answer = request_from(host, "");
         assert!(answer.contains(" 200 ") && answer.contains("set-cookie"), "{answer:.300}");
     }
-    let answer = asked("evil.example:8600", "");
+    let answer = request_from("evil.example:8600", "");
     assert!(answer.contains(" 403 ") && !answer.contains("set-cookie"), "{answer:.300}");
 }
 

@@ -338,12 +338,15 @@ fn a_picture_is_fetched_in_parts() {
         |range: &str| send(&emulator, "GET", path(&emulator, &url), &[("Range", range)], b"");
     let first = part("bytes=0-9");
     assert_eq!((first.status, &first.body[..]), (206, &PHOTO[..10]));
-    let told = format!("bytes 0-9/{}", PHOTO.len());
-    assert_eq!(first.header("content-range"), Some(told.as_str()));
+    let content_range = format!("bytes 0-9/{}", PHOTO.len());
+    assert_eq!(first.header("content-range"), Some(content_range.as_str()));
     assert_eq!([first.body, part("bytes=10-").body].concat(), PHOTO);
     let beyond = part("bytes=100000-");
-    let told = format!("bytes */{}", PHOTO.len());
-    assert_eq!((beyond.status, beyond.header("content-range")), (416, Some(told.as_str())));
+    let content_range = format!("bytes */{}", PHOTO.len());
+    assert_eq!(
+        (beyond.status, beyond.header("content-range")),
+        (416, Some(content_range.as_str()))
+    );
     let whole = send(&emulator, "GET", path(&emulator, &url), &[], b"");
     assert_eq!((whole.status, whole.header("accept-ranges")), (200, Some("bytes")));
 }

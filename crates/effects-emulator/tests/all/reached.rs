@@ -50,8 +50,8 @@ fn behind_a_proxy_links_have_the_public_url() {
     assert!(link.starts_with("https://mock.example/effects/files/"), "{link}");
     // Its page opens under that name too.
     let emulator = public("http://mock.example:8600");
-    let asked = "GET / HTTP/1.1\r\nHost: mock.example:8600\r\nConnection: close\r\n\r\n";
-    let answer = raw(&emulator, asked.as_bytes()).unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: mock.example:8600\r\nConnection: close\r\n\r\n";
+    let answer = raw(&emulator, request.as_bytes()).unwrap();
     assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200 "));
 }
 
@@ -67,11 +67,11 @@ fn pages_of_other_sites_may_ask_where_that_is_wanted() {
     };
     let shop = "http://localhost:3000";
     let emulator = stub().options(|options| options.cors = vec![shop.to_owned()]).start().unwrap();
-    let asked = preflight(&emulator, shop);
-    assert_eq!((asked.status, asked.header("access-control-allow-origin")), (204, Some(shop)));
-    let allowed = asked.header("access-control-allow-headers");
+    let answer = preflight(&emulator, shop);
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (204, Some(shop)));
+    let allowed = answer.header("access-control-allow-headers");
     assert_eq!(allowed, Some("authorization, content-type"));
-    assert!(asked.header("access-control-allow-methods").unwrap().contains("POST"));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"));
     let key = bearer(&emulator);
     let headers = [("Origin", shop), ("Authorization", key.as_str())];
     let tasks = send(&emulator, "GET", "/_emulator/tasks", &headers, b"");

@@ -155,9 +155,9 @@ fn keyless_requests_are_marked_and_push_no_others_out_of_the_record() {
     // Where no key is needed a request without one is as good as any.
     assert!(of_status(404).all(|seen| seen.authorized));
     assert_eq!(numbers_of(&seen), sorted(numbers_of(&seen)));
-    let told = get(&emulator, "/_emulator/requests?after=3").json();
+    let requests = get(&emulator, "/_emulator/requests?after=3").json();
     let marks: Vec<&Value> =
-        told.as_array().unwrap().iter().map(|seen| &seen["authorized"]).collect();
+        requests.as_array().unwrap().iter().map(|seen| &seen["authorized"]).collect();
     assert!(marks.contains(&&json!(true)) && marks.contains(&&json!(false)), "{marks:?}");
     // What came to a create is counted, let in or not.
     assert_eq!(emulator.counts().creates_seen, 63);
@@ -238,8 +238,8 @@ fn a_connection_ends_whose_client_does_not_ask_in_time_or_does_not_read_its_answ
     let photo = [PHOTO, &vec![7; 24 * 1024 * 1024]].concat();
     let url = upload(&emulator, &photo);
     let mut deaf = connect(&emulator);
-    let (asked, key) = (path(&emulator, &url), bearer(&emulator));
-    write!(deaf, "GET {asked} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n").unwrap();
+    let (target, key) = (path(&emulator, &url), bearer(&emulator));
+    write!(deaf, "GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n").unwrap();
     // It has carried the key, so its place is waited for.
     assert_eq!(get(&emulator, "/_emulator/counts").status, 200);
     drop(deaf);

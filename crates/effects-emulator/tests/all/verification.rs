@@ -53,8 +53,8 @@ fn requests_carry_their_task_their_body_hash_and_their_answer() {
     assert_eq!((&seen[0]["task"], &seen[1]["task"]), (&json!(id), &json!(id)));
     assert_eq!(seen[1]["body_hash"], Value::Null);
     let answer = &seen[1]["answer"];
-    let told: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    assert_eq!(told, task);
+    let answer_body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(answer_body, task);
     assert_eq!(answer["body_bytes"], answer["body"].as_str().unwrap().len());
     assert!(answer["milliseconds"].is_u64());
     let headers = answer["headers"].as_array().unwrap();

@@ -71,8 +71,8 @@ fn matches(operation: &Value, answer: &Answer) -> Result<(), String> {
 fn met_a_fault(site: &impl Site, path: &str) -> bool {
     let (host, key) = (site.address(), bearer(site));
     let head = format!("Host: {host}\r\nAuthorization: {key}\r\nConnection: close");
-    let asked = format!("GET /_emulator/requests HTTP/1.1\r\n{head}\r\n\r\n");
-    let Ok(listed) = unchecked(site, asked.as_bytes(), false) else { return false };
+    let request = format!("GET /_emulator/requests HTTP/1.1\r\n{head}\r\n\r\n");
+    let Ok(listed) = unchecked(site, request.as_bytes(), false) else { return false };
     let Some(listed) = Answer::read(&listed) else { return false };
     let Ok(Value::Array(seen)) = serde_json::from_slice(&listed.body) else { return false };
     seen.iter().rev().find(|seen| seen["path"] == path).is_some_and(|seen| !seen["fault"].is_null())
