@@ -29,12 +29,12 @@ pub struct SheetPicture<'a> {
 /// [`PaintError::BadSize`] unless `side` lies in 100..=512, and the sheet has 1 to 200 pictures.
 pub fn contact_sheet(pictures: &[SheetPicture<'_>], side: u32) -> Result<Vec<u8>, PaintError> {
     let count = u32::try_from(pictures.len()).unwrap_or(u32::MAX);
-    if !(1..=MOST_PICTURES).contains(&count) {
+    if !(1..=MAX_PICTURES).contains(&count) {
         return Err(PaintError::BadSize {
             field: "pictures",
             value: count,
             low: 1,
-            high: MOST_PICTURES,
+            high: MAX_PICTURES,
         });
     }
     let mut sheet = Sheet::new(count, side)?;
@@ -129,7 +129,12 @@ pub(crate) fn fit(photo: &PhotoPixels, side: u32) -> Pixmap {
     let (width, height) = (f64::from(photo.width), f64::from(photo.height));
     let factor = f64::from(side) / width.max(height);
     let scaled = |length: f64| (length * factor).round().clamp(1.0, f64::from(side)) as u32;
-    scale::cut(photo, Crop { left: 0.0, top: 0.0, width, height }, scaled(width), scaled(height))
+    scale::crop_resized(
+        photo,
+        Crop { left: 0.0, top: 0.0, width, height },
+        scaled(width),
+        scaled(height),
+    )
 }
 
 fn unreadable(side: u32) -> Pixmap {
@@ -140,7 +145,7 @@ fn unreadable(side: u32) -> Pixmap {
 
 const TITLE: &str = "contact sheet";
 const COLUMNS: u32 = 6;
-const MOST_PICTURES: u32 = 200;
+const MAX_PICTURES: u32 = 200;
 
 #[cfg(test)]
 mod tests {
@@ -161,8 +166,8 @@ mod tests {
         // The largest sheet is drawn as well, with its last line.
         // Its labels lie lowest of all, so their places are the largest numbers that a
         // scene has to take.
-        let mut largest = Sheet::new(MOST_PICTURES, 512).unwrap();
-        largest.count = MOST_PICTURES - 1;
+        let mut largest = Sheet::new(MAX_PICTURES, 512).unwrap();
+        largest.count = MAX_PICTURES - 1;
         largest.add(&unreadable(8), "last", "line");
         assert!(largest.labelled(TITLE).is_ok());
         assert!(contact_sheet(&[], 160).is_err());

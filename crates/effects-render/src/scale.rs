@@ -1,9 +1,9 @@
-//! [`cut`] resizes photos (sharp), [`resize_pixmap`] pictures (smooth): the painter of scenes, the
+//! [`crop_resized`] resizes photos (sharp), [`resize_pixmap`] pictures (smooth): the painter of scenes, the
 //! cut-out, the contact sheets and some filters call them. [`shrink`] is quick, for the blur of
 //! `raster.rs`; [`shrink_rgb`] makes the small map of `subject.rs`; [`Shrinking`] makes a photo smaller
 //! while `photo/mod.rs` reads it.
 //!
-//! Separable filters in floats, row by row: a source row is spread to the wanted width once, kept
+//! Separable filters in floats, row by row: a source row is resampled to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.
 //! Nothing of the full size is held but the result itself, and a caller that only wants to lay
 //! the result on something gets it row by row.
@@ -19,7 +19,7 @@ use resvg::tiny_skia::Pixmap;
 use crate::pixels::{Crop, PhotoPixels, new_pixmap};
 
 /// A part of the photo at another size, as an opaque picture.
-pub(crate) fn cut(photo: &PhotoPixels, crop: Crop, width: u32, height: u32) -> Pixmap {
+pub(crate) fn crop_resized(photo: &PhotoPixels, crop: Crop, width: u32, height: u32) -> Pixmap {
     let mut pixmap = new_pixmap(width, height);
     let (columns, rows) = (pixmap.width() as usize, pixmap.height() as usize);
     let across = Axis::new(photo.width, (crop.left, crop.width), columns, 0..columns, &SHARP);
@@ -68,7 +68,7 @@ pub(crate) fn shrink(source: &Pixmap, factor: usize) -> Pixmap {
                     *total += u32::from(value);
                 }
             }
-            *pixel = total.map(|total| narrow(total as f32 * share));
+            *pixel = total.map(|total| to_byte(total as f32 * share));
         }
     }
     small
@@ -147,8 +147,8 @@ impl Axis {
         let source = source as usize;
         let step = part.1 / count as f64;
         // A picture made smaller takes in everything under the larger pixel.
-        let grain = step.max(1.0);
-        let reach = kernel.reach * grain;
+        let pixel_scale = step.max(1.0);
+        let reach = kernel.reach * pixel_scale;
         // A window that does not begin on a pixel's edge touches one pixel more than it is long.
         let stride = (2.0 * reach).ceil() as usize + 1;
         let mut axis = Self { spans: Vec::new(), weights: Vec::new(), stride };
@@ -158,7 +158,7 @@ impl Axis {
             let last = ((middle + reach).ceil().max(1.0) as usize).clamp(first + 1, source);
             axis.add(first, (last - first).min(stride), |at| {
                 // A pixel's colour is that of its middle.
-                (kernel.weight)((at as f64 + 0.5 - middle) / grain)
+                (kernel.weight)((at as f64 + 0.5 - middle) / pixel_scale)
             });
         }
         axis
@@ -172,7 +172,7 @@ impl Axis {
         self.weights.resize(base + self.stride, 0.0);
         let slots = &mut self.weights[base..base + count];
         for (i, slot) in slots.iter_mut().enumerate() {
-            // A grain that falls between two places takes the nearer one whole.
+            // A result pixel between two places takes the nearer one whole.
             *slot = if sum.abs() < 1e-9 {
                 f64::from(u8::from(i == 0))
             } else {
@@ -222,7 +222,7 @@ fn resample(
 
 /// What the two passes keep from one source row to the next.
 struct Passes {
-    /// Spread source rows, each at its number modulo the count of rows that are needed at once.
+    /// Resampled source rows, each at its number modulo the count of rows that are needed at once.
     kept: Vec<Vec<f32>>,
     wide: Vec<[f32; 4]>,
     bytes: Vec<u8>,
@@ -256,7 +256,7 @@ impl Passes {
         let channels = line.len() / self.wide.len();
         let part = &line[self.used.start * channels..self.used.end * channels];
         widen(part, channels, &mut self.wide[self.used.clone()]);
-        spread(&self.wide, across, &mut self.kept[row % slots]);
+        resample_row(&self.wide, across, &mut self.kept[row % slots]);
         while let Some(&(first, count)) = down.spans.get(self.next) {
             // The next result row needs source rows that have not come yet.
             if first + count > row + 1 {
@@ -338,7 +338,7 @@ fn widen(line: &[u8], channels: usize, wide: &mut [[f32; 4]]) {
     }
 }
 
-fn spread(wide: &[[f32; 4]], across: &Axis, target: &mut [f32]) {
+fn resample_row(wide: &[[f32; 4]], across: &Axis, target: &mut [f32]) {
     for (x, pixel) in target.chunks_exact_mut(4).enumerate() {
         let (first, count) = across.spans[x];
         let mut sum = [0.0f32; 4];
@@ -364,17 +364,17 @@ fn mix(rows: &[(&[f32], f32)], bytes: &mut [u8]) {
             }
         }
         for (byte, sum) in bytes.iter_mut().zip(sums) {
-            *byte = narrow(sum);
+            *byte = to_byte(sum);
         }
     }
     for (i, byte) in bytes.iter_mut().enumerate().skip(whole) {
-        *byte = narrow(rows.iter().map(|(row, weight)| row[i] * weight).sum());
+        *byte = to_byte(rows.iter().map(|(row, weight)| row[i] * weight).sum());
     }
 }
 
 /// A float to a byte. Adding 2^23 rounds and leaves the whole number in the low bits, which costs
 /// the vector unit less than a conversion that has to think of what is no number.
-fn narrow(sum: f32) -> u8 {
+fn to_byte(sum: f32) -> u8 {
     (sum.clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8
 }
 
@@ -395,7 +395,7 @@ mod tests {
     fn the_same_size_gives_the_same_pixels() {
         let photo = steps(23, 17);
         let whole = Crop { left: 0.0, top: 0.0, width: 23.0, height: 17.0 };
-        let same = cut(&photo, whole, 23, 17);
+        let same = crop_resized(&photo, whole, 23, 17);
         let rgb: Vec<u8> =
             same.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
         assert_eq!(rgb, photo.rgb);
@@ -408,7 +408,7 @@ mod tests {
         let photo = PhotoPixels { width: 9, height: 31, rgb: [200, 3, 77].repeat(9 * 31) };
         for (width, height) in [(1, 1), (2, 90), (64, 3), (9, 31), (40, 40)] {
             let crop = Crop { left: 1.3, top: 2.9, width: 6.2, height: 27.5 };
-            let picture = cut(&photo, crop, width, height);
+            let picture = crop_resized(&photo, crop, width, height);
             assert!(picture.data().chunks_exact(4).all(|pixel| pixel == [200, 3, 77, 255]));
             let again = resize_pixmap(&picture, height, width);
             assert!(again.data().chunks_exact(4).all(|pixel| pixel == [200, 3, 77, 255]));
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn a_window_is_a_piece_of_the_whole() {
         let whole = Crop { left: 0.0, top: 0.0, width: 23.0, height: 17.0 };
-        let source = cut(&steps(23, 17), whole, 23, 17);
+        let source = crop_resized(&steps(23, 17), whole, 23, 17);
         let full = resize_pixmap(&source, 60, 50);
         let mut rows = 0;
         resize_rows(&source, (60, 50), (11..29, 5..48), &mut |y, row| {

@@ -1,5 +1,5 @@
 //! [`Saliency`]: a map of where a photo is interesting. The painter of scenes crops the photo by
-//! it, and `cutout/` uses [`shrunk`], [`skin_likeness`] and [`spread`] too.
+//! it, and `cutout/` uses [`small_map`], [`skin_likeness`] and [`box_mean`] too.
 //!
 //! No model and no face detector: a small saliency map in which edges count, colours unlike the
 //! border count, skin tones that have features in them (eyes, a mouth) count most, and the middle
@@ -21,7 +21,7 @@ pub(crate) struct Saliency {
 
 impl Saliency {
     pub(crate) fn of(photo: &PhotoPixels) -> Self {
-        let (columns, rows, small) = shrunk(photo, MAP_SIDE);
+        let (columns, rows, small) = small_map(photo, MAP_SIDE);
         Self {
             columns,
             rows,
@@ -118,9 +118,9 @@ fn with_headroom(row_sums: &[f32], top: usize, rows: usize) -> usize {
 }
 
 /// A photo's colours on a map with this many cells along the longer side: columns, rows, RGB.
-pub(crate) fn shrunk(photo: &PhotoPixels, longest: f64) -> (usize, usize, Vec<u8>) {
+pub(crate) fn small_map(photo: &PhotoPixels, max_side: f64) -> (usize, usize, Vec<u8>) {
     let side = f64::from(photo.width.max(photo.height));
-    let cells = |own: u32| (f64::from(own) / side * longest).round().max(1.0) as u32;
+    let cells = |own: u32| (f64::from(own) / side * max_side).round().max(1.0) as u32;
     let (columns, rows) = (cells(photo.width), cells(photo.height));
     let sparse = sparse(photo);
     let rgb = scale::shrink_rgb(sparse.as_ref().unwrap_or(photo), columns, rows);
@@ -159,7 +159,7 @@ fn sparse(photo: &PhotoPixels) -> Option<PhotoPixels> {
 fn weigh(rgb: &[u8], columns: usize, rows: usize) -> Vec<f32> {
     let luma: Vec<f32> = rgb.chunks_exact(3).map(luminance).collect();
     let edges = edge_map(&luma, columns, rows);
-    let near_edges = spread(&edges, columns, rows, 2);
+    let near_edges = box_mean(&edges, columns, rows, 2);
     let border = border_colour(rgb, columns, rows);
     let mut weights = vec![0.0; columns * rows];
     for (i, pixel) in rgb.chunks_exact(3).enumerate() {
@@ -172,7 +172,7 @@ fn weigh(rgb: &[u8], columns: usize, rows: usize) -> Vec<f32> {
         weights[i] = centre
             * (edges[i] * 0.35 + unlike * 0.06 + skin_likeness(pixel) * 46.0 * (0.15 + features));
     }
-    let smooth = spread(&weights, columns, rows, 2);
+    let smooth = box_mean(&weights, columns, rows, 2);
     // Squared: a small strong subject beats a large faint pattern.
     smooth.iter().map(|weight| weight * weight / 40.0).collect()
 }
@@ -221,7 +221,7 @@ fn border_colour(rgb: &[u8], columns: usize, rows: usize) -> [f32; 3] {
 }
 
 /// Mean over a square of this radius.
-pub(crate) fn spread(map: &[f32], columns: usize, rows: usize, radius: usize) -> Vec<f32> {
+pub(crate) fn box_mean(map: &[f32], columns: usize, rows: usize, radius: usize) -> Vec<f32> {
     let mut across = vec![0.0; map.len()];
     for (from, to) in map.chunks_exact(columns).zip(across.chunks_exact_mut(columns)) {
         // Sums of 64 bits, so that what is added and taken away along a row leaves no error.

@@ -13,8 +13,8 @@ use crate::{encode, scene};
 /// [`PaintError::BadSize`] if a side is zero or larger than 4096.
 pub fn test_card(width: u32, height: u32) -> Result<Vec<u8>, PaintError> {
     for (field, value) in [("width", width), ("height", height)] {
-        if value == 0 || value > MOST {
-            return Err(PaintError::BadSize { field, value, low: 1, high: MOST });
+        if value == 0 || value > MAX_CARD_SIDE {
+            return Err(PaintError::BadSize { field, value, low: 1, high: MAX_CARD_SIDE });
         }
     }
     let faulty = |reason: String| PaintError::Scene { template: NAME.to_owned(), reason };
@@ -26,7 +26,7 @@ pub fn test_card(width: u32, height: u32) -> Result<Vec<u8>, PaintError> {
 }
 
 /// Pixels of a side.
-const MOST: u32 = 4096;
+const MAX_CARD_SIDE: u32 = 4096;
 
 const NAME: &str = "test card";
 const SCENE: &str = include_str!("../scenes/test_card.svg");

@@ -132,14 +132,14 @@ static TILES: [OnceLock<Tile>; MAKERS.len()] = [const { OnceLock::new() }; MAKER
 fn felt() -> Vec<i8> {
     let mut field = vec![0.0f32; SIDE * SIDE];
     // A fixed seed: a texture is the same in every process, and so is a picture with it.
-    let mut dice = NoiseSequence::new(11);
+    let mut rng = NoiseSequence::new(11);
     for _ in 0..26_000 {
-        let mut x = dice.between(0.0, SIDE as f32);
-        let mut y = dice.between(0.0, SIDE as f32);
-        let mut angle = dice.between(0.0, std::f32::consts::TAU);
-        let bend = dice.between(-0.12, 0.12);
-        let ink = dice.between(-1.0, 1.0);
-        for _ in 0..dice.between(10.0, 34.0) as usize {
+        let mut x = rng.between(0.0, SIDE as f32);
+        let mut y = rng.between(0.0, SIDE as f32);
+        let mut angle = rng.between(0.0, std::f32::consts::TAU);
+        let bend = rng.between(-0.12, 0.12);
+        let ink = rng.between(-1.0, 1.0);
+        for _ in 0..rng.between(10.0, 34.0) as usize {
             x += angle.cos();
             y += angle.sin();
             angle += bend;
@@ -291,9 +291,10 @@ fn soften(field: &[f32], passes: usize) -> Vec<f32> {
 fn normalised(field: &[f32], deviation: f32) -> Vec<i8> {
     let count = field.len() as f32;
     let mean = field.iter().sum::<f32>() / count;
-    let spread = (field.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / count).sqrt();
+    let actual_deviation =
+        (field.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / count).sqrt();
     // One measure for all textures, so that a scene's `strength` means about the same for each.
-    let scale = deviation / spread.max(1e-6);
+    let scale = deviation / actual_deviation.max(1e-6);
     field.iter().map(|v| ((v - mean) * scale).clamp(-127.0, 127.0) as i8).collect()
 }
 

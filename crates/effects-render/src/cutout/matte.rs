@@ -9,7 +9,7 @@ use resvg::tiny_skia::Pixmap;
 use super::Cutout;
 use crate::pixels::Crop;
 use crate::scale;
-use crate::subject::spread;
+use crate::subject::box_mean;
 
 /// The cover of each pixel, 0..=255, of a picture that shows this crop of the photo.
 pub(super) fn fit(cutout: &Cutout, picture: &Pixmap, crop: Crop) -> Vec<u8> {
@@ -28,7 +28,7 @@ pub(super) fn fit(cutout: &Cutout, picture: &Pixmap, crop: Crop) -> Vec<u8> {
             cutout.cover_at(crop.left + across * crop.width, crop.top + down * crop.height)
         })
         .collect();
-    let cover = spread(&cover, columns, rows, (cell / 2.0).round() as usize);
+    let cover = box_mean(&cover, columns, rows, (cell / 2.0).round() as usize);
     let channel = |k: usize| -> Vec<f32> {
         small.data().chunks_exact(4).map(|pixel| f32::from(pixel[k]) / 255.0).collect()
     };
@@ -44,7 +44,7 @@ fn linear(
     (columns, rows): (usize, usize),
     radius: usize,
 ) -> Vec<[f32; 4]> {
-    let mean = |map: &[f32]| spread(map, columns, rows, radius);
+    let mean = |map: &[f32]| box_mean(map, columns, rows, radius);
     let product =
         |a: &[f32], b: &[f32]| -> Vec<f32> { a.iter().zip(b).map(|(a, b)| a * b).collect() };
     let means = [mean(&guide[0]), mean(&guide[1]), mean(&guide[2])];
@@ -84,7 +84,7 @@ fn apply(picture: &Pixmap, factors: &[[f32; 4]], (columns, rows): (usize, usize)
     let mut line = vec![[0.0; 4]; columns];
     let mut covers = Vec::with_capacity(width * height);
     // Where a pixel lies between the middles of two small ones.
-    let place = |i: usize, count: usize, small: usize| {
+    let map_position = |i: usize, count: usize, small: usize| {
         let at = ((i as f32 + 0.5) * small as f32 / count as f32 - 0.5).max(0.0);
         let low = (at as usize).min(small - 1);
         (low, (low + 1).min(small - 1), at - low as f32)
@@ -93,12 +93,12 @@ fn apply(picture: &Pixmap, factors: &[[f32; 4]], (columns, rows): (usize, usize)
         std::array::from_fn(|k| a[k] + (b[k] - a[k]) * part)
     };
     for (y, row) in picture.data().chunks_exact(width * 4).enumerate() {
-        let (above, below, part) = place(y, height, rows);
+        let (above, below, part) = map_position(y, height, rows);
         for (x, mixed) in line.iter_mut().enumerate() {
             *mixed = mix(&factors[above * columns + x], &factors[below * columns + x], part);
         }
         for (x, pixel) in row.as_chunks::<4>().0.iter().enumerate() {
-            let (left, right, part) = place(x, width, columns);
+            let (left, right, part) = map_position(x, width, columns);
             let factor = mix(&line[left], &line[right], part);
             let colour = (0..3).map(|k| factor[k] * f32::from(pixel[k])).sum::<f32>() / 255.0;
             let cover = (colour + factor[3] - 0.5) * SHARPER + 0.5;

@@ -1,21 +1,21 @@
 //! [`Cutout`]: the subject of a photo, cut out from its background. `ScenePainter` (`scene/painter.rs`)
-//! makes one for a scene that cuts the subject out or asks where it is. [`place`] and [`segment`] find
-//! the subject, [`matte`] fits it to a picture.
+//! makes one for a scene that cuts the subject out or asks where it is. [`subject_likelihood`] and
+//! [`segment`] find the subject, [`matte`] fits it to a picture.
 //!
-//! No model is loaded: [`place`] guesses from the photo's border and from skin where the subject
+//! No model is loaded: [`subject_likelihood`] guesses from the photo's border and from skin where the subject
 //! is, [`segment`] sharpens the guess by colours, both on a small map; here the result is judged,
 //! and [`matte`] fits it to the pixels of a picture. A photo without a clear subject, such as a
 //! landscape, has no cut-out, and a scene then shows the photo as it is.
 
 mod matte;
-mod place;
 mod segment;
+mod subject_likelihood;
 
 use resvg::tiny_skia::Pixmap;
 
 use self::segment::ColourGroups;
 use crate::pixels::{Crop, PhotoPixels};
-use crate::subject::shrunk;
+use crate::subject::small_map;
 
 /// A photo's subject: which cells of a small map belong to it.
 #[derive(Clone, Debug)]
@@ -50,13 +50,13 @@ impl Cutout {
     /// The photo's subject, if there is one that is sure enough to be shown without its background.
     pub(crate) fn of(photo: &PhotoPixels) -> Option<Self> {
         let map = Map::of(photo);
-        if map.columns.min(map.rows) < FEWEST_CELLS {
+        if map.columns.min(map.rows) < MIN_CELLS {
             return None;
         }
         let palette = ColourGroups::of(&map);
-        let place = place::likely_place(&map, &palette);
-        let share = segment::segment(&map, &palette, &place);
-        let cover = segment::whole_pieces(&map, &share, &place);
+        let likelihood = subject_likelihood::subject_likelihood(&map, &palette);
+        let share = segment::segment(&map, &palette, &likelihood);
+        let cover = segment::whole_pieces(&map, &share, &likelihood);
         map.is_clear(&cover).then(|| Self::new(map, cover))
     }
 
@@ -112,7 +112,7 @@ impl Cutout {
 
 impl Map {
     fn of(photo: &PhotoPixels) -> Self {
-        let (columns, rows, rgb) = shrunk(photo, MAP_SIDE);
+        let (columns, rows, rgb) = small_map(photo, MAP_SIDE);
         let lab = rgb.chunks_exact(3).map(to_lab).collect();
         let cell_width = f64::from(photo.width) / columns as f64;
         let cell_height = f64::from(photo.height) / rows as f64;
@@ -199,19 +199,19 @@ impl Map {
             // For a disc on the grid this would be 4.5 times the root: the outline may be almost
             // three times as long.
             && length < 12.5 * (area * self.len() as f32).sqrt()
-            && contrast > length * LEAST_CONTRAST.max(1.4 * all / pairs)
+            && contrast > length * MIN_CONTRAST.max(1.4 * all / pairs)
     }
 }
 
 /// The mean distance of colours along a clear outline. This and the other limits were found by
 /// looking at the cut-outs of photos of people, pets, things, groups and landscapes.
-const LEAST_CONTRAST: f32 = 11.0;
+const MIN_CONTRAST: f32 = 11.0;
 
 /// Cells along the longer side.
 const MAP_SIDE: f64 = 112.0;
 
 /// A photo thinner than this on the map is too thin for a figure.
-const FEWEST_CELLS: usize = 24;
+const MIN_CELLS: usize = 24;
 
 /// How different two colours look, squared; lightness counts less, since light falls unevenly.
 fn distance_squared(a: Lab, b: Lab) -> f32 {
@@ -262,7 +262,7 @@ mod tests {
         assert!(!cutout.is_bust);
         assert!((cutout.head - 0.5).abs() < 0.05, "{}", cutout.head);
         let whole = Crop { left: 0.0, top: 0.0, width: 400.0, height: 300.0 };
-        let picture = crate::scale::cut(&photo, whole, 400, 300);
+        let picture = crate::scale::crop_resized(&photo, whole, 400, 300);
         let shares = cutout.shares(&picture, whole);
         let at = |x: usize, y: usize| shares[y * 400 + x];
         assert!(at(200, 160) > 250 && at(200, 74) > 200 && at(286, 160) > 200);

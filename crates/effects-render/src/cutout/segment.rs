@@ -26,7 +26,7 @@ impl ColourGroups {
         let mut of = Vec::with_capacity(map.len());
         for colour in &map.lab {
             // Gathered into cubes, since `near` has a number for each pair of colours.
-            let key = colour.map(|part| (part / GATHERED).floor() as i32);
+            let key = colour.map(|part| (part / COLOUR_CUBE_SIDE).floor() as i32);
             let number = *numbers.entry(key).or_insert_with(|| {
                 sums.push(([0.0; 3], 0.0));
                 sums.len() - 1
@@ -42,19 +42,22 @@ impl ColourGroups {
         let near = colours
             .iter()
             .flat_map(|a| {
-                colours.iter().map(|b| (-distance_squared(*a, *b) / (2.0 * ALIKE * ALIKE)).exp())
+                colours.iter().map(|b| {
+                    (-distance_squared(*a, *b) / (2.0 * LIKENESS_DISTANCE * LIKENESS_DISTANCE))
+                        .exp()
+                })
             })
             .collect();
         Self { of, near, count: colours.len() }
     }
 
     /// For each cell the weight of all cells, each as far as its colour is near.
-    pub(super) fn spread(&self, weights: &[f32]) -> Vec<f32> {
-        let sums = self.spread_colours(weights);
+    pub(super) fn weigh_by_colour(&self, weights: &[f32]) -> Vec<f32> {
+        let sums = self.weigh_colours(weights);
         self.of.iter().map(|&colour| sums[colour]).collect()
     }
 
-    fn spread_colours(&self, weights: &[f32]) -> Vec<f32> {
+    fn weigh_colours(&self, weights: &[f32]) -> Vec<f32> {
         let mut own = vec![0.0; self.count];
         for (&colour, weight) in self.of.iter().zip(weights) {
             own[colour] += weight;
@@ -67,12 +70,12 @@ impl ColourGroups {
 }
 
 /// The subject's share of each cell, from log-odds of where it is.
-pub(super) fn segment(map: &Map, palette: &ColourGroups, place: &[f32]) -> Vec<f32> {
+pub(super) fn segment(map: &Map, palette: &ColourGroups, likelihood: &[f32]) -> Vec<f32> {
     let links = Links::of(map);
-    let mut share: Vec<f32> = place.iter().copied().map(logistic).collect();
+    let mut share: Vec<f32> = likelihood.iter().copied().map(logistic).collect();
     for round in 0..ROUNDS {
         let rest: Vec<f32> = share.iter().map(|share| 1.0 - share).collect();
-        let (subject, ground) = (palette.spread(&share), palette.spread(&rest));
+        let (subject, ground) = (palette.weigh_by_colour(&share), palette.weigh_by_colour(&rest));
         let totals: (f32, f32) = (share.iter().sum(), rest.iter().sum());
         // The first round has only the guess to go by; then the colours count for more.
         let trust = if round == 0 { 0.9 } else { 0.65 };
@@ -80,7 +83,7 @@ pub(super) fn segment(map: &Map, palette: &ColourGroups, place: &[f32]) -> Vec<f
             .map(|i| {
                 // The small summands keep a colour that one side lacks from deciding all by itself.
                 let odds = (subject[i] / totals.0 + 1e-3) / (ground[i] / totals.1 + 1e-3);
-                logistic(1.3 * odds.ln().clamp(-3.0, 3.0) + trust * place[i])
+                logistic(1.3 * odds.ln().clamp(-3.0, 3.0) + trust * likelihood[i])
             })
             .collect();
         share = links.relaxed(&own);
@@ -126,7 +129,7 @@ impl Links {
     fn relaxed(&self, own: &[f32]) -> Vec<f32> {
         let mut values = own.to_vec();
         let mut relax = |i: usize| {
-            let (mut sum, mut weight) = (OWN * own[i], OWN);
+            let (mut sum, mut weight) = (OWN_WEIGHT * own[i], OWN_WEIGHT);
             let mut add = |strength: f32, value: f32| {
                 sum += strength * value;
                 weight += strength;
@@ -156,7 +159,7 @@ impl Links {
 }
 
 /// 1 for the cells of the largest pieces and of the holes in them, 0 for the others.
-pub(super) fn whole_pieces(map: &Map, share: &[f32], place: &[f32]) -> Vec<f32> {
+pub(super) fn whole_pieces(map: &Map, share: &[f32], likelihood: &[f32]) -> Vec<f32> {
     let is_subject: Vec<bool> = share.iter().map(|&share| share > 0.5).collect();
     let mut seen: Vec<bool> = is_subject.iter().map(|is| !is).collect();
     let mut pieces: Vec<(f32, Vec<usize>)> = Vec::new();
@@ -165,7 +168,7 @@ pub(super) fn whole_pieces(map: &Map, share: &[f32], place: &[f32]) -> Vec<f32> 
             let piece = map.reached(start, &mut seen, &|_, to| is_subject[to]);
             // Weighed by how likely its cells are, so that a large piece of background
             // does not win.
-            pieces.push((piece.iter().map(|&i| logistic(place[i])).sum(), piece));
+            pieces.push((piece.iter().map(|&i| logistic(likelihood[i])).sum(), piece));
         }
     }
     let largest = pieces.iter().map(|(weight, _)| *weight).fold(0.0, f32::max);
@@ -194,10 +197,10 @@ pub(super) fn whole_pieces(map: &Map, share: &[f32], place: &[f32]) -> Vec<f32> 
 }
 
 /// Colours within a cube of this side count as one.
-const GATHERED: f32 = 5.0;
+const COLOUR_CUBE_SIDE: f32 = 5.0;
 
 /// The distance at which colours look alike.
-const ALIKE: f32 = 7.0;
+const LIKENESS_DISTANCE: f32 = 7.0;
 
 const ROUNDS: usize = 6;
 
@@ -205,4 +208,4 @@ const ROUNDS: usize = 6;
 const SWEEPS: usize = 9;
 
 /// How strongly a cell holds to its own colour's value.
-const OWN: f32 = 0.12;
+const OWN_WEIGHT: f32 = 0.12;

@@ -27,13 +27,13 @@ pub(super) fn fur(pixmap: &mut Pixmap, arguments: &FilterArguments<'_>) -> Resul
     let flow = Flow::of(pixmap);
     let under = pixmap.clone();
     let (width, height) = (pixmap.width() as f32, pixmap.height() as f32);
-    let mut dice = NoiseSequence::new(5);
+    let mut rng = NoiseSequence::new(5);
     let mut y = height;
     while y > -step {
         let mut x = -step;
         while x < width {
-            let root = (x + dice.between(0.0, step), y + dice.between(0.0, step));
-            coat.hair(pixmap, &under, &flow, root, &mut dice);
+            let root = (x + rng.between(0.0, step), y + rng.between(0.0, step));
+            coat.hair(pixmap, &under, &flow, root, &mut rng);
             x += step;
         }
         y -= step;
@@ -55,15 +55,15 @@ impl Coat {
         under: &Pixmap,
         flow: &Flow,
         root: (f32, f32),
-        dice: &mut NoiseSequence,
+        rng: &mut NoiseSequence,
     ) {
         let Some(colour) = root_colour(under, root) else { return };
-        let length = self.length * dice.between(0.55, 1.1);
+        let length = self.length * rng.between(0.55, 1.1);
         let tuft = self.tuft(root);
-        let tone = dice.between(-0.6, 0.6) + tuft.0 * 0.7;
-        let bend = (dice.between(-0.6, 0.6) + tuft.1) * self.curl / self.length;
+        let tone = rng.between(-0.6, 0.6) + tuft.0 * 0.7;
+        let bend = (rng.between(-0.6, 0.6) + tuft.1) * self.curl / self.length;
         let (mut x, mut y) = root;
-        let mut angle = flow.angle(x, y) + (dice.between(-0.3, 0.3) - tuft.1 * 0.5) * self.curl;
+        let mut angle = flow.angle(x, y) + (rng.between(-0.3, 0.3) - tuft.1 * 0.5) * self.curl;
         for i in 0..length as i32 {
             let along = i as f32 / length;
             // Dark at the root, light towards the tip.

@@ -21,8 +21,8 @@ pub(super) fn figure(
     relief::light(pixmap, &height, depth, (roundness * 0.5).max(1.0) as usize);
     for pixel in pixmap.data_mut().chunks_exact_mut(4) {
         // A premultiplied colour is never more than its alpha.
-        let most = pixel[3];
-        pixel[..3].iter_mut().for_each(|channel| *channel = (*channel).min(most));
+        let alpha = pixel[3];
+        pixel[..3].iter_mut().for_each(|channel| *channel = (*channel).min(alpha));
     }
     Ok(())
 }

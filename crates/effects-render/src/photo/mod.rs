@@ -51,7 +51,7 @@ pub fn photo_size(photo: &[u8]) -> Result<(u32, u32), PaintError> {
 pub fn photo_header(photo: &[u8]) -> Result<(u32, u32), PaintError> {
     let format = recognise(photo)?;
     let mut source = RowReceiver::new(1);
-    caught(|| match format {
+    catch_panic(|| match format {
         ImageFormat::Jpeg => jpeg::header(photo, &mut source),
         ImageFormat::Png => png::header(photo, &mut source),
         _ => whole::header(photo, format, &mut source),
@@ -128,7 +128,7 @@ fn read(bytes: &[u8], useful: u32) -> Result<ReadPhoto, PaintError> {
         source.finish()
     };
     // A wrong checksum alone costs no pixel: such a file is read again without the check, and noted.
-    caught(|| match decode(true) {
+    catch_panic(|| match decode(true) {
         Err(error @ PaintError::Corrupt { .. }) if format == ImageFormat::Png => {
             let mut read = decode(false).map_err(|_| error)?;
             if !read.notes.iter().any(|note| note == png::WRONG_CHECKSUM) {
@@ -152,7 +152,7 @@ fn recognise(bytes: &[u8]) -> Result<ImageFormat, PaintError> {
 
 /// Decoders are partly third-party code, and the bytes are untrusted: a panic becomes an error of the
 /// photo and does not end the process.
-fn caught<T>(read: impl FnOnce() -> Result<T, PaintError>) -> Result<T, PaintError> {
+fn catch_panic<T>(read: impl FnOnce() -> Result<T, PaintError>) -> Result<T, PaintError> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(corrupt("the decoder gave it up")))
 }
 

@@ -23,7 +23,8 @@ pub(super) fn decode(
 ) -> Result<(), PaintError> {
     let fault = |error: png::DecodingError| corrupt(&error.to_string());
     // Compressed metadata (a profile, texts) can be a decompression bomb, too.
-    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MOST_METADATA });
+    let mut decoder =
+        Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MAX_METADATA_BYTES });
     decoder.ignore_checksums(!checked);
     // Palettes, and greys of fewer than eight bits, come as whole bytes.
     decoder.set_transformations(Transformations::EXPAND);
@@ -66,7 +67,7 @@ pub(super) fn decode(
         let packed = info.compressed_latin1_text.iter().filter(|chunk| is_exif(&chunk.keyword));
         let unpacked = packed.filter_map(|chunk| {
             let mut chunk = chunk.clone();
-            chunk.decompress_text_with_limit(MOST_TEXT).ok()?;
+            chunk.decompress_text_with_limit(MAX_TEXT_BYTES).ok()?;
             chunk.get_text().ok()
         });
         let plain = info.uncompressed_latin1_text.iter();
@@ -89,7 +90,8 @@ fn interlaced_rows(
     let fault = |error: png::DecodingError| corrupt(&error.to_string());
     let (width, height) = (width as usize, height as usize);
     let bytes_at = |step: usize| width.div_ceil(step) * height.div_ceil(step) * 3;
-    let step = [1, 2, 4].into_iter().find(|step| bytes_at(*step) <= MOST_INTERLACED).unwrap_or(8);
+    let step =
+        [1, 2, 4].into_iter().find(|step| bytes_at(*step) <= MAX_INTERLACED_BYTES).unwrap_or(8);
     let (columns, rows) = (width.div_ceil(step), height.div_ceil(step));
     let mut whole = vec![0; columns * rows * 3];
     let kind = reader.output_color_type();
@@ -156,7 +158,7 @@ fn to_rgb(
 }
 
 /// Bytes that a colour profile, texts and a row may take.
-const MOST_METADATA: usize = 16 << 20;
+const MAX_METADATA_BYTES: usize = 16 << 20;
 
 /// What is noted of a file with a wrong checksum.
 pub(super) const WRONG_CHECKSUM: &str = "a checksum of the PNG is wrong; its pixels are all there";
@@ -166,7 +168,7 @@ const NO_END: &str = "the PNG breaks off behind its pixels; they are all there";
 const RAW_PROFILES: [&str; 2] = ["Raw profile type exif", "Raw profile type APP1"];
 
 /// Bytes that such a text may have; an EXIF block in a JPEG has 64 KiB at most.
-const MOST_TEXT: usize = 256 << 10;
+const MAX_TEXT_BYTES: usize = 256 << 10;
 
 /// Bytes that an interlaced picture may take.
-const MOST_INTERLACED: usize = 64 << 20;
+const MAX_INTERLACED_BYTES: usize = 64 << 20;

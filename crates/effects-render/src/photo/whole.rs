@@ -32,14 +32,14 @@ fn opened<'a>(
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BYTES);
+    limits.max_alloc = Some(MAX_ALLOCATED_BYTES);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|error| fault(&error))?;
     let (width, height) = decoder.dimensions();
     source.begin(width, height)?;
     let length = decoder.total_bytes();
-    if length > MOST_BYTES {
-        let limit = MOST_BYTES / (length / (u64::from(width) * u64::from(height))).max(1);
+    if length > MAX_ALLOCATED_BYTES {
+        let limit = MAX_ALLOCATED_BYTES / (length / (u64::from(width) * u64::from(height))).max(1);
         return Err(PaintError::TooLargeForFormat { width, height, format, limit });
     }
     Ok(decoder)
@@ -113,4 +113,4 @@ fn webp_is_whole(bytes: &[u8]) -> bool {
 }
 
 /// Bytes that a whole picture may take.
-const MOST_BYTES: u64 = 128 << 20;
+const MAX_ALLOCATED_BYTES: u64 = 128 << 20;

@@ -154,8 +154,8 @@ impl ExpressionReader<'_> {
     }
 
     fn factor(&mut self) -> Result<SceneValue, SceneError> {
-        if self.depth == MOST_DEPTH {
-            return Err(self.fault(&format!("more than {MOST_DEPTH} levels of `(` and `-`")));
+        if self.depth == MAX_DEPTH {
+            return Err(self.fault(&format!("more than {MAX_DEPTH} levels of `(` and `-`")));
         }
         self.depth += 1;
         let value = self.value();
@@ -275,7 +275,7 @@ fn pick(arguments: &[SceneValue], source: &str) -> Result<SceneValue, SceneError
 const LARGEST: f64 = 100_000.0;
 
 /// Levels of brackets, functions and signs.
-const MOST_DEPTH: usize = 40;
+const MAX_DEPTH: usize = 40;
 
 type Comparison = (&'static str, fn(f64, f64) -> bool);
 

@@ -46,8 +46,8 @@ pub(crate) fn parse(source: &str) -> Result<Vec<Node>, SceneError> {
 
 fn parse_until_end(rest: &mut &str, depth: usize) -> Result<Vec<Node>, SceneError> {
     // Reading, painting and dropping a body each take a part of the stack.
-    if depth > MOST_DEPTH {
-        return Err(SceneError::new(format!("directives lie over more than {MOST_DEPTH} levels")));
+    if depth > MAX_DEPTH {
+        return Err(SceneError::new(format!("directives lie over more than {MAX_DEPTH} levels")));
     }
     let mut nodes = Vec::new();
     loop {
@@ -122,7 +122,7 @@ fn attributes(text: &str) -> Result<Vec<(String, String)>, SceneError> {
 }
 
 /// Levels of directives in directives.
-const MOST_DEPTH: usize = 30;
+const MAX_DEPTH: usize = 30;
 
 fn head(text: &str) -> String {
     text.chars().take(30).collect()

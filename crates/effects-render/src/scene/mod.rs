@@ -23,22 +23,22 @@ pub(crate) struct SceneError(String);
 impl SceneError {
     /// A fault in these words. They may quote the scene, of which the beginning is enough.
     pub(crate) fn new(what: String) -> Self {
-        let end = what.floor_char_boundary(MOST_WORDS);
+        let end = what.floor_char_boundary(MAX_SHOWN_CHARS);
         Self(if end < what.len() { format!("{}…", &what[..end]) } else { what })
     }
 }
 
-/// The number, unless it is larger than `most` either way, or none at all: sizes and sums that are
+/// The number, unless it is larger than `limit` either way, or none at all: sizes and sums that are
 /// made of it would not fit into their types.
-pub(crate) fn bounded(number: f64, most: f64, source: &str) -> Result<f64, SceneError> {
+pub(crate) fn bounded(number: f64, limit: f64, source: &str) -> Result<f64, SceneError> {
     // No comparison holds for what is no number, so that is refused as well.
-    if number.abs() <= most {
+    if number.abs() <= limit {
         return Ok(number);
     }
     Err(SceneError::new(format!(
-        "`{source}` is {number:?}: numbers lie between -{most} and {most}"
+        "`{source}` is {number:?}: numbers lie between -{limit} and {limit}"
     )))
 }
 
 /// Bytes of a fault's words.
-const MOST_WORDS: usize = 600;
+const MAX_SHOWN_CHARS: usize = 600;

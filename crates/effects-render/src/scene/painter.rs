@@ -122,9 +122,9 @@ impl ScenePainter<'_> {
     fn walk(&mut self, nodes: &[Node]) -> Result<(), SceneError> {
         for node in nodes {
             self.steps += 1;
-            if self.steps > MOST_STEPS {
+            if self.steps > MAX_STEPS {
                 return Err(SceneError::new(format!(
-                    "loops repeat over more than {MOST_STEPS} steps"
+                    "loops repeat over more than {MAX_STEPS} steps"
                 )));
             }
             match node {
@@ -132,9 +132,9 @@ impl ScenePainter<'_> {
                     let text = self.expand(text)?;
                     self.svg.push_str(&text);
                     // The steps do not bound this: each of them may write a long text.
-                    if self.svg.len() > MOST_SVG {
+                    if self.svg.len() > MAX_SVG_BYTES {
                         return Err(SceneError::new(format!(
-                            "loops make over {MOST_SVG} bytes of SVG"
+                            "loops make over {MAX_SVG_BYTES} bytes of SVG"
                         )));
                     }
                 }
@@ -194,7 +194,7 @@ impl ScenePainter<'_> {
             return Err(SceneError::new("for needs name=\"count\"".to_owned()));
         };
         let count = evaluate(count, &self.names)?.number(count)?;
-        // The bound of one loop. Loops in loops are bounded by `MOST_STEPS`.
+        // The bound of one loop. Loops in loops are bounded by `MAX_STEPS`.
         for i in 0..(count.clamp(0.0, 4000.0) as u32) {
             let mark = self.names.mark();
             self.names.bind(name, SceneValue::Number(f64::from(i)));
@@ -365,7 +365,7 @@ impl ScenePainter<'_> {
         }
         // The crop has the frame's shape, so the photo is never stretched.
         let crop = self.saliency.crop(frame.width / frame.height, zoom);
-        let mut picture = scale::cut(self.photo, crop, frame.columns, frame.rows);
+        let mut picture = scale::crop_resized(self.photo, crop, frame.columns, frame.rows);
         if before && let Some(mask) = &mask {
             self.cut_out(&mut picture, mask, &frame)?;
         }
@@ -441,9 +441,9 @@ impl ScenePainter<'_> {
         if placed.kx == 0.0 && placed.ky == 0.0 && placed.sx > 0.0 && placed.sy > 0.0 {
             let width = (picture.width() as f32 * placed.sx).round().max(1.0);
             let height = (picture.height() as f32 * placed.sy).round().max(1.0);
-            if width > MOST_LAID || height > MOST_LAID {
+            if width > MAX_LAID_SIDE || height > MAX_LAID_SIDE {
                 return Err(SceneError::new(format!(
-                    "a picture is laid {width} by {height} pixels large; {MOST_LAID} are enough"
+                    "a picture is laid {width} by {height} pixels large; {MAX_LAID_SIDE} are enough"
                 )));
             }
             let (width, height) = (width as u32, height as u32);
@@ -470,7 +470,7 @@ impl ScenePainter<'_> {
         let body = self.gather(directive)?;
         let transform = self.transform();
         // A wider blur leaves nothing that could be seen.
-        let radius = (radius * scale_of(transform)).clamp(0.5, MOST_BLUR);
+        let radius = (radius * scale_of(transform)).clamp(0.5, MAX_BLUR);
         let tree = self.document(&format!(
             "{}<g transform=\"translate({:.2} {:.2})\">{body}</g></g>",
             open_group(transform),
@@ -568,11 +568,11 @@ impl ScenePainter<'_> {
     /// Each number of a place is bounded, and so is the product of places in places.
     fn check_transform(&self) -> Result<(), SceneError> {
         let Transform { sx, kx, ky, sy, tx, ty } = self.transform();
-        if [sx, kx, ky, sy, tx, ty].iter().all(|number| number.abs() <= MOST_TRANSFORMED) {
+        if [sx, kx, ky, sy, tx, ty].iter().all(|number| number.abs() <= MAX_TRANSFORM) {
             return Ok(());
         }
         Err(SceneError::new(format!(
-            "places in places enlarge or move more than {MOST_TRANSFORMED} times"
+            "places in places enlarge or move more than {MAX_TRANSFORM} times"
         )))
     }
 
@@ -650,7 +650,7 @@ fn subject_in(
     let (width, height) = (cutout.bounds.width * fitting, cutout.bounds.height * fitting);
     let pixels = f64::from(frame.columns) / frame.width;
     let count = |length: f64| (length * pixels).round().clamp(1.0, 4096.0) as u32;
-    let picture = scale::cut(photo, cutout.bounds, count(width), count(height));
+    let picture = scale::crop_resized(photo, cutout.bounds, count(width), count(height));
     let shares = cutout.shares(&picture, cutout.bounds);
     let mut picture = filters::apply_all(picture, filters)?;
     raster::mask(&mut picture, shares.into_iter());
@@ -671,19 +671,19 @@ fn open_group(transform: Transform) -> String {
 }
 
 /// Nodes that are painted, loops included.
-const MOST_STEPS: usize = 200_000;
+const MAX_STEPS: usize = 200_000;
 
 /// Bytes of SVG that are gathered before they are drawn.
-const MOST_SVG: usize = 16 << 20;
+const MAX_SVG_BYTES: usize = 16 << 20;
 
 /// How far places in places may enlarge and move.
-const MOST_TRANSFORMED: f32 = 1e6;
+const MAX_TRANSFORM: f32 = 1e6;
 
 /// Pixels of a picture's side once it is laid, of which the canvas shows a part.
-const MOST_LAID: f32 = 1e6;
+const MAX_LAID_SIDE: f32 = 1e6;
 
 /// Pixels of a blur's radius.
-const MOST_BLUR: f32 = 4096.0;
+const MAX_BLUR: f32 = 4096.0;
 
 /// How much a transform enlarges, sides averaged.
 fn scale_of(transform: Transform) -> f32 {

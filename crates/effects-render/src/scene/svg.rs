@@ -19,7 +19,7 @@ pub(super) fn tree(source: &str) -> Result<Tree, SceneError> {
     let unreadable =
         |error: &dyn std::fmt::Display| SceneError::new(format!("{error} in the SVG `{source}`"));
     // Document types are refused by default, and with them the entities they declare.
-    let options = ParsingOptions { nodes_limit: MOST_ELEMENTS, ..ParsingOptions::default() };
+    let options = ParsingOptions { nodes_limit: MAX_ELEMENTS, ..ParsingOptions::default() };
     let document =
         Document::parse_with_options(source, options).map_err(|error| unreadable(&error))?;
     SvgCheck::of(&document).element(document.root_element(), 1)?;
@@ -73,12 +73,12 @@ impl<'a, 'input> SvgCheck<'a, 'input> {
 
     /// The cost of an element that lies `depth` levels down.
     fn element(&mut self, node: Node<'a, 'input>, depth: usize) -> Result<Cost, SceneError> {
-        if depth > MOST_LEVELS {
+        if depth > MAX_LEVELS {
             return Err(too_deep());
         }
         if let Some(cost) = self.costs.get(&node.id()) {
             // This way down may be longer than the one on which the cost was found.
-            return if depth + cost.levels > MOST_LEVELS { Err(too_deep()) } else { Ok(*cost) };
+            return if depth + cost.levels > MAX_LEVELS { Err(too_deep()) } else { Ok(*cost) };
         }
         check_name(node, depth)?;
         let mut cost = Cost { elements: 1, levels: 0 };
@@ -104,9 +104,9 @@ impl<'a, 'input> SvgCheck<'a, 'input> {
             }
         }
         cost.elements = cost.elements.saturating_mul(paints);
-        if cost.elements > u64::from(MOST_ELEMENTS) {
+        if cost.elements > u64::from(MAX_ELEMENTS) {
             return Err(SceneError::new(format!(
-                "<{}> draws more than {MOST_ELEMENTS} SVG elements",
+                "<{}> draws more than {MAX_ELEMENTS} SVG elements",
                 node.tag_name().name()
             )));
         }
@@ -117,7 +117,7 @@ impl<'a, 'input> SvgCheck<'a, 'input> {
 
 fn too_deep() -> SceneError {
     SceneError::new(format!(
-        "SVG elements are nested, or refer to each other, over more than {MOST_LEVELS} levels"
+        "SVG elements are nested, or refer to each other, over more than {MAX_LEVELS} levels"
     ))
 }
 
@@ -173,9 +173,9 @@ fn find_url(text: &str) -> Option<usize> {
 fn check_group(group: &Group, transform: Transform, layers: usize) -> Result<(), SceneError> {
     let transform = transform.pre_concat(group.transform());
     let layers = layers + usize::from(group.should_isolate());
-    if layers > MOST_LAYERS {
+    if layers > MAX_LAYERS {
         return Err(SceneError::new(format!(
-            "more than {MOST_LAYERS} SVG elements with opacity, masks, clip paths or patterns lie in \
+            "more than {MAX_LAYERS} SVG elements with opacity, masks, clip paths or patterns lie in \
              each other"
         )));
     }
@@ -207,9 +207,9 @@ fn check_paints(path: &Path, transform: Transform, layers: usize) -> Result<(), 
         let (across, down) = transform.pre_concat(pattern.transform()).get_scale();
         let (width, height) = (pattern.rect().width() * across, pattern.rect().height() * down);
         // Negated as a whole, so that a size that is no number is refused as well.
-        if !(width <= MOST_PATTERN && height <= MOST_PATTERN) {
+        if !(width <= MAX_PATTERN_SIDE && height <= MAX_PATTERN_SIDE) {
             return Err(SceneError::new(format!(
-                "the pattern {} is {width:.0} by {height:.0} pixels large; {MOST_PATTERN} are enough",
+                "the pattern {} is {width:.0} by {height:.0} pixels large; {MAX_PATTERN_SIDE} are enough",
                 pattern.id()
             )));
         }
@@ -245,13 +245,13 @@ const SVG: &str = "http://www.w3.org/2000/svg";
 const URL: &str = "url(";
 
 /// Elements of a document, and elements drawn for it once references are followed.
-const MOST_ELEMENTS: u32 = 200_000;
+const MAX_ELEMENTS: u32 = 200_000;
 
 /// Levels of nesting and references. The library takes a part of the stack for each.
-const MOST_LEVELS: usize = 40;
+const MAX_LEVELS: usize = 40;
 
 /// Layers that are drawn on while those around them wait, each as large as the canvas or larger.
-const MOST_LAYERS: usize = 4;
+const MAX_LAYERS: usize = 4;
 
 /// Pixels of a pattern's side.
-const MOST_PATTERN: f32 = 4096.0;
+const MAX_PATTERN_SIDE: f32 = 4096.0;

@@ -1,6 +1,7 @@
 //! [`Frame`]: the header of a JPEG frame: the picture's size, its components ([`Component`]) and their
 //! sampling. The decoder in `jpeg/mod.rs` reads it before the scans. `scan.rs` reads a scan's blocks by
-//! it, `planes.rs` takes the sizes of samples from it, and `stored.rs` chooses a size that memory holds.
+//! it, `planes.rs` takes the sizes of samples from it, and `coefficients.rs` chooses a size that
+//! memory holds.
 
 use super::{JpegError, damaged};
 
@@ -12,7 +13,7 @@ pub(super) struct Frame {
     pub(super) progressive: bool,
     pub(super) components: Vec<Component>,
     /// The largest sampling factors.
-    pub(super) most: (usize, usize),
+    pub(super) max_sampling: (usize, usize),
     /// Minimum coded units across and down.
     pub(super) units: (usize, usize),
 }
@@ -88,23 +89,26 @@ impl Frame {
                 padded: (0, 0),
             });
         }
-        let most = (
+        let max_sampling = (
             components.iter().map(|part| part.sampling.0).max().unwrap_or(1),
             components.iter().map(|part| part.sampling.1).max().unwrap_or(1),
         );
-        let units = (width.div_ceil(8 * most.0), height.div_ceil(8 * most.1));
+        let units = (width.div_ceil(8 * max_sampling.0), height.div_ceil(8 * max_sampling.1));
         for part in &mut components {
             let (h, v) = part.sampling;
-            if !most.0.is_multiple_of(h) || !most.1.is_multiple_of(v) {
-                let factors = format!("{}x{} within {}x{}", h, v, most.0, most.1);
+            if !max_sampling.0.is_multiple_of(h) || !max_sampling.1.is_multiple_of(v) {
+                let factors = format!("{}x{} within {}x{}", h, v, max_sampling.0, max_sampling.1);
                 return Err(JpegError::Unsupported(format!(
                     "a JPEG with sampling factors that are no whole parts of each other ({factors})"
                 )));
             }
-            part.blocks = ((width * h).div_ceil(8 * most.0), (height * v).div_ceil(8 * most.1));
+            part.blocks = (
+                (width * h).div_ceil(8 * max_sampling.0),
+                (height * v).div_ceil(8 * max_sampling.1),
+            );
             part.padded = (units.0 * h, units.1 * v);
         }
-        Ok(Self { width, height, progressive, components, most, units })
+        Ok(Self { width, height, progressive, components, max_sampling, units })
     }
 
     /// The size at `side` eighths.
@@ -115,8 +119,8 @@ impl Frame {
     /// The size of a component's own samples at `side` eighths.
     pub(super) fn samples_at(&self, part: &Component, side: usize) -> (usize, usize) {
         (
-            (self.width * part.sampling.0 * side).div_ceil(8 * self.most.0),
-            (self.height * part.sampling.1 * side).div_ceil(8 * self.most.1),
+            (self.width * part.sampling.0 * side).div_ceil(8 * self.max_sampling.0),
+            (self.height * part.sampling.1 * side).div_ceil(8 * self.max_sampling.1),
         )
     }
 }

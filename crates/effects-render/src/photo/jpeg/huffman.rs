@@ -1,5 +1,5 @@
 //! [`HuffmanTable`] and [`Bits`]: the codes of a JPEG scan, and the bits that they are read from.
-//! `jpeg/mod.rs` reads the tables; `scan.rs` and `stored.rs` decode with both.
+//! `jpeg/mod.rs` reads the tables; `scan.rs` and `coefficients.rs` decode with both.
 
 use super::{JpegError, damaged};
 

@@ -6,21 +6,21 @@
 //! `docs/photos.md` has the table. `zune-jpeg` makes other pictures of many valid files without a word;
 //! `jpeg-decoder`, which does well, is in maintenance mode and keeps every coefficient of a progressive
 //! photo. This one reads baseline and progressive files of 8 bits with any whole sampling factors, in any
-//! number of scans, within [`MOST_COEFFICIENTS`] and a few rows, and distinguishes a file that lost pixels from
-//! one that lost only its end marker.
+//! number of scans, within [`MAX_COEFFICIENT_BYTES`] and a few rows, and distinguishes a file that lost
+//! pixels from one that lost only its end marker.
 
+mod coefficients;
 mod frame;
 mod huffman;
 mod idct;
 mod planes;
 mod scan;
-mod stored;
 
+use coefficients::{CoefficientReader, Coefficients};
 use frame::Frame;
 use huffman::{Bits, HuffmanTable};
 use planes::{Colours, Planes};
-use scan::{Blocks, NATURAL, Scan, read_blocks, sequential};
-use stored::{Stored, Storing};
+use scan::{BlockReader, NATURAL, Scan, read_blocks, sequential};
 
 use crate::error::PaintError;
 use crate::photo::RowReceiver;
@@ -96,7 +96,7 @@ struct JpegFile<'a> {
     /// Number and content of the pieces of a colour profile.
     profile: Vec<(u8, &'a [u8])>,
     scans: usize,
-    stored: Vec<Stored>,
+    coefficients: Vec<Coefficients>,
     side: usize,
 }
 
@@ -227,7 +227,7 @@ impl<'a> JpegFile<'a> {
             self.frame.take().ok_or_else(|| damaged("a scan comes before its frame"))?;
         let scan = Scan::read(segment, &frame)?;
         self.scans += 1;
-        if self.scans > MOST_SCANS {
+        if self.scans > MAX_SCANS {
             return Err(damaged("it has too many scans").into());
         }
         for (part, ..) in &scan.parts {
@@ -272,29 +272,30 @@ impl<'a> JpegFile<'a> {
         }
         // The first of several scans. What they bring is kept until the last, at a size
         // that memory holds.
-        if self.stored.is_empty() {
-            self.side = stored::affordable(&frame, self.side, MOST_COEFFICIENTS);
+        if self.coefficients.is_empty() {
+            self.side = coefficients::largest_side_within(&frame, self.side, MAX_COEFFICIENT_BYTES);
             source.scaled(frame.size_at(self.side));
             let side = self.side;
-            self.stored =
-                frame.components.iter().map(|part| Stored::new(part.padded, side)).collect();
+            self.coefficients =
+                frame.components.iter().map(|part| Coefficients::new(part.padded, side)).collect();
         }
-        let mut stored: Vec<Option<&mut Stored>> = self.stored.iter_mut().map(Some).collect();
+        let mut coefficients: Vec<Option<&mut Coefficients>> =
+            self.coefficients.iter_mut().map(Some).collect();
         let mut parts = Vec::new();
         for (part, dc, ac) in &scan.parts {
             // Each component is in a scan once (`Scan::read`), so each is borrowed once.
-            let stored = stored[*part].take().ok_or(JpegError::NoTable)?;
-            parts.push((stored, self.dc[*dc].as_ref(), self.ac[*ac].as_ref()));
+            let coefficients = coefficients[*part].take().ok_or(JpegError::NoTable)?;
+            parts.push((coefficients, self.dc[*dc].as_ref(), self.ac[*ac].as_ref()));
         }
-        let mut storing = Storing {
+        let mut reader = CoefficientReader {
             scan: &scan,
             progressive: frame.progressive,
             parts,
             predicted: [0; 4],
             empty: 0,
         };
-        read_blocks(&frame, &scan, self.interval, &mut bits, &mut storing)?;
-        storing.done();
+        read_blocks(&frame, &scan, self.interval, &mut bits, &mut reader)?;
+        reader.finish_scan();
         self.at = bits.end();
         self.frame = Some(frame);
         Ok(false)
@@ -333,8 +334,8 @@ impl<'a> JpegFile<'a> {
         // A scan for each component is the least there must be. Without the end marker, nothing may
         // be missing of any of them.
         let begun = frame.components.iter().all(|part| part.quantisation.is_some());
-        let complete = self.stored.iter().all(Stored::is_complete);
-        if self.stored.is_empty() || !begun || !(marked || complete) {
+        let complete = self.coefficients.iter().all(Coefficients::is_complete);
+        if self.coefficients.is_empty() || !begun || !(marked || complete) {
             return Err(JpegError::Short.into());
         }
         if !marked {
@@ -348,7 +349,7 @@ impl<'a> JpegFile<'a> {
                 };
                 for y in unit * part.sampling.1..(unit + 1) * part.sampling.1 {
                     for x in 0..part.padded.0 {
-                        let block = self.stored[i].block(x, y, quantisation);
+                        let block = self.coefficients[i].block(x, y, quantisation);
                         let (out, stride) = planes.block(i, x, y);
                         idct::inverse(&block, self.side, out, stride);
                     }
@@ -377,7 +378,7 @@ struct SequentialScan<'a> {
     source: &'a mut RowReceiver,
 }
 
-impl Blocks for SequentialScan<'_> {
+impl BlockReader for SequentialScan<'_> {
     #[inline]
     fn block(
         &mut self,
@@ -412,9 +413,9 @@ impl Blocks for SequentialScan<'_> {
 }
 
 /// Bytes that the coefficients of a picture in several scans may take.
-const MOST_COEFFICIENTS: usize = 104 << 20;
+const MAX_COEFFICIENT_BYTES: usize = 104 << 20;
 
 /// Scans that a file may have: each costs time for the whole picture, however short it is.
-const MOST_SCANS: usize = 100;
+const MAX_SCANS: usize = 100;
 
 const NO_END: &str = "the JPEG has no end marker; its pixels are all there";

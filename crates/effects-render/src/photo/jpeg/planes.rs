@@ -3,7 +3,7 @@
 //! takes the rows.
 //!
 //! Two rows of units are held, and the last line before them: a component with fewer lines than the
-//! picture is spread over the lines above and below, as libjpeg does it.
+//! picture is upsampled from the lines above and below, as libjpeg does it.
 
 use super::frame::Frame;
 
@@ -28,14 +28,14 @@ pub(super) struct Planes {
     filled: usize,
     units: usize,
     planes: Vec<Plane>,
-    /// The lines of the components, spread to the picture's width.
+    /// The lines of the components, upsampled to the picture's width.
     lines: Vec<Vec<u8>>,
     row: Vec<u8>,
 }
 
 struct Plane {
     /// How many of the picture's samples one of its own stands for.
-    spread: (usize, usize),
+    scale: (usize, usize),
     /// Its own samples.
     size: (usize, usize),
     stride: usize,
@@ -54,7 +54,10 @@ impl Planes {
             .map(|part| {
                 let (stride, height) = (part.padded.0 * side, part.sampling.1 * side);
                 Plane {
-                    spread: (frame.most.0 / part.sampling.0, frame.most.1 / part.sampling.1),
+                    scale: (
+                        frame.max_sampling.0 / part.sampling.0,
+                        frame.max_sampling.1 / part.sampling.1,
+                    ),
                     size: frame.samples_at(part, side),
                     stride,
                     height,
@@ -64,7 +67,7 @@ impl Planes {
             .collect();
         let lines = planes
             .iter()
-            .map(|plane| vec![0; (plane.size.0 * plane.spread.0).max(size.0) + 8])
+            .map(|plane| vec![0; (plane.size.0 * plane.scale.0).max(size.0) + 8])
             .collect();
         let row = vec![0; size.0 * 3];
         Self { side, colours, size, filled: 0, units: frame.units.1, planes, lines, row }
@@ -82,21 +85,22 @@ impl Planes {
         self.filled += 1;
         // One row of units late: its last lines are mixed with the first of the next.
         if self.filled > 1 {
-            self.hand_out(self.filled - 2, take);
+            self.emit_rows(self.filled - 2, take);
         }
         // Nothing comes after the last one, whose last line stands for the missing neighbour.
         if self.filled == self.units {
-            self.hand_out(self.filled - 1, take);
+            self.emit_rows(self.filled - 1, take);
         }
     }
 
-    fn hand_out(&mut self, unit: usize, take: &mut dyn FnMut(&[u8])) {
-        let Some(most) = self.planes.iter().map(|plane| plane.height * plane.spread.1).max() else {
+    fn emit_rows(&mut self, unit: usize, take: &mut dyn FnMut(&[u8])) {
+        let Some(unit_rows) = self.planes.iter().map(|plane| plane.height * plane.scale.1).max()
+        else {
             return;
         };
-        for y in unit * most..((unit + 1) * most).min(self.size.1) {
+        for y in unit * unit_rows..((unit + 1) * unit_rows).min(self.size.1) {
             for (plane, line) in self.planes.iter().zip(&mut self.lines) {
-                plane.spread_line(y, self.side, line);
+                plane.upsample_line(y, self.side, line);
             }
             self.mix();
             take(&self.row);
@@ -144,11 +148,11 @@ impl Plane {
     }
 
     /// Its part of the picture's line `y`.
-    fn spread_line(&self, y: usize, side: usize, out: &mut [u8]) {
-        let own = (y / self.spread.1) as isize;
-        // Like libjpeg, which spreads smoothly by two, and only what is not reduced to single samples.
+    fn upsample_line(&self, y: usize, side: usize, out: &mut [u8]) {
+        let own = (y / self.scale.1) as isize;
+        // Like libjpeg, which upsamples smoothly by two, and only what is not reduced to single samples.
         let smooth = side > 1;
-        match self.spread {
+        match self.scale {
             (1, 1) => out[..self.size.0].copy_from_slice(self.line(own)),
             (1, 2) if smooth => {
                 let (near, far, round) = self.neighbours(y, own);
@@ -161,7 +165,7 @@ impl Plane {
             (2, 1) if smooth && self.size.0 > 2 => {
                 let line = self.line(own);
                 let values = line.iter().map(|value| u16::from(*value));
-                spread_by_two(values, out, |near, far, right| {
+                upsample_by_two(values, out, |near, far, right| {
                     ((3 * near + far + 1 + u16::from(right)) >> 2) as u8
                 });
             }
@@ -169,7 +173,7 @@ impl Plane {
                 let (near, far, _) = self.neighbours(y, own);
                 let values = near.iter().zip(far);
                 let values = values.map(|(near, far)| 3 * u16::from(*near) + u16::from(*far));
-                spread_by_two(values, out, |near, far, right| {
+                upsample_by_two(values, out, |near, far, right| {
                     ((3 * near + far + 8 - u16::from(right)) >> 4) as u8
                 });
             }
@@ -194,7 +198,7 @@ impl Plane {
 /// Makes two samples of each: of itself and the one before, and of itself and the next. At the ends
 /// they are mixed with themselves.
 #[inline]
-fn spread_by_two(
+fn upsample_by_two(
     mut values: impl Iterator<Item = u16>,
     out: &mut [u8],
     mix: impl Fn(u16, u16, bool) -> u8,

@@ -1,6 +1,6 @@
 //! [`Scan`] and [`read_blocks`]: the header of a JPEG scan, and its blocks in the order of the file,
-//! each read by a [`Blocks`]: the `SequentialScan` of `jpeg/mod.rs` or the `Storing` of `stored.rs`. The
-//! decoder in `jpeg/mod.rs` reads each scan with them.
+//! each read by a [`BlockReader`]: the `SequentialScan` of `jpeg/mod.rs` or the `CoefficientReader` of
+//! `coefficients.rs`. The decoder in `jpeg/mod.rs` reads each scan with them.
 
 use super::frame::Frame;
 use super::huffman::{Bits, HuffmanTable};
@@ -66,7 +66,7 @@ impl Scan {
 }
 
 /// Takes what a scan has.
-pub(super) trait Blocks {
+pub(super) trait BlockReader {
     /// Reads the block at this place of one of the scan's components, counted within the scan.
     fn block(
         &mut self,
@@ -89,7 +89,7 @@ pub(super) fn read_blocks(
     scan: &Scan,
     interval: usize,
     bits: &mut Bits<'_>,
-    blocks: &mut impl Blocks,
+    blocks: &mut impl BlockReader,
 ) -> Result<(), JpegError> {
     let alone = scan.parts.len() == 1;
     // A scan of one component leaves out the blocks beyond the edges, which units have.

@@ -145,16 +145,16 @@ pub(crate) fn write_repeated(
 ) -> Vec<u8> {
     let (width, height) = kind.size;
     let count = kind.colours.components();
-    let most = (
+    let max_sampling = (
         kind.sampling.iter().map(|it| it.0).max().unwrap(),
         kind.sampling.iter().map(|it| it.1).max().unwrap(),
     );
-    let units = (width.div_ceil(8 * most.0), height.div_ceil(8 * most.1));
+    let units = (width.div_ceil(8 * max_sampling.0), height.div_ceil(8 * max_sampling.1));
     let components: Vec<Component> = (0..count)
         .map(|part| {
             let (h, v) = kind.sampling[part];
             let padded = (units.0 * h, units.1 * v);
-            let (across, down) = (most.0 / h, most.1 / v);
+            let (across, down) = (max_sampling.0 / h, max_sampling.1 / v);
             let sample = |x: usize, y: usize| {
                 let mut sum = 0.0;
                 for dy in 0..down {
@@ -172,7 +172,10 @@ pub(crate) fn write_repeated(
                     coefficients.push(transformed(|i, j| sample(8 * x + i, 8 * y + j), step(part)));
                 }
             }
-            let blocks = ((width * h).div_ceil(8 * most.0), (height * v).div_ceil(8 * most.1));
+            let blocks = (
+                (width * h).div_ceil(8 * max_sampling.0),
+                (height * v).div_ceil(8 * max_sampling.1),
+            );
             Component { sampling: (h, v), blocks, padded, coefficients }
         })
         .collect();

@@ -1,6 +1,6 @@
-//! [`Stored`]: the coefficients of a JPEG component whose blocks come in several scans, kept until the
-//! last of them; [`Storing`] reads a scan into them. The decoder in `jpeg/mod.rs` has a [`Stored`] for
-//! each component of such a file.
+//! [`Coefficients`]: the coefficients of a JPEG component whose blocks come in several scans, kept until
+//! the last of them; [`CoefficientReader`] reads a scan into them. The decoder in `jpeg/mod.rs` has
+//! [`Coefficients`] for each component of such a file.
 //!
 //! Of each block only the lowest `side` by `side` are kept, which is all that the picture at `side`
 //! eighths is made of. Of the others one bit is kept: whether they are zero, on which the reading
@@ -9,11 +9,11 @@
 use super::JpegError;
 use super::frame::Frame;
 use super::huffman::{Bits, HuffmanTable};
-use super::scan::{Blocks, NATURAL, Scan, difference, sequential};
+use super::scan::{BlockReader, NATURAL, Scan, difference, sequential};
 
 /// The coefficients of one component.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct Coefficients {
     side: usize,
     /// Blocks in a row.
     across: usize,
@@ -24,7 +24,7 @@ pub(super) struct Stored {
     missing: [u8; 64],
 }
 
-impl Stored {
+impl Coefficients {
     pub(super) fn new(blocks: (usize, usize), side: usize) -> Self {
         let count = blocks.0 * blocks.1;
         Self {
@@ -88,27 +88,28 @@ impl Stored {
 }
 
 /// Reads a scan into the coefficients.
-pub(super) struct Storing<'a> {
+pub(super) struct CoefficientReader<'a> {
     pub(super) scan: &'a Scan,
     pub(super) progressive: bool,
     /// For each of the scan's components: its coefficients and its tables.
-    pub(super) parts: Vec<(&'a mut Stored, Option<&'a HuffmanTable>, Option<&'a HuffmanTable>)>,
+    pub(super) parts:
+        Vec<(&'a mut Coefficients, Option<&'a HuffmanTable>, Option<&'a HuffmanTable>)>,
     pub(super) predicted: [i32; 4],
     /// Blocks that follow without anything new in them.
     pub(super) empty: u32,
 }
 
-impl Storing<'_> {
+impl CoefficientReader<'_> {
     /// Notes what the scan has brought, once it is read.
-    pub(super) fn done(&mut self) {
+    pub(super) fn finish_scan(&mut self) {
         let (first, last) = self.scan.band;
-        for (stored, ..) in &mut self.parts {
-            stored.missing[first..=last].fill(self.scan.left as u8);
+        for (coefficients, ..) in &mut self.parts {
+            coefficients.missing[first..=last].fill(self.scan.left as u8);
         }
     }
 }
 
-impl Blocks for Storing<'_> {
+impl BlockReader for CoefficientReader<'_> {
     fn block(
         &mut self,
         bits: &mut Bits<'_>,
@@ -116,15 +117,15 @@ impl Blocks for Storing<'_> {
         x: usize,
         y: usize,
     ) -> Result<(), JpegError> {
-        let (stored, dc, ac) = &mut self.parts[part];
-        let at = y * stored.across + x;
+        let (coefficients, dc, ac) = &mut self.parts[part];
+        let at = y * coefficients.across + x;
         let (first, last) = self.scan.band;
         let left = self.scan.left;
         if !self.progressive {
             let (Some(dc), Some(ac)) = (*dc, *ac) else { return Err(JpegError::NoTable) };
             let predicted = &mut self.predicted[part];
             return sequential(bits, dc, ac, predicted, |place, value| {
-                stored.put(at, place, value);
+                coefficients.put(at, place, value);
             });
         }
         match (first, self.scan.earlier) {
@@ -132,22 +133,22 @@ impl Blocks for Storing<'_> {
                 let predicted = &mut self.predicted[part];
                 *predicted =
                     predicted.wrapping_add(difference(bits, dc.ok_or(JpegError::NoTable)?)?);
-                stored.put(at, 0, predicted.wrapping_shl(left));
+                coefficients.put(at, 0, predicted.wrapping_shl(left));
             }
             (0, _) => {
                 if bits.take(1)? == 1
-                    && let Some(kept) = stored.value(at, 0)
+                    && let Some(kept) = coefficients.value(at, 0)
                 {
                     *kept |= 1 << left;
                 }
             }
             (_, 0) => {
                 let ac = ac.ok_or(JpegError::NoTable)?;
-                first_bits(bits, ac, stored, at, (first, last), left, &mut self.empty)?;
+                first_bits(bits, ac, coefficients, at, (first, last), left, &mut self.empty)?;
             }
             _ => {
                 let ac = ac.ok_or(JpegError::NoTable)?;
-                next_bit(bits, ac, stored, at, (first, last), left, &mut self.empty)?;
+                next_bit(bits, ac, coefficients, at, (first, last), left, &mut self.empty)?;
             }
         }
         Ok(())
@@ -165,7 +166,7 @@ impl Blocks for Storing<'_> {
 fn first_bits(
     bits: &mut Bits<'_>,
     ac: &HuffmanTable,
-    stored: &mut Stored,
+    coefficients: &mut Coefficients,
     block: usize,
     (first, last): (usize, usize),
     left: u32,
@@ -192,7 +193,7 @@ fn first_bits(
         if at > last {
             return Err(super::damaged("a block has too many coefficients"));
         }
-        stored.put(block, at, bits.signed(length)? << left);
+        coefficients.put(block, at, bits.signed(length)? << left);
         at += 1;
     }
     Ok(())
@@ -202,7 +203,7 @@ fn first_bits(
 fn next_bit(
     bits: &mut Bits<'_>,
     ac: &HuffmanTable,
-    stored: &mut Stored,
+    coefficients: &mut Coefficients,
     block: usize,
     (first, last): (usize, usize),
     left: u32,
@@ -226,9 +227,9 @@ fn next_bit(
             };
             // The bits of those that are not zero stand between.
             while at <= last {
-                if stored.set[block] >> at & 1 == 1 {
+                if coefficients.set[block] >> at & 1 == 1 {
                     if bits.take(1)? == 1 {
-                        stored.refine(block, at, bit);
+                        coefficients.refine(block, at, bit);
                     }
                 } else if zeros == 0 {
                     break;
@@ -241,15 +242,15 @@ fn next_bit(
                 if at > last {
                     return Err(super::damaged("a block has too many coefficients"));
                 }
-                stored.put(block, at, i32::from(value));
+                coefficients.put(block, at, i32::from(value));
             }
             at += 1;
         }
     }
     if *empty > 0 {
         while at <= last {
-            if stored.set[block] >> at & 1 == 1 && bits.take(1)? == 1 {
-                stored.refine(block, at, bit);
+            if coefficients.set[block] >> at & 1 == 1 && bits.take(1)? == 1 {
+                coefficients.refine(block, at, bit);
             }
             at += 1;
         }
@@ -259,12 +260,12 @@ fn next_bit(
 }
 
 /// The largest size, in eighths and no larger than `wanted`, at which all coefficients take at most
-/// `most` bytes; 1 if none does.
-pub(super) fn affordable(frame: &Frame, wanted: usize, most: usize) -> usize {
+/// `max_bytes` bytes; 1 if none does.
+pub(super) fn largest_side_within(frame: &Frame, wanted: usize, max_bytes: usize) -> usize {
     let blocks: usize = frame.components.iter().map(|part| part.padded.0 * part.padded.1).sum();
     [8, 4, 2, 1]
         .into_iter()
         .filter(|side| *side <= wanted)
-        .find(|side| blocks * Stored::bytes_per_block(*side) <= most)
+        .find(|side| blocks * Coefficients::bytes_per_block(*side) <= max_bytes)
         .unwrap_or(1)
 }

@@ -1,4 +1,4 @@
-//! [`likely_place`]: where a photo's subject probably is, from its border and from skin. `Cutout::of`
+//! [`subject_likelihood`]: where a photo's subject probably is, from its border and from skin. `Cutout::of`
 //! (`mod.rs`) calls it, and hands the guess to [`segment`](super::segment).
 
 use super::segment::ColourGroups;
@@ -6,7 +6,7 @@ use super::{Map, distance_squared};
 use crate::subject::skin_likeness;
 
 /// For each cell how likely it belongs to the subject, as log-odds within -3..=3.
-pub(super) fn likely_place(map: &Map, palette: &ColourGroups) -> Vec<f32> {
+pub(super) fn subject_likelihood(map: &Map, palette: &ColourGroups) -> Vec<f32> {
     let border = border_density(map, palette);
     let away = distance_from_border(map, &border);
     let mut sorted = away.clone();
@@ -56,7 +56,7 @@ fn border_weight(map: &Map, i: usize) -> f32 {
 fn border_density(map: &Map, palette: &ColourGroups) -> Vec<f32> {
     let weights: Vec<f32> = (0..map.len()).map(|i| border_weight(map, i)).collect();
     let total: f32 = weights.iter().sum();
-    palette.spread(&weights).iter().map(|sum| sum / total).collect()
+    palette.weigh_by_colour(&weights).iter().map(|sum| sum / total).collect()
 }
 
 /// The colour changes that lie on the easiest way from the border to each cell.
