@@ -114,7 +114,7 @@ fn measure_ureq(rounds: usize, base: &str, generation: &str, task: &TaskId) -> R
     let client = effects_ureq::Client::builder().api_key(KEY).base_url(base).pace(PACE).build()?;
     let (kept, single) = (ureq_by_hand(3), ureq_by_hand(0));
     let address = base.trim_start_matches("http://").parse()?;
-    let told =
+    let fixed_address =
         Agent::with_parts(ureq_config(3), DefaultConnector::default(), FixedAddress(address));
     let wait = |agent: &Agent, id: &str| loop_on_ureq(agent, generation, id);
     let sides = [
@@ -123,7 +123,7 @@ fn measure_ureq(rounds: usize, base: &str, generation: &str, task: &TaskId) -> R
         run(|| used(client.run(request()?)?)),
         run(|| wait(&kept, &submit_on_ureq(&single, generation)?)),
         run(|| wait(&kept, &submit_on_ureq(&kept, generation)?)),
-        look(|| wait(&told, TASK)),
+        look(|| wait(&fixed_address, TASK)),
     ];
     compare("ureq", rounds, &sides, &PAIRS)
 }
@@ -360,14 +360,14 @@ fn serve() -> Result<()> {
     println!("http://{}", listener.local_addr()?);
     for stream in listener.incoming() {
         let stream = stream?;
-        thread::spawn(move || talk(&stream).ok());
+        thread::spawn(move || serve_connection(&stream).ok());
     }
     Ok(())
 }
 
 /// Answers each create with a task and each task's last look with its picture: the last request of
 /// a task is told by its number alone, so every connection counts for itself.
-fn talk(mut stream: &TcpStream) -> std::io::Result<()> {
+fn serve_connection(mut stream: &TcpStream) -> std::io::Result<()> {
     // Else the kernel holds small answers back, and its timer is measured.
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);

@@ -126,7 +126,7 @@ struct Gauge(Arc<FlightCounts>);
 #[derive(Debug, Default)]
 struct FlightCounts {
     flying: AtomicUsize,
-    most: AtomicUsize,
+    max_in_flight: AtomicUsize,
     resident: AtomicUsize,
 }
 
@@ -134,9 +134,9 @@ impl Gauge {
     fn count(&self, entry: &Entry) {
         if let Fact::Created { .. } = entry.fact {
             let flying = self.0.flying.fetch_add(1, Ordering::SeqCst) + 1;
-            let most = self.0.most.fetch_max(flying, Ordering::SeqCst);
+            let max_in_flight = self.0.max_in_flight.fetch_max(flying, Ordering::SeqCst);
             // Reading `/proc` for each of them would be a part of what is measured.
-            if flying > most && flying.is_multiple_of(100) {
+            if flying > max_in_flight && flying.is_multiple_of(100) {
                 self.0.resident.fetch_max(resident().unwrap_or_default(), Ordering::SeqCst);
             }
         }
@@ -177,20 +177,25 @@ impl<'a> Figures<'a> {
     }
 
     fn print(&self, tasks: u32) -> Result<()> {
-        let FlightCounts { most, resident, .. } = &*self.gauge.0;
-        let (most, resident) = (most.load(Ordering::SeqCst), resident.load(Ordering::SeqCst));
+        let FlightCounts { max_in_flight, resident, .. } = &*self.gauge.0;
+        let (max_in_flight, resident) =
+            (max_in_flight.load(Ordering::SeqCst), resident.load(Ordering::SeqCst));
         let added = resident.saturating_sub(self.resident);
         let cpu = (ticks()? - self.ticks) as f64 / TICKS_PER_SECOND;
         println!(
-            "{most} tasks in flight at once, {:.1} s; resident {} MiB, of which {added} bytes by the \
+            "{max_in_flight} tasks in flight at once, {:.1} s; resident {} MiB, of which {added} bytes by the \
              tasks, {} each; processor {cpu:.2} s, {:.0} us a task",
             self.begun.elapsed().as_secs_f64(),
             resident >> 20,
-            added / most.max(1),
+            added / max_in_flight.max(1),
             cpu * 1e6 / f64::from(tasks),
         );
         // The first may end while the last are still being submitted.
-        if most as f64 >= f64::from(tasks) * 0.95 { Ok(()) } else { Err("too few at once".into()) }
+        if max_in_flight as f64 >= f64::from(tasks) * 0.95 {
+            Ok(())
+        } else {
+            Err("too few at once".into())
+        }
     }
 }
 

@@ -28,8 +28,11 @@ fn main() -> Result<()> {
     let before = resident_mebibytes()?;
     let begun = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let most = runtime.block_on(submit_all(&emulator, rows, tasks))?;
-    println!("{rows} rows, {most} tasks at once at most: {:.1} s", begun.elapsed().as_secs_f64());
+    let max_at_once = runtime.block_on(submit_all(&emulator, rows, tasks))?;
+    println!(
+        "{rows} rows, {max_at_once} tasks at once at most: {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
 
     let counts = emulator.counts();
     let once = counts.by_body.len() == rows && counts.by_body.values().all(|paid| *paid == 1);
@@ -62,7 +65,7 @@ async fn submit_all(emulator: &Emulator, rows: usize, tasks: u32) -> Result<usiz
     let batch_limits = BatchLimits { submissions: 256, tasks, polls_per_second: 50_000.0 };
     let mut many = client.jobs().limits(batch_limits).run(requests)?;
     let mut every = tokio::time::interval(Duration::from_secs(1));
-    let (mut ended, mut most) = (0, 0);
+    let (mut ended, mut max_at_once) = (0, 0);
     loop {
         tokio::select! {
             end = many.next() => {
@@ -74,11 +77,15 @@ async fn submit_all(emulator: &Emulator, rows: usize, tasks: u32) -> Result<usiz
             }
             _ = every.tick() => {
                 let accepted = usize::try_from(emulator.counts().accepted)?;
-                most = most.max(accepted.saturating_sub(ended));
+                max_at_once = max_at_once.max(accepted.saturating_sub(ended));
             }
         }
     }
-    if ended == rows { Ok(most) } else { Err(format!("{ended} of {rows} rows ended").into()) }
+    if ended == rows {
+        Ok(max_at_once)
+    } else {
+        Err(format!("{ended} of {rows} rows ended").into())
+    }
 }
 
 fn timed(what: &str, work: impl FnOnce() -> usize) {

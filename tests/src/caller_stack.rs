@@ -137,7 +137,7 @@ impl PlainUreq {
             // A kept connection that the server gives up at that moment would leave a
             // submission in doubt.
             .max_idle_connections(0)
-            .timeout_connect(Some(longest_connect(setup)))
+            .timeout_connect(Some(connect_timeout(setup)))
             // The machine's own proxy settings must not matter to a test.
             .proxy(None)
             .build();
@@ -183,7 +183,7 @@ impl Exchange for PlainUreq {
 }
 
 /// A connection that is still being made when the exchange's time is over would look like a lost answer.
-fn longest_connect(setup: &ClientSetup) -> Duration {
+fn connect_timeout(setup: &ClientSetup) -> Duration {
     setup.connect_timeout.min(setup.policy.request_timeout.mul_f64(0.9))
 }
 
@@ -203,7 +203,7 @@ impl PlainReqwest {
             // reqwest repeats some requests by itself otherwise, and a submission costs money.
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(0)
-            .connect_timeout(longest_connect(setup))
+            .connect_timeout(connect_timeout(setup))
             .no_proxy();
         Self(client.build().expect("reqwest can be set up"))
     }

@@ -58,8 +58,8 @@ fn looks() -> Result<()> {
         "round  constant µs/GET  emulator µs/GET  ratio (emulator's GETs a core / constant's)"
     );
     for round in 0..=ROUNDS {
-        let plain = cost("constant", constant, &nothing, &key)?;
-        let ours = cost("effects-emulato", emulator.address(), &tasks, &key)?;
+        let plain = time_per_request("constant", constant, &nothing, &key)?;
+        let ours = time_per_request("effects-emulato", emulator.address(), &tasks, &key)?;
         if round == 0 {
             continue;
         }
@@ -72,17 +72,22 @@ fn looks() -> Result<()> {
 }
 
 /// Processor time of a server's threads for one GET, in microseconds; each client asks for its own.
-fn cost(threads: &str, address: SocketAddr, asked: &[String], key: &str) -> Result<f64> {
+fn time_per_request(
+    threads: &str,
+    address: SocketAddr,
+    requests: &[String],
+    key: &str,
+) -> Result<f64> {
     let rest = format!(
         "HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nUser-Agent: bench\r\nAccept: application/json\r\n\r\n"
     );
     let before = ticks(threads)?;
     let clients = std::thread::scope(|scope| -> Result<()> {
-        let ask = |line: &String| {
+        let send_request = |line: &String| {
             let request = format!("{line} {rest}");
-            scope.spawn(move || ask(address, &request))
+            scope.spawn(move || send_request(address, &request))
         };
-        let running: Vec<_> = asked.iter().map(ask).collect();
+        let running: Vec<_> = requests.iter().map(send_request).collect();
         running
             .into_iter()
             .try_for_each(|client| client.join().map_err(|_| "a client broke down")?)
@@ -92,7 +97,7 @@ fn cost(threads: &str, address: SocketAddr, asked: &[String], key: &str) -> Resu
     Ok(spent / (CLIENTS * GETS) as f64)
 }
 
-fn ask(address: SocketAddr, request: &str) -> Result<()> {
+fn send_request(address: SocketAddr, request: &str) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     for _ in 0..GETS {

@@ -205,9 +205,9 @@ impl SplitMix64 {
         self.next().checked_rem(bound).unwrap_or(0)
     }
 
-    /// 1 to `most`.
-    fn up_to(&mut self, most: u32) -> u32 {
-        1 + u32::try_from(self.below(u64::from(most))).unwrap_or(0)
+    /// 1 to `max`.
+    fn up_to(&mut self, max: u32) -> u32 {
+        1 + u32::try_from(self.below(u64::from(max))).unwrap_or(0)
     }
 
     /// A number in `0.0..1.0`.

@@ -302,7 +302,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// What will not become a picture ends with the task and the picture's URL.
 fn never() -> Vec<Scenario> {
-    let ends = |name, answer: Behaviour, most: usize| {
+    let ends = |name, answer: Behaviour, max_tries: usize| {
         Scenario::new(name, move |world| {
             world.creates([world.completed()]);
             world.pictures.otherwise(answer.clone());
@@ -312,7 +312,7 @@ fn never() -> Vec<Scenario> {
             let message = &witness.failure().message;
             assert!(message.contains(&witness.world.picture_url()), "{message}");
             assert!(message.contains("it is paid for"), "{message}");
-            assert!(witness.downloads.len() <= most, "{} tries", witness.downloads.len());
+            assert!(witness.downloads.len() <= max_tries, "{} tries", witness.downloads.len());
         })
     };
     let page = Response::html("<html><title>Sign in</title></html>");

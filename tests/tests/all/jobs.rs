@@ -342,7 +342,7 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
             ..JobOptions::default()
         };
         let limited = |limits| JobOptions { limits: Some(limits), ..JobOptions::default() };
-        for (options, told) in [
+        for (options, message) in [
             (of("1.00", "0", None), "a price of 0 USD limits nothing"),
             (of("-1", "0.03", None), "a budget of -1 USD is below 0"),
             (of("1.00", "0.03", Some("spring")), "scope \"spring\" is shared through a journal"),
@@ -365,7 +365,7 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
             };
             let error = refused.unwrap();
             assert_eq!(error.kind(), ErrorKind::Misconfigured);
-            assert!(error.to_string().contains(told), "{kind:?}: {error}");
+            assert!(error.to_string().contains(message), "{kind:?}: {error}");
         }
     }
     assert_eq!(emulator.counts().creates_seen, 0);

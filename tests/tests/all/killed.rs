@@ -61,7 +61,7 @@ fn example(name: &str) -> PathBuf {
     built
 }
 
-fn until(done: impl Fn() -> bool) {
+fn wait_until(done: impl Fn() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it never came");
@@ -79,7 +79,7 @@ fn a_program_that_is_killed_and_started_again_pays_each_photo_once() {
     let world = KilledBatch::new(30);
     for pictures in [3, 12] {
         let mut killed = world.start("1.00");
-        until(|| world.pictures().len() >= pictures);
+        wait_until(|| world.pictures().len() >= pictures);
         killed.kill().unwrap();
         killed.wait().unwrap();
     }

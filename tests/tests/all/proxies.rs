@@ -61,7 +61,7 @@ fn what_no_proxy_names_goes_without_one_and_a_proxy_for_http_carries_no_https() 
             "http://api.domain.invalid",
             "https://secure.invalid",
         ] {
-            let mut setup = there(&world);
+            let mut setup = setup_elsewhere(&world);
             setup.base_url = base_url.to_owned();
             let client = setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
             client.run(request()).unwrap_err();
@@ -98,7 +98,7 @@ fn what_no_proxy_names_goes_without_one_and_a_proxy_for_http_carries_no_https() 
 fn a_proxy_that_speaks_socks_is_never_gone_around() {
     const VARIABLE: &str = "EFFECTS_TEST_GATEWAY";
     if let Ok(base_url) = env::var(VARIABLE) {
-        let mut setup = there(&ScenarioWorld::new().unwrap());
+        let mut setup = setup_elsewhere(&ScenarioWorld::new().unwrap());
         setup.base_url = base_url;
         let client = setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
         let blocking = client.run(request()).unwrap_err();
@@ -153,13 +153,13 @@ fn photo() -> Photo {
 }
 
 /// A task here with its picture here, and a photo presigned to this machine.
-fn here(world: &ScenarioWorld) {
+fn script_servers(world: &ScenarioWorld) {
     world.creates([world.completed()]);
     world.elsewhere.on("PUT", "/put", [Response::new(200)]);
 }
 
 /// A gateway somewhere else, whatever becomes of it.
-fn there(world: &ScenarioWorld) -> ClientSetup {
+fn setup_elsewhere(world: &ScenarioWorld) -> ClientSetup {
     let mut setup = setup(world);
     setup.base_url = "http://gateway.example.com".to_owned();
     setup.allow_http = true;
@@ -172,15 +172,15 @@ fn presigned(put: &str) -> Option<String> {
 }
 
 /// A task that is completed, and whose picture is somewhere else.
-fn picture_there(world: &ScenarioWorld) -> Response {
+fn picture_elsewhere(world: &ScenarioWorld) -> Response {
     let output = r#""output":[{"content":[{"url":"http://pictures.example.com/ball.png"}]}]"#;
     Response::json(world.completed_with(output))
 }
 
 fn blocking() {
     let world = ScenarioWorld::new().unwrap();
-    here(&world);
-    world.creates([picture_there(&world)]);
+    script_servers(&world);
+    world.creates([picture_elsewhere(&world)]);
     let make =
         |setup: &ClientSetup| setup.builder::<effects_ureq::Client>().unwrap().build().unwrap();
 
@@ -195,7 +195,7 @@ fn blocking() {
     let effect = client.run(request()).unwrap();
     assert!(client.fetch(&effect.pictures[0]).is_err());
 
-    let mut setup = there(&world);
+    let mut setup = setup_elsewhere(&world);
     setup.uploads = presigned(&world.elsewhere.url("/put"));
     let client = make(&setup);
     client.upload(&photo()).unwrap();
@@ -206,8 +206,8 @@ fn asynchronous() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let world = ScenarioWorld::new().unwrap();
-        here(&world);
-        world.creates([picture_there(&world)]);
+        script_servers(&world);
+        world.creates([picture_elsewhere(&world)]);
         let make = |setup: &ClientSetup| {
             setup.builder::<effects_reqwest::Client>().unwrap().build().unwrap()
         };
@@ -223,7 +223,7 @@ fn asynchronous() {
         let effect = client.run(request()).await.unwrap();
         assert!(client.fetch(&effect.pictures[0]).await.is_err());
 
-        let mut setup = there(&world);
+        let mut setup = setup_elsewhere(&world);
         setup.uploads = presigned(&world.elsewhere.url("/put"));
         let client = make(&setup);
         client.upload(&photo()).await.unwrap();

@@ -32,13 +32,13 @@ pub(crate) async fn verify(
     body: Bytes,
 ) -> Result<Json<Verification>, ApiRefusal> {
     let Verify { matching, count, at_least, at_most } = read(&body)?;
-    let (least, most) = match (count, at_least, at_most) {
+    let (min_count, max_count) = match (count, at_least, at_most) {
         (None, None, None) => (1, usize::MAX),
         // All bounds that are given have to hold.
-        (count, least, most) => (
+        (count, min_count, max_count) => (
             // `None` is less than any number, so the larger of those that are given remains.
-            count.max(least).unwrap_or(0),
-            count.into_iter().chain(most).min().unwrap_or(usize::MAX),
+            count.max(min_count).unwrap_or(0),
+            count.into_iter().chain(max_count).min().unwrap_or(usize::MAX),
         ),
     };
     let (mut matched, mut near) = (Vec::new(), Vec::new());
@@ -56,15 +56,15 @@ pub(crate) async fn verify(
     near.truncate(MAX_NEAR);
     let found = matched.len();
     matched.truncate(MAX_MATCHED);
-    let wanted = match (least, most) {
-        (least, most) if least == most => format!("exactly {least}"),
-        (least, usize::MAX) => format!("at least {least}"),
-        (0, most) => format!("at most {most}"),
-        (least, most) => format!("{least} to {most}"),
+    let wanted = match (min_count, max_count) {
+        (min_count, max_count) if min_count == max_count => format!("exactly {min_count}"),
+        (min_count, usize::MAX) => format!("at least {min_count}"),
+        (0, max_count) => format!("at most {max_count}"),
+        (min_count, max_count) => format!("{min_count} to {max_count}"),
     };
     let message = format!("{found} matching requests, {wanted} wanted");
     Ok(Json(Verification {
-        verified: (least..=most).contains(&found),
+        verified: (min_count..=max_count).contains(&found),
         message,
         found,
         matched,

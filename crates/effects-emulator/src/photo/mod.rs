@@ -177,8 +177,8 @@ mod tests {
         for (kind, head) in [(*b"iCCP", &b"profile\0\0"[..]), (*b"zTXt", b"Comment\0\0")] {
             let content = [head, &zeros_compressed(1 << 30)].concat();
             // The chunk may be skipped or refused, but must not be unfolded into memory.
-            let told = inspect(&with_chunk(STUB, kind, &content), 64);
-            assert!(matches!(told, Ok(()) | Err(PhotoError::Unreadable(_))), "{told:?}");
+            let result = inspect(&with_chunk(STUB, kind, &content), 64);
+            assert!(matches!(result, Ok(()) | Err(PhotoError::Unreadable(_))), "{result:?}");
         }
     }
 

@@ -117,7 +117,7 @@ pub(crate) async fn spec(
 /// How to use the model, for a program that writes requests: the requests, a body to fill in, and
 /// what goes into it.
 pub(super) fn prompt(origin: &str) -> String {
-    let (least, most) = (SIDE_RANGE.start(), SIDE_RANGE.end());
+    let (min_side, max_side) = (SIDE_RANGE.start(), SIDE_RANGE.end());
     let ids = template_ids().join(", ");
     let endpoint = format!("{origin}/model/v1/generation");
     format!(
@@ -135,8 +135,8 @@ pub(super) fn prompt(origin: &str) -> String {
 |---|---|---|---|
 | `image_input1` | string | yes | URL of the reference image |
 | `template_id` | string | yes | one of the templates below, letter for letter |
-| `width` | integer | no | {least} to {most}, {DEFAULT_SIDE} if left out |
-| `height` | integer | no | {least} to {most}, {DEFAULT_SIDE} if left out |
+| `width` | integer | no | {min_side} to {max_side}, {DEFAULT_SIDE} if left out |
+| `height` | integer | no | {min_side} to {max_side}, {DEFAULT_SIDE} if left out |
 
 Templates: {ids}.
 "#

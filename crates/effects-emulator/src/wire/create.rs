@@ -144,11 +144,11 @@ fn side(params: &Map<String, Value>, name: &str) -> Result<u32, TaskFailure> {
     // JSON integers alone: vtrix-cli, too, takes `1024.0` for none.
     let side = value.as_u64().and_then(|side| u32::try_from(side).ok());
     side.filter(|side| SIDE_RANGE.contains(side)).ok_or_else(|| {
-        let (least, most) = (SIDE_RANGE.start(), SIDE_RANGE.end());
+        let (min_side, max_side) = (SIDE_RANGE.start(), SIDE_RANGE.end());
         let said = brief(value);
         TaskFailure::new(
             ServiceCode::InvalidSize,
-            format!("Invalid size parameter: {name} is {said}, not an integer in {least}..={most}"),
+            format!("Invalid size parameter: {name} is {said}, not an integer in {min_side}..={max_side}"),
         )
     })
 }

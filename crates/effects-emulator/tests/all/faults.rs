@@ -32,7 +32,7 @@ fn tasks(emulator: &Emulator) -> usize {
     get(emulator, "/_emulator/tasks").json().as_array().unwrap().len()
 }
 
-fn meet(emulator: &Emulator, on: Endpoint, fault: Fault) {
+fn inject(emulator: &Emulator, on: Endpoint, fault: Fault) {
     emulator.next(on, [Some(fault)]).unwrap();
 }
 
@@ -52,7 +52,7 @@ fn a_status_comes_in_any_form_and_nothing_is_accepted() {
         (ErrorBody::Billing, "/message"),
     ];
     for (body, pointer) in pointers {
-        meet(&emulator, Endpoint::Create, Fault::status_with(503, body.clone(), None));
+        inject(&emulator, Endpoint::Create, Fault::status_with(503, body.clone(), None));
         let (answer, accepted) = try_create(&emulator);
         let answer = answer.unwrap();
         assert_eq!((answer.status, accepted), (503, 0));
@@ -66,7 +66,7 @@ fn a_status_comes_in_any_form_and_nothing_is_accepted() {
         (ErrorBody::Raw("[1]".to_owned()), "application/json", "[1]"),
     ];
     for (body, media_type, start) in odd {
-        meet(&emulator, Endpoint::Task, Fault::status_with(502, body, None));
+        inject(&emulator, Endpoint::Task, Fault::status_with(502, body, None));
         let answer = get(&emulator, &format!("{CREATE}/task/none"));
         assert_eq!((answer.status, answer.header("content-type")), (502, Some(media_type)));
         assert!(answer.body.starts_with(start.as_bytes()));
@@ -77,15 +77,15 @@ fn a_status_comes_in_any_form_and_nothing_is_accepted() {
 fn retry_after_comes_in_both_forms_and_a_redirect_points_somewhere() {
     let emulator = stub();
     let after = |after| Fault::status_with(429, ErrorBody::Union, Some(after));
-    meet(&emulator, Endpoint::Create, after(RetryAfter::Seconds(3)));
+    inject(&emulator, Endpoint::Create, after(RetryAfter::Seconds(3)));
     assert_eq!(try_create(&emulator).0.unwrap().header("retry-after"), Some("3"));
-    meet(&emulator, Endpoint::Create, after(RetryAfter::Date(3)));
+    inject(&emulator, Endpoint::Create, after(RetryAfter::Date(3)));
     let answer = try_create(&emulator).0.unwrap();
     let date = |name| httpdate::parse_http_date(answer.header(name).unwrap()).unwrap();
     let wait = date("retry-after").duration_since(date("date")).unwrap();
     assert!((2..=4).contains(&wait.as_secs()), "{wait:?}");
 
-    meet(&emulator, Endpoint::Create, Fault::redirect(307, "http://elsewhere.invalid/"));
+    inject(&emulator, Endpoint::Create, Fault::redirect(307, "http://elsewhere.invalid/"));
     let answer = try_create(&emulator).0.unwrap();
     assert_eq!(
         (answer.status, answer.header("location")),
@@ -97,14 +97,14 @@ fn retry_after_comes_in_both_forms_and_a_redirect_points_somewhere() {
 fn a_connection_is_reset_or_closed_before_or_after_the_task_is_accepted() {
     for (when, accepted) in [(Moment::Before, 0), (Moment::After, 1)] {
         let emulator = stub();
-        meet(&emulator, Endpoint::Create, Fault::Reset { when });
+        inject(&emulator, Endpoint::Create, Fault::Reset { when });
         let (answer, tasks) = try_create(&emulator);
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::ConnectionReset);
         assert_eq!(tasks, accepted);
         assert_eq!(emulator.counts().accepted, accepted as u64);
 
         let emulator = stub();
-        meet(&emulator, Endpoint::Create, Fault::Close { when });
+        inject(&emulator, Endpoint::Create, Fault::Close { when });
         let (answer, tasks) = try_create(&emulator);
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::UnexpectedEof);
         assert_eq!(tasks, accepted);
@@ -116,12 +116,12 @@ fn a_connection_is_reset_or_closed_before_or_after_the_task_is_accepted() {
 #[test]
 fn a_hang_answers_nothing_until_it_closes_or_the_emulator_stops() {
     let emulator = stub();
-    meet(&emulator, Endpoint::Create, Fault::Hang { when: Moment::After, seconds: 0.05 });
+    inject(&emulator, Endpoint::Create, Fault::Hang { when: Moment::After, seconds: 0.05 });
     let (answer, tasks) = try_create(&emulator);
     assert_eq!(answer.unwrap_err().kind(), ErrorKind::UnexpectedEof);
     assert_eq!(tasks, 1);
 
-    meet(&emulator, Endpoint::Task, Fault::Hang { when: Moment::Before, seconds: 3600.0 });
+    inject(&emulator, Endpoint::Task, Fault::Hang { when: Moment::Before, seconds: 3600.0 });
     let mut stream = TcpStream::connect(emulator.address()).unwrap();
     let key = bearer(&emulator);
     write!(stream, "GET {CREATE}/task/x HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n")
@@ -145,7 +145,7 @@ fn a_body_is_cut_short_or_garbled_or_dripped() {
     let path = format!("{CREATE}/task/{id}");
     let whole = get(&emulator, &path).body;
 
-    meet(&emulator, Endpoint::Task, Fault::Truncate { keep: 0.5 });
+    inject(&emulator, Endpoint::Task, Fault::Truncate { keep: 0.5 });
     let key = bearer(&emulator);
     let host = emulator.address();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {key}\r\n\r\n");
@@ -155,17 +155,17 @@ fn a_body_is_cut_short_or_garbled_or_dripped() {
     assert!(head.to_lowercase().contains(&format!("content-length: {}", whole.len())), "{head}");
     assert_eq!(body.as_bytes(), &whole[..whole.len() / 2]);
 
-    meet(&emulator, Endpoint::Task, Fault::Garbage);
+    inject(&emulator, Endpoint::Task, Fault::Garbage);
     let answer = get(&emulator, &path);
     assert_eq!(answer.status, 200);
     assert!(serde_json::from_slice::<Value>(&answer.body).is_err());
 
-    meet(&emulator, Endpoint::Task, Fault::Drip { bytes: 50, pause: 0.001 });
+    inject(&emulator, Endpoint::Task, Fault::Drip { bytes: 50, pause: 0.001 });
     let answer = get(&emulator, &path);
     assert_eq!(answer.body, whole);
     assert_eq!(answer.header("content-length"), Some(whole.len().to_string().as_str()));
 
-    meet(&emulator, Endpoint::Task, Fault::Slow { seconds: 0.05 });
+    inject(&emulator, Endpoint::Task, Fault::Slow { seconds: 0.05 });
     let start = Instant::now();
     assert_eq!(get(&emulator, &path).body, whole);
     assert!(start.elapsed() >= Duration::from_millis(50));
@@ -176,7 +176,7 @@ fn a_task_fails_with_any_code() {
     let emulator = stub();
     let codes = effects_core::ServiceCode::LISTED;
     for code in &codes {
-        meet(&emulator, Endpoint::Create, Fault::fail(code.clone()));
+        inject(&emulator, Endpoint::Create, Fault::fail(code.clone()));
         let task = look(&emulator, &create(&emulator, &valid()));
         assert_eq!(task["status"], "failed");
         assert_eq!(task["error"]["code"], code.as_str());
@@ -198,7 +198,7 @@ fn a_task_fails_with_any_code() {
 fn a_completed_task_lacks_its_url_or_lies_about_its_size_or_its_link_is_dead() {
     let emulator = stub();
     let content = |fault| {
-        meet(&emulator, Endpoint::Create, fault);
+        inject(&emulator, Endpoint::Create, fault);
         let task = look(&emulator, &create(&emulator, &valid()));
         assert_eq!(task["status"], "completed");
         task["output"][0]["content"][0].clone()
@@ -233,7 +233,7 @@ fn a_picture_has_other_sides_than_were_asked_for() {
     let photo = upload(&emulator, PHOTO);
     let params = |height: u32| json!({"image_input1": photo, "template_id": "my_world", "width": 512, "height": height});
     for (height, painted) in [(512, "512x1024"), (1024, "1024x512")] {
-        meet(&emulator, Endpoint::Create, Fault::WrongSides);
+        inject(&emulator, Endpoint::Create, Fault::WrongSides);
         let task = finish(&emulator, &create(&emulator, &params(height)));
         let url = task["output"][0]["content"][0]["url"].as_str().unwrap();
         let picture = get(&emulator, path(&emulator, url)).body;
@@ -244,22 +244,22 @@ fn a_picture_has_other_sides_than_were_asked_for() {
 #[test]
 fn a_task_is_missing_at_first_or_looks_stale_or_has_another_word() {
     let emulator = stub();
-    meet(&emulator, Endpoint::Create, Fault::Missing { looks: 2 });
+    inject(&emulator, Endpoint::Create, Fault::Missing { looks: 2 });
     let id = create(&emulator, &valid());
     let path = format!("{CREATE}/task/{id}");
     let statuses: Vec<u16> = (0..3).map(|_| get(&emulator, &path).status).collect();
     assert_eq!(statuses, [404, 404, 200]);
 
-    meet(&emulator, Endpoint::Task, Fault::Stale);
+    inject(&emulator, Endpoint::Task, Fault::Stale);
     assert_eq!(look(&emulator, &id)["status"], "in_progress");
-    meet(&emulator, Endpoint::Task, Fault::Word { status: "COMPLETED".to_owned() });
+    inject(&emulator, Endpoint::Task, Fault::Word { status: "COMPLETED".to_owned() });
     let task = look(&emulator, &id);
     assert_eq!(task["status"], "COMPLETED");
     assert!(task["output"].is_array());
 
-    meet(&emulator, Endpoint::Create, Fault::Take { seconds: 3600.0 });
+    inject(&emulator, Endpoint::Create, Fault::Take { seconds: 3600.0 });
     let id = create(&emulator, &valid());
-    meet(&emulator, Endpoint::Task, Fault::Word { status: "marinating".to_owned() });
+    inject(&emulator, Endpoint::Task, Fault::Word { status: "marinating".to_owned() });
     let task = look(&emulator, &id);
     assert_eq!((&task["status"], task.get("output")), (&json!("marinating"), None));
     assert_eq!(look(&emulator, &id)["status"], "in_progress");
@@ -269,7 +269,7 @@ fn a_task_is_missing_at_first_or_looks_stale_or_has_another_word() {
 fn a_create_may_be_answered_with_the_finished_task() {
     let emulator = echoing().start().unwrap();
     let photo = upload(&emulator, PHOTO);
-    meet(&emulator, Endpoint::Create, Fault::Finished);
+    inject(&emulator, Endpoint::Create, Fault::Finished);
     let params = json!({"image_input1": photo, "template_id": "glass_ball"});
     let answer = post(&emulator, CREATE, &request(&params)).json();
     assert_eq!(answer["status"], "completed");

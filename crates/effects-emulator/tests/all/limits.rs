@@ -25,13 +25,13 @@ fn with_limits(change: impl FnOnce(&mut Limits)) -> effects_emulator::EmulatorBu
 struct Waiting {
     start: Arc<Barrier>,
     at_once: AtomicUsize,
-    most: Arc<AtomicUsize>,
+    max_at_once: Arc<AtomicUsize>,
 }
 
 impl Painter for Waiting {
     fn paint(&self, photo: &[u8], _: &Template, _: u32, _: u32) -> Result<Vec<u8>, PaintFailure> {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(at_once, Ordering::SeqCst);
+        self.max_at_once.fetch_max(at_once, Ordering::SeqCst);
         self.start.wait();
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         Ok(photo.to_vec())
@@ -40,8 +40,9 @@ impl Painter for Waiting {
 
 #[test]
 fn so_many_are_painted_at_once_so_many_wait_and_more_are_refused() {
-    let (start, most) = (Arc::new(Barrier::new(3)), Arc::new(AtomicUsize::new(0)));
-    let painter = Waiting { start: start.clone(), at_once: 0.into(), most: most.clone() };
+    let (start, max_at_once) = (Arc::new(Barrier::new(3)), Arc::new(AtomicUsize::new(0)));
+    let painter =
+        Waiting { start: start.clone(), at_once: 0.into(), max_at_once: max_at_once.clone() };
     let builder = Emulator::builder().painter(painter).options(|options| {
         options.limits.renders = 2;
         options.limits.queue = 6;
@@ -58,7 +59,7 @@ fn so_many_are_painted_at_once_so_many_wait_and_more_are_refused() {
     for id in &ids {
         assert_eq!(finish(&emulator, id)["status"], "completed");
     }
-    assert_eq!(most.load(Ordering::SeqCst), 2);
+    assert_eq!(max_at_once.load(Ordering::SeqCst), 2);
     // A client that was refused finds room again, and has paid nothing meanwhile.
     assert_eq!(emulator.spent().to_string(), "0.18");
     let begun = Instant::now();
@@ -70,7 +71,7 @@ fn so_many_are_painted_at_once_so_many_wait_and_more_are_refused() {
 #[test]
 fn photos_in_the_queue_have_a_sum_of_bytes() {
     let start = Arc::new(Barrier::new(2));
-    let painter = Waiting { start: start.clone(), at_once: 0.into(), most: Arc::default() };
+    let painter = Waiting { start: start.clone(), at_once: 0.into(), max_at_once: Arc::default() };
     let builder = Emulator::builder().painter(painter).options(|options| {
         options.limits.renders = 1;
         options.limits.queued_bytes = 100 * 1024;
@@ -159,7 +160,7 @@ fn a_body_that_is_too_large_is_read_to_its_end_before_it_is_refused() {
 fn large_bodies_wait_for_room_and_small_ones_do_not() {
     // A create that is answered with its finished task keeps its room while that is painted.
     let start = Arc::new(Barrier::new(2));
-    let painter = Waiting { start: start.clone(), at_once: 0.into(), most: Arc::default() };
+    let painter = Waiting { start: start.clone(), at_once: 0.into(), max_at_once: Arc::default() };
     let builder = Emulator::builder().painter(painter).options(|options| {
         options.limits.body_bytes = 300 * 1024;
     });

@@ -156,7 +156,7 @@ impl Events {
     }
 
     /// The next event for which something holds.
-    fn until(&mut self, holds: impl Fn(&Value) -> bool) -> Value {
+    fn wait_until(&mut self, holds: impl Fn(&Value) -> bool) -> Value {
         loop {
             while let Some((event, rest)) = self.1.split_once("\n\n") {
                 let data = event.split_once("data: ").map(|(_, data)| data.to_owned());
@@ -181,7 +181,7 @@ fn changes_are_sent_as_they_happen() {
     let latency = Latency::fixed(Duration::from_secs(10));
     let emulator = stub().clock(ClockKind::Virtual).latency(latency).start().unwrap();
     let mut events = Events::open(&emulator);
-    assert_eq!(events.until(|_| true)["anew"], true);
+    assert_eq!(events.wait_until(|_| true)["anew"], true);
     let params = json!({"image_input1": "u", "template_id": "glass_ball"});
     let id = create(&emulator, &params);
     let of_task = |status: &'static str, id: String| {
@@ -190,20 +190,20 @@ fn changes_are_sent_as_they_happen() {
             tasks.iter().any(|task| task["id"] == id && task["status"] == status)
         }
     };
-    events.until(of_task("in_progress", id.clone()));
+    events.wait_until(of_task("in_progress", id.clone()));
     look(&emulator, &id);
-    events.until(|event| {
+    events.wait_until(|event| {
         let requests = event["requests"].as_array().unwrap();
         requests.iter().any(|seen| seen["endpoint"] == "task" && seen["status"] == 200)
     });
     // Time finishes a task, and says nothing itself.
     emulator.advance(Duration::from_secs(10)).unwrap();
-    events.until(of_task("completed", id));
+    events.wait_until(of_task("completed", id));
     let plan =
         FaultPlan::none().with(FaultRule::on(effects_emulator::Endpoint::Create, Fault::lost()));
     emulator.follow(plan).unwrap();
     emulator.reset();
-    let anew = events.until(|event| event["anew"] == true);
+    let anew = events.wait_until(|event| event["anew"] == true);
     assert_eq!((&anew["about"]["tasks"], &anew["about"]["spent"]), (&json!(0), &json!("0")));
     // A watcher keeps no emulator from stopping.
     let begun = std::time::Instant::now();

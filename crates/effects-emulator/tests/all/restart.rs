@@ -105,7 +105,7 @@ fn a_folder_that_is_none_is_refused() {
 #[test]
 fn killed_at_any_moment_it_has_forgotten_no_task_it_accepted() {
     let folder = TempDir::new().unwrap();
-    let mut dice = Dice(0x5eed);
+    let mut rng = SplitMix64(0x5eed);
     let known = Known::default();
     let mut photo = None;
     let mut key = None;
@@ -120,8 +120,8 @@ fn killed_at_any_moment_it_has_forgotten_no_task_it_accepted() {
         assert_eq!(*key.get_or_insert(process.key()), process.key());
         // The photo's URL names the port of the first life in all of them.
         let image = photo.get_or_insert_with(|| upload(&process, PHOTO));
-        let enough = known.accepted().len() + dice.below(40);
-        let moment = Duration::from_micros(dice.below(8_000) as u64);
+        let enough = known.accepted().len() + rng.below(40);
+        let moment = Duration::from_micros(rng.below(8_000) as u64);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let creating = || while known.create(&process, image) {};
@@ -224,10 +224,10 @@ fn file_of(task: &Value) -> String {
     url.rsplit('/').next().unwrap().to_owned()
 }
 
-/// Dice that fall alike in every run: SplitMix64.
-struct Dice(u64);
+/// Random numbers that are the same in every run.
+struct SplitMix64(u64);
 
-impl Dice {
+impl SplitMix64 {
     fn below(&mut self, end: u64) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
