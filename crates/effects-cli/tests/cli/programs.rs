@@ -30,6 +30,20 @@ fn check(help: &Value, object: &Value) {
     }
 }
 
+/// So that no setting of the caller's reaches a test.
+#[test]
+fn the_checks_unset_every_variable_of_ours_that_the_command_reads() {
+    let checks = fs::read_to_string(repository().join(".ci/run")).unwrap();
+    let checks = checks.replace("\\\n", " ");
+    let unset = checks.lines().filter_map(|line| line.strip_prefix("unset "));
+    let unset: BTreeSet<&str> = unset.flat_map(str::split_whitespace).collect();
+    let help = help(&World::new());
+    let names = help["environment"].as_array().unwrap().iter();
+    let names = names.map(|variable| variable["name"].as_str().unwrap());
+    let ours = names.filter(|name| name.starts_with("EFFECTS_") || name.starts_with("VTRIX_"));
+    assert_eq!(ours.filter(|name| !unset.contains(name)).collect::<Vec<_>>(), [""; 0]);
+}
+
 #[test]
 fn the_command_line_as_json_has_commands_options_and_exit_codes() {
     let world = World::new();
