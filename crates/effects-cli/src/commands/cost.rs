@@ -66,8 +66,8 @@ pub(super) enum By {
 #[derive(Serialize, ToSchema)]
 pub(super) struct CostObject {
     schema: &'static str,
-    /// Empty for what is forgotten, whose gateway the journal does not know any more.
-    origin: String,
+    /// None for what is forgotten, whose gateway the journal does not know any more.
+    origin: Option<String>,
     by: Option<By>,
     /// The template's id, the tag or the scope (empty for none), the day; none for everything.
     group: Option<String>,
@@ -205,8 +205,9 @@ fn page<S: Sink>(store: Option<&dyn JournalStore>, sink: S) -> Result<S, Failure
 fn totals(spend: Vec<Spend>) -> Vec<CostObject> {
     let mut totals: BTreeMap<String, CostObject> = BTreeMap::new();
     for spend in spend {
+        let origin = spend.origin.to_string();
         let part = CostObject::of(spend, None);
-        match totals.get_mut(&part.origin) {
+        match totals.get_mut(&origin) {
             Some(total) => {
                 total.tasks += part.tasks;
                 total.unpriced += part.unpriced;
@@ -214,7 +215,7 @@ fn totals(spend: Vec<Spend>) -> Vec<CostObject> {
                 // `None` is less than any cost, so one that is known stays.
                 total.highest = total.highest.max(part.highest);
             }
-            None => drop(totals.insert(part.origin.clone(), part)),
+            None => drop(totals.insert(origin, part)),
         }
     }
     totals.into_values().collect()
@@ -224,7 +225,7 @@ impl CostObject {
     fn of(spend: Spend, by: Option<By>) -> Self {
         Self {
             schema: "effects.cost.v1",
-            origin: spend.origin.to_string(),
+            origin: Some(spend.origin.to_string()),
             by,
             group: by.map(|_| spend.group),
             tasks: spend.tasks,
@@ -239,7 +240,7 @@ impl CostObject {
     fn of_forgotten((scope, cost): (String, Decimal)) -> Self {
         Self {
             schema: "effects.cost.v1",
-            origin: String::new(),
+            origin: None,
             by: Some(By::Scope),
             group: Some(scope),
             // How many tasks it was for is forgotten, too.
@@ -270,6 +271,7 @@ impl CostObject {
             count => format!(", {count} of them without a cost"),
         };
         let tasks = count_of(self.tasks, "task");
-        format!("{group}{} USD  {tasks}{unpriced}  {}", self.cost, self.origin)
+        let origin = self.origin.as_deref().unwrap_or_default();
+        format!("{group}{} USD  {tasks}{unpriced}  {origin}", self.cost)
     }
 }

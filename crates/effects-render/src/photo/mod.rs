@@ -153,7 +153,8 @@ fn recognise(bytes: &[u8]) -> Result<ImageFormat, PaintError> {
 /// Decoders are partly third-party code, and the bytes are untrusted: a panic becomes an error of the
 /// photo and does not end the process.
 fn catch_panic<T>(read: impl FnOnce() -> Result<T, PaintError>) -> Result<T, PaintError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(corrupt("the decoder gave it up")))
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(corrupt("its decoder failed on it")))
 }
 
 /// What a decoder gives its rows to: it says how large they are to be, and makes the photo of them.

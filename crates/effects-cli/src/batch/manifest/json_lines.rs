@@ -17,7 +17,10 @@ pub(super) fn read(path: &Path, strict: bool) -> Result<ManifestLines, Error> {
     let first = rows.line().transpose()?;
     // Read as lines it would be one bad row for each of them.
     if first.as_ref().is_some_and(|first| first.text.starts_with('[')) {
-        return Err(unusable(path, "it is a JSON array: give one object a line, without it"));
+        return Err(unusable(
+            path,
+            "it is a JSON array: give each row as a JSON object on a line of its own, without [ ] and commas between them",
+        ));
     }
     rows.ahead.extend(first);
     let told = told.map(|told| format!("manifest {}: {told}", path.display()));
