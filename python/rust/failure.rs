@@ -69,9 +69,20 @@ fn words(error: &Error) -> String {
             let cause = Error::from(error.cause().clone());
             printable(&format!("{cause}; {}", resume_words(task, line))).into_owned()
         }
-        _ => error.to_string(),
+        _ => match error.cause() {
+            Cause::Invalid(invalid) => {
+                let rules = invalid.violations().iter();
+                let rule =
+                    |rule: &Violation| format!("{} ({})", rule.message_with(TEMPLATES), rule.code);
+                printable(&rules.map(rule).collect::<Vec<_>>().join("; ")).into_owned()
+            }
+            _ => error.to_string(),
+        },
     }
 }
+
+/// What lists the templates in Python.
+const TEMPLATES: &str = "spark_effects.templates()";
 
 /// How a task is waited for: in a shell, which may not have this client's key yet, and in Python.
 pub fn resume_words(task: &TaskId, line: &str) -> String {
@@ -90,7 +101,7 @@ pub fn violations<'py>(py: Python<'py>, all: &[Violation]) -> PyResult<Vec<Bound
             violation.code.as_str(),
             violation.field,
             violation.value.as_deref(),
-            violation.message.as_str(),
+            violation.message_with(TEMPLATES),
             suggestions,
         );
         tuple.into_pyobject(py).map(Bound::into_any)

@@ -414,6 +414,16 @@ def test_what_is_missing_for_a_key_is_said_for_python_too(monkeypatch):
         assert words in str(raised.value)
 
 
+def test_a_template_that_is_none_names_what_lists_them_in_python(client):
+    for template in ("spaceship", ""):
+        with pytest.raises(spark_effects.InvalidRequest) as raised:
+            client.run(template, URL)
+        rules = (raised.value.violations[0], client.check(template, URL)[0])
+        for said in (str(raised.value), *(rule.message for rule in rules)):
+            assert "spark_effects.templates() lists them" in said, said
+            assert "effects templates" not in said, said
+
+
 def test_photos_that_are_none_or_too_large_are_the_caller_s(client, emulator):
     for photo, said in ((b"", "is empty"), (b"%PDF-1.7", "is not a picture: it is a PDF")):
         with pytest.raises(spark_effects.InvalidRequest, match=said):

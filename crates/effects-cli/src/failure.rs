@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::place::GatewayPlace;
 use crate::problem::{InputProblem, Problems};
-use crate::rerun_line::{resolve_lines, task_line, with_status_line};
+use crate::rerun_line::{gateway_line, resolve_lines, task_line};
 use crate::response_object::ResponseObject;
 use crate::submission_tracker::{Intent, SubmissionStanding};
 
@@ -144,7 +144,7 @@ impl Failure {
                 problems.list().iter().map(InputProblem::to_string).collect()
             }
             // With the line that resumes the task.
-            Self::Error(error) => vec![with_status_line(&error.to_string())],
+            Self::Error(error) => vec![error.clone().with_status_line(gateway_line).to_string()],
             _ => vec![self.to_string()],
         }
     }
@@ -156,7 +156,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Invalid(problems) => problems.fmt(f),
             Self::Error(error) => {
-                f.write_str(&with_status_line(&Error::from(error.cause().clone()).to_string()))
+                let error = Error::from(error.cause().clone()).with_status_line(gateway_line);
+                write!(f, "{error}")
             }
             Self::Doubtful(error, row) => write!(
                 f,

@@ -77,10 +77,10 @@ impl From<Violation> for InputProblem {
     fn from(violation: Violation) -> Self {
         Self {
             kind: ErrorKind::InvalidRequest,
+            message: violation.message_with("`effects templates`"),
             code: Some(violation.code),
             field: Some(violation.field),
             value: violation.value,
-            message: violation.message,
             suggestions: violation.suggestions,
         }
     }

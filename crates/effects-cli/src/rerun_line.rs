@@ -45,17 +45,6 @@ pub(crate) fn gateway_line(line: &str) -> String {
     without_recording(&completed(line, |given| vec![&given.gateway, &given.profile, &given.key]))
 }
 
-/// What an error says, whose line `effects status ID --json` asks the gateway of this command.
-pub(crate) fn with_status_line(said: &str) -> String {
-    const BEGINS: &str = "effects status ";
-    const ENDS: &str = " --json";
-    let line = said.split_once(BEGINS).and_then(|(before, rest)| {
-        let (id, after) = rest.split_once(ENDS)?;
-        Some((before, gateway_line(&format!("{BEGINS}{id}{ENDS}")), after))
-    });
-    line.map_or_else(|| said.to_owned(), |(before, line, after)| format!("{before}{line}{after}"))
-}
-
 /// A line about rows of the journal of this command that asks its gateway, with its key.
 pub(crate) fn rows_line(line: &str) -> String {
     without_recording(&completed(line, |given| {

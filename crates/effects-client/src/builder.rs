@@ -566,7 +566,11 @@ impl<C: BuildClient> ClientBuilder<C> {
         let (key, source) = match self.api_key? {
             // Nothing is sent in a replay, so no program is run for a key.
             None | Some(KeyFrom::Source(_)) if is_replay => (NO_KEY.to_owned(), None),
-            None => return Err(Error::new(ErrorKind::MissingKey, self.missing_key.to_string())),
+            None => {
+                let error =
+                    Error::new(ErrorKind::MissingKey, "there is no API key, so nothing was sent");
+                return Err(error.with_way_out(self.missing_key.to_string()));
+            }
             Some(KeyFrom::Text(key)) => (key, None),
             Some(KeyFrom::Source(source)) => (source()?, Some(source)),
         };
@@ -660,7 +664,7 @@ fn hurried(policy: Policy) -> Policy {
     let at_once = Duration::from_millis(1);
     let retry = Backoff { first: at_once, factor: 2.0, most: REPLAY_WAIT / 50, jitter: 0.0 };
     let wait_timeout = policy.wait_timeout.min(REPLAY_WAIT);
-    Policy { pace: Pace::fixed(at_once), retry, wait_timeout, ..policy }
+    Policy { pace: Pace::fixed(at_once), retry, wait_timeout, is_replay: true, ..policy }
 }
 
 /// The key that a source has now. Where it has none, the gateway's refusal of the last one stands.
@@ -722,9 +726,8 @@ impl fmt::Display for MissingKeyAdvice {
         let Self { give, local } = self;
         write!(
             f,
-            "there is no API key, so nothing was sent: set EFFECTS_API_KEY, or {give}; keys are made on the \
-             API key page of the service's site (https://cloud.vtrix.ai). The local gateway needs none: \
-             {local}"
+            "set EFFECTS_API_KEY, or {give}; keys are made on the API key page of the service's site \
+             (https://cloud.vtrix.ai). The local gateway needs none: {local}"
         )
     }
 }

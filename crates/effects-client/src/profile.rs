@@ -217,9 +217,12 @@ impl Profile {
     /// Puts its key into a builder.
     pub fn apply_key<C: BuildClient>(self, builder: ClientBuilder<C>) -> ClientBuilder<C> {
         builder.api_key_from(move || {
-            let missing =
-                || format!("profile {} has no key: effects login --profile {0}", self.name);
-            self.read_key()?.ok_or_else(|| Error::new(ErrorKind::MissingKey, missing()))
+            let missing = || {
+                let error =
+                    Error::new(ErrorKind::MissingKey, format!("profile {} has no key", self.name));
+                error.with_way_out(format!("store one: effects login --profile {}", self.name))
+            };
+            self.read_key()?.ok_or_else(missing)
         })
     }
 }

@@ -83,18 +83,21 @@ impl StoredKey {
             Some(StoredContent::Entry(entry)) => entry,
         };
         let name = &self.profile;
-        let message = match entry.read() {
+        let (message, way_out) = match entry.read() {
             Ok(Some(key)) => return Ok(Some(key)),
-            Ok(None) => format!(
-                "the key of profile {name} is not in the system's keyring any more: effects login --profile {name}"
+            Ok(None) => (
+                format!("the key of profile {name} is not in the system's keyring any more"),
+                format!("store it again: effects login --profile {name}"),
             ),
-            Err(error) => format!(
-                "the key of profile {name} is in the system's keyring, and {error}: give the key in another way \
-                 (--api-key-file; EFFECTS_API_KEY where no --profile is given, which comes first), or keep it in a \
-                 file: effects login --profile {name} --store file"
+            Err(error) => (
+                format!("the key of profile {name} is in the system's keyring, and {error}"),
+                format!(
+                    "give the key in another way (--api-key-file; EFFECTS_API_KEY where no --profile is given, \
+                     which comes first), or keep it in a file: effects login --profile {name} --store file"
+                ),
             ),
         };
-        Err(Error::new(ErrorKind::MissingKey, message))
+        Err(Error::new(ErrorKind::MissingKey, message).with_way_out(way_out))
     }
 
     /// Stores a key in this place, and takes an earlier one out of the other. Returns why an earlier key

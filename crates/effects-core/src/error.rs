@@ -15,7 +15,7 @@ use crate::model::request::{InvalidRequest, Violation};
 use crate::printable::Escaping;
 use crate::run::admission::OverBudget;
 use crate::run::outcome::{
-    Broken, Detached, Effect, Failed, Outcome, Refused, StillRunning, Unknown,
+    Broken, Detached, Effect, Failed, Outcome, Refused, StillRunning, Unknown, status_line,
 };
 use crate::task_id::TaskId;
 use crate::wire::answer::{Look, kind_of};
@@ -44,6 +44,8 @@ pub struct Error(Box<ErrorInner>);
 struct ErrorInner {
     cause: Cause,
     resume: Option<String>,
+    /// In place of [`status_line`].
+    status_line: Option<String>,
 }
 
 /// What an [`Error`] tells of.
@@ -73,8 +75,10 @@ pub enum Cause {
 pub struct Problem {
     /// What kind of thing.
     pub kind: ErrorKind,
-    /// What, and the way out.
+    /// What, and the way out where that is not apart.
     pub message: String,
+    /// What to do about it, where `message` does not say it.
+    pub way_out: Option<String>,
     /// The task it concerns, if one exists.
     pub task_id: Option<TaskId>,
     /// The exchange it went wrong in, if one did.
@@ -84,8 +88,11 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        match &self.error {
-            Some(error) => write!(f, " ({error})"),
+        if let Some(error) = &self.error {
+            write!(f, " ({error})")?;
+        }
+        match &self.way_out {
+            Some(way_out) => write!(f, "; {way_out}"),
             None => Ok(()),
         }
     }
@@ -94,16 +101,45 @@ impl fmt::Display for Problem {
 impl Error {
     /// An error of something beside a run.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Problem { kind, message: message.into(), task_id: None, error: None }.into()
+        Problem { kind, message: message.into(), way_out: None, task_id: None, error: None }.into()
+    }
+
+    /// The same error of something beside a run, with what to do about it.
+    #[must_use]
+    pub fn with_way_out(mut self, way_out: impl Into<String>) -> Self {
+        if let Cause::Problem(problem) = &mut self.0.cause {
+            problem.way_out = Some(way_out.into());
+        }
+        self
+    }
+
+    /// The same error, whose message does not say what to do, for who shows the [`way_out`](Self::way_out)
+    /// apart.
+    #[must_use]
+    pub fn without_way_out(mut self) -> Self {
+        if let Cause::Problem(problem) = &mut self.0.cause {
+            problem.way_out = None;
+        }
+        self
     }
 
     /// The same error, with the line that resumes the task where it has one.
     #[must_use]
     pub fn with_resume_line(mut self, line: impl FnOnce(&TaskId) -> String) -> Self {
-        // A verdict leaves nothing to wait for, and neither does the end of a recording.
-        if !matches!(self.0.cause, Cause::Failed(_)) && self.kind() != ErrorKind::NotRecorded {
+        // A verdict leaves nothing to wait for, and neither does the end of a recording; and what the service
+        // does not know, it would not know again.
+        let ends = matches!(self.kind(), ErrorKind::NotRecorded | ErrorKind::TaskNotFound);
+        if !ends && !matches!(self.0.cause, Cause::Failed(_)) {
             self.0.resume = self.task_id().map(line);
         }
+        self
+    }
+
+    /// The same error; where its message names a line that shows all of the service's answer about the task
+    /// (`effects status ID --json`), it names what `line` makes of that instead.
+    #[must_use]
+    pub fn with_status_line(mut self, line: impl FnOnce(&str) -> String) -> Self {
+        self.0.status_line = self.task_id().map(|task| line(&status_line(task)));
         self
     }
 
@@ -216,6 +252,15 @@ impl Error {
         }
     }
 
+    /// What to do about it, where it is an error of something beside a run that has it apart. Its message,
+    /// shown, ends with it.
+    pub fn way_out(&self) -> Option<&str> {
+        match &self.0.cause {
+            Cause::Problem(problem) => problem.way_out.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The command line that resumes the task, where there is one to resume.
     pub fn resume_line(&self) -> Option<&str> {
         self.0.resume.as_deref()
@@ -231,12 +276,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = Escaping::new(f);
+        let status_line = self.0.status_line.as_deref();
         match &self.0.cause {
             Cause::Invalid(invalid) => write!(f, "{invalid}")?,
             Cause::Refused(refused) => write!(f, "{refused}")?,
-            Cause::Failed(failed) => write!(f, "{failed}")?,
+            Cause::Failed(failed) => write!(f, "{}", failed.naming(status_line))?,
             Cause::Unknown(unknown) => write!(f, "{unknown}")?,
-            Cause::StillRunning(still) => write!(f, "{still}")?,
+            Cause::StillRunning(still) => write!(f, "{}", still.naming(status_line))?,
             Cause::Detached(detached) => write!(f, "{detached}")?,
             Cause::Broken(broken) => write!(f, "{broken}")?,
             Cause::Problem(problem) => write!(f, "{problem}")?,
@@ -266,7 +312,7 @@ impl std::error::Error for Error {
 
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
-        Self(Box::new(ErrorInner { cause, resume: None }))
+        Self(Box::new(ErrorInner { cause, resume: None, status_line: None }))
     }
 }
 

@@ -906,7 +906,7 @@ fn unrecorded(error: &JournalError, entry: &Entry) -> Error {
         _ => None,
     };
     let (kind, message) = (ErrorKind::Journal, error.to_string());
-    Problem { kind, message, task_id, error: None }.into()
+    Problem { kind, message, way_out: None, task_id, error: None }.into()
 }
 
 /// How soon a row is opened again that another process has in hand.

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::paid_picture::PaidPicture;
 use super::rows::{Bad, RowLabel};
 use crate::problem::{InputProblem, Problems};
-use crate::rerun_line::{resolve_lines, with_status_line};
+use crate::rerun_line::{gateway_line, resolve_lines};
 use crate::response_object::ResponseObject;
 
 /// What became of a row.
@@ -510,7 +510,7 @@ impl ReportedError {
             over_budget: error.over_budget().cloned(),
             ..Self::plain(
                 error.kind(),
-                with_status_line(&Error::from(error.cause().clone()).to_string()),
+                Error::from(error.cause().clone()).with_status_line(gateway_line).to_string(),
             )
         }
     }

@@ -8,7 +8,7 @@ pub(crate) mod live;
 pub(crate) mod machine;
 pub(crate) mod network;
 
-use effects_core::ErrorKind;
+use effects_core::{Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -61,11 +61,19 @@ impl Check {
         Self { status: CheckStatus::Fail, exit_code, ..Self::warn(name, message, way_out) }
     }
 
-    /// A failure that says itself what to do.
+    /// A failure that says itself what to do, or has it apart.
     pub(crate) fn failed(name: &'static str, failure: &Failure) -> Self {
         // Never 0: the command would succeed with a check that failed.
         let exit_code = failure.exit_code().max(UNFORESEEN);
-        Self { status: CheckStatus::Fail, exit_code, ..Self::ok(name, failure.to_string()) }
+        let (message, way_out) = match failure {
+            Failure::Error(error) => {
+                let way_out = error.way_out().map(str::to_owned);
+                let error = Error::from(error.cause().clone()).without_way_out();
+                (error.to_string(), way_out)
+            }
+            failure => (failure.to_string(), None),
+        };
+        Self { status: CheckStatus::Fail, exit_code, way_out, ..Self::ok(name, message) }
     }
 
     /// The line for a person.

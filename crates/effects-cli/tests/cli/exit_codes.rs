@@ -257,7 +257,10 @@ fn a_task_that_is_not_found_to_the_end_is_unknown_unless_the_journal_knows_it() 
     world.server.otherwise(Response::json(r#"{"message":"no such task"}"#).status(404));
     let wait = ["wait", "task-1", "--wait-timeout", "300ms", "--poll", "0.05"];
     let object = ends(&world, &wait, ErrorKind::TaskNotFound).object();
-    assert_eq!(object["task_id"], "task-1");
+    assert_eq!(
+        (&object["task_id"], &object["resume"]),
+        (&"task-1".into(), &serde_json::Value::Null)
+    );
 
     world.accepts();
     world.run(&["submit", "glass_ball", IMAGE]).exits(0);

@@ -195,6 +195,11 @@ fn a_locked_keyring_asks_a_person_on_a_desktop_alone() {
     let ran = Ran::of(&mut command(&["doctor"])).exits(3);
     assert!(ran.stdout.contains("is locked, and there is no desktop"), "{ran:?}");
     assert!(ran.stdout.contains("EFFECTS_API_KEY"), "{ran:?}");
+    let ran = Ran::of(&mut command(&["doctor", "--json"])).exits(3).object();
+    let key = ran["checks"].as_array().unwrap().iter().find(|it| it["name"] == "key").unwrap();
+    let text = |field: &str| key[field].as_str().unwrap();
+    assert!(text("message").contains("is locked") && !text("message").contains("--store"), "{key}");
+    assert!(text("way_out").ends_with("effects login --profile default --store file"), "{key}");
     let ran = Ran::of(&mut command(&["logout"])).exits(2);
     assert!(
         ran.stderr.contains("is locked") && ran.stderr.contains("nothing was removed"),

@@ -82,12 +82,7 @@ impl Player {
         match next.or_else(again) {
             Some(index) => {
                 state.last.insert(identity, index);
-                match self.0.play(&tape.exchanges[index].answer) {
-                    Answer::Lost(why) if is_submission(&asked) => {
-                        Answer::Lost(format!("{why}{AS_RECORDED}"))
-                    }
-                    answer => answer,
-                }
+                self.0.play(&tape.exchanges[index].answer)
             }
             None => {
                 let left = state.next.values().flatten();
@@ -235,6 +230,3 @@ impl fmt::Debug for Player {
         f.debug_tuple("Player").field(&self.0.path).finish()
     }
 }
-
-/// What is added to why an answer was lost: a run's error tells when its submission left.
-const AS_RECORDED: &str = ", when it was recorded: this is a replay, in which nothing leaves this machine and nothing is billed";

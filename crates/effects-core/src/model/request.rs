@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::model::extra_params::{ExtraParams, InvalidParam};
 use crate::model::reference::{InvalidReference, Reference};
 use crate::model::size::{DEFAULT_SIDE, SIDE_RANGE, Size};
-use crate::model::template::{Template, UnknownTemplate};
+use crate::model::template::{TEMPLATES, Template, UnknownTemplate};
 use crate::pace::Label;
 use crate::run::submission::Submission;
 use crate::wire::code::ServiceCode;
@@ -278,7 +278,8 @@ impl Draft {
         let template = match self.template_id.as_deref() {
             None | Some("") => {
                 let code = ServiceCode::MissingTemplateId;
-                note(Violation::new(code, "template_id", None, MISSING_TEMPLATE));
+                let rule = Violation::new(code, "template_id", None, MISSING_TEMPLATE);
+                note(Violation { lists_templates: true, ..rule });
                 None
             }
             // Still checked for what no id can have.
@@ -396,11 +397,14 @@ pub struct Violation {
     pub field: &'static str,
     /// What was given, if anything was.
     pub value: Option<String>,
-    /// The rule, and the way out.
+    /// The rule, and the way out, but for the list of templates.
     pub message: String,
     /// Ids of templates that were probably meant; empty for other fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub suggestions: Vec<Template>,
+    /// Whether the list of templates is the way out: [`message_with`](Self::message_with) names it.
+    #[serde(skip)]
+    pub lists_templates: bool,
 }
 
 impl Violation {
@@ -408,7 +412,23 @@ impl Violation {
     pub fn new(code: ServiceCode, field: &'static str, value: Option<&str>, rule: &str) -> Self {
         let message = value
             .map_or_else(|| format!("{field} {rule}"), |value| format!("{field} {value:?} {rule}"));
-        Self { code, field, value: value.map(str::to_owned), message, suggestions: Vec::new() }
+        let (value, suggestions) = (value.map(str::to_owned), Vec::new());
+        Self { code, field, value, message, suggestions, lists_templates: false }
+    }
+
+    /// The message, which names this as what lists the templates, where that is the way out: `effects
+    /// templates` when it is shown, and in a library its own function.
+    ///
+    /// ```
+    /// use effects_core::{EffectRequest, Template};
+    ///
+    /// let unknown = "spaceship".parse::<Template>().unwrap_err();
+    /// let rule = effects_core::Violation::from(unknown);
+    /// assert!(rule.message_with("`Template::ALL`").ends_with("`Template::ALL` lists them"));
+    /// ```
+    pub fn message_with(&self, list: &str) -> String {
+        let message = &self.message;
+        if self.lists_templates { format!("{message}: {list} lists them") } else { message.clone() }
     }
 
     fn out_of_range(field: &'static str, value: i64) -> Self {
@@ -422,13 +442,14 @@ impl Violation {
                  for {DEFAULT_SIDE}"
             ),
             suggestions: Vec::new(),
+            lists_templates: false,
         }
     }
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.message, self.code)
+        write!(f, "{} ({})", self.message_with(TEMPLATES), self.code)
     }
 }
 
@@ -446,8 +467,9 @@ impl From<UnknownTemplate> for Violation {
             code: ServiceCode::InvalidTemplateId,
             field: "template_id",
             value: Some(error.given().to_owned()),
-            message: error.to_string(),
+            message: error.message(),
             suggestions: error.suggestions().to_vec(),
+            lists_templates: error.suggestions().is_empty(),
         }
     }
 }
@@ -461,7 +483,7 @@ fn size_violations(size: Size) -> impl Iterator<Item = Violation> {
 }
 
 const MISSING_IMAGE: &str = "is missing: give the URL of a picture, or a photo to upload";
-const MISSING_TEMPLATE: &str = "is missing: `effects templates` lists the thirty";
+const MISSING_TEMPLATE: &str = "is missing; there are thirty templates";
 
 #[cfg(test)]
 mod tests {

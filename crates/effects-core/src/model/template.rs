@@ -422,20 +422,31 @@ impl UnknownTemplate {
     }
 }
 
-impl fmt::Display for UnknownTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "template_id {:?} is not one of the thirty templates", self.given)?;
+impl UnknownTemplate {
+    /// What is wrong, and what was meant; without suggestions, who shows it adds what lists the templates.
+    pub(crate) fn message(&self) -> String {
+        let wrong = format!("template_id {:?} is not one of the thirty templates", self.given);
         match self.suggestions.as_slice() {
-            [] => f.write_str(" (`effects templates` lists them; ids are case-sensitive)"),
-            [only] => write!(f, "; did you mean {:?}?", only.id()),
+            [] => format!("{wrong}, whose ids are case-sensitive"),
+            [only] => format!("{wrong}; did you mean {:?}?", only.id()),
             several => {
                 let ids: Vec<String> =
                     several.iter().map(|template| format!("{:?}", template.id())).collect();
-                write!(f, "; did you mean one of {}?", ids.join(", "))
+                format!("{wrong}; did you mean one of {}?", ids.join(", "))
             }
         }
     }
 }
+
+impl fmt::Display for UnknownTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())?;
+        if self.suggestions.is_empty() { write!(f, ": {TEMPLATES} lists them") } else { Ok(()) }
+    }
+}
+
+/// What lists the templates, unless a library names its own.
+pub(crate) const TEMPLATES: &str = "`effects templates`";
 
 impl std::error::Error for UnknownTemplate {}
 

@@ -216,28 +216,42 @@ pub struct Failed {
 impl Failed {
     /// What happened, without what it means for the money.
     pub(crate) fn reason(&self) -> String {
+        self.reason_naming(None)
+    }
+
+    fn reason_naming(&self, line: Option<&str>) -> String {
         if self.kind == ErrorKind::NoPicture {
             return format!(
                 "task {} is completed, and no picture was found in what the service sent ({}); see all \
-                 of it with: effects status {} --json",
+                 of it with: {}",
                 self.task_id,
                 sent_output(&self.raw),
-                shell_word(self.task_id.as_str())
+                line.map_or_else(|| status_line(&self.task_id), str::to_owned)
             );
         }
         let reason = self.error.as_ref().map(ServiceError::to_string);
         format!("task {} failed: {}", self.task_id, reason.as_deref().unwrap_or("no reason given"))
     }
-}
 
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Its message, with this line where it names one that shows all of the service's answer.
+    pub(crate) fn naming(&self, line: Option<&str>) -> String {
         let without = match self.kind {
             ErrorKind::NoPicture => TaskBill::NotTold,
             _ => TaskBill::NotBilled,
         };
         let bill = TaskBill::of_usage(self.usage.as_ref(), without);
-        write!(f, "{}; {bill}", self.reason())
+        format!("{}; {bill}", self.reason_naming(line))
+    }
+}
+
+/// The line that shows all of the service's answer about a task.
+pub(crate) fn status_line(task: &TaskId) -> String {
+    format!("effects status {} --json", shell_word(task.as_str()))
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.naming(None))
     }
 }
 
@@ -253,10 +267,21 @@ pub struct Unknown {
     /// What became of it, as far as is known.
     #[serde(rename = "trouble")]
     pub error: ExchangeError,
+    /// Whether a recording is replayed, so that all of this was so when it was recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replayed: bool,
 }
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_replayed {
+            return write!(
+                f,
+                "when it was recorded, the outcome of the submission was unknown ({}); this is a replay, in \
+                 which nothing leaves this machine and nothing is billed",
+                self.trouble
+            );
+        }
         write!(
             f,
             "the outcome of the submission is unknown ({}): the task may exist and may be billed, \
@@ -283,43 +308,49 @@ pub struct StillRunning {
     pub error: Option<ExchangeError>,
 }
 
-impl fmt::Display for StillRunning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl StillRunning {
+    /// Its message, with this line where it names one that shows all of the service's answer.
+    pub(crate) fn naming(&self, line: Option<&str>) -> String {
         let (task, waited) = (&self.task_id, self.waited.as_secs_f64());
-        match &self.status {
+        let mut message = match &self.status {
             // Its message is all that a caller of `run` may see of the word.
-            Some(word) if word.looks_final() => write!(
-                f,
+            Some(word) if word.looks_final() => format!(
                 "task {task} is not known to be over after {waited:.1} s: the service calls it {:?}, an \
-                 unknown word that may mean that it is; see all of its answer with: effects status {} \
-                 --json; the wait is over; {}",
+                 unknown word that may mean that it is; see all of its answer with: {}; the wait is over; {}",
                 word.as_str(),
-                shell_word(task.as_str()),
+                line.map_or_else(|| status_line(task), str::to_owned),
                 TaskBill::NotKnown
-            )?,
+            ),
             // The last answer was a 404: that the task goes on and will be billed is not known
             // then.
-            _ if self.error.as_ref().is_some_and(ExchangeError::is_not_found) => write!(
-                f,
+            _ if self.error.as_ref().is_some_and(ExchangeError::is_not_found) => format!(
                 "task {task} has no verdict after {waited:.1} s, and the service does not show it; the wait is \
                  over, {}",
                 TaskBill::NotKnown
-            )?,
+            ),
             status => {
-                write!(f, "task {task} is still running after {waited:.1} s")?;
-                if let Some(Status::Unknown(word)) = status {
-                    write!(f, ", as {word:?}")?;
-                }
-                if let Some(progress) = self.progress {
-                    write!(f, ", at {:.0} %", progress * 100.0)?;
-                }
-                write!(f, "; the wait is over, {}", TaskBill::OnCompletion)?;
+                let word = match status {
+                    Some(Status::Unknown(word)) => format!(", as {word:?}"),
+                    _ => String::new(),
+                };
+                let progress = self.progress.map(|share| format!(", at {:.0} %", share * 100.0));
+                format!(
+                    "task {task} is still running after {waited:.1} s{word}{}; the wait is over, {}",
+                    progress.unwrap_or_default(),
+                    TaskBill::OnCompletion
+                )
             }
-        }
+        };
         if let Some(error) = &self.error {
-            write!(f, " (the last look: {error})")?;
+            message.push_str(&format!(" (the last look: {error})"));
         }
-        Ok(())
+        message
+    }
+}
+
+impl fmt::Display for StillRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.naming(None))
     }
 }
 

@@ -63,6 +63,10 @@ pub struct Policy {
     /// `//host/a.png`); without one, such a link is none. A client fills in its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<BaseUrl>,
+    /// Whether the gateway is a recording that is replayed: then an end of unknown outcome says that it was
+    /// so when it was recorded. A client fills it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replay: bool,
     /// Headers of the caller's own, on each request to the gateway. They are not written down with the
     /// rest: their values may be secrets.
     #[serde(skip)]
@@ -139,6 +143,7 @@ impl Default for Policy {
             not_found_grace: Duration::from_secs(15),
             retry_after_most: Duration::from_secs(60),
             gateway: None,
+            is_replay: false,
             headers: RequestHeaders::default(),
             unknown_in_a_row: 3,
         }

@@ -110,7 +110,7 @@ impl Submitting {
 
     /// The state it is restored in: what became of a submission in flight is unknown.
     pub(super) fn restored(self: Box<Self>, core: &mut Core) -> State {
-        match self.doubt_of_flight(lost("the process ended before an answer came")) {
+        match self.doubt_of_flight(core, lost("the process ended before an answer came")) {
             // It may have left: made again, it could be a second paid task.
             Some(unknown) => {
                 core.pending_mut().lost_calls.extend(self.call_out());
@@ -389,7 +389,7 @@ impl Submitting {
             }
             SubmissionAnswer::Unknown(error) => {
                 // A late answer to an attempt that was booked as lost already.
-                let Some(unknown) = self.doubt_of_flight(error.clone()) else {
+                let Some(unknown) = self.doubt_of_flight(core, error.clone()) else {
                     return State::Submitting(self);
                 };
                 // Its answer may still come, with the id of a paid task.
@@ -451,7 +451,7 @@ impl Submitting {
     }
 
     /// What is known of the attempt that is out, if its answer names no task.
-    pub(super) fn doubt_of_flight(&self, error: ExchangeError) -> Option<Unknown> {
+    pub(super) fn doubt_of_flight(&self, core: &Core, error: ExchangeError) -> Option<Unknown> {
         let SubmitPhase::Out { sent_at, request_id, .. } = &self.phase else {
             return None;
         };
@@ -460,6 +460,7 @@ impl Submitting {
             idempotency_key: self.idempotency_key.to_string(),
             sent_at: *sent_at,
             error,
+            is_replayed: core.policy.is_replay,
         })
     }
 }

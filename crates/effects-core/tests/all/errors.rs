@@ -220,6 +220,37 @@ fn task_not_found() {
     let error = looked(json(404, r#"{"message":"task not found"}"#));
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::TaskNotFound, 4));
     assert_eq!(error.task_id().unwrap().as_str(), TASK);
+    // The service would not know it the next time either.
+    let error = error.with_resume_line(|task| format!("effects wait {task}"));
+    assert_eq!(error.resume_line(), None);
+    assert!(
+        error.to_string().contains("check its id, the base URL, and whose key it is"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_line_that_shows_the_whole_answer_is_the_callers_where_it_names_one() {
+    for body in [r#"{"status":"completed","output":[]}"#, r#"{"status":"archived"}"#] {
+        let error = looked(json(200, body));
+        let line = format!("with: effects status {TASK} --json; ");
+        assert!(error.to_string().contains(&line), "{error}");
+        let error = error.with_status_line(|line| format!("{line} --profile x"));
+        let line = format!("with: effects status {TASK} --json --profile x; ");
+        assert!(error.to_string().contains(&line), "{error}");
+    }
+    let other = looked(json(401, "{}"));
+    assert_eq!(other.clone().with_status_line(str::to_owned).to_string(), other.to_string());
+}
+
+#[test]
+fn what_to_do_is_at_the_end_of_a_message_and_apart() {
+    let error = Error::new(ErrorKind::MissingKey, "there is no key").with_way_out("set one");
+    assert_eq!(
+        (error.to_string().as_str(), error.way_out()),
+        ("there is no key; set one", Some("set one"))
+    );
+    assert_eq!(error.without_way_out().to_string(), "there is no key");
 }
 
 #[test]
@@ -227,6 +258,21 @@ fn outcome_unknown() {
     let error = Scene::submitting(policy()).submits([Fate::LostAfter]).error();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::OutcomeUnknown, 8));
     assert!(error.request_id().is_some());
+}
+
+#[test]
+fn what_was_unknown_when_it_was_recorded_is_said_to_be_of_then() {
+    let policy = Policy { is_replay: true, ..policy() };
+    for fate in [Fate::LostAfter, Response::new(502).into()] {
+        let error = Scene::submitting(policy.clone()).submits([fate]).error();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+        let said = error.to_string();
+        assert!(
+            said.starts_with("when it was recorded, the outcome of the submission was unknown ("),
+            "{said}"
+        );
+        assert!(!said.contains("may be billed") && !said.contains("it left at"), "{said}");
+    }
 }
 
 #[test]

@@ -295,7 +295,7 @@ impl Download {
             let message =
                 format!("the picture of task {task_id} is not in the recording; {NOTHING_OWED}");
             let (kind, task_id) = (ErrorKind::NotRecorded, Some(task_id.clone()));
-            return Problem { kind, message, task_id, error: Some(error) }.into();
+            return Problem { kind, message, way_out: None, task_id, error: Some(error) }.into();
         }
         let expired = match error.status() {
             Some(401 | 403 | 404 | 410) => {
@@ -309,6 +309,7 @@ impl Download {
                 "the picture of task {task_id} could not be downloaded from {url}{expired}; it is \
                  paid for: open that link in a browser, or download it again"
             ),
+            way_out: None,
             task_id: Some(task_id.clone()),
             error: Some(error),
         }

@@ -211,6 +211,7 @@ pub(crate) fn policies() -> impl Strategy<Value = Policy> {
         retry_after_most: times.3,
         unknown_in_a_row: in_a_row,
         gateway: None,
+        is_replay: false,
         headers: Default::default(),
     })
 }
