@@ -88,7 +88,7 @@ impl From<Violation> for InputProblem {
 
 impl From<Error> for InputProblem {
     fn from(error: Error) -> Self {
-        Self::plain(error.kind(), error.to_string())
+        Self { field: error.field(), ..Self::plain(error.kind(), error.to_string()) }
     }
 }
 

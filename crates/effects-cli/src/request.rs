@@ -174,7 +174,7 @@ impl ReadyRequest {
         tag: Option<&str>,
     ) -> Result<EffectRequest, Error> {
         // Before the photo leaves: nothing of a request that repeats the key is sent.
-        client.refuse_key(&Work::Upload(self.checked.clone()), &[("--tag", tag)])?;
+        client.refuse_key(&Work::Upload(self.checked.clone()), &[("tag", "--tag", tag)])?;
         let reference = match (&self.checked.reference, &self.photo) {
             (Some(reference), _) => reference.clone(),
             (None, Some(photo)) => {

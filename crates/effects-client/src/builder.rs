@@ -69,13 +69,17 @@ impl Settings {
     }
 
     /// Refuses work that repeats the API key, in its template, in a parameter, in its photo's URL, or in
-    /// one of the `words` that are kept with it, each with its name. Each submission is asked by itself;
+    /// one of the `words` that are kept with it, each with its field and name. Each submission is asked by itself;
     /// a caller who uploads a photo or keeps a row first asks before.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRequest`], with the place and without the key.
-    pub fn refuse_key(&self, work: &Work, words: &[(&str, Option<&str>)]) -> Result<(), Error> {
+    pub fn refuse_key(
+        &self,
+        work: &Work,
+        words: &[(&'static str, &str, Option<&str>)],
+    ) -> Result<(), Error> {
         refuse_key(&self.endpoint, work, words)
     }
 

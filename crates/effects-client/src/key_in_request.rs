@@ -8,7 +8,7 @@ use effects_core::{Error, ErrorKind, Reference};
 use effects_jobs::Work;
 
 /// Refuses work that repeats the key of this endpoint; `words` are the caller's own that are kept with it,
-/// each with its name.
+/// each with its field and its name.
 ///
 /// # Errors
 ///
@@ -16,7 +16,7 @@ use effects_jobs::Work;
 pub(crate) fn refuse_key(
     endpoint: &Endpoint,
     work: &Work,
-    words: &[(&str, Option<&str>)],
+    words: &[(&'static str, &str, Option<&str>)],
 ) -> Result<(), Error> {
     let (template, params, photo) = match work {
         Work::Submit(request) => (request.template(), request.params(), Some(request.reference())),
@@ -26,18 +26,21 @@ pub(crate) fn refuse_key(
     };
     for (name, value) in params.iter() {
         if endpoint.repeats_key(name) {
-            return Err(key_refusal("the name of a parameter"));
+            return Err(key_refusal("the name of a parameter").in_field("params"));
         }
         if endpoint.repeats_key(&value.to_string()) {
-            return Err(key_refusal(&format!("parameter {name:?}")));
+            return Err(key_refusal(&format!("parameter {name:?}")).in_field("params"));
         }
     }
     // A photo in the URL itself is long, and no text.
     let photo = photo.map(Reference::as_str).filter(|url| !url.starts_with("data:"));
-    let own = [("the template", Some(template.id())), ("the URL of the photo", photo)];
-    for (name, text) in own.iter().chain(words) {
+    let own = [
+        ("template_id", "the template", Some(template.id())),
+        ("image_input1", "the URL of the photo", photo),
+    ];
+    for (field, name, text) in own.iter().chain(words) {
         if text.is_some_and(|text| endpoint.repeats_key(text)) {
-            return Err(key_refusal(name));
+            return Err(key_refusal(name).in_field(field));
         }
     }
     Ok(())
@@ -52,7 +55,7 @@ pub(crate) fn refuse_key(
 pub fn key_refusal(place: &str) -> Error {
     let why = format!(
         "{place} holds the API key, which a request carries in its Authorization header alone: it would be kept \
-         in journals and files, and be shown; leave it out; nothing was sent"
+         in journals and files, and be shown; nothing was sent"
     );
-    Error::new(ErrorKind::InvalidRequest, why)
+    Error::new(ErrorKind::InvalidRequest, why).with_way_out("leave it out")
 }

@@ -79,6 +79,8 @@ pub struct Problem {
     pub message: String,
     /// What to do about it, where `message` does not say it.
     pub way_out: Option<String>,
+    /// What was given and cannot be used: a parameter's name on the wire, or a column of a manifest.
+    pub field: Option<&'static str>,
     /// The task it concerns, if one exists.
     pub task_id: Option<TaskId>,
     /// The exchange it went wrong in, if one did.
@@ -101,7 +103,24 @@ impl fmt::Display for Problem {
 impl Error {
     /// An error of something beside a run.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Problem { kind, message: message.into(), way_out: None, task_id: None, error: None }.into()
+        Problem {
+            kind,
+            message: message.into(),
+            way_out: None,
+            field: None,
+            task_id: None,
+            error: None,
+        }
+        .into()
+    }
+
+    /// The same error of something beside a run, about what was given for this field.
+    #[must_use]
+    pub fn in_field(mut self, field: &'static str) -> Self {
+        if let Cause::Problem(problem) = &mut self.0.cause {
+            problem.field = Some(field);
+        }
+        self
     }
 
     /// The same error of something beside a run, with what to do about it.
@@ -248,6 +267,15 @@ impl Error {
     pub fn over_budget(&self) -> Option<&OverBudget> {
         match &self.0.cause {
             Cause::Refused(refused) => refused.over_budget.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What was given and cannot be used, where it is an error of something beside a run that knows: a
+    /// parameter's name on the wire, or a column of a manifest.
+    pub fn field(&self) -> Option<&'static str> {
+        match &self.0.cause {
+            Cause::Problem(problem) => problem.field,
             _ => None,
         }
     }

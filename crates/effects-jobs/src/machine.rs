@@ -712,7 +712,8 @@ impl<K> JobMachine<K> {
         let outcome = match error {
             // The job's own mistake, in a journal that works: the others go on.
             PrepareError::Journal(error @ JournalError::KeyReused { .. }) => {
-                JobOutcome::Refused(Error::new(ErrorKind::InvalidRequest, error.to_string()))
+                let error = Error::new(ErrorKind::InvalidRequest, error.to_string());
+                JobOutcome::Refused(error.in_field("key"))
             }
             PrepareError::Journal(error) => {
                 let error = Error::new(ErrorKind::Journal, error.to_string());
@@ -906,7 +907,7 @@ fn unrecorded(error: &JournalError, entry: &Entry) -> Error {
         _ => None,
     };
     let (kind, message) = (ErrorKind::Journal, error.to_string());
-    Problem { kind, message, way_out: None, task_id, error: None }.into()
+    Problem { kind, message, way_out: None, field: None, task_id, error: None }.into()
 }
 
 /// How soon a row is opened again that another process has in hand.

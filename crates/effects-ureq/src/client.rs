@@ -102,14 +102,18 @@ impl Client {
     }
 
     /// Refuses work that repeats the API key, as each submission does by itself: in its template, a
-    /// parameter, its photo's URL, or in one of the `words` that are kept with it, each with its name. To
+    /// parameter, its photo's URL, or in one of the `words` that are kept with it, each with its field and name. To
     /// be asked before a photo is uploaded or a row is kept.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRequest`](effects_core::ErrorKind::InvalidRequest), with the place and without the
     /// key.
-    pub fn refuse_key(&self, work: &Work, words: &[(&str, Option<&str>)]) -> Result<(), Error> {
+    pub fn refuse_key(
+        &self,
+        work: &Work,
+        words: &[(&'static str, &str, Option<&str>)],
+    ) -> Result<(), Error> {
         self.0.shared().settings.refuse_key(work, words)
     }
 

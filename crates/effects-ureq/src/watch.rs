@@ -167,9 +167,15 @@ impl Watch {
         self.stopper.set_submitting(false);
         told.map_err(|error| {
             let (kind, task_id) = (ErrorKind::Journal, run.task_id().cloned());
-            let error =
-                Problem { kind, message: error.to_string(), way_out: None, task_id, error: None }
-                    .into();
+            let error = Problem {
+                kind,
+                message: error.to_string(),
+                way_out: None,
+                field: None,
+                task_id,
+                error: None,
+            }
+            .into();
             let error = self.core.with_resume_line(error);
             telemetry::report_unrecorded(&self.span, &error);
             error

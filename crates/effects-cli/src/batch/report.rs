@@ -254,12 +254,11 @@ impl RowReport {
                 report
             }
             JobOutcome::Refused(error) if error.kind() == ErrorKind::InvalidRequest => {
-                let why = error.to_string();
-                // The one about a key of the caller's begins with it.
-                let key = told.key.as_ref().map(|key| format!("key {key:?} "));
-                let problems = vec![match key.filter(|key| why.starts_with(key)) {
-                    Some(_) => InputProblem::key(&why, told.scope.as_deref()),
-                    None => InputProblem::row(None, why),
+                let problems = vec![match (error.field(), error.way_out()) {
+                    (Some("key"), None) => {
+                        InputProblem::key(&error.to_string(), told.scope.as_deref())
+                    }
+                    _ => error.into(),
                 }];
                 return Some(Self::of_bad(Bad { told: told.into(), problems }));
             }

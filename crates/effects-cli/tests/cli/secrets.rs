@@ -1,5 +1,6 @@
 //! The key goes to the gateway and nowhere else.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -322,6 +323,16 @@ fn a_row_that_holds_the_key_is_refused_with_the_place_and_without_the_key() {
     assert!(!ran.stdout.contains(KEY), "{ran:?}");
     assert_eq!(ran.stderr.matches("holds the API key").count(), 5, "{}", ran.stderr);
     assert_eq!(world.submissions(), 1, "the good row alone");
+    let told = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+    let fields: BTreeMap<u64, String> = told
+        .filter(|row: &serde_json::Value| row["status"] == "invalid")
+        .map(|row| {
+            let field = row["problems"][0]["field"].as_str().unwrap_or("none").to_owned();
+            (row["line"].as_u64().unwrap(), field)
+        })
+        .collect();
+    let fields: Vec<&str> = fields.values().map(String::as_str).collect();
+    assert_eq!(fields, ["image_input1", "key", "tag", "out", "params"]);
     assert!(!ran.stderr.contains("keys of its own"), "{}", ran.stderr);
     holds_no_key(world.folder.path());
 }

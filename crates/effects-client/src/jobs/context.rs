@@ -167,13 +167,13 @@ impl JobContext {
         let of_row = row.and_then(|row| row.target.as_ref());
         let file = job.target.as_ref().or(of_row).map(|file| file_names::shown(file));
         let words = [
-            ("the row's own key", job.key.as_deref()),
-            ("the row's own key", row.and_then(|row| row.key.as_deref())),
-            ("the tag", job.tag.as_deref()),
-            ("the tag", row.and_then(|row| row.tag.as_deref())),
-            ("the name of the photo", name.as_deref()),
-            ("the name of the photo", row.map(|row| row.image.as_str())),
-            ("the name of the picture's file", file.as_deref()),
+            ("key", "the row's own key", job.key.as_deref()),
+            ("key", "the row's own key", row.and_then(|row| row.key.as_deref())),
+            ("tag", "the tag", job.tag.as_deref()),
+            ("tag", "the tag", row.and_then(|row| row.tag.as_deref())),
+            ("image_input1", "the name of the photo", name.as_deref()),
+            ("image_input1", "the name of the photo", row.map(|row| row.image.as_str())),
+            ("out", "the name of the picture's file", file.as_deref()),
         ];
         refuse_key(&self.endpoint, &job.work(), &words)
     }

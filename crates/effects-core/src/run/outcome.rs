@@ -279,7 +279,7 @@ impl fmt::Display for Unknown {
                 f,
                 "when it was recorded, the outcome of the submission was unknown ({}); this is a replay, in \
                  which nothing leaves this machine and nothing is billed",
-                self.trouble
+                self.error
             );
         }
         write!(

@@ -295,7 +295,15 @@ impl Download {
             let message =
                 format!("the picture of task {task_id} is not in the recording; {NOTHING_OWED}");
             let (kind, task_id) = (ErrorKind::NotRecorded, Some(task_id.clone()));
-            return Problem { kind, message, way_out: None, task_id, error: Some(error) }.into();
+            return Problem {
+                kind,
+                message,
+                way_out: None,
+                field: None,
+                task_id,
+                error: Some(error),
+            }
+            .into();
         }
         let expired = match error.status() {
             Some(401 | 403 | 404 | 410) => {
@@ -310,6 +318,7 @@ impl Download {
                  paid for: open that link in a browser, or download it again"
             ),
             way_out: None,
+            field: None,
             task_id: Some(task_id.clone()),
             error: Some(error),
         }

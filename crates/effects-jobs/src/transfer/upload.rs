@@ -189,7 +189,15 @@ pub fn upload_error(error: ExchangeError, is_too_late: bool) -> Error {
     if matches!(error, ExchangeError::NotRecorded { .. }) {
         let message = format!("the upload of the photo is not in the recording; {NOTHING_OWED}");
         let kind = ErrorKind::NotRecorded;
-        return Problem { kind, message, way_out: None, task_id: None, error: Some(error) }.into();
+        return Problem {
+            kind,
+            message,
+            way_out: None,
+            field: None,
+            task_id: None,
+            error: Some(error),
+        }
+        .into();
     }
     let (kind, message) = match error.status() {
         _ if is_too_late => {
@@ -210,7 +218,7 @@ pub fn upload_error(error: ExchangeError, is_too_late: bool) -> Error {
         _ => (ErrorKind::Upload, "the photo could not be uploaded"),
     };
     let message = format!("{message}; nothing was submitted");
-    Problem { kind, message, way_out: None, task_id: None, error: Some(error) }.into()
+    Problem { kind, message, way_out: None, field: None, task_id: None, error: Some(error) }.into()
 }
 
 fn multipart(photo: &Photo) -> Bytes {
