@@ -66,7 +66,7 @@ impl NameTemplate {
                 "key}" => within_a_part(fields.key.ok_or_else(|| {
                     format!("the row has no key, which --name {:?} asks for", self.0)
                 })?),
-                _ => return Err(format!("--name {:?} has {{{field}, which is not known", self.0)),
+                _ => return Err(NAMES_IN_BRACES.to_owned()),
             });
         }
         let path = asked_for(&name)?;
@@ -92,12 +92,11 @@ impl FromStr for NameTemplate {
         // A key may end in .png of itself, which shows only as the rows are read.
         let key = Some(if text.ends_with("{key}") { "k.png" } else { "k" });
         let fields = NameFields { stem: "cat", template: "glass_ball", key, row: 1 };
-        // Filled once on trial, so that a template that no row can use is refused before a row is read.
-        match name.name(&fields) {
-            Ok(_) if !is_open => Ok(name),
-            Err(why) if !why.contains("not known") => Err(why),
-            _ => Err("the names in braces are {stem}, {key}, {template} and {row}".to_owned()),
+        if is_open {
+            return Err(NAMES_IN_BRACES.to_owned());
         }
+        // Filled once on trial, so that a template that no row can use is refused before a row is read.
+        name.name(&fields).map(|_| name)
     }
 }
 
@@ -109,6 +108,7 @@ fn within_a_part(text: &str) -> String {
     plain.strip_prefix('.').map_or_else(|| plain.clone(), |rest| format!("_{rest}"))
 }
 
+const NAMES_IN_BRACES: &str = "the names in braces are {stem}, {key}, {template} and {row}";
 // In bytes. File systems take 255, and `.NAME.0123456789abcdef.part` has to fit, also where a piece of
 // the row's identity was added to the name.
 const LONGEST_PART: usize = 200;
@@ -135,9 +135,12 @@ mod tests {
         {
             assert!(of(bad).is_err(), "{bad}");
         }
-        for (bad, said) in
-            [("{template}/{row}", "add .png"), ("~/x/{stem}.png", "below the folder")]
-        {
+        for (bad, said) in [
+            ("{template}/{row}", "add .png"),
+            ("~/x/{stem}.png", "below the folder"),
+            ("{name}.png", "names in braces"),
+            ("not known", "add .png"),
+        ] {
             assert!(of(bad).unwrap_err().contains(said), "{bad}");
         }
         let keyed = of("{key}").unwrap();
