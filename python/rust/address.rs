@@ -1,6 +1,6 @@
 //! [`Address`]: where a result for Python goes: a blocked thread or an event loop. `Operation` makes
-//! one; a run's `Caller` or `SubmissionCaller` (`run_operation.rs`), or a [`Source`] of many values
-//! (`ResultQueue`, or the `EventStream` of `watch.rs`), delivers the result to it.
+//! one; a run's `EffectReceiver` or `SubmissionReceiver` (`run_operation.rs`), or a [`ValueSource`] of
+//! many values (`ResultQueue`, or the `EventStream` of `watch.rs`), delivers the result to it.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -9,11 +9,11 @@ use effects_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
-use crate::completion_queue::MailboxShared;
+use crate::completion_queue::CompletionSender;
 use crate::value::OperationValue;
 
 /// Where operations read values from, one each.
-pub(crate) trait Source: Send + Sync {
+pub(crate) trait ValueSource: Send + Sync {
     /// The next value: what is returned, or else it goes to `address` once it is there.
     fn read(&self, runtime: &Handle, address: Address) -> ReadStart;
     /// This reader waits no more; a value that comes now is the next reader's.
@@ -35,21 +35,21 @@ pub(crate) struct ReaderId(pub u64);
 /// Where a result goes. Dropped without one, it leaves its reader an error ([`given_up`]).
 pub(crate) enum Address {
     Thread(Option<Sender<Result<OperationValue, Error>>>),
-    Box(Option<(Arc<MailboxShared>, Py<PyAny>)>),
+    EventLoop(Option<(Arc<CompletionSender>, Py<PyAny>)>),
 }
 
 impl Address {
     pub fn deliver(&mut self, result: Result<OperationValue, Error>) {
         match self {
-            Self::Thread(tell) => {
-                if let Some(tell) = tell.take() {
+            Self::Thread(sender) => {
+                if let Some(sender) = sender.take() {
                     // A reader that left wants none.
-                    let _ = tell.send(result);
+                    let _ = sender.send(result);
                 }
             }
-            Self::Box(place) => {
-                if let Some((mailbox, future)) = place.take() {
-                    mailbox.put(future, result);
+            Self::EventLoop(reader) => {
+                if let Some((sender, future)) = reader.take() {
+                    sender.send(future, result);
                 }
             }
         }
@@ -57,15 +57,15 @@ impl Address {
 
     /// Nothing is to be delivered.
     pub(crate) fn forget(&mut self) {
-        *self = Self::Box(None);
+        *self = Self::EventLoop(None);
     }
 }
 
 /// Work that was aborted or panicked must not leave its reader waiting for ever.
 impl Drop for Address {
     fn drop(&mut self) {
-        // A blocked thread needs no word: its receiver sees that the sender is gone.
-        if matches!(self, Self::Box(Some(_))) {
+        // A blocked thread needs no error: its receiver sees that the sender is gone.
+        if matches!(self, Self::EventLoop(Some(_))) {
             self.deliver(Err(given_up()));
         }
     }

@@ -1,9 +1,9 @@
-//! [`Mailbox`]: where the results of an event loop's operations arrive, many at one wake-up. `_loop.py`
-//! makes one for each loop, takes the results out and gives them to their futures. An `Address` puts
-//! them in, through [`MailboxShared`].
+//! [`CompletionQueue`]: where the results of an event loop's operations arrive, many at one wake-up.
+//! `_loop.py` makes one for each loop, takes the results out and gives them to their futures. An
+//! `Address` puts them in, through [`CompletionSender`].
 //!
-//! The loop watches one end of a socket pair. The runtime's thread puts a result into the box and
-//! writes one byte if the box was empty; it needs neither the interpreter nor its lock.
+//! The loop watches one end of a socket pair. The runtime's thread queues a result and writes one byte
+//! if the queue was empty; it needs neither the interpreter nor its lock.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
@@ -14,15 +14,15 @@ use effects_core::Error;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::bell::Bell;
+use crate::loop_waker::LoopWaker;
 use crate::value::OperationValue;
 use crate::{failure, runtime};
 
-/// The box of one event loop.
+/// The results that one event loop has to deliver.
 #[pyclass(frozen, module = "spark_effects._native")]
 #[derive(Debug)]
-pub struct Mailbox {
-    shared: Arc<MailboxShared>,
+pub struct CompletionQueue {
+    sender: Arc<CompletionSender>,
     reader: UnixStream,
 }
 
@@ -31,21 +31,21 @@ type FinishedResult = (Py<PyAny>, Result<OperationValue, Error>);
 
 /// The side of the runtime's thread.
 #[derive(Debug)]
-pub struct MailboxShared {
+pub struct CompletionSender {
     arrived: Mutex<Vec<FinishedResult>>,
-    bell: Arc<Bell>,
+    waker: Arc<LoopWaker>,
 }
 
-impl MailboxShared {
-    /// Puts a result into the box, with the future that waits for it.
-    pub fn put(&self, future: Py<PyAny>, result: Result<OperationValue, Error>) {
+impl CompletionSender {
+    /// Queues a result, with the future that waits for it.
+    pub fn send(&self, future: Py<PyAny>, result: Result<OperationValue, Error>) {
         let was_empty = {
             let mut arrived = self.arrived();
             arrived.push((future, result));
             arrived.len() == 1
         };
         if was_empty {
-            self.bell.ring();
+            self.waker.wake();
         }
     }
 
@@ -55,7 +55,7 @@ impl MailboxShared {
 }
 
 #[pymethods]
-impl Mailbox {
+impl CompletionQueue {
     #[new]
     fn new(py: Python<'_>) -> PyResult<Self> {
         let (reader, writer) = UnixStream::pair()?;
@@ -63,14 +63,14 @@ impl Mailbox {
         // loop.
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
-        let bell = Arc::new(Bell::new(writer));
+        let waker = Arc::new(LoopWaker::new(writer));
         // The runtime, whose warnings wake the loop, is there from here on.
         runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
         if let Some(warnings) = runtime::warnings(py) {
-            warnings.wake(&bell);
+            warnings.add_loop(&waker);
         }
-        let shared = Arc::new(MailboxShared { arrived: Mutex::default(), bell });
-        Ok(Self { shared, reader })
+        let sender = Arc::new(CompletionSender { arrived: Mutex::default(), waker });
+        Ok(Self { sender, reader })
     }
 
     /// What the loop has to watch.
@@ -80,9 +80,9 @@ impl Mailbox {
 
     /// Every result that arrived, as (future, result, error): one of the latter two is `None`. Warnings
     /// are logged.
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Letter<'py>>> {
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Completion<'py>>> {
         let mut bytes = [0; 64];
-        // Emptied before the box is: what arrives after that writes again.
+        // Emptied before the queue is: what arrives after that writes again.
         loop {
             match (&self.reader).read(&mut bytes) {
                 Ok(read) if read < bytes.len() => break,
@@ -92,25 +92,25 @@ impl Mailbox {
                 Err(_) => break,
             }
         }
-        let arrived = std::mem::take(&mut *self.shared.arrived());
+        let arrived = std::mem::take(&mut *self.sender.arrived());
         if let Err(error) = runtime::log_warnings(py) {
             // The loop ends what runs in it, and takes the results then.
-            self.shared.arrived().splice(0..0, arrived);
-            self.shared.bell.ring();
+            self.sender.arrived().splice(0..0, arrived);
+            self.sender.waker.wake();
             return Err(error);
         }
-        arrived.into_iter().map(|(future, result)| letter(py, future, result)).collect()
+        arrived.into_iter().map(|(future, result)| completion(py, future, result)).collect()
     }
 }
 
-type Letter<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
+type Completion<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
 
 /// A result as Python has it.
-fn letter(
+fn completion(
     py: Python<'_>,
     future: Py<PyAny>,
     result: Result<OperationValue, Error>,
-) -> PyResult<Letter<'_>> {
+) -> PyResult<Completion<'_>> {
     let future = future.into_bound(py);
     Ok(match result.map(|value| value.into_python(py)) {
         Ok(Ok(value)) => (future, Some(value), None),
@@ -119,9 +119,9 @@ fn letter(
     })
 }
 
-impl Mailbox {
+impl CompletionQueue {
     /// Gives a future its result on the loop's own thread, once warnings are logged.
-    pub fn hand_over(
+    pub fn complete(
         &self,
         py: Python<'_>,
         future: Py<PyAny>,
@@ -129,10 +129,10 @@ impl Mailbox {
     ) -> PyResult<()> {
         if let Err(error) = runtime::log_warnings(py) {
             // The loop ends what runs in it, and takes the result then.
-            self.shared.put(future, result);
+            self.sender.send(future, result);
             return Err(error);
         }
-        let (future, value, error) = letter(py, future, result)?;
+        let (future, value, error) = completion(py, future, result)?;
         match error {
             None => future.call_method1(intern!(py, "set_result"), (value,))?,
             Some(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
@@ -140,7 +140,7 @@ impl Mailbox {
         Ok(())
     }
 
-    pub fn shared(&self) -> Arc<MailboxShared> {
-        Arc::clone(&self.shared)
+    pub fn sender(&self) -> Arc<CompletionSender> {
+        Arc::clone(&self.sender)
     }
 }

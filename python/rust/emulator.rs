@@ -12,7 +12,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::interruptible::off_thread;
-use crate::policy::span;
+use crate::policy::duration;
 
 /// An emulator, until it is stopped.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -143,8 +143,8 @@ impl Gateway {
 
     /// Moves a virtual clock on by so many seconds.
     fn advance(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
-        let by =
-            span("seconds", seconds).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let by = duration("seconds", seconds)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
         let emulator = self.emulator()?;
         // Paintings take their time.
         off_thread(py, move || emulator.advance(by))?

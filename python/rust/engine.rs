@@ -17,14 +17,14 @@ use pyo3::types::PyIterator;
 use crate::handle::{Handle, time};
 use crate::interruptible::off_thread;
 use crate::journal::{OpenJournal, TaskRows};
-use crate::many::{Funds, Given, Many, Plan};
+use crate::many::{CallBudget, Funds, Many, Plan};
 use crate::operation::Operation;
-use crate::policy::{NativePolicy, span};
+use crate::policy::{NativePolicy, duration};
 use crate::reservation::Allotment;
-use crate::run_operation::{Followed, Launch, RunPurpose, Single};
+use crate::run_operation::{FollowedTask, Launch, RunPurpose, SingleSubmission};
 use crate::setup::{PlainMoney, Setup, money, plain_money};
 use crate::shared_budget::{GivenPrice, SharedBudget};
-use crate::submission::Wish;
+use crate::submission::PlainRequest;
 use crate::submission_tracker::SubmissionNote;
 use crate::value::{OperationValue, fetch_picture, task_id};
 use crate::watch::Events;
@@ -37,21 +37,21 @@ pub struct Engine {
     setup: Setup,
     base: Arc<BaseUrl>,
     /// What belongs to this process: connections and drivers do not survive `fork()`.
-    here: Mutex<Option<Here>>,
+    process_state: Mutex<Option<ProcessState>>,
     /// What this client may spend in its life, and the process that counts.
     shared_budget: Mutex<Option<(u32, Arc<SharedBudget>)>>,
 }
 
 /// What an engine has in one process.
 #[derive(Debug)]
-struct Here {
+struct ProcessState {
     process: u32,
     client: Client,
     /// The same client under each policy: its runs are driven together.
     clients: Vec<(Arc<Policy>, Client)>,
 }
 
-impl Here {
+impl ProcessState {
     fn of(client: Client) -> Self {
         Self { process: std::process::id(), client, clients: Vec::new() }
     }
@@ -65,13 +65,13 @@ impl Here {
             return client.clone();
         }
         let client = self.client.with_policy(Arc::clone(policy));
-        if self.clients.len() >= MOST_CLIENTS {
+        if self.clients.len() >= MAX_CLIENTS {
             // A client without runs is cheap to make again. Forgetting one that drives runs would
             // give the next call of its policy a second driver.
             self.clients.retain(|(_, client)| client.runs_under_way() > 0);
         }
         // Where every call has a policy of its own, each has a driver of its own.
-        if self.clients.len() < MOST_CLIENTS {
+        if self.clients.len() < MAX_CLIENTS {
             self.clients.push((Arc::clone(policy), client.clone()));
         }
         client
@@ -81,9 +81,9 @@ impl Here {
 /// In a fork, drivers and connections belong to a thread of the parent's: they are forgotten, not dropped.
 impl Drop for Engine {
     fn drop(&mut self) {
-        let here = self.here.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if here.as_ref().is_some_and(|here| here.process != std::process::id()) {
-            std::mem::forget(here);
+        let state = self.process_state.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if state.as_ref().is_some_and(|state| state.process != std::process::id()) {
+            std::mem::forget(state);
         }
     }
 }
@@ -91,18 +91,18 @@ impl Drop for Engine {
 impl Engine {
     /// The client of this process.
     pub fn client(&self, _holds_the_lock: Python<'_>) -> Result<Client, Error> {
-        self.here(|here| here.client.clone())
+        self.with_state(|state| state.client.clone())
     }
 
     /// Does this with what belongs to this process.
-    fn here<T>(&self, work: impl FnOnce(&mut Here) -> T) -> Result<T, Error> {
-        let mut held = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = &mut *held
-            && here.process == std::process::id()
+    fn with_state<T>(&self, work: impl FnOnce(&mut ProcessState) -> T) -> Result<T, Error> {
+        let mut held = self.process_state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &mut *held
+            && state.process == std::process::id()
         {
-            return Ok(work(here));
+            return Ok(work(state));
         }
-        let made = Here::of(self.setup.build()?);
+        let made = ProcessState::of(self.setup.build()?);
         // Forgotten, not dropped: a parent's connections end in a thread that is not in this process.
         std::mem::forget(held.take());
         Ok(work(held.insert(made)))
@@ -123,31 +123,37 @@ impl Engine {
     }
 
     /// One submission by itself, checked.
-    fn single(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Single> {
+    fn single(
+        &self,
+        py: Python<'_>,
+        request: PlainRequest,
+        policy: &NativePolicy,
+    ) -> PyResult<SingleSubmission> {
         let client = self.client_with(py, policy)?;
-        let order = wish.check().map_err(|error| failure::exception(py, &error))?;
-        let slot = self.slot(py);
+        let checked = request.check().map_err(|error| failure::exception(py, &error))?;
+        let journal = self.journal(py);
         let origin = self.base.origin().clone();
         let (note, shared_budget) =
             (SubmissionNote::new(Arc::clone(&self.base)), self.shared_budget(py));
-        Ok(Single { client, order, note, slot, origin, shared_budget })
+        Ok(SingleSubmission { client, request: checked, note, journal, origin, shared_budget })
     }
 
     /// Where the client's journal is, if it has one.
-    fn slot(&self, py: Python<'_>) -> Option<Arc<OpenJournal>> {
-        self.setup.journal.as_deref().map(|path| journal::slot(py, path))
+    fn journal(&self, py: Python<'_>) -> Option<Arc<OpenJournal>> {
+        self.setup.journal.as_deref().map(|path| journal::journal_at(py, path))
     }
 
-    /// A task to be followed, with what is told of its end.
+    /// A task to be followed, with the budget and the journal that its end settles.
     fn followed(
         &self,
         py: Python<'_>,
         handle: &Handle,
         policy: &NativePolicy,
-    ) -> PyResult<Followed> {
+    ) -> PyResult<FollowedTask> {
         let client = self.client_with(py, policy)?;
-        let rows = self.slot(py).map(|slot| TaskRows::new(slot, self.base.origin().clone()));
-        Ok(Followed {
+        let rows =
+            self.journal(py).map(|journal| TaskRows::new(journal, self.base.origin().clone()));
+        Ok(FollowedTask {
             task: handle.at(&client),
             client,
             shared_budget: self.shared_budget(py),
@@ -162,12 +168,12 @@ impl Engine {
         policy: &NativePolicy,
     ) -> Result<Plan, Error> {
         let path = plain.journal.clone().or_else(|| self.setup.journal.clone());
-        let slot = path.map(|path| journal::slot(py, &path));
+        let journal = path.map(|path| journal::journal_at(py, &path));
         let price = plain.price.as_deref().map(money).transpose()?;
         let limit = plain.budget.as_deref().map(money).transpose()?;
         let shared_budget = self.shared_budget(py);
         if let Some(scope) = &plain.scope {
-            let why = match (&slot, &shared_budget) {
+            let why = match (&journal, &shared_budget) {
                 (None, _) => "is shared through a journal: give journal= as well",
                 (_, Some(_)) => {
                     "shares one budget with others, and the client has a budget of its own, which only \
@@ -181,10 +187,10 @@ impl Engine {
         }
         let funds = match shared_budget {
             // The journal may know what one costs.
-            Some(shared_budget) if slot.is_some() => Funds::Later(shared_budget, limit, price),
+            Some(shared_budget) if journal.is_some() => Funds::Later(shared_budget, limit, price),
             // Set aside before this call returns: the next call must not find the same money free.
             Some(shared_budget) => match Allotment::of(&shared_budget, limit, price, None)? {
-                Some(lent) => Funds::Lent(lent),
+                Some(allotted) => Funds::Allotted(allotted),
                 None => Funds::Later(shared_budget, limit, price),
             },
             None => Funds::Own(limit, price),
@@ -196,7 +202,8 @@ impl Engine {
         let batch_limits = BatchLimits { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
         let scope = plain.scope.clone();
-        let (ahead, given) = (plain.ahead, Given { budget: limit, price: GivenPrice::of(price) });
+        let (ahead, call_budget) =
+            (plain.ahead, CallBudget { budget: limit, price: GivenPrice::of(price) });
         let parent = plain.parent.as_ref().map(|parent| Arc::new(parent.clone_ref(py)));
         Ok(Plan {
             client,
@@ -204,9 +211,9 @@ impl Engine {
             batch_limits,
             ahead,
             funds,
-            given,
+            call_budget,
             scope,
-            slot,
+            journal,
             fetch,
             ordered,
             parent,
@@ -214,21 +221,21 @@ impl Engine {
     }
 
     /// The time that one call may take.
-    fn limit(
+    fn call_timeout(
         &self,
         py: Python<'_>,
         seconds: Option<f64>,
         kind: ErrorKind,
         what: &'static str,
-    ) -> PyResult<Limit> {
-        let limit = seconds.map(|seconds| span("timeout", seconds)).transpose();
+    ) -> PyResult<CallTimeout> {
+        let limit = seconds.map(|seconds| duration("timeout", seconds)).transpose();
         let time = limit.map_err(|error| failure::exception(py, &error))?;
-        Ok(Limit { time, kind, what, task: None, base: Arc::clone(&self.base) })
+        Ok(CallTimeout { time, kind, what, task: None, base: Arc::clone(&self.base) })
     }
 
     /// The client of this process under this policy, for one call that begins now.
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
-        let client = self.here(|here| here.client_under(&policy.of_call()));
+        let client = self.with_state(|state| state.client_under(&policy.of_call()));
         client.map_err(|error| failure::exception(py, &error))
     }
 }
@@ -250,12 +257,12 @@ impl Engine {
         let base = Arc::new(base);
         let shared_budget =
             setup.shared_budget().map_err(|error| failure::exception(py, &error))?;
-        let here = Mutex::new(Some(Here::of(client)));
+        let process_state = Mutex::new(Some(ProcessState::of(client)));
         // The environment may change; the gateway may not.
         let setup = Setup { base_url: Some(base_url), ..setup };
         let shared_budget =
             Mutex::new(shared_budget.map(|shared_budget| (std::process::id(), shared_budget)));
-        Ok(Self { setup, base, here, shared_budget })
+        Ok(Self { setup, base, process_state, shared_budget })
     }
 
     /// Where the gateway is.
@@ -265,7 +272,7 @@ impl Engine {
 
     /// What is left of its budget, for a copy of it elsewhere.
     fn money(&self, py: Python<'_>) -> Option<PlainMoney> {
-        self.shared_budget(py).map(|shared_budget| plain_money(&shared_budget.apart()))
+        self.shared_budget(py).map(|shared_budget| plain_money(&shared_budget.for_other_process()))
     }
 
     /// The line that resumes a task.
@@ -274,12 +281,12 @@ impl Engine {
         Ok(self.base.resume_line(&id))
     }
 
-    /// Everything wrong with a wish, without a network: what the service's rules say, and what is
+    /// Everything wrong with a request, without a network: what the service's rules say, and what is
     /// wrong with a local photo or where to put it.
-    fn check<'py>(&self, py: Python<'py>, wish: Wish) -> PyResult<CheckFindings<'py>> {
+    fn check<'py>(&self, py: Python<'py>, request: PlainRequest) -> PyResult<CheckFindings<'py>> {
         let mut problems = Vec::new();
-        let image = wish.image.clone();
-        let violations = match wish.check() {
+        let image = request.image.clone();
+        let violations = match request.check() {
             Ok(_) => Vec::new(),
             Err(error) => match error.cause() {
                 effects_core::Cause::Invalid(invalid) => invalid.violations().to_vec(),
@@ -308,20 +315,25 @@ impl Engine {
     fn run(
         &self,
         py: Python<'_>,
-        wish: Wish,
+        request: PlainRequest,
         policy: &NativePolicy,
         fetch: bool,
     ) -> PyResult<Operation> {
-        let single = self.single(py, wish, policy)?;
-        let (note, template) = (Arc::clone(&single.note), Some(single.order.template().clone()));
+        let single = self.single(py, request, policy)?;
+        let (note, template) = (Arc::clone(&single.note), Some(single.request.template().clone()));
         let (client, purpose) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
         Ok(Operation::joining(Launch { purpose, note, client }, template, fetch))
     }
 
     /// Submits, and knows the task's id then.
-    fn submit(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Operation> {
-        let single = self.single(py, wish, policy)?;
-        let (note, template) = (Arc::clone(&single.note), single.order.template().clone());
+    fn submit(
+        &self,
+        py: Python<'_>,
+        request: PlainRequest,
+        policy: &NativePolicy,
+    ) -> PyResult<Operation> {
+        let single = self.single(py, request, policy)?;
+        let (note, template) = (Arc::clone(&single.note), single.request.template().clone());
         let (client, purpose) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
         Ok(Operation::submitting(Launch { purpose, note, client }, template))
     }
@@ -349,7 +361,7 @@ impl Engine {
         if let Some(submitted) = submitted {
             handle = handle.submitted_at(submitted);
         }
-        Ok(Handle::of_this_process(handle, template, submitted).named())
+        Ok(Handle::of_this_process(handle, template, submitted).known_to_caller())
     }
 
     /// One look at a task, within so many seconds.
@@ -360,18 +372,19 @@ impl Engine {
         policy: &NativePolicy,
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
-        let Followed { client, task, shared_budget, rows } = self.followed(py, handle, policy)?;
+        let FollowedTask { client, task, shared_budget, rows } =
+            self.followed(py, handle, policy)?;
         let note = SubmissionNote::silent(Arc::clone(&self.base), task.id().clone());
-        let limit = self.limit(py, timeout, ErrorKind::Transport, "the look at the task")?;
+        let limit = self.call_timeout(py, timeout, ErrorKind::Transport, "the look at the task")?;
         let limit = limit.about(task.id());
         Ok(Operation::new(Some(note), async move {
-            let look = limit.hold(task.status()).await?;
+            let look = limit.enforce(task.status()).await?;
             if let Some(outcome) = look.outcome(task.id(), Some(client.base_url())) {
                 // A look that shows the end settles it like a wait would: no other call may ever
                 // see this end.
                 let end = outcome.into_result();
                 if let Some(shared_budget) = shared_budget {
-                    shared_budget.saw(task.id(), &end);
+                    shared_budget.settle_task(task.id(), &end);
                 }
                 if let Some(rows) = rows {
                     rows.settle(task.id(), &end).await;
@@ -405,9 +418,15 @@ impl Engine {
     }
 
     /// Submits and follows event by event, from the submission on.
-    fn run_events(&self, py: Python<'_>, wish: Wish, policy: &NativePolicy) -> PyResult<Events> {
-        let single = self.single(py, wish, policy)?;
-        let (note, template) = (Arc::clone(&single.note), single.order.template().id().to_owned());
+    fn run_events(
+        &self,
+        py: Python<'_>,
+        request: PlainRequest,
+        policy: &NativePolicy,
+    ) -> PyResult<Events> {
+        let single = self.single(py, request, policy)?;
+        let (note, template) =
+            (Arc::clone(&single.note), single.request.template().id().to_owned());
         let (client, purpose) = (single.client.clone(), RunPurpose::Submit(Box::new(single)));
         Ok(Events::new(Launch { purpose, note, client }, Some(template)))
     }
@@ -415,11 +434,11 @@ impl Engine {
     /// Lets go of its connections; what is under way keeps its own to its end.
     fn close(&self) {
         // In a fork, what is held is the parent's: it is forgotten, as in `drop`.
-        let mut held = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = held.take()
-            && here.process != std::process::id()
+        let mut held = self.process_state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = held.take()
+            && state.process != std::process::id()
         {
-            std::mem::forget(here);
+            std::mem::forget(state);
         }
     }
 
@@ -435,15 +454,18 @@ impl Engine {
         let client = self.client_with(py, policy)?;
         let picture = picture.read().map_err(|error| failure::exception(py, &error))?;
         let note = SubmissionNote::silent(Arc::clone(&self.base), picture.task_id.clone());
-        let limit = self.limit(py, timeout, ErrorKind::Download, "the download of the picture")?;
+        let limit =
+            self.call_timeout(py, timeout, ErrorKind::Download, "the download of the picture")?;
         let limit = limit.about(&picture.task_id);
         Ok(Operation::new(Some(note), async move {
             Ok(match path {
                 Some(path) => {
-                    let download = client.download_with(&picture, path, warnings::tell);
-                    OperationValue::Path(limit.hold(download).await?)
+                    let download = client.download_with(&picture, path, warnings::log_event);
+                    OperationValue::Path(limit.enforce(download).await?)
                 }
-                None => OperationValue::Bytes(limit.hold(fetch_picture(&client, &picture)).await?),
+                None => {
+                    OperationValue::Bytes(limit.enforce(fetch_picture(&client, &picture)).await?)
+                }
             })
         }))
     }
@@ -452,13 +474,13 @@ impl Engine {
     fn upload(
         &self,
         py: Python<'_>,
-        wish: Wish,
+        request: PlainRequest,
         policy: &NativePolicy,
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
         let client = self.client_with(py, policy)?;
-        let limit = self.limit(py, timeout, ErrorKind::Upload, "the upload of the photo")?;
-        let Some(image) = wish.image else {
+        let limit = self.call_timeout(py, timeout, ErrorKind::Upload, "the upload of the photo")?;
+        let Some(image) = request.image else {
             let error = Error::new(ErrorKind::UnusablePhoto, "there is no photo to upload");
             return Err(failure::exception(py, &error));
         };
@@ -468,14 +490,14 @@ impl Engine {
             let photo = tokio::task::spawn_blocking(|| image.photo()).await;
             let gone = |_| Err(Error::new(ErrorKind::UnusablePhoto, "the photo was not read"));
             let photo = photo.unwrap_or_else(gone)?;
-            let reference = limit.hold(client.upload(&photo)).await?;
+            let reference = limit.enforce(client.upload(&photo)).await?;
             Ok(OperationValue::Text(reference.as_str().to_owned()))
         }))
     }
 }
 
 /// The time that one call may take, whatever is repeated within it.
-struct Limit {
+struct CallTimeout {
     /// None: as long as the policy lets it.
     time: Option<Duration>,
     kind: ErrorKind,
@@ -484,12 +506,12 @@ struct Limit {
     base: Arc<BaseUrl>,
 }
 
-impl Limit {
+impl CallTimeout {
     fn about(self, task: &TaskId) -> Self {
         Self { task: Some(task.clone()), ..self }
     }
 
-    async fn hold<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn enforce<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let Some(time) = self.time else { return work.await };
         // The end of the time drops the work half-way, which is safe for what comes here: looks,
         // uploads and downloads, none of which is billed.
@@ -540,4 +562,4 @@ impl PlainPictureJson {
 }
 
 /// Open batches of one client: as many policies as are used side by side.
-const MOST_CLIENTS: usize = 32;
+const MAX_CLIENTS: usize = 32;

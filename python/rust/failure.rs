@@ -1,6 +1,6 @@
 //! [`exception`]: turns the core's [`Error`] into an exception of `spark_effects.errors`. `Engine`,
 //! `Operation` and the other native classes of a client raise what it returns (the emulator's `Gateway`
-//! does not). `value.rs` calls [`told`] for an error in a result of many jobs.
+//! does not). `value.rs` calls [`result_exception`] for an error in a result of many jobs.
 
 use effects_core::{Cause, Error, ErrorKind, TaskId, Violation, printable};
 use pyo3::prelude::*;
@@ -25,7 +25,7 @@ pub fn object<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>
 
 /// The exception of an error, as a part of a result: one of the package's own, which keeps the task of
 /// what was stopped, too.
-pub fn told<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+pub fn result_exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
     let class = match error.kind() {
         ErrorKind::Detached => "EffectsError",
         kind => kind.row().python_class,

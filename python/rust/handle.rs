@@ -32,7 +32,7 @@ impl Handle {
     }
 
     /// The same, of a task that the caller gave the id of: it needs no logging.
-    pub fn named(self) -> Self {
+    pub fn known_to_caller(self) -> Self {
         self.logged.store(true, Ordering::SeqCst);
         self
     }

@@ -1,8 +1,8 @@
-//! [`HookCaller`]: tells Python of a client's exchanges and events: its hooks (`on_request`,
+//! [`HookCaller`]: reports a client's exchanges and events to Python: its hooks (`on_request`,
 //! `on_response` and `on_event`, kept as [`Hooks`]), and OpenTelemetry where a call is traced. `Setup`
 //! gives one to each client.
 //!
-//! It is called on the runtime's thread, which never asks for the interpreter's lock: what it tells waits,
+//! It is called on the runtime's thread, which never asks for the interpreter's lock: its calls wait,
 //! as warnings do, for a thread or an event loop that waits for a result.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use effects_core::gateway::{CallResult, ExchangeObserver, ObserveEnd, RequestExc
 use effects_core::{Event, TaskId, printable};
 use pyo3::prelude::*;
 
-use crate::traces::{self, Parent};
+use crate::traces::{self, ParentContext};
 use crate::warnings;
 
 /// The functions of a client, as Python gives them: on a request, a response, an event.
@@ -28,12 +28,12 @@ impl Hooks {
     }
 
     /// Whether an event is of interest.
-    pub(crate) fn hears_events(&self) -> bool {
+    pub(crate) fn wants_events(&self) -> bool {
         self.2.is_some()
     }
 }
 
-/// Tells a client's hooks and the traces of its calls.
+/// Reports to a client's hooks and the traces of its calls.
 #[derive(Clone)]
 pub(crate) struct HookCaller(Option<Arc<Hooks>>);
 
@@ -42,13 +42,13 @@ impl HookCaller {
         Self(hooks.map(Arc::new))
     }
 
-    /// Tells an event.
-    pub(crate) fn hear(&self, event: &Event) {
-        let Some(hooks) = self.0.clone().filter(|hooks| hooks.hears_events()) else { return };
+    /// Has the hook called with an event.
+    pub(crate) fn on_event(&self, event: &Event) {
+        let Some(hooks) = self.0.clone().filter(|hooks| hooks.wants_events()) else { return };
         // As text, which needs no interpreter: Python makes its `Event` of it when the hook is
         // called.
         let facts = (serde_json::to_string(event).unwrap_or_default(), event.to_string());
-        warnings::call_later(move |py| tell(py, hooks.2.as_ref(), "event", facts));
+        warnings::queue_call(move |py| call_hook(py, hooks.2.as_ref(), "event", facts));
     }
 }
 
@@ -63,22 +63,24 @@ impl ExchangeObserver for HookCaller {
         let request = Arc::new(SentRequest::new(request));
         if let Some(hooks) = hooks.clone().filter(|hooks| hooks.0.is_some()) {
             let request = Arc::clone(&request);
-            warnings::call_later(move |py| tell(py, hooks.0.as_ref(), "request", request.facts()));
+            warnings::queue_call(move |py| {
+                call_hook(py, hooks.0.as_ref(), "request", request.facts())
+            });
         }
         let hooks = hooks.filter(|hooks| hooks.1.is_some());
         if hooks.is_none() && parent.is_none() {
             return None;
         }
         Some(Box::new(move |result| {
-            let received = Arc::new(Received::new(&request, result));
+            let received = Arc::new(ReceivedResponse::new(&request, result));
             if let Some(parent) = parent {
                 let (request, received) = (Arc::clone(&request), Arc::clone(&received));
-                warnings::call_later(move |py| trace(py, &parent, &request, &received));
+                warnings::queue_call(move |py| trace(py, &parent, &request, &received));
             }
             if let Some(hooks) = hooks {
-                warnings::call_later(move |py| {
+                warnings::queue_call(move |py| {
                     let facts = (request.facts(), received.facts());
-                    tell(py, hooks.1.as_ref(), "response", facts)
+                    call_hook(py, hooks.1.as_ref(), "response", facts)
                 });
             }
         }))
@@ -112,21 +114,21 @@ impl SentRequest {
 }
 
 /// What became of it.
-struct Received {
+struct ReceivedResponse {
     response: Option<Box<effects_core::wire::ResponseExcerpt>>,
-    trouble: Option<String>,
+    error: Option<String>,
     elapsed: Duration,
 }
 
 type ReceivedFacts<'a> =
     (Option<u16>, Option<&'a str>, &'a [(String, String)], Option<&'a str>, Option<&'a str>, f64);
 
-impl Received {
+impl ReceivedResponse {
     fn new(request: &SentRequest, result: &CallResult) -> Self {
-        let trouble = result.arrived().err();
+        let error = result.arrived().err();
         Self {
             response: result.response(),
-            trouble: trouble.map(|trouble| printable(&trouble.to_string()).into_owned()),
+            error: error.map(|error| printable(&error.to_string()).into_owned()),
             elapsed: request.begun.elapsed(),
         }
     }
@@ -138,29 +140,29 @@ impl Received {
             response.and_then(|response| response.request_id.as_deref()),
             response.map_or(&[], |response| &response.headers),
             response.and_then(|response| response.body.as_deref()),
-            self.trouble.as_deref(),
+            self.error.as_deref(),
             self.elapsed.as_secs_f64(),
         )
     }
 }
 
 /// Calls a hook with a record of these facts. What it raises is logged there, but for a Ctrl-C.
-fn tell<'py>(
+fn call_hook<'py>(
     py: Python<'py>,
     hook: Option<&Py<PyAny>>,
     kind: &str,
     facts: impl IntoPyObject<'py>,
 ) -> PyResult<()> {
     let Some(hook) = hook else { return Ok(()) };
-    py.import("spark_effects._hooks")?.call_method1("tell", (hook, kind, facts)).map(drop)
+    py.import("spark_effects._hooks")?.call_method1("call_hook", (hook, kind, facts)).map(drop)
 }
 
 /// Makes the span of an exchange.
 fn trace(
     py: Python<'_>,
-    parent: &Parent,
+    parent: &ParentContext,
     request: &SentRequest,
-    received: &Received,
+    received: &ReceivedResponse,
 ) -> PyResult<()> {
     let begin = request.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let end = begin + received.elapsed.as_nanos();

@@ -19,44 +19,44 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     // With room for the one result, so that the thread ends without waiting for its caller.
-    let (tell, told) = sync_channel(1);
+    let (sender, receiver) = sync_channel(1);
     let started =
         thread::Builder::new().name("spark-effects-blocking".to_owned()).spawn(move || {
             // A caller that was interrupted has dropped the receiver.
-            let _ = tell.send(work());
+            let _ = sender.send(work());
         });
     started.map_err(|error| {
         PyRuntimeError::new_err(format!("the machine has no thread to give: {error}"))
     })?;
-    received(py, told)?
+    received(py, receiver)?
         .1
         .ok_or_else(|| PyRuntimeError::new_err("a thread of the package panicked: see stderr"))
 }
 
-/// Waits without the interpreter's lock for what another thread tells next, and answers signals and
+/// Waits without the interpreter's lock for what another thread sends next, and answers signals and
 /// logs warnings on the way; `None` where nothing comes any more. The receiver comes back with it.
 pub fn received<T: Send>(
     py: Python<'_>,
-    mut told: Receiver<T>,
+    mut receiver: Receiver<T>,
 ) -> PyResult<(Receiver<T>, Option<T>)> {
     // A result that is there is taken without letting go of the interpreter's lock.
-    if let Ok(received) = told.try_recv() {
-        return Ok((told, Some(received)));
+    if let Ok(received) = receiver.try_recv() {
+        return Ok((receiver, Some(received)));
     }
     loop {
         let received;
         // A `Receiver` is not `Sync`, so `detach` cannot borrow it: it moves in and comes back.
-        (told, received) = py.detach(move || {
-            let received = told.recv_timeout(BETWEEN_SIGNALS);
-            (told, received)
+        (receiver, received) = py.detach(move || {
+            let received = receiver.recv_timeout(BETWEEN_SIGNALS);
+            (receiver, received)
         });
         match received {
-            Ok(received) => return Ok((told, Some(received))),
+            Ok(received) => return Ok((receiver, Some(received))),
             Err(RecvTimeoutError::Timeout) => {
                 runtime::log_warnings(py)?;
                 py.check_signals()?;
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok((told, None)),
+            Err(RecvTimeoutError::Disconnected) => return Ok((receiver, None)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! [`OpenJournal`]: the journal in one file or database, open once in this process. `Engine` gets it
-//! from [`slot`]; `Single` and `Many` open their rows in it; [`TaskRows`] records how a followed task
-//! ended. `__init__.py` calls [`close_journals`] before a fork and [`reopen_journals`] after it.
+//! from [`journal_at`]; `SingleSubmission` and `Many` open their rows in it; [`TaskRows`] records how a
+//! followed task ended. `__init__.py` calls [`close_journals`] before a fork and [`reopen_journals`]
+//! after it.
 //!
 //! SQLite knows of its files' locks by process, and a fork has that knowledge without the locks; so
 //! every file is closed while the process is forked, and opened again in the parent with what is
@@ -20,20 +21,20 @@ use effects_journal::{
 use pyo3::prelude::*;
 use tokio::sync::Semaphore;
 
-use crate::value::MadeEffect;
+use crate::value::FinishedEffect;
 
 /// The journals of a process.
 #[derive(Debug, Default)]
 struct JournalRegistry {
-    slots: HashMap<PathBuf, Arc<OpenJournal>>,
+    journals: HashMap<PathBuf, Arc<OpenJournal>>,
     guard: Arc<ForkGuard>,
 }
 
 /// The journals of this process, with the process they belong to: threads do not survive `fork()`.
 static REGISTRY: Mutex<Option<(u32, JournalRegistry)>> = Mutex::new(None);
 
-/// Where the journal in a file, or in the database of a URL, is once it is open. Taking it does not block.
-pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
+/// The journal in a file, or in the database of a URL, which its first use opens. This does not block.
+pub fn journal_at(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
     // Made absolute here: the program may change its working directory before the journal is
     // opened.
     let whole = if is_database(path) { None } else { absolute(path).ok() };
@@ -45,12 +46,12 @@ pub fn slot(_holds_the_lock: Python<'_>, path: &Path) -> Arc<OpenJournal> {
         std::mem::forget(registry.replace((process, JournalRegistry::default())));
     }
     let (_, registry) = registry.get_or_insert_with(|| (process, JournalRegistry::default()));
-    let slot = registry.slots.entry(path.clone()).or_insert_with(|| {
+    let journal = registry.journals.entry(path.clone()).or_insert_with(|| {
         let guard = Arc::clone(&registry.guard);
-        let turns = Semaphore::new(ROWS_AT_ONCE);
-        Arc::new(OpenJournal { path, guard, journal: tokio::sync::Mutex::default(), turns })
+        let row_permits = Semaphore::new(MAX_ROWS_AT_ONCE);
+        Arc::new(OpenJournal { path, guard, journal: tokio::sync::Mutex::default(), row_permits })
     });
-    Arc::clone(slot)
+    Arc::clone(journal)
 }
 
 /// The journal in one file or database. It is open as long as a client or a run has a session of it.
@@ -60,7 +61,7 @@ pub struct OpenJournal {
     guard: Arc<ForkGuard>,
     journal: tokio::sync::Mutex<Option<Weak<dyn JournalStore>>>,
     /// Rows begun at once: each keeps a thread waiting, and all of them wait for one.
-    turns: Semaphore,
+    row_permits: Semaphore,
 }
 
 impl OpenJournal {
@@ -72,7 +73,7 @@ impl OpenJournal {
     /// Begins the row of a single run.
     pub async fn begin(&self, session: JournalSession, draft: RowDraft) -> Result<OpenRow, Error> {
         // An error would mean that it is closed, which it never is.
-        let _turn = self.turns.acquire().await;
+        let _permit = self.row_permits.acquire().await;
         let begun = tokio::task::spawn_blocking(move || session.begin(draft)).await;
         let begun = begun.map_err(|_| Error::new(ErrorKind::Journal, "it was given up"))?;
         begun.map_err(|error| failed(&error))
@@ -101,18 +102,18 @@ impl OpenJournal {
 /// its row, which the submission or another process has left open.
 #[derive(Clone, Debug)]
 pub struct TaskRows {
-    slot: Arc<OpenJournal>,
+    journal: Arc<OpenJournal>,
     origin: Origin,
 }
 
 impl TaskRows {
-    pub fn new(slot: Arc<OpenJournal>, origin: Origin) -> Self {
-        Self { slot, origin }
+    pub fn new(journal: Arc<OpenJournal>, origin: Origin) -> Self {
+        Self { journal, origin }
     }
 
     /// The session over the journal, as [`OpenJournal::open`] gives it.
     pub async fn journal_session(&self) -> Result<JournalSession, Error> {
-        self.slot.open().await
+        self.journal.open().await
     }
 
     /// The gateway whose tasks these are.
@@ -128,7 +129,7 @@ impl TaskRows {
             Err(error) => matches!(error.cause(), Cause::Failed(_)),
         };
         // Nothing is known of any task where there is no journal yet.
-        if !over || !is_database(&self.slot.path) && !self.slot.path.exists() {
+        if !over || !is_database(&self.journal.path) && !self.journal.path.exists() {
             return;
         }
         if let Err(error) = self.record(task.clone(), end.clone()).await {
@@ -139,7 +140,7 @@ impl TaskRows {
     async fn record(&self, task: TaskId, end: Result<Effect, Error>) -> Result<(), Error> {
         let session = self.journal_session().await?;
         // Never closed.
-        let _turn = self.slot.turns.acquire().await;
+        let _permit = self.journal.row_permits.acquire().await;
         let origin = self.origin.clone();
         let recorded = tokio::task::spawn_blocking(move || {
             // Held elsewhere, it is settled there: that run sees the same end.
@@ -248,7 +249,7 @@ fn guard(_holds_the_lock: Python<'_>) -> Option<Arc<ForkGuard>> {
     (*owner == std::process::id()).then(|| Arc::clone(&registry.guard))
 }
 
-/// Before a fork: closes the journals of this process, once what they were told is written.
+/// Before a fork: closes the journals of this process, once their pending entries are written.
 #[pyfunction]
 pub fn close_journals(py: Python<'_>) {
     if let Some(guard) = guard(py) {
@@ -295,7 +296,7 @@ pub fn doubtful(record: &Record) -> Error {
 }
 
 /// The error for a row that another run still has in hand when the wait is over.
-pub fn held(record: &Record) -> Error {
+pub fn held_elsewhere(record: &Record) -> Error {
     let (row, why) = (record.number, record.why_left());
     let message = format!("row {row} of the journal: {why}; the wait is over");
     Error::new(ErrorKind::WaitTimeout, message)
@@ -312,9 +313,9 @@ pub fn verdict(record: &Record) -> Option<Error> {
 
 /// The effect of a row that was completed before, as far as the journal keeps it: nothing is asked of the
 /// service.
-pub fn made(record: &Record) -> Option<MadeEffect> {
+pub fn completed_effect(record: &Record) -> Option<FinishedEffect> {
     let RowState::Completed { submitted, finished, .. } = &record.state else { return None };
-    Some(MadeEffect {
+    Some(FinishedEffect {
         effect: record.state.effect()?,
         fetched: Vec::new(),
         template: Some(record.row.template.id().to_owned()),
@@ -322,4 +323,4 @@ pub fn made(record: &Record) -> Option<MadeEffect> {
     })
 }
 
-const ROWS_AT_ONCE: usize = 64;
+const MAX_ROWS_AT_ONCE: usize = 64;

@@ -3,7 +3,7 @@
 //! `python/src/spark_effects` are built on it.
 //!
 //! An operation is made once and waited for in one of two ways: by a thread that lets go of the
-//! interpreter, or by a `completion_queue::Mailbox` of an event loop.
+//! interpreter, or by a `completion_queue::CompletionQueue` of an event loop.
 //!
 //! Two rules keep `fork()` harmless. What the whole process shares is kept with the process id and
 //! touched only by a thread that holds the interpreter's lock. What a parent process made is forgotten
@@ -13,7 +13,6 @@
 #![allow(unreachable_pub)]
 
 mod address;
-mod bell;
 mod catalogue;
 mod command;
 mod completion_queue;
@@ -25,6 +24,7 @@ mod handle;
 mod hooks;
 mod interruptible;
 mod journal;
+mod loop_waker;
 mod many;
 mod many_shared;
 mod operation;
@@ -60,7 +60,7 @@ mod _native {
     #[pymodule_export]
     use super::command::command;
     #[pymodule_export]
-    use super::completion_queue::Mailbox;
+    use super::completion_queue::CompletionQueue;
     #[pymodule_export]
     use super::emulator::Gateway;
     #[pymodule_export]

@@ -37,8 +37,8 @@ use crate::result_queue::{ResultQueue, ResultSender};
 use crate::row_source::{self, RowSource};
 use crate::shared_budget::{GivenPrice, REPRICED, SharedBudget, WHY_OVER};
 use crate::submission_tracker::SubmissionNote;
-use crate::traces::Parent;
-use crate::value::{MadeEffect, RowOutcomeValue, task_id};
+use crate::traces::ParentContext;
+use crate::value::{FinishedEffect, RowOutcomeValue, task_id};
 use crate::{failure, warnings};
 
 /// What many rows have in common.
@@ -50,15 +50,15 @@ pub struct Plan {
     /// Results that may wait for their reader beside the tasks in flight.
     pub ahead: u32,
     pub funds: Funds,
-    pub given: Given,
+    pub call_budget: CallBudget,
     /// The name of the order in the journal that its budget and its keys belong to.
     pub scope: Option<String>,
-    pub slot: Option<Arc<OpenJournal>>,
+    pub journal: Option<Arc<OpenJournal>>,
     pub fetch: bool,
     /// Whether ends come in the order of the rows.
     pub ordered: bool,
     /// The call, where it is traced.
-    pub parent: Option<Parent>,
+    pub parent: Option<ParentContext>,
 }
 
 /// What many rows may cost.
@@ -67,7 +67,7 @@ pub enum Funds {
     /// A budget of the call's own, if it has one, and what one costs at most, if the caller said so.
     Own(Option<Decimal>, Option<Decimal>),
     /// What the client's own budget holds for all of it.
-    Lent(Allotment),
+    Allotted(Allotment),
     /// What the client's budget will hold, once the journal or a running task has shown what one costs: at
     /// most the first number; the second is the price of one, if the caller said it.
     Later(Arc<SharedBudget>, Option<Decimal>, Option<Decimal>),
@@ -75,7 +75,7 @@ pub enum Funds {
 
 /// What the call itself was given for its money. A client warns of its own budget and price.
 #[derive(Clone, Copy, Debug)]
-pub struct Given {
+pub struct CallBudget {
     pub budget: Option<Decimal>,
     pub price: GivenPrice,
 }
@@ -97,12 +97,12 @@ impl Many {
         let permits = |count: usize| Semaphore::new(count.min(Semaphore::MAX_PERMITS));
         let shared = Arc::new(ManyShared {
             base: plan.base.clone(),
-            journal: plan.slot.as_ref().map(|slot| slot.shown()),
+            journal: plan.journal.as_ref().map(|journal| journal.shown()),
             // As many as may begin are drawn, also while the source waits for a group.
-            permits: permits(
-                tasks.saturating_add(ahead.saturating_add(row_source::GROUP as usize).max(SPARE)),
-            ),
-            begins: permits(tasks.saturating_add(ahead)),
+            draw_permits: permits(tasks.saturating_add(
+                ahead.saturating_add(row_source::PERMIT_GROUP as usize).max(MIN_ROWS_AHEAD),
+            )),
+            begin_permits: permits(tasks.saturating_add(ahead)),
             permitted: Mutex::default(),
             stopped: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -150,7 +150,7 @@ impl Many {
     fn taken(&self, row: usize) {
         self.shared.untaken().remove(&row);
         if self.shared.permitted().remove(&row) {
-            self.shared.begins.add_permits(1);
+            self.shared.begin_permits.add_permits(1);
         }
     }
 
@@ -209,18 +209,18 @@ impl Drop for Many {
     }
 }
 
-/// Does the jobs, settles what ends with the client's budget, and tells it.
+/// Runs the jobs, settles each end with the client's budget, and sends its result.
 async fn finish_all(
     shared: Arc<ManyShared>,
     plan: Plan,
     mut source: RowSource,
     results: ResultSender,
 ) {
-    let Plan { client, base, batch_limits, funds, given, scope, slot, fetch, .. } = plan;
-    let rows = slot.map(|slot| TaskRows::new(slot, base.origin().clone()));
+    let Plan { client, base, batch_limits, funds, call_budget, scope, journal, fetch, .. } = plan;
+    let rows = journal.map(|journal| TaskRows::new(journal, base.origin().clone()));
     let begun = async {
         let (session, known) = match &rows {
-            Some(rows) => opened(rows).await?,
+            Some(rows) => open_session(rows).await?,
             None => (None, None),
         };
         let (allotted, budget) = funds.ready(&client, rows.as_ref(), known).await?;
@@ -229,8 +229,8 @@ async fn finish_all(
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
     let (session, mut allotted, budget) = match select(begun, stop).await {
         Either::Left((Ok(begun), _)) => begun,
-        Either::Left((Err(error), _)) => return results.send(RowOutcomeValue::Wrong(error)),
-        // Nothing was drawn: there is nothing to tell.
+        Either::Left((Err(error), _)) => return results.send(RowOutcomeValue::BatchFailed(error)),
+        // Nothing was drawn: there is no result.
         Either::Right(_) => return,
     };
     source.counts = allotted.is_some();
@@ -240,24 +240,24 @@ async fn finish_all(
         // them.
         ahead: batch_limits.submissions,
         uploads: batch_limits.submissions.max(1),
-        downloads: MOST_DOWNLOADS,
+        downloads: MAX_DOWNLOADS,
         // Every job has a result, also after an error that is every other job's too.
         keeps_going: true,
         ..JobLimits::from(batch_limits)
     };
     let observer = Arc::new(Observer {
         shared: Arc::clone(&shared),
-        price: Mutex::new(given.price),
+        price: Mutex::new(call_budget.price),
         is_budgeted: budget.is_some(),
     });
-    let told = Arc::clone(&observer);
+    let noticed = Arc::clone(&observer);
     let options = JobOptions {
         budget: budget.map(|(limit, _)| limit),
         price: budget.and_then(|(_, price)| price),
         scope,
         limits: Some(limits),
         save: if fetch { Save::Bytes } else { Save::Nothing },
-        on_notice: Some(Arc::new(move |notice| told.hear(notice))),
+        on_notice: Some(Arc::new(move |notice| noticed.on_notice(notice))),
         journals: Some(observer),
         session,
         ..JobOptions::default()
@@ -270,7 +270,7 @@ async fn finish_all(
     });
     let mut jobs = match begun.await.unwrap_or_else(|_| Err(given_up())) {
         Ok(jobs) => jobs,
-        Err(error) => return results.send(RowOutcomeValue::Wrong(error)),
+        Err(error) => return results.send(RowOutcomeValue::BatchFailed(error)),
     };
     // A stop that came before there were jobs to stop.
     if shared.stopped.load(Ordering::SeqCst) {
@@ -285,12 +285,12 @@ async fn finish_all(
             continue;
         }
         let is_submitted = result.method == Some(Method::Submitted);
-        let ended = ended(&result);
+        let ended = task_result(&result);
         if let Some(allotted) = &mut allotted {
-            allotted.settle(open.counted.as_deref().filter(|_| is_submitted), &ended);
+            allotted.settle(open.attempts.as_deref().filter(|_| is_submitted), &ended);
         }
         let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
-        let made = made(result, open.template, open.begun);
+        let made = result_value(result, open.template, open.begun);
         let end = RowOutcomeValue::Ended(open.row, open.job, made);
         // A reader who has left takes it no more; its id is logged.
         let (Some(rows), Some(task)) = (&rows, given_task) else {
@@ -308,13 +308,13 @@ async fn finish_all(
     // Before the results are closed: a caller that has read the last of them may spend the rest at
     // once.
     drop(allotted);
-    if let (Some(limit), Some(of)) = (given.budget, jobs.context().budgeted().cloned()) {
+    if let (Some(limit), Some(of)) = (call_budget.budget, jobs.context().budgeted().cloned()) {
         match paid(of).await {
-            Ok(paid) if paid > limit => warnings::pass_on(format!(
+            Ok(paid) if paid > limit => warnings::queue_warning(format!(
                 "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
             )),
             Ok(_) => {}
-            Err(error) => results.send(RowOutcomeValue::Wrong(error)),
+            Err(error) => results.send(RowOutcomeValue::BatchFailed(error)),
         }
     }
     // Other errors are in the results, since `keeps_going` gives each job its own. That the journal
@@ -322,20 +322,20 @@ async fn finish_all(
     if let Some(error) = jobs.halted_by()
         && error.kind() == ErrorKind::Journal
     {
-        results.send(RowOutcomeValue::Wrong(error));
+        results.send(RowOutcomeValue::BatchFailed(error));
     }
 }
 
-/// Hears of the jobs before their results come: what is submitted for them, and their tasks.
+/// Gets the notices of the jobs before their results come: what is submitted for them, and their tasks.
 struct Observer {
     shared: Arc<ManyShared>,
-    /// What one costs at most by the caller's word.
+    /// What one costs at most, as the caller said.
     price: Mutex<GivenPrice>,
     is_budgeted: bool,
 }
 
 impl Observer {
-    fn hear(&self, notice: JobNotice) {
+    fn on_notice(&self, notice: JobNotice) {
         match notice {
             JobNotice::Begun { index, method, task } => {
                 let Some((row, note)) = self.shared.noted(index) else { return };
@@ -346,15 +346,17 @@ impl Observer {
             }
             // Downloads are logged by their events; the events of runs are logged where they come
             // up.
-            JobNotice::Event { is_download: true, event, .. } => warnings::tell(event),
-            JobNotice::Outage { outage } => warnings::pass_on(outage.to_string()),
+            JobNotice::Event { is_download: true, event, .. } => warnings::log_event(event),
+            JobNotice::Outage { outage } => warnings::queue_warning(outage.to_string()),
             JobNotice::Billed { method: Method::Submitted, cost, .. } => {
                 let mut price = self.price.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(price) = price.exceeded_by(cost) {
                     let then =
                         if self.is_budgeted { format!(": {REPRICED}") } else { String::new() };
                     let what = "a picture cost";
-                    warnings::pass_on(format!("{what} {cost} USD, more than price={price}{then}"));
+                    warnings::queue_warning(format!(
+                        "{what} {cost} USD, more than price={price}{then}"
+                    ));
                 }
             }
             JobNotice::Event { .. }
@@ -369,8 +371,8 @@ impl JobJournals for Observer {
     fn journal(&self, index: usize, inner: Option<Arc<dyn AsyncJournal>>) -> Arc<dyn AsyncJournal> {
         let open = self.shared.open();
         let Some(open) = open.get(&index) else { return inner.unwrap_or(Arc::new(NoJournal)) };
-        let inner = match &open.counted {
-            Some(counted) => Some(counted.journal(inner)),
+        let inner = match &open.attempts {
+            Some(attempts) => Some(attempts.journal(inner)),
             None => inner,
         };
         open.note.journal(inner)
@@ -388,7 +390,7 @@ impl Funds {
     ) -> Result<(Option<Allotment>, Option<(Decimal, Option<Decimal>)>), Error> {
         let allotted = match self {
             Self::Own(limit, price) => return Ok((None, limit.map(|limit| (limit, price)))),
-            Self::Lent(allotted) => allotted,
+            Self::Allotted(allotted) => allotted,
             Self::Later(shared_budget, most, price) => loop {
                 if let Some(allotted) = Allotment::of(&shared_budget, most, price, known)? {
                     break allotted;
@@ -428,7 +430,7 @@ async fn next(jobs: &mut JobResults, shared: &ManyShared) -> Option<JobResult> {
 }
 
 /// What a job's last task came to, for the client's budget.
-fn ended(result: &JobResult) -> Result<Effect, Error> {
+fn task_result(result: &JobResult) -> Result<Effect, Error> {
     match &result.outcome {
         JobOutcome::Completed(effect) | JobOutcome::NotFetched(effect, _) => Ok((**effect).clone()),
         JobOutcome::Failed(error) | JobOutcome::Refused(error) | JobOutcome::NotReady(error) => {
@@ -442,49 +444,49 @@ fn ended(result: &JobResult) -> Result<Effect, Error> {
     }
 }
 
-/// What Python is told of a result: the effect of a row, with its pictures if they were wanted.
-fn made(
+/// A result as Python gets it: the effect of a row, with its pictures if they were wanted.
+fn result_value(
     result: JobResult,
     template: Option<Template>,
     begun: Instant,
-) -> Result<Box<MadeEffect>, Error> {
+) -> Result<Box<FinishedEffect>, Error> {
     let template = template.map(|template| template.id().to_owned());
     match &result.outcome {
         JobOutcome::Kept => {
-            if let Some(made) = result.record.as_deref().and_then(journal::made) {
+            if let Some(made) = result.record.as_deref().and_then(journal::completed_effect) {
                 return Ok(Box::new(made));
             }
         }
         JobOutcome::Recorded(record) => {
             return Err(journal::verdict(record).unwrap_or_else(|| match record.state {
                 RowState::Doubtful { .. } => journal::doubtful(record),
-                _ => journal::held(record),
+                _ => journal::held_elsewhere(record),
             }));
         }
         _ => {}
     }
     let mut result = result;
     let pictures = std::mem::take(&mut result.pictures);
-    result.into_result().map(|effect| MadeEffect::new(effect, pictures, template, begun))
+    result.into_result().map(|effect| FinishedEffect::new(effect, pictures, template, begun))
 }
 
 /// The session of a journal, and what it says that a picture costs at this origin.
-async fn opened(rows: &TaskRows) -> Result<(Option<JournalSession>, Option<Decimal>), Error> {
+async fn open_session(rows: &TaskRows) -> Result<(Option<JournalSession>, Option<Decimal>), Error> {
     let session = rows.journal_session().await?;
     let (asked, origin) = (session.clone(), rows.origin().clone());
-    let known = tokio::task::spawn_blocking(move || highest(&asked, &origin)).await;
+    let known = tokio::task::spawn_blocking(move || highest_cost(&asked, &origin)).await;
     let given_up = |_| Err(Error::new(ErrorKind::Journal, "its costs were not read"));
     Ok((Some(session), known.unwrap_or_else(given_up)?))
 }
 
 /// The highest cost of a picture that a journal knows at this origin, in USD.
-fn highest(session: &JournalSession, origin: &Origin) -> Result<Option<Decimal>, Error> {
+fn highest_cost(session: &JournalSession, origin: &Origin) -> Result<Option<Decimal>, Error> {
     let spends = session.store().spend(SpendBy::Template, Some(origin));
     let spends = spends.map_err(|error| journal::failed(&error))?;
     Ok(spends.into_iter().filter_map(|spend| spend.highest).max())
 }
 
 /// Rows drawn beyond those in flight at least, so that one that is slow to come holds up no other.
-const SPARE: usize = 64;
+const MIN_ROWS_AHEAD: usize = 64;
 /// Pictures fetched at once.
-const MOST_DOWNLOADS: u32 = 32;
+const MAX_DOWNLOADS: u32 = 32;

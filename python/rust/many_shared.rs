@@ -14,16 +14,16 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::reservation::JobAttempts;
 use crate::submission_tracker::SubmissionNote;
-use crate::traces::Parent;
+use crate::traces::ParentContext;
 
 /// What the parts of many rows share.
 pub struct ManyShared {
     pub base: Arc<BaseUrl>,
     pub journal: Option<PathBuf>,
     /// One for each row that may be drawn before others are taken.
-    pub permits: Semaphore,
+    pub draw_permits: Semaphore,
     /// One for each job that may begin before others are taken.
-    pub begins: Semaphore,
+    pub begin_permits: Semaphore,
     /// Rows that hold one of those.
     pub permitted: Mutex<HashSet<usize>>,
     pub stopped: AtomicBool,
@@ -35,7 +35,7 @@ pub struct ManyShared {
     /// What is known of the jobs whose results were not taken, by the numbers of their rows.
     pub untaken: Mutex<BTreeMap<usize, Arc<SubmissionNote>>>,
     /// The call, where it is traced.
-    pub parent: Option<Parent>,
+    pub parent: Option<ParentContext>,
 }
 
 /// A row that became a job.
@@ -44,7 +44,7 @@ pub struct OpenJob {
     pub job: Py<PyAny>,
     pub note: Arc<SubmissionNote>,
     /// Its attempts, where it may be submitted within the client's budget.
-    pub counted: Option<Arc<JobAttempts>>,
+    pub attempts: Option<Arc<JobAttempts>>,
     pub template: Option<Template>,
     pub begun: Instant,
 }
@@ -52,8 +52,8 @@ pub struct OpenJob {
 impl ManyShared {
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        self.permits.close();
-        self.begins.close();
+        self.draw_permits.close();
+        self.begin_permits.close();
         // It leaves a permit where `finish_all` does not wait just then.
         self.stop.notify_one();
     }
@@ -71,9 +71,9 @@ impl ManyShared {
 
     pub fn hint(&self) -> String {
         let hints: Vec<String> =
-            self.untaken().values().filter_map(|note| note.goes_on()).collect();
-        let more = hints.len().saturating_sub(MOST_HINTS);
-        let mut hints: Vec<String> = hints.into_iter().take(MOST_HINTS).collect();
+            self.untaken().values().filter_map(|note| note.running_hint()).collect();
+        let more = hints.len().saturating_sub(MAX_HINTS);
+        let mut hints: Vec<String> = hints.into_iter().take(MAX_HINTS).collect();
         if more > 0 {
             hints.push(format!("and {more} more"));
         }
@@ -138,4 +138,4 @@ impl ManyShared {
 }
 
 /// Tasks named in the note of an exception.
-const MOST_HINTS: usize = 20;
+const MAX_HINTS: usize = 20;

@@ -11,10 +11,10 @@ use effects_core::{Error, Template};
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-use crate::address::{Address, ReadStart, ReaderId, Source, given_up};
-use crate::completion_queue::Mailbox;
+use crate::address::{Address, ReadStart, ReaderId, ValueSource, given_up};
+use crate::completion_queue::CompletionQueue;
 use crate::interruptible::received;
-use crate::run_operation::{Caller, Joined, Launch, SubmissionCaller};
+use crate::run_operation::{EffectReceiver, Joined, Launch, SubmissionReceiver};
 use crate::submission_tracker::SubmissionNote;
 use crate::value::OperationValue;
 use crate::{failure, runtime, warnings};
@@ -22,13 +22,13 @@ use crate::{failure, runtime, warnings};
 /// What an operation does on the runtime's thread.
 enum OperationWork {
     /// A future of its own.
-    Alone(Pin<Box<dyn Future<Output = Result<OperationValue, Error>> + Send>>),
+    Future(Pin<Box<dyn Future<Output = Result<OperationValue, Error>> + Send>>),
     /// A run among others.
     Joining(Launch, Option<Template>, bool),
     /// A submission among others, which ends with its task's id.
     Submitting(Launch, Template),
     /// The next value of a source.
-    Reading(Arc<dyn Source>),
+    Reading(Arc<dyn ValueSource>),
     /// Nothing: what it comes to is known.
     Known(Result<OperationValue, Error>),
 }
@@ -45,7 +45,7 @@ enum OperationState {
     Made(Box<OperationWork>),
     Started(AbortHandle),
     Joined(Joined),
-    Reading(Box<(Arc<dyn Source>, ReaderId)>),
+    Reading(Box<(Arc<dyn ValueSource>, ReaderId)>),
     Over,
 }
 
@@ -56,7 +56,7 @@ impl Operation {
         note: Option<Arc<SubmissionNote>>,
         work: impl Future<Output = Result<OperationValue, Error>> + Send + 'static,
     ) -> Self {
-        Self::made(note, OperationWork::Alone(Box::pin(work)))
+        Self::made(note, OperationWork::Future(Box::pin(work)))
     }
 
     /// A run that joins the others of its client; with `fetch`, the pictures' bytes are wanted as well.
@@ -70,7 +70,7 @@ impl Operation {
     }
 
     /// Reads the next value of a source.
-    pub(crate) fn reading(note: Option<Arc<SubmissionNote>>, source: Arc<dyn Source>) -> Self {
+    pub(crate) fn reading(note: Option<Arc<SubmissionNote>>, source: Arc<dyn ValueSource>) -> Self {
         Self::made(note, OperationWork::Reading(source))
     }
 
@@ -99,19 +99,19 @@ impl Operation {
         let (mut state, mut known) = (self.state(), None);
         *state = match std::mem::replace(&mut *state, OperationState::Over) {
             OperationState::Made(work) => match *work {
-                OperationWork::Alone(work) => {
+                OperationWork::Future(work) => {
                     let task = runtime.spawn(async move {
                         address.deliver(work.await);
                     });
                     OperationState::Started(task.abort_handle())
                 }
                 OperationWork::Joining(launch, template, fetch) => {
-                    let caller = Caller::new(&launch, template, fetch, address);
-                    OperationState::Joined(launch.begin(&runtime, caller))
+                    let receiver = EffectReceiver::new(&launch, template, fetch, address);
+                    OperationState::Joined(launch.begin(&runtime, receiver))
                 }
                 OperationWork::Submitting(launch, template) => {
-                    let submitter = SubmissionCaller::new(&launch, template, address);
-                    OperationState::Joined(launch.begin(&runtime, submitter))
+                    let receiver = SubmissionReceiver::new(&launch, template, address);
+                    OperationState::Joined(launch.begin(&runtime, receiver))
                 }
                 OperationWork::Known(result) => {
                     // The result is returned. Dropped with its reader in it, the address would
@@ -147,12 +147,12 @@ impl Operation {
 impl Operation {
     /// Does it, without the interpreter's lock, and answers signals on the way.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (tell, told) = channel();
-        let result = match self.send_to(py, Address::Thread(Some(tell)))? {
+        let (sender, receiver) = channel();
+        let result = match self.send_to(py, Address::Thread(Some(sender)))? {
             Some(result) => Some(result),
-            None => received(py, told)?.1,
+            None => received(py, receiver)?.1,
         };
-        // After a Ctrl-C, the caller tells of a task whose result is lost with it.
+        // After a Ctrl-C, the caller names the task whose result is lost with it.
         runtime::log_warnings(py)?;
         // `None`: the sender is gone without a result, since the work panicked or was aborted.
         match result.unwrap_or_else(|| Err(given_up())) {
@@ -162,11 +162,16 @@ impl Operation {
     }
 
     /// Does it for an event loop: this future has the result at once where it is known, and else it arrives
-    /// in the loop's box.
-    fn start(&self, py: Python<'_>, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
-        let address = Address::Box(Some((mailbox.shared(), future.clone_ref(py))));
+    /// in the loop's queue.
+    fn start(
+        &self,
+        py: Python<'_>,
+        completions: &CompletionQueue,
+        future: Py<PyAny>,
+    ) -> PyResult<()> {
+        let address = Address::EventLoop(Some((completions.sender(), future.clone_ref(py))));
         match self.send_to(py, address)? {
-            Some(result) => mailbox.hand_over(py, future, result),
+            Some(result) => completions.complete(py, future, result),
             None => Ok(()),
         }
     }

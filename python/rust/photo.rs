@@ -1,5 +1,5 @@
 //! [`Image`]: the input picture as `_image.py` gives it: a URL, a path, a file's content or pixels.
-//! `Wish` has one (`submission.rs`); `PhotoOrder`, made of the `Wish`, reads it as a [`Photo`].
+//! `PlainRequest` has one (`submission.rs`); `CheckedRequest`, made of it, reads it as a [`Photo`].
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub enum Image {
     /// Pixels, row by row: width, height, 1, 3 or 4 bytes each; and their colour profile.
     #[pyo3(transparent)]
     Pixels((u32, u32, Vec<u8>, Option<Vec<u8>>)),
-    /// A file's content and a name to tell of it by.
+    /// A file's content, and a name for messages.
     #[pyo3(transparent)]
     File((Vec<u8>, String)),
     /// A path, marked as one.
@@ -56,15 +56,15 @@ impl Image {
             }
             Self::File((bytes, name)) => Photo::new(bytes.into(), &name),
             Self::Pixels((width, height, pixels, profile)) => {
-                encoded(width, height, pixels, profile)
+                encode(width, height, pixels, profile)
             }
         }
     }
 
     /// The same for one of many jobs, which no pipe holds up.
-    pub fn photo_among_many(self) -> Result<Photo, Error> {
+    pub fn photo_of_batch_job(self) -> Result<Photo, Error> {
         match self {
-            Self::Path((path,)) if is_special(&path) => read_in_time(path, Some(PATIENCE)),
+            Self::Path((path,)) if is_special(&path) => read_in_time(path, Some(PIPE_TIMEOUT)),
             image => image.photo(),
         }
     }
@@ -74,25 +74,25 @@ impl Image {
 /// still for it. Once something has opened it, it has `most` time to end. The thread that waits for it ends
 /// with the process.
 fn read_in_time(path: PathBuf, most: Option<Duration>) -> Result<Photo, Error> {
-    let (tell, read) = std::sync::mpsc::channel();
+    let (sender, read) = std::sync::mpsc::channel();
     let shown = path.display().to_string();
     // Opening a pipe blocks until something writes to it and cannot be given up, so the thread is
     // left behind where that takes too long.
     std::thread::spawn(move || {
         let opened = File::open(&path);
         // The caller is gone where it took too long.
-        let _ = tell.send(None);
-        // A word of its own for each, since each has its own time limit.
-        let _ = tell.send(Some(read_opened_photo(opened, &path)));
+        let _ = sender.send(None);
+        // A message for each, since each has its own time limit.
+        let _ = sender.send(Some(read_opened_photo(opened, &path)));
     });
     let late = |what: &str| {
         let message = format!(
             "photo {shown} is no regular file, and nothing {what} it for {} s: save it as a file",
-            PATIENCE.as_secs()
+            PIPE_TIMEOUT.as_secs()
         );
         Error::new(ErrorKind::UnusablePhoto, message)
     };
-    read.recv_timeout(PATIENCE).map_err(|_| late("opened"))?;
+    read.recv_timeout(PIPE_TIMEOUT).map_err(|_| late("opened"))?;
     let photo = match most {
         Some(most) => read.recv_timeout(most).ok(),
         None => read.recv().ok(),
@@ -101,10 +101,10 @@ fn read_in_time(path: PathBuf, most: Option<Duration>) -> Result<Photo, Error> {
 }
 
 /// How long a photo waits for what writes to its pipe, and one of many jobs for the end of it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PIPE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A PNG of the pixels, or, where they are many and none is transparent, a JPEG.
-fn encoded(
+fn encode(
     width: u32,
     height: u32,
     mut pixels: Vec<u8>,
@@ -122,7 +122,7 @@ fn encoded(
         bytes if count > 0 && bytes == 4 * count => ExtendedColorType::Rgba8,
         _ => return Err(fail("do not have 1, 3 or 4 bytes each")),
     };
-    let is_large = count > MOST_AS_PNG;
+    let is_large = count > MAX_PNG_PIXELS;
     // A JPEG has no transparency, and many pictures with a fourth channel use none.
     if is_large && colours == ExtendedColorType::Rgba8 {
         let (rgba, _) = pixels.as_chunks::<4>();
@@ -134,8 +134,8 @@ fn encoded(
     let mut file = Vec::new();
     let is_jpeg = is_large && colours != ExtendedColorType::Rgba8;
     let written = if is_jpeg {
-        write(
-            JpegEncoder::new_with_quality(&mut file, QUALITY),
+        encode_with(
+            JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY),
             profile,
             &pixels,
             width,
@@ -145,7 +145,7 @@ fn encoded(
     } else {
         let encoder =
             PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive);
-        write(encoder, profile, &pixels, width, height, colours)
+        encode_with(encoder, profile, &pixels, width, height, colours)
     };
     written.map_err(|error| fail(&format!("cannot be written: {error}")))?;
     // Asked here, where the size in pixels is known: `Photo::new` would name a file that the caller
@@ -160,7 +160,7 @@ fn encoded(
     Photo::new(file.into(), if is_jpeg { "pixels.jpg" } else { "pixels.png" })
 }
 
-fn write(
+fn encode_with(
     mut encoder: impl ImageEncoder,
     profile: Option<Vec<u8>>,
     pixels: &[u8],
@@ -169,14 +169,14 @@ fn write(
     colours: ExtendedColorType,
 ) -> ImageResult<()> {
     if let Some(profile) = profile {
-        // One that does not fit into the file is told by the encoder, and worth no refusal.
+        // The encoder refuses one that does not fit into the file: the picture goes without it.
         let _ = encoder.set_icc_profile(profile);
     }
     encoder.write_image(pixels, width, height, colours)
 }
 
 /// More pixels make a PNG that takes long to send.
-const MOST_AS_PNG: u64 = 2_000_000;
+const MAX_PNG_PIXELS: u64 = 2_000_000;
 
 /// Of a JPEG, of 100.
-const QUALITY: u8 = 92;
+const JPEG_QUALITY: u8 = 92;

@@ -1,6 +1,6 @@
 //! [`NativePolicy`]: a [`Policy`] made of the plain numbers of Python's `Policy` (`_values.py`), which
 //! keeps one. `Engine` takes it with each call that makes requests. `engine.rs`, `setup.rs` and
-//! `emulator.rs` call [`span`] for their times.
+//! `emulator.rs` call [`duration`] for their times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl PlainPolicy {
         Ok(Policy {
             pace: match self.pace {
                 None => Pace::default(),
-                Some(PlainPace::Fixed(interval)) => Pace::fixed(span("poll", interval)?),
+                Some(PlainPace::Fixed(interval)) => Pace::fixed(duration("poll", interval)?),
                 Some(PlainPace::Backoff(waits)) => Pace::Backoff(backoff(waits)?),
             },
             retry: backoff(self.retry)?,
@@ -75,16 +75,16 @@ impl PlainPolicy {
                     return Err(Error::new(ErrorKind::Misconfigured, why));
                 }
             },
-            request_timeout: span("request_timeout", self.request_timeout)?,
-            wait_timeout: span("wait_timeout", self.wait_timeout)?,
-            last_look: span("last_look", self.last_look)?,
+            request_timeout: duration("request_timeout", self.request_timeout)?,
+            wait_timeout: duration("wait_timeout", self.wait_timeout)?,
+            last_look: duration("last_look", self.last_look)?,
             deadline: match self.deadline {
                 None => None,
-                Some(seconds) => Some(Deadline::after(span("deadline", seconds)?)),
+                Some(seconds) => Some(Deadline::after(duration("deadline", seconds)?)),
             },
-            first_answer_timeout: span("first_answer_timeout", self.first_answer_timeout)?,
-            not_found_grace: span("not_found_grace", self.not_found_grace)?,
-            retry_after_most: span("retry_after_most", self.retry_after_most)?,
+            first_answer_timeout: duration("first_answer_timeout", self.first_answer_timeout)?,
+            not_found_grace: duration("not_found_grace", self.not_found_grace)?,
+            retry_after_most: duration("retry_after_most", self.retry_after_most)?,
             headers: self.headers.iter().try_fold(RequestHeaders::default(), |all, header| {
                 let (name, value) = header;
                 all.with(name, value)
@@ -105,11 +105,11 @@ enum PlainPace {
 type PlainBackoff = (f64, f64, f64, f64);
 
 fn backoff((first, factor, most, jitter): PlainBackoff) -> Result<Backoff, Error> {
-    Ok(Backoff { first: span("first", first)?, factor, most: span("most", most)?, jitter })
+    Ok(Backoff { first: duration("first", first)?, factor, most: duration("most", most)?, jitter })
 }
 
 /// Seconds as a time.
-pub fn span(name: &str, seconds: f64) -> Result<Duration, Error> {
+pub fn duration(name: &str, seconds: f64) -> Result<Duration, Error> {
     // It refuses what is negative, too large or NaN, for which `from_secs_f64` panics.
     Duration::try_from_secs_f64(seconds).map_err(|_| {
         let why = format!("{name} {seconds} is no number of seconds");

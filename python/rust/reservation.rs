@@ -1,6 +1,6 @@
-//! [`Reserved`]: the money that one submission holds of a client's `SharedBudget`, until its end is
-//! seen; `Single` reserves it. [`Allotment`]: what many jobs hold together; `Many` keeps it until they
-//! are over, with [`JobAttempts`] for each job.
+//! [`Reservation`]: the money that one submission holds of a client's `SharedBudget`, until its end is
+//! seen; `SingleSubmission` reserves it. [`Allotment`]: what many jobs hold together; `Many` keeps it
+//! until they are over, with [`JobAttempts`] for each job.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ impl Attempts {
         match fact {
             Fact::Intent { request_id, .. } => drop(self.open.insert(request_id.clone())),
             Fact::Created { task_id, request_id } => {
-                self.made(task_id, request_id.as_deref());
+                self.add_task(task_id, request_id.as_deref());
             }
             // A run writes this only where none of its attempts made a task.
             Fact::Released { .. } => self.open.clear(),
@@ -40,7 +40,7 @@ impl Attempts {
 
     /// Notes a task, and returns whether it is new. A new task settles one attempt: the one that made it,
     /// where that is known, else any of them, since all hold the same.
-    fn made(&mut self, task: &TaskId, request_id: Option<&str>) -> bool {
+    fn add_task(&mut self, task: &TaskId, request_id: Option<&str>) -> bool {
         let is_new = self.tasks.insert(task.clone());
         if is_new && !request_id.is_some_and(|id| self.open.remove(id)) {
             self.open.pop_last();
@@ -54,20 +54,20 @@ impl Attempts {
 /// caller has left. Dropped before an attempt leaves, it refunds; after that each attempt counts as
 /// possibly spent until its task is known, and then the task owns the reservation.
 #[derive(Debug)]
-pub struct Reserved {
+pub struct Reservation {
     shared_budget: Arc<SharedBudget>,
-    held: Mutex<Held>,
+    held: Mutex<ReservationState>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct ReservationState {
     attempts: Attempts,
     /// How many attempts of this submission the budget counts as under way; none once it is over, when
     /// those in `attempts` are counted as doubtful.
     under_way: u32,
 }
 
-impl Reserved {
+impl Reservation {
     /// Reserves for one submission, once there is room.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Reserved {
     ) -> Result<Arc<Self>, Error> {
         shared_budget.reserve(client, rows).await?;
         // `reserve` has counted the first attempt.
-        let held = Held { attempts: Attempts::default(), under_way: 1 };
+        let held = ReservationState { attempts: Attempts::default(), under_way: 1 };
         Ok(Arc::new(Self { shared_budget: Arc::clone(shared_budget), held: Mutex::new(held) }))
     }
 
@@ -89,18 +89,18 @@ impl Reserved {
         self: &Arc<Self>,
         inner: Option<Arc<dyn AsyncJournal>>,
     ) -> Arc<dyn AsyncJournal> {
-        Arc::new(ReservingJournal { reserved: Arc::clone(self), inner })
+        Arc::new(ReservingJournal { reservation: Arc::clone(self), inner })
     }
 
     /// The run ended like this: its money is settled.
     pub fn settle(&self, result: &Result<Effect, Error>) {
         match (task_of(result), result) {
             (Some(task), _) => {
-                // First: `saw` settles only a task that the budget knows as its own.
-                self.entrust(task, None);
-                self.shared_budget.saw(task, result);
+                // First: `settle_task` settles only a task that the budget knows as its own.
+                self.assign_to_task(task, None);
+                self.shared_budget.settle_task(task, result);
             }
-            (None, result) => self.end(is_unknown(result)),
+            (None, result) => self.release(is_unknown(result)),
         }
     }
 
@@ -119,11 +119,11 @@ impl Reserved {
     }
 
     /// From here on the task holds what the attempt did that made it; the other attempts are in doubt.
-    fn entrust(&self, task: &TaskId, request_id: Option<&str>) {
+    fn assign_to_task(&self, task: &TaskId, request_id: Option<&str>) {
         let mut held = self.held();
         let before = held.attempts.open.len();
-        if held.attempts.made(task, request_id) {
-            // From here on nothing of this run counts as under way. After `end`, its attempts count
+        if held.attempts.add_task(task, request_id) {
+            // From here on nothing of this run counts as under way. After `release`, its attempts count
             // as doubtful already, and the task takes one of them over.
             let found = before - held.attempts.open.len();
             let was_over = held.under_way == 0;
@@ -142,7 +142,7 @@ impl Reserved {
     }
 
     /// Without a task: what is in doubt stays reserved, and the rest is given back.
-    fn end(&self, is_unknown: bool) {
+    fn release(&self, is_unknown: bool) {
         let mut held = self.held();
         if held.under_way > 0 {
             let leaving = std::mem::take(&mut held.under_way);
@@ -155,15 +155,15 @@ impl Reserved {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, ReservationState> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The run is gone, so that no end of it will come.
-impl Drop for Reserved {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.end(false);
+        self.release(false);
     }
 }
 
@@ -184,7 +184,7 @@ fn is_unknown(result: &Result<Effect, Error>) -> bool {
 
 /// The journal of a run that reserves for each intent, and passes each entry on.
 struct ReservingJournal {
-    reserved: Arc<Reserved>,
+    reservation: Arc<Reservation>,
     inner: Option<Arc<dyn AsyncJournal>>,
 }
 
@@ -195,13 +195,13 @@ impl AsyncJournal for ReservingJournal {
             Fact::Intent { request_id, .. } => {
                 // Before the journal has it: what does not fit into the budget is not recorded as
                 // sent.
-                if let Err(why) = self.reserved.admit(request_id) {
+                if let Err(why) = self.reservation.admit(request_id) {
                     return Ok(Admission::OverBudget(why));
                 }
             }
             // Known, whether or not the journal can be written.
             Fact::Created { task_id, request_id } => {
-                self.reserved.entrust(task_id, request_id.as_deref());
+                self.reservation.assign_to_task(task_id, request_id.as_deref());
             }
             _ => {}
         }
@@ -213,7 +213,7 @@ impl AsyncJournal for ReservingJournal {
                 return Ok(admission);
             }
         }
-        self.reserved.held().attempts.note(&entry.fact);
+        self.reservation.held().attempts.note(&entry.fact);
         Ok(Admission::Admitted)
     }
 
@@ -232,7 +232,7 @@ impl JobAttempts {
         self: &Arc<Self>,
         inner: Option<Arc<dyn AsyncJournal>>,
     ) -> Arc<dyn AsyncJournal> {
-        Arc::new(AttemptsJournal { counted: Arc::clone(self), inner })
+        Arc::new(AttemptsJournal { attempts: Arc::clone(self), inner })
     }
 
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
@@ -242,7 +242,7 @@ impl JobAttempts {
 
 /// The journal of a run that notes the attempts, and passes each entry on.
 struct AttemptsJournal {
-    counted: Arc<JobAttempts>,
+    attempts: Arc<JobAttempts>,
     inner: Option<Arc<dyn AsyncJournal>>,
 }
 
@@ -256,7 +256,7 @@ impl AsyncJournal for AttemptsJournal {
         // A task is known, whether or not the journal can be written.
         if matches!(written, Ok(Admission::Admitted)) || matches!(entry.fact, Fact::Created { .. })
         {
-            self.counted.attempts().note(&entry.fact);
+            self.attempts.attempts().note(&entry.fact);
         }
         written
     }
@@ -305,21 +305,21 @@ impl Allotment {
         self.price
     }
 
-    /// A job ended; `counted`, if it was one to pay for. Its attempts of unknown outcome and its other
+    /// A job ended; `attempts`, if it was one to pay for. Its attempts of unknown outcome and its other
     /// tasks keep what they hold.
-    pub fn settle(&mut self, counted: Option<&JobAttempts>, result: &Result<Effect, Error>) {
+    pub fn settle(&mut self, attempts: Option<&JobAttempts>, result: &Result<Effect, Error>) {
         let task = task_of(result);
-        let Some(counted) = counted else {
+        let Some(attempts) = attempts else {
             // This call paid for nothing here. If the task is one of the client's own, its
             // reservation is settled.
             if let Some(task) = task {
-                self.shared_budget.saw(task, result);
+                self.shared_budget.settle_task(task, result);
             }
             return;
         };
-        let mut attempts = counted.attempts();
+        let mut attempts = attempts.attempts();
         if let Some(task) = task {
-            attempts.made(task, None);
+            attempts.add_task(task, None);
         }
         let doubtful =
             count(attempts.open.len()).max(u32::from(task.is_none() && is_unknown(result)));

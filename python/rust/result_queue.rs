@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use effects_core::Error;
 use tokio::runtime::Handle;
 
-use crate::address::{Address, ReadStart, ReaderId, Source};
+use crate::address::{Address, ReadStart, ReaderId, ValueSource};
 use crate::many_shared::ManyShared;
 use crate::value::{OperationValue, RowOutcomeValue};
 
@@ -29,7 +29,7 @@ struct QueueState {
     /// Results whose turn it is.
     results: VecDeque<RowOutcomeValue>,
     /// Results that came before their turn, where the order matters.
-    early: BTreeMap<usize, RowOutcomeValue>,
+    out_of_turn: BTreeMap<usize, RowOutcomeValue>,
     /// The row whose turn is next, where the order matters.
     next: usize,
     /// Readers who wait, in order; none while there are results.
@@ -43,11 +43,11 @@ struct QueueState {
 
 /// Puts results into a queue. The queue is closed once every clone of it is gone.
 #[derive(Clone)]
-pub(crate) struct ResultSender(Arc<Closer>);
+pub(crate) struct ResultSender(Arc<QueueCloser>);
 
-struct Closer(Arc<ResultQueue>);
+struct QueueCloser(Arc<ResultQueue>);
 
-impl Drop for Closer {
+impl Drop for QueueCloser {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -63,7 +63,7 @@ impl ResultQueue {
     pub(crate) fn new(shared: Arc<ManyShared>, ordered: bool) -> (Arc<Self>, ResultSender) {
         let state = Mutex::default();
         let queue = Arc::new(Self { process: std::process::id(), shared, ordered, state });
-        let sender = ResultSender(Arc::new(Closer(Arc::clone(&queue))));
+        let sender = ResultSender(Arc::new(QueueCloser(Arc::clone(&queue))));
         (queue, sender)
     }
 
@@ -71,7 +71,7 @@ impl ResultQueue {
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
         state.is_abandoned = true;
-        let dropped = (std::mem::take(&mut state.results), std::mem::take(&mut state.early));
+        let dropped = (std::mem::take(&mut state.results), std::mem::take(&mut state.out_of_turn));
         drop(state);
         // They hold objects of Python, whose ends may come back here.
         drop(dropped);
@@ -87,15 +87,17 @@ impl ResultQueue {
         }
         match end {
             RowOutcomeValue::Ended(row, ..) if self.ordered => {
-                let QueueState { early, next, results, .. } = &mut *state;
-                early.insert(row, end);
-                while let Some(end) = early.remove(next) {
+                let QueueState { out_of_turn, next, results, .. } = &mut *state;
+                out_of_turn.insert(row, end);
+                while let Some(end) = out_of_turn.remove(next) {
                     *next += 1;
                     results.push_back(end);
                 }
             }
             // After every row: results that came before their turn are still given first.
-            RowOutcomeValue::Broken(_) if self.ordered => drop(state.early.insert(usize::MAX, end)),
+            RowOutcomeValue::IteratorFailed(_) if self.ordered => {
+                drop(state.out_of_turn.insert(usize::MAX, end))
+            }
             end => state.results.push_back(end),
         }
         self.hand_over(&mut state);
@@ -107,8 +109,8 @@ impl ResultQueue {
         state.is_closed = true;
         // A row that was never begun leaves a gap in the order: the results after it are given all
         // the same.
-        let early = std::mem::take(&mut state.early);
-        state.results.extend(early.into_values());
+        let out_of_turn = std::mem::take(&mut state.out_of_turn);
+        state.results.extend(out_of_turn.into_values());
         self.hand_over(&mut state);
     }
 
@@ -126,10 +128,10 @@ impl ResultQueue {
     /// A result, or the end of them, as a reader gets it.
     fn taken(&self, end: Option<RowOutcomeValue>) -> Result<OperationValue, Error> {
         if matches!(end, Some(RowOutcomeValue::Ended(..))) {
-            self.shared.permits.add_permits(1);
+            self.shared.draw_permits.add_permits(1);
         }
         match end {
-            Some(RowOutcomeValue::Wrong(error)) => Err(error),
+            Some(RowOutcomeValue::BatchFailed(error)) => Err(error),
             end => Ok(OperationValue::Row(end.map(Box::new))),
         }
     }
@@ -139,7 +141,7 @@ impl ResultQueue {
     }
 }
 
-impl Source for ResultQueue {
+impl ValueSource for ResultQueue {
     /// Also what is there goes by the address: a reader of many results in a row leaves others their turns.
     fn read(&self, _runtime: &Handle, address: Address) -> ReadStart {
         let mut state = self.state();
@@ -156,8 +158,8 @@ impl Source for ResultQueue {
             return;
         }
         let mut state = self.state();
-        let place = state.readers.iter().position(|(waiting, _)| *waiting == reader);
-        let left = place.and_then(|place| state.readers.remove(place));
+        let position = state.readers.iter().position(|(waiting, _)| *waiting == reader);
+        let left = position.and_then(|position| state.readers.remove(position));
         drop(state);
         if let Some((_, mut address)) = left {
             address.forget();

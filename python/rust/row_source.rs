@@ -20,7 +20,7 @@ use crate::journal::failed;
 use crate::many_shared::{ManyShared, OpenJob};
 use crate::reservation::JobAttempts;
 use crate::result_queue::ResultSender;
-use crate::submission::Wish;
+use crate::submission::PlainRequest;
 use crate::submission_tracker::SubmissionNote;
 use crate::value::{RowOutcomeValue, task_id};
 
@@ -30,12 +30,12 @@ use crate::value::{RowOutcomeValue, task_id};
 struct PlainRow {
     /// What Python gave, to be given back with its end.
     job: Py<PyAny>,
-    wish: Option<Wish>,
+    request: Option<PlainRequest>,
     task: Option<String>,
     key: Option<String>,
     tag: Option<String>,
     /// What keeps it from being asked for.
-    trouble: Option<String>,
+    error: Option<String>,
 }
 
 /// Draws rows and makes jobs of them.
@@ -64,24 +64,24 @@ impl Iterator for RowSource {
             let row = match self.next_row()? {
                 Ok(row) => row,
                 Err(broken) => {
-                    self.results.send(RowOutcomeValue::Broken(broken));
+                    self.results.send(RowOutcomeValue::IteratorFailed(broken));
                     return None;
                 }
             };
-            let PlainRow { job, wish, task, key, tag, trouble } = row;
+            let PlainRow { job, request, task, key, tag, error } = row;
             let (number, begun) = (self.drawn, Instant::now());
             self.drawn += 1;
-            let made = match trouble {
-                Some(trouble) => Err(Error::new(ErrorKind::InvalidRequest, trouble)),
-                None => self.job(wish, task, key, tag),
+            let made = match error {
+                Some(error) => Err(Error::new(ErrorKind::InvalidRequest, error)),
+                None => self.job(request, task, key, tag),
             };
             match made {
                 Ok(made) => {
                     let note = self.begin(number, &made)?;
                     let template = made.template().cloned();
                     let counts = self.counts && note.task().is_none();
-                    let counted = counts.then(Arc::<JobAttempts>::default);
-                    let open = OpenJob { row: number, job, note, counted, template, begun };
+                    let attempts = counts.then(Arc::<JobAttempts>::default);
+                    let open = OpenJob { row: number, job, note, attempts, template, begun };
                     // By the number that the client gives the job, and before the client has it:
                     // its first notice may come at once.
                     self.shared.open().insert(self.begun, open);
@@ -100,8 +100,11 @@ impl RowSource {
         // A permit comes back when its row's end is taken. They are waited for by the group, so that
         // this thread does not wake for each row.
         if self.permitted == 0 {
-            self.runtime.block_on(self.shared.permits.acquire_many(GROUP)).ok()?.forget();
-            self.permitted = GROUP;
+            self.runtime
+                .block_on(self.shared.draw_permits.acquire_many(PERMIT_GROUP))
+                .ok()?
+                .forget();
+            self.permitted = PERMIT_GROUP;
         }
         self.permitted -= 1;
         let drawn = Python::try_attach(|py| {
@@ -109,14 +112,14 @@ impl RowSource {
             next.map(|row| row.and_then(|row| row.extract::<PlainRow>()))
         });
         // A row that was drawn while all of it was stopped is not begun. What the iterator raised
-        // is told in any case.
+        // is reported in any case.
         drawn.flatten().filter(|row| row.is_err() || !self.shared.stopped.load(Ordering::SeqCst))
     }
 
     /// The job of a row, its photo read.
     fn job(
         &mut self,
-        wish: Option<Wish>,
+        request: Option<PlainRequest>,
         task: Option<String>,
         key: Option<String>,
         tag: Option<String>,
@@ -124,10 +127,10 @@ impl RowSource {
         if let Some(task) = task {
             return Ok(Job::from(task_id(&task)?));
         }
-        let Some(wish) = wish else {
+        let Some(request) = request else {
             return Err(Error::new(ErrorKind::InvalidRequest, "the row asks for nothing"));
         };
-        let loaded = wish.check()?.load_among_many()?;
+        let loaded = request.check()?.load_for_batch()?;
         let Some(session) = &self.session else { return Ok(loaded.into_job()) };
         let draft = loaded.row(self.shared.base.origin(), key, tag)?;
         let look = |identity: &Identity| session.store().find(&RowName::Identity(*identity));
@@ -142,9 +145,9 @@ impl RowSource {
     /// here on. `None` where all of it was stopped.
     fn begin(&self, row: usize, job: &Job) -> Option<Arc<SubmissionNote>> {
         // The permit comes back when the row's result is taken.
-        let begins = &self.shared.begins;
-        let permit = begins.try_acquire();
-        let permit = permit.or_else(|_| self.runtime.block_on(begins.acquire())).ok()?;
+        let begin_permits = &self.shared.begin_permits;
+        let permit = begin_permits.try_acquire();
+        let permit = permit.or_else(|_| self.runtime.block_on(begin_permits.acquire())).ok()?;
         permit.forget();
         self.shared.permit(row);
         let base = Arc::clone(&self.shared.base);
@@ -161,4 +164,4 @@ impl RowSource {
 }
 
 /// Rows for which the thread that draws waits together.
-pub const GROUP: u32 = 16;
+pub const PERMIT_GROUP: u32 = 16;

@@ -1,6 +1,7 @@
 //! [`Launch`]: a run that is about to join the others of its client and policy: a new submission
-//! ([`Single`]) or a task to follow ([`Followed`]). `Engine` makes it; `Operation` and `Events` begin
-//! it, and get its result through a [`Taker`], once the budget and the journal know it.
+//! ([`SingleSubmission`]) or a task to follow ([`FollowedTask`]). `Engine` makes it; `Operation` and
+//! `Events` begin it, and get its result through a [`ResultReceiver`], once the budget and the journal
+//! know it.
 //!
 //! A run joins those under way of its client and policy, so that ten thousand of them are rows and not
 //! ten thousand futures. What has to come first (a photo to read
@@ -22,18 +23,18 @@ use tokio::task::AbortHandle;
 use crate::address::Address;
 use crate::handle::now;
 use crate::journal::{self, OpenJournal, TaskRows};
-use crate::reservation::Reserved;
+use crate::reservation::Reservation;
 use crate::shared_budget::SharedBudget;
-use crate::submission::PhotoOrder;
+use crate::submission::CheckedRequest;
 use crate::submission_tracker::SubmissionNote;
-use crate::value::{MadeEffect, OperationValue, Submitted};
+use crate::value::{FinishedEffect, OperationValue, SubmittedHandle};
 
 /// One submission by itself, checked.
-pub(crate) struct Single {
+pub(crate) struct SingleSubmission {
     pub client: Client,
-    pub order: PhotoOrder,
+    pub request: CheckedRequest,
     pub note: Arc<SubmissionNote>,
-    pub slot: Option<Arc<OpenJournal>>,
+    pub journal: Option<Arc<OpenJournal>>,
     pub origin: Origin,
     pub shared_budget: Option<Arc<SharedBudget>>,
 }
@@ -42,69 +43,71 @@ pub(crate) struct Single {
 pub(crate) struct ReadySubmission {
     pub request: EffectRequest,
     pub journal: Arc<dyn AsyncJournal>,
-    pub stakes: Stakes,
+    pub settlement: RunSettlement,
 }
 
 /// A task that was submitted before, to be followed.
-pub(crate) struct Followed {
+pub(crate) struct FollowedTask {
     pub client: Client,
     pub task: TaskHandle,
     pub shared_budget: Option<Arc<SharedBudget>>,
     pub rows: Option<TaskRows>,
 }
 
-/// What has to know how a run ends: the budget, the journal, and the task's handle.
+/// What has to know how a run ends: the budget's reservation, the journal's row, and the task's handle.
 #[derive(Default)]
-pub(crate) struct Stakes {
-    reserved: Option<Arc<Reserved>>,
+pub(crate) struct RunSettlement {
+    reservation: Option<Arc<Reservation>>,
     row: Option<OpenRow>,
     /// The journal stays open for others as long as there is a run in it.
     session: Option<JournalSession>,
-    followed: Option<Followed>,
+    followed: Option<FollowedTask>,
 }
 
-impl Single {
+impl SingleSubmission {
     /// Reads, uploads, reserves and opens what the submission needs, before its deadline.
-    pub async fn ready(self) -> Result<ReadySubmission, Error> {
+    pub async fn prepare(self) -> Result<ReadySubmission, Error> {
         let now = now();
         let left = self.client.policy().ends_by(now).since(now);
         // Dropped at the deadline, it gives back what it reserved and lets go of its row: no
         // submission has left before it is ready.
-        tokio::time::timeout(left, self.ready_in_time()).await.unwrap_or_else(|_| {
+        tokio::time::timeout(left, self.prepare_in_time()).await.unwrap_or_else(|_| {
             let why = "the deadline was over first; nothing was submitted, and nothing is billed";
             Err(Error::new(ErrorKind::DeadlineExceeded, why))
         })
     }
 
-    async fn ready_in_time(self) -> Result<ReadySubmission, Error> {
-        let loaded = self.order.load_off_thread().await?;
+    async fn prepare_in_time(self) -> Result<ReadySubmission, Error> {
+        let loaded = self.request.load_off_thread().await?;
         // Before a row is kept or a photo uploaded: a request that repeats the API key must be
         // written nowhere.
         self.client.refuse_key(&loaded.work(), &[])?;
         // The money first, then the row, the upload last: what the budget refuses opens no row and
         // uploads nothing.
-        let mut stakes = Stakes::default();
+        let mut settlement = RunSettlement::default();
         if let Some(shared_budget) = &self.shared_budget {
-            let rows = self.slot.clone().map(|slot| TaskRows::new(slot, self.origin.clone()));
-            stakes.reserved = Some(Reserved::of(shared_budget, &self.client, rows.as_ref()).await?);
+            let rows =
+                self.journal.clone().map(|journal| TaskRows::new(journal, self.origin.clone()));
+            settlement.reservation =
+                Some(Reservation::of(shared_budget, &self.client, rows.as_ref()).await?);
         }
-        if let Some(slot) = self.slot {
-            let session = slot.open().await?;
-            stakes.session = Some(session.clone());
+        if let Some(journal) = self.journal {
+            let session = journal.open().await?;
+            settlement.session = Some(session.clone());
             let draft = loaded.row(&self.origin, None, None)?;
-            stakes.row = Some(slot.begin(session, draft).await?);
+            settlement.row = Some(journal.begin(session, draft).await?);
         }
         // From the inside out. The reservation admits an intent before the row has it, and the note
         // takes it down once both have.
-        let mut inner = stakes.row.as_ref().map(OpenRow::journal);
-        if let Some(reserved) = &stakes.reserved {
-            inner = Some(reserved.journal(inner));
+        let mut inner = settlement.row.as_ref().map(OpenRow::journal);
+        if let Some(reservation) = &settlement.reservation {
+            inner = Some(reservation.journal(inner));
         }
         let journal = self.note.journal(inner);
         match loaded.request(&self.client).await {
-            Ok(request) => Ok(ReadySubmission { request, journal, stakes }),
+            Ok(request) => Ok(ReadySubmission { request, journal, settlement }),
             // What went wrong first matters more.
-            Err(error) => match stakes.settle(&Err(error.clone())) {
+            Err(error) => match settlement.settle(&Err(error.clone())) {
                 Ok(()) | Err(_) => Err(error),
             },
         }
@@ -112,28 +115,28 @@ impl Single {
 
     /// Whether it is ready as it stands.
     fn is_plain(&self) -> bool {
-        self.order.is_remote() && self.shared_budget.is_none() && self.slot.is_none()
+        self.request.is_remote() && self.shared_budget.is_none() && self.journal.is_none()
     }
 }
 
-impl Stakes {
+impl RunSettlement {
     /// Where the end of a task that was submitted before is to be recorded, which may take a while.
     fn rows(&self) -> Option<(TaskRows, TaskId)> {
-        let Followed { task, rows, .. } = self.followed.as_ref()?;
+        let FollowedTask { task, rows, .. } = self.followed.as_ref()?;
         Some((rows.clone()?, task.id().clone()))
     }
 
     /// Passes on how the run ended, to the task's handle, the budget and the journal.
     pub(crate) fn settle(self, end: &Result<Effect, Error>) -> Result<(), Error> {
-        let Self { reserved, row, session: _open, followed } = self;
-        if let Some(Followed { task, shared_budget, .. }) = &followed {
+        let Self { reservation, row, session: _open, followed } = self;
+        if let Some(FollowedTask { task, shared_budget, .. }) = &followed {
             task.saw_end(end);
             if let Some(shared_budget) = shared_budget {
-                shared_budget.saw(task.id(), end);
+                shared_budget.settle_task(task.id(), end);
             }
         }
-        if let Some(reserved) = &reserved {
-            reserved.settle(end);
+        if let Some(reservation) = &reservation {
+            reservation.settle(end);
         }
         match row {
             Some(row) => row.settle(end).map_err(|error| journal::failed(&error)),
@@ -168,23 +171,23 @@ pub(crate) struct Launch {
 
 /// What a run is for.
 pub(crate) enum RunPurpose {
-    Submit(Box<Single>),
-    Follow(Box<Followed>),
+    Submit(Box<SingleSubmission>),
+    Follow(Box<FollowedTask>),
 }
 
 /// A run that joined.
 pub(crate) enum Joined {
-    Among(Client),
+    Running(Client),
     /// It joins once its photo, its money and its row are ready.
-    Readying(Box<(AbortHandle, Client)>),
+    Preparing(Box<(AbortHandle, Client)>),
 }
 
 /// What gets the events and the result of a run.
-pub(crate) trait Taker: Send + Sync + 'static {
+pub(crate) trait ResultReceiver: Send + Sync + 'static {
     /// Whether it waits no more.
     fn has_left(&self) -> bool;
 
-    /// Whether it hears of each look.
+    /// Whether it gets the event of each look.
     fn reads(&self) -> bool {
         false
     }
@@ -199,45 +202,48 @@ pub(crate) trait Taker: Send + Sync + 'static {
 }
 
 impl Launch {
-    /// Begins the run; its result goes to `taker`.
-    pub fn begin(self, runtime: &Handle, taker: impl Taker) -> Joined {
+    /// Begins the run; its result goes to `receiver`.
+    pub fn begin(self, runtime: &Handle, receiver: impl ResultReceiver) -> Joined {
         let Self { purpose, note, client } = self;
-        let runner = move |stakes| Arc::new(Runner { note, stakes: Mutex::new(stakes), taker });
+        let waiter = move |settlement| {
+            Arc::new(RunWaiter { note, settlement: Mutex::new(settlement), receiver })
+        };
         // This is a thread of Python's, and `Client::begin` starts its driver in the runtime that
         // is entered.
         let _inside = runtime.enter();
         match purpose {
             RunPurpose::Submit(single) if single.is_plain() => {
                 let journal = single.note.journal(None);
-                match single.order.into_request() {
-                    Ok(request) => client.begin(request, Some(journal), runner(None)),
-                    Err(error) => runner(None).taker.on_end(Err(error)),
+                match single.request.into_request() {
+                    Ok(request) => client.begin(request, Some(journal), waiter(None)),
+                    Err(error) => waiter(None).receiver.on_end(Err(error)),
                 }
-                Joined::Among(client)
+                Joined::Running(client)
             }
             RunPurpose::Submit(single) => {
                 let joining = client.clone();
-                let readying = Box::pin(async move {
-                    match single.ready().await {
-                        Ok(ReadySubmission { request, journal, stakes }) => {
-                            let runner = runner(Some(Box::new(stakes)));
-                            joining.begin(request, Some(journal), runner);
+                let preparing = Box::pin(async move {
+                    match single.prepare().await {
+                        Ok(ReadySubmission { request, journal, settlement }) => {
+                            let waiter = waiter(Some(Box::new(settlement)));
+                            joining.begin(request, Some(journal), waiter);
                         }
-                        Err(error) => runner(None).on_end(Err(error)),
+                        Err(error) => waiter(None).on_end(Err(error)),
                     }
                 });
-                Joined::Readying(Box::new((runtime.spawn(readying).abort_handle(), client)))
+                Joined::Preparing(Box::new((runtime.spawn(preparing).abort_handle(), client)))
             }
             RunPurpose::Follow(followed) => {
                 let (work, known) = (followed.task.work(), followed.task.known_end());
-                let stakes = Stakes { followed: Some(*followed), ..Stakes::default() };
-                let runner = runner(Some(Box::new(stakes)));
+                let settlement =
+                    RunSettlement { followed: Some(*followed), ..RunSettlement::default() };
+                let waiter = waiter(Some(Box::new(settlement)));
                 match known {
                     // An earlier call saw the end: nothing is asked of the service again.
-                    Some(end) => runner.on_end(end),
-                    None => client.begin(work, None, runner),
+                    Some(end) => waiter.on_end(end),
+                    None => client.begin(work, None, waiter),
                 }
-                Joined::Among(client)
+                Joined::Running(client)
             }
         }
     }
@@ -247,12 +253,12 @@ impl Joined {
     /// Stops the watching, once the note says that no caller waits.
     pub fn leave(self) {
         match self {
-            Self::Among(client) => client.stop_abandoned(),
-            Self::Readying(both) => {
-                let (readying, client) = *both;
+            Self::Running(client) => client.stop_abandoned(),
+            Self::Preparing(both) => {
+                let (preparing, client) = *both;
                 // No submission has left yet: dropping this gives back what it reserved and lets go
                 // of its row.
-                readying.abort();
+                preparing.abort();
                 // It may have joined meanwhile.
                 client.stop_abandoned();
             }
@@ -260,49 +266,49 @@ impl Joined {
     }
 }
 
-/// Waits for a run in its taker's place, and tells the budget and the journal how it ended.
-struct Runner<T> {
+/// Waits for a run on behalf of its receiver, and settles it with the budget and the journal.
+struct RunWaiter<T> {
     note: Arc<SubmissionNote>,
     /// Taken once the run is over.
-    stakes: Mutex<Option<Box<Stakes>>>,
-    taker: T,
+    settlement: Mutex<Option<Box<RunSettlement>>>,
+    receiver: T,
 }
 
-impl<T: Taker> Waiter for Runner<T> {
+impl<T: ResultReceiver> Waiter for RunWaiter<T> {
     fn has_left(&self) -> bool {
-        self.taker.has_left()
+        self.receiver.has_left()
     }
 
     fn reads(&self) -> bool {
-        self.taker.reads()
+        self.receiver.reads()
     }
 
     fn on_event(&self, event: Event, run: RunTicket) -> PollControl {
-        self.taker.on_event(event, run)
+        self.receiver.on_event(event, run)
     }
 
     fn on_end(self: Arc<Self>, result: Result<Effect, Error>) {
         self.note.settle();
         // Settled before the caller gets the end: a call that it makes at once, perhaps in another
         // process, must find the row closed.
-        let stakes = self.stakes.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let rows = stakes.as_ref().and_then(|stakes| stakes.rows());
-        let result = match stakes {
-            Some(stakes) => stakes.settled(result),
+        let settlement = self.settlement.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rows = settlement.as_ref().and_then(|settlement| settlement.rows());
+        let result = match settlement {
+            Some(settlement) => settlement.settled(result),
             None => result,
         };
-        let Some((rows, task)) = rows else { return self.taker.on_end(result) };
+        let Some((rows, task)) = rows else { return self.receiver.on_end(result) };
         // This is the thread that drives all runs, and must not wait for a journal that another
         // process holds.
         tokio::spawn(async move {
             rows.settle(&task, &result).await;
-            self.taker.on_end(result);
+            self.receiver.on_end(result);
         });
     }
 }
 
 /// A caller who waits for one result, with the pictures' bytes if it wants them.
-pub(crate) struct Caller {
+pub(crate) struct EffectReceiver {
     client: Client,
     note: Arc<SubmissionNote>,
     template: Option<Template>,
@@ -311,7 +317,7 @@ pub(crate) struct Caller {
     address: Mutex<Option<Address>>,
 }
 
-impl Caller {
+impl EffectReceiver {
     /// One who waits for this run.
     pub fn new(launch: &Launch, template: Option<Template>, fetch: bool, address: Address) -> Self {
         let (client, note) = (launch.client.clone(), Arc::clone(&launch.note));
@@ -326,7 +332,7 @@ impl Caller {
     }
 }
 
-impl Taker for Caller {
+impl ResultReceiver for EffectReceiver {
     fn has_left(&self) -> bool {
         self.note.is_abandoned()
     }
@@ -341,20 +347,20 @@ impl Taker for Caller {
             Ok(effect) if fetch => effect,
             result => {
                 let made =
-                    result.map(|effect| MadeEffect::new(effect, Vec::new(), template, begun));
+                    result.map(|effect| FinishedEffect::new(effect, Vec::new(), template, begun));
                 return address.deliver(made.map(OperationValue::Effect));
             }
         };
         let client = self.client.clone();
         tokio::spawn(async move {
-            let made = MadeEffect::fetched(&client, effect, fetch, template, begun).await;
+            let made = FinishedEffect::fetched(&client, effect, fetch, template, begun).await;
             address.deliver(made.map(OperationValue::Effect));
         });
     }
 }
 
 /// A caller who waits for a task's id, with which the run ends.
-pub(crate) struct SubmissionCaller {
+pub(crate) struct SubmissionReceiver {
     client: Client,
     note: Arc<SubmissionNote>,
     template: Template,
@@ -362,7 +368,7 @@ pub(crate) struct SubmissionCaller {
     address: Mutex<Option<Address>>,
 }
 
-impl SubmissionCaller {
+impl SubmissionReceiver {
     /// One who waits for this submission.
     pub fn new(launch: &Launch, template: Template, address: Address) -> Self {
         let (client, note) = (launch.client.clone(), Arc::clone(&launch.note));
@@ -385,18 +391,18 @@ impl SubmissionCaller {
         // The answer to a submission may show a task that is over: the wait that follows has
         // nothing to ask.
         handle.saw_end(&result);
-        Ok(OperationValue::Handle(Box::new(Submitted { handle, template, at })))
+        Ok(OperationValue::Handle(Box::new(SubmittedHandle { handle, template, at })))
     }
 }
 
-impl Taker for SubmissionCaller {
+impl ResultReceiver for SubmissionReceiver {
     fn has_left(&self) -> bool {
         self.note.is_abandoned()
     }
 
     fn on_event(&self, event: Event, _run: RunTicket) -> PollControl {
         let Event::Submitted { task_id } = event else { return PollControl::Continue };
-        // A run tells of one task; of a second one it warns.
+        // A run reports one task here; of a second one it warns.
         self.created.get_or_init(|| (task_id, now()));
         // The id is all that this caller wants: the run ends before its first look.
         PollControl::Stop

@@ -59,25 +59,25 @@ pub fn log_warnings(py: Python<'_>) -> PyResult<()> {
 }
 
 fn start(warnings: Arc<WarningQueue>) -> Result<Handle, Error> {
-    let wrong = |why: String| {
+    let cannot_start = |why: String| {
         Error::new(ErrorKind::Transport, format!("the machine has no thread to give: {why}"))
     };
-    let (tell, told) = channel();
-    let live = move || match Builder::new_current_thread().enable_all().build() {
+    let (sender, receiver) = channel();
+    let serve = move || match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            warnings::wait_in(warnings);
+            warnings::use_queue(warnings);
             // The starter waits for this word.
-            let _ = tell.send(Ok(runtime.handle().clone()));
+            let _ = sender.send(Ok(runtime.handle().clone()));
             // A current-thread runtime runs its tasks only inside `block_on`: this thread serves
             // for as long as the process lives.
             runtime.block_on(std::future::pending::<()>());
         }
-        Err(error) => drop(tell.send(Err(error.to_string()))),
+        Err(error) => drop(sender.send(Err(error.to_string()))),
     };
     thread::Builder::new()
         .name("spark-effects".to_owned())
-        .spawn(live)
-        .map_err(|error| wrong(error.to_string()))?;
-    let started = told.recv().unwrap_or_else(|_| Err("it ended at once".to_owned()));
-    started.map_err(wrong)
+        .spawn(serve)
+        .map_err(|error| cannot_start(error.to_string()))?;
+    let started = receiver.recv().unwrap_or_else(|_| Err("it ended at once".to_owned()));
+    started.map_err(cannot_start)
 }

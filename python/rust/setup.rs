@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
 use crate::hooks::{HookCaller, Hooks};
-use crate::policy::span;
+use crate::policy::duration;
 use crate::shared_budget::{Money, SharedBudget};
 use crate::value::task_id;
 
@@ -36,7 +36,7 @@ pub(crate) struct Setup {
     /// What is left of the budget of the client that this one is a copy of.
     pub money: Option<PlainMoney>,
     pub journal: Option<PathBuf>,
-    /// Functions that are told of exchanges and events.
+    /// Functions that are called with exchanges and events.
     pub hooks: Option<Hooks>,
 }
 
@@ -57,7 +57,7 @@ impl Setup {
         let mut builder = ClientBuilder::<Client>::from_env()
             .missing_key_advice(advice)
             .allow_http(self.allow_http)
-            .connect_timeout(span("connect_timeout", self.connect_timeout)?);
+            .connect_timeout(duration("connect_timeout", self.connect_timeout)?);
         if let Some(key) = &self.api_key {
             builder = builder.api_key(key);
         }
@@ -81,11 +81,11 @@ impl Setup {
         }
         let hooks = self.hooks.as_ref();
         let hooks = hooks.map(|hooks| Python::attach(|py| hooks.clone_ref(py)));
-        let hears_events = hooks.as_ref().is_some_and(Hooks::hears_events);
-        let watcher = HookCaller::new(hooks);
-        if hears_events {
-            let watcher = watcher.clone();
-            builder = builder.on_event(move |event| watcher.hear(event));
+        let wants_events = hooks.as_ref().is_some_and(Hooks::wants_events);
+        let hook_caller = HookCaller::new(hooks);
+        if wants_events {
+            let hook_caller = hook_caller.clone();
+            builder = builder.on_event(move |event| hook_caller.on_event(event));
         }
         if let Some(path) = &self.client_cert {
             builder = builder.client_cert(path);
@@ -96,7 +96,7 @@ impl Setup {
         if let Some(path) = &self.cassette {
             builder = builder.cassette(path);
         }
-        builder.on_exchange(watcher).build()
+        builder.on_exchange(hook_caller).build()
     }
 
     /// The money it may spend, if it has a budget.
@@ -109,7 +109,7 @@ impl Setup {
     }
 }
 
-/// Calls what returns the key. What it raises is told without what it returned.
+/// Calls what returns the key. The error for what it raises never shows what it returned.
 fn ask_for_key(ask: &Py<PyAny>) -> Result<String, Error> {
     let missing =
         |why: String| Error::new(ErrorKind::MissingKey, format!("there is no API key: {why}"));
@@ -129,12 +129,12 @@ pub(crate) fn money(text: &str) -> Result<Decimal, Error> {
 }
 
 /// The money of a client as it travels: its limit, what is spent, the price of one, how many may be
-/// billed, the tasks that will tell, and whether one did not.
+/// billed, the tasks whose cost is to come, and whether one came without.
 pub(crate) type PlainMoney = (String, String, Option<String>, u32, Vec<String>, bool);
 
 /// Money that is about to travel.
 pub(crate) fn plain_money(money: &Money) -> PlainMoney {
-    // `Money::apart` has left nothing under way and nothing allotted, so neither travels.
+    // `Money::for_other_process` has left nothing under way and nothing allotted, so neither travels.
     let tasks = money.tasks.iter().map(|task| task.as_str().to_owned()).collect();
     let price = money.price.map(|price| price.to_string());
     (

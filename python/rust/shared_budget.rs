@@ -1,5 +1,5 @@
 //! [`SharedBudget`]: the budget of a client ([`Money`]): reserved before each submission, settled with
-//! the real cost once its task's end is seen. `Engine` has one; `Reserved` and `Allotment`
+//! the real cost once its task's end is seen. `Engine` has one; `Reservation` and `Allotment`
 //! (`reservation.rs`) reserve from it.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub struct SharedBudget {
     state: Mutex<Money>,
     changed: Notify,
     /// The call that has it follows a task to find out what a task costs.
-    turn: tokio::sync::Mutex<()>,
+    price_lookup: tokio::sync::Mutex<()>,
 }
 
 /// The limit, what is spent, and what is reserved. A sum that no decimal could hold stays at the largest.
@@ -40,14 +40,14 @@ pub struct Money {
     pub under_way: u32,
     /// Attempts of submissions whose cost may never be known.
     pub doubtful: u32,
-    /// A completed task did not tell its cost, so that what is spent is not known.
+    /// A completed task came without its cost, so that what is spent is not known.
     pub unreadable: bool,
     /// Tasks whose end was not seen.
     pub tasks: BTreeSet<TaskId>,
     /// Set aside for many jobs.
     pub allotted: Decimal,
     /// The highest sum above the limit that was warned of.
-    pub over_told: Decimal,
+    pub warned_spent: Decimal,
     /// What to log, once the money is let go of.
     pub warnings: Vec<String>,
 }
@@ -56,18 +56,18 @@ pub struct Money {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GivenPrice {
     pub price: Option<Decimal>,
-    told: Option<Decimal>,
+    warned_cost: Option<Decimal>,
 }
 
 impl GivenPrice {
     pub fn of(price: Option<Decimal>) -> Self {
-        Self { price, told: None }
+        Self { price, warned_cost: None }
     }
 
-    /// The price, where a picture cost more than that and than every cost told before.
+    /// The price, where a picture cost more than that and than every cost warned of before.
     pub fn exceeded_by(&mut self, cost: Decimal) -> Option<Decimal> {
-        let price = self.price.filter(|price| cost > *price && Some(cost) > self.told)?;
-        self.told = Some(cost);
+        let price = self.price.filter(|price| cost > *price && Some(cost) > self.warned_cost)?;
+        self.warned_cost = Some(cost);
         Some(price)
     }
 }
@@ -76,9 +76,9 @@ impl GivenPrice {
 enum BudgetAnswer {
     /// Yes, and its price is reserved.
     Granted,
-    /// Not before what is under way has told its cost.
+    /// Not before the cost of what is under way is known.
     NotYet,
-    /// Not before this task has told its cost; perhaps no call is watching it.
+    /// Not before the cost of this task is known; perhaps no call is watching it.
     After(TaskId),
 }
 
@@ -95,7 +95,7 @@ impl Money {
             unreadable: false,
             tasks: BTreeSet::new(),
             allotted: Decimal::ZERO,
-            over_told: Decimal::ZERO,
+            warned_spent: Decimal::ZERO,
             warnings: Vec::new(),
         }
     }
@@ -114,7 +114,7 @@ impl Money {
     }
 
     /// Reserves for one more attempt of a submission whose earlier ones may have made a task each; or
-    /// says why it may not leave. While no price is known, what they cost cannot be told.
+    /// says why it may not leave. While no price is known, what they cost is not known.
     fn admit_repeat(&mut self) -> Result<(), OverBudget> {
         let Some(price) = self.price.filter(|_| !self.unreadable) else {
             let open = self.under_way + self.doubtful;
@@ -143,7 +143,7 @@ impl Money {
             // It may have cost anything, so that what is left is not known.
             None if self.doubtful > 0 => return Err(self.unknown()),
             None => {
-                if let Some(task) = self.teller() {
+                if let Some(task) = self.price_source() {
                     return Ok(BudgetAnswer::After(task));
                 }
             }
@@ -152,8 +152,8 @@ impl Money {
         Ok(BudgetAnswer::Granted)
     }
 
-    /// The task that will tell what one costs, while no price is known.
-    fn teller(&self) -> Option<TaskId> {
+    /// The task whose end will show what one costs, while no price is known.
+    fn price_source(&self) -> Option<TaskId> {
         self.tasks.first().filter(|_| self.price.is_none()).cloned()
     }
 
@@ -172,8 +172,8 @@ impl Money {
     /// Warns where more is spent than the budget, and again only where the sum has grown since.
     pub fn check_limit(&mut self) {
         let (spent, limit) = (self.spent, self.limit);
-        if spent > limit.max(self.over_told) {
-            self.over_told = spent;
+        if spent > limit.max(self.warned_spent) {
+            self.warned_spent = spent;
             self.warnings.push(format!(
                 "this client's pictures cost {spent} USD, more than its budget of {limit} USD: \
                  {WHY_OVER}"
@@ -212,7 +212,7 @@ impl Money {
 
     /// The same money in another process, which counts for itself: what may be billed here counts as
     /// spent there, and what is set aside for many jobs is theirs here.
-    fn apart(&self) -> Self {
+    fn for_other_process(&self) -> Self {
         Self {
             spent: self.spent.saturating_add(self.allotted),
             allotted: Decimal::ZERO,
@@ -225,13 +225,13 @@ impl Money {
 
 impl SharedBudget {
     pub fn of(money: Money) -> Arc<Self> {
-        let turn = tokio::sync::Mutex::new(());
-        Arc::new(Self { state: Mutex::new(money), changed: Notify::new(), turn })
+        let price_lookup = tokio::sync::Mutex::new(());
+        Arc::new(Self { state: Mutex::new(money), changed: Notify::new(), price_lookup })
     }
 
-    /// Reserves for one submission: [`Reserved`](crate::reservation::Reserved) holds it. While no price
-    /// is known, one runs until its cost is seen; `client` looks for that where perhaps no other call is
-    /// looking.
+    /// Reserves for one submission: [`Reservation`](crate::reservation::Reservation) holds it. While no
+    /// price is known, one runs until its cost is seen; `client` looks for that where perhaps no other
+    /// call is looking.
     pub async fn reserve(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
         loop {
             // Made before the money is looked at: a change in between wakes it.
@@ -240,7 +240,7 @@ impl SharedBudget {
             match admission {
                 BudgetAnswer::Granted => return Ok(()),
                 BudgetAnswer::NotYet => changed.await,
-                BudgetAnswer::After(task) => self.find_out(client, rows, &task).await?,
+                BudgetAnswer::After(task) => self.follow_to_end(client, rows, &task).await?,
             }
         }
     }
@@ -252,7 +252,7 @@ impl SharedBudget {
 
     /// Sets everything that is left aside for many jobs, or `most` of it:
     /// [`Allotment`](crate::reservation::Allotment) holds it. `price` is what one costs at most by the
-    /// caller's word, `known` what is known from elsewhere. `None` where a task that runs has to tell it
+    /// caller's word, `known` what is known from elsewhere. `None` where a task that runs has to show it
     /// first: [`find_price`](Self::find_price), and try again.
     pub fn allot(
         &self,
@@ -282,27 +282,27 @@ impl SharedBudget {
         Ok(Some((amount, price)))
     }
 
-    /// Waits until a task that runs has told what one costs, or none is left that could.
+    /// Waits until a task that runs has shown what one costs, or none is left that could.
     pub async fn find_price(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
-        while let Some(task) = self.teller() {
-            self.find_out(client, rows, &task).await?;
+        while let Some(task) = self.price_source() {
+            self.follow_to_end(client, rows, &task).await?;
         }
         Ok(())
     }
 
-    fn teller(&self) -> Option<TaskId> {
-        self.state().teller()
+    fn price_source(&self) -> Option<TaskId> {
+        self.state().price_source()
     }
 
     /// Follows a task of this budget until its end was seen, here or by another run; what is seen here,
     /// `rows` records.
-    async fn find_out(
+    async fn follow_to_end(
         &self,
         client: &Client,
         rows: Option<&TaskRows>,
         task: &TaskId,
     ) -> Result<(), Error> {
-        let _turn = self.turn.lock().await;
+        let _lookup = self.price_lookup.lock().await;
         loop {
             // Another call may see the task's end first; then the cost is known without this wait.
             let changed = std::pin::pin!(self.changed.notified());
@@ -312,12 +312,12 @@ impl SharedBudget {
             let followed = client.task(task.clone());
             let wait = std::pin::pin!(followed.wait());
             if let Either::Left((result, _)) = select(wait, changed).await {
-                self.saw(task, &result);
+                self.settle_task(task, &result);
                 if let Some(rows) = rows {
                     rows.settle(task, &result).await;
                 }
                 if self.state().tasks.contains(task) {
-                    return Err(untold(task, &result));
+                    return Err(price_unknown_error(task, &result));
                 }
             }
         }
@@ -329,15 +329,15 @@ impl SharedBudget {
     }
 
     /// A run ended. If its task is one of this budget and this is its end, it is settled.
-    pub fn saw(&self, task: &TaskId, result: &Result<Effect, Error>) {
+    pub fn settle_task(&self, task: &TaskId, result: &Result<Effect, Error>) {
         let price = self.price();
         if let Some(cost) = cost(result, price) {
             let unreadable = result.as_ref().is_ok_and(|effect| effect.usage.cost.is_none());
-            self.ended(task, cost, unreadable);
+            self.settle_cost(task, cost, unreadable);
         }
     }
 
-    fn ended(&self, task: &TaskId, cost: Decimal, unreadable: bool) {
+    fn settle_cost(&self, task: &TaskId, cost: Decimal, unreadable: bool) {
         self.change(|state| {
             if state.tasks.remove(task) {
                 state.unreadable |= unreadable && state.given.price.is_none();
@@ -348,15 +348,15 @@ impl SharedBudget {
     }
 
     /// What is left, for another process that counts for itself.
-    pub fn apart(&self) -> Money {
-        self.state().apart()
+    pub fn for_other_process(&self) -> Money {
+        self.state().for_other_process()
     }
 
     /// What is left, for a process that is a fork of this one's.
     pub fn forked(&self) -> Money {
         match self.state.try_lock() {
-            Ok(state) => state.apart(),
-            Err(TryLockError::Poisoned(state)) => state.into_inner().apart(),
+            Ok(state) => state.for_other_process(),
+            Err(TryLockError::Poisoned(state)) => state.into_inner().for_other_process(),
             // The thread that was at it is not here and never lets go of it; what it was about to
             // write is not known, and no money is better than another's.
             Err(TryLockError::WouldBlock) => Money::of(Decimal::ZERO, None),
@@ -370,7 +370,7 @@ impl SharedBudget {
         drop(state);
         self.changed.notify_waiters();
         // Outside the lock: a handler of `logging` may use this client.
-        warnings.into_iter().for_each(warnings::pass_on);
+        warnings.into_iter().for_each(warnings::queue_warning);
     }
 
     fn state(&self) -> MutexGuard<'_, Money> {
@@ -392,7 +392,7 @@ pub fn cost(result: &Result<Effect, Error>, price: Option<Decimal>) -> Option<De
     }
 }
 
-fn untold(task: &TaskId, result: &Result<Effect, Error>) -> Error {
+fn price_unknown_error(task: &TaskId, result: &Result<Effect, Error>) -> Error {
     let why = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
     let message = format!(
         "what a picture costs is not known, and task {task}, which would tell, was not seen to end \

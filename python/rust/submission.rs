@@ -1,6 +1,7 @@
-//! [`Wish`]: the request for one picture, as Python gives it; [`PhotoOrder`]: the same, checked before
-//! anything is sent; [`Loaded`]: the same, with its local photo read. `Engine` and `RowSource` check
-//! each request with [`Wish::check`]; `Single` and `RowSource` load it.
+//! [`PlainRequest`]: the request for one picture, as Python gives it; [`CheckedRequest`]: the same,
+//! checked before anything is sent; [`LoadedRequest`]: the same, with its local photo read. `Engine` and
+//! `RowSource` check each request with [`PlainRequest::check`]; `SingleSubmission` and `RowSource` load
+//! it.
 
 use effects_client::{Job, PhotoSource};
 use effects_core::model::{Checked, Draft};
@@ -14,7 +15,7 @@ use crate::photo::Image;
 /// The request for one picture, as Python gives it.
 #[derive(Clone, Debug, FromPyObject)]
 #[pyo3(from_item_all)]
-pub struct Wish {
+pub struct PlainRequest {
     pub template: Option<String>,
     pub image: Option<Image>,
     pub width: Option<i64>,
@@ -26,19 +27,19 @@ pub struct Wish {
 
 /// What is asked for, checked; a local photo is still to be read.
 #[derive(Clone, Debug)]
-pub struct PhotoOrder {
+pub struct CheckedRequest {
     checked: Checked,
     photo: Option<Image>,
 }
 
 /// What is asked for, with the photo at hand if it is local; it is still to be uploaded.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedRequest {
     checked: Checked,
     photo: Option<Photo>,
 }
 
-impl Wish {
+impl PlainRequest {
     fn draft(&self) -> Result<Draft, Error> {
         let params = self.extra.as_deref().map(str::parse::<ExtraParams>).transpose()?;
         Ok(Draft {
@@ -52,14 +53,14 @@ impl Wish {
     }
 
     /// Checks all of it but the photo's content.
-    pub fn check(self) -> Result<PhotoOrder, Error> {
+    pub fn check(self) -> Result<CheckedRequest, Error> {
         let checked = self.draft()?.check()?;
         let photo = self.image.filter(|image| !matches!(image, Image::Url(_)));
-        Ok(PhotoOrder { checked, photo })
+        Ok(CheckedRequest { checked, photo })
     }
 }
 
-impl PhotoOrder {
+impl CheckedRequest {
     /// Its template.
     pub fn template(&self) -> &Template {
         &self.checked.template
@@ -77,19 +78,19 @@ impl PhotoOrder {
     }
 
     /// Reads a local photo. It blocks.
-    pub fn load(self) -> Result<Loaded, Error> {
+    pub fn load(self) -> Result<LoadedRequest, Error> {
         let photo = self.photo.map(Image::photo).transpose()?;
-        Ok(Loaded { checked: self.checked, photo })
+        Ok(LoadedRequest { checked: self.checked, photo })
     }
 
     /// Reads a local photo of one of many jobs. It blocks, for a pipe only so long.
-    pub fn load_among_many(self) -> Result<Loaded, Error> {
-        let photo = self.photo.map(Image::photo_among_many).transpose()?;
-        Ok(Loaded { checked: self.checked, photo })
+    pub fn load_for_batch(self) -> Result<LoadedRequest, Error> {
+        let photo = self.photo.map(Image::photo_of_batch_job).transpose()?;
+        Ok(LoadedRequest { checked: self.checked, photo })
     }
 
     /// Reads a local photo off the runtime.
-    pub async fn load_off_thread(self) -> Result<Loaded, Error> {
+    pub async fn load_off_thread(self) -> Result<LoadedRequest, Error> {
         // Without a local photo nothing blocks, and no thread is taken.
         if self.photo.is_none() {
             return self.load();
@@ -98,7 +99,7 @@ impl PhotoOrder {
     }
 }
 
-impl Loaded {
+impl LoadedRequest {
     /// The job, whose photo is kept: a pipe could not be read again.
     pub fn into_job(self) -> Job {
         Job::of(self.checked, self.photo.map(PhotoSource::Photo))

@@ -12,7 +12,7 @@ use effects_core::{BaseUrl, TaskId, printable};
 use pyo3::prelude::*;
 
 use crate::failure::resume_words;
-use crate::traces::{self, Parent};
+use crate::traces::{self, ParentContext};
 use crate::{runtime, warnings};
 
 /// Submissions of this process whose answers are still to come.
@@ -22,27 +22,27 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub struct SubmissionNote {
     base: Arc<BaseUrl>,
-    known: Mutex<NoteState>,
+    state: Mutex<NoteState>,
     /// No caller waits any more: the task's id is logged when it comes.
     abandoned: AtomicBool,
     /// Whether the task's id was logged; shared by all runs that follow the same handle, so that it is
     /// logged once.
     logged: Arc<AtomicBool>,
     /// The call that waits for it, where that is traced.
-    parent: OnceLock<Parent>,
+    parent: OnceLock<ParentContext>,
 }
 
 #[derive(Debug, Default)]
 struct NoteState {
     /// A submission that has left and is not answered. Boxed, since thousands of notes live while their
     /// tasks run and few are submitting.
-    posting: Option<Box<Posting>>,
+    unanswered: Option<Box<UnansweredSubmission>>,
     task: Option<TaskId>,
 }
 
 /// A submission by its `X-Request-Id`.
 #[derive(Debug)]
-struct Posting {
+struct UnansweredSubmission {
     request_id: String,
 }
 
@@ -62,9 +62,9 @@ impl SubmissionNote {
     }
 
     fn with(base: Arc<BaseUrl>, task: Option<TaskId>, logged: Arc<AtomicBool>) -> Arc<Self> {
-        let known = Mutex::new(NoteState { posting: None, task });
+        let state = Mutex::new(NoteState { unanswered: None, task });
         let (abandoned, parent) = (AtomicBool::new(false), OnceLock::new());
-        Arc::new(Self { base, known, abandoned, logged, parent })
+        Arc::new(Self { base, state, abandoned, logged, parent })
     }
 
     /// Notes that no caller waits any more.
@@ -75,11 +75,11 @@ impl SubmissionNote {
     /// Notes the task that the run follows, which an earlier run or another process submitted.
     pub fn is_about(&self, task: TaskId) {
         self.register(task.as_str());
-        self.know().task.get_or_insert(task);
+        self.state().task.get_or_insert(task);
     }
 
     /// The exchanges of its run belong to this call.
-    pub fn trace(&self, parent: Parent) {
+    pub fn trace(&self, parent: ParentContext) {
         // A submission registers its names as its entries are written. A task that is only followed
         // has no entries, and is registered here.
         if self.parent.set(parent).is_ok()
@@ -103,12 +103,12 @@ impl SubmissionNote {
 
     /// The task, once there is one.
     pub fn task(&self) -> Option<TaskId> {
-        self.know().task.clone()
+        self.state().task.clone()
     }
 
     /// Whether a submission has left that is not answered yet.
     pub fn is_under_way(&self) -> bool {
-        self.know().posting.is_some()
+        self.state().unanswered.is_some()
     }
 
     /// What to log of a task whose result no caller gets; `None` where there is no task yet, or its id
@@ -116,10 +116,10 @@ impl SubmissionNote {
     pub fn unlogged(&self) -> Option<String> {
         let task = self.task()?;
         // One swap: of several callers who leave at the same time, one logs the id.
-        (!self.logged.swap(true, Ordering::SeqCst)).then(|| self.left_behind(&task))
+        (!self.logged.swap(true, Ordering::SeqCst)).then(|| self.unclaimed_task_message(&task))
     }
 
-    fn left_behind(&self, task: &TaskId) -> String {
+    fn unclaimed_task_message(&self, task: &TaskId) -> String {
         let line = self.base.resume_line(task);
         let text = format!(
             "task {task} was submitted, and its result reached no caller; {}",
@@ -135,16 +135,16 @@ impl SubmissionNote {
 
     /// The run is over, or given up: no answer will come.
     pub fn settle(&self) {
-        let mut known = self.know();
-        if let Some(Posting { request_id }) = known.posting.as_deref()
+        let mut state = self.state();
+        if let Some(UnansweredSubmission { request_id }) = state.unanswered.as_deref()
             && self.is_abandoned()
         {
-            warnings::log_apart(&format!(
+            warnings::log_on_own_thread(&format!(
                 "the submission with X-Request-Id {request_id} got no answer that tells its fate: its \
                  task may exist and may be billed"
             ));
         }
-        settle(&mut known);
+        settle(&mut state);
     }
 
     /// The run's journal: this note, in front of `inner` if the run has a real journal.
@@ -154,20 +154,20 @@ impl SubmissionNote {
     ) -> Arc<dyn AsyncJournal> {
         match inner {
             None => Arc::clone(self) as _,
-            Some(inner) => Arc::new(Noting { note: Arc::clone(self), inner }),
+            Some(inner) => Arc::new(TrackingJournal { note: Arc::clone(self), inner }),
         }
     }
 
     /// What the caller who stops waiting should know.
     pub fn hint(&self) -> String {
-        let known = self.know();
-        match (&known.task, known.posting.as_deref()) {
+        let state = self.state();
+        match (&state.task, state.unanswered.as_deref()) {
             (Some(task), _) => {
                 let line = self.base.resume_line(task);
                 printable(&format!("task {task} goes on; {}", resume_words(task, &line)))
                     .into_owned()
             }
-            (None, Some(Posting { request_id })) => format!(
+            (None, Some(UnansweredSubmission { request_id })) => format!(
                 "a submission is under way (X-Request-Id {request_id}) and runs to its answer; \
                  the id of its task is then logged"
             ),
@@ -176,53 +176,53 @@ impl SubmissionNote {
     }
 
     /// What goes on though no caller waits; `None` if nothing was submitted.
-    pub fn goes_on(&self) -> Option<String> {
-        let known = self.know();
-        let something = known.task.is_some() || known.posting.is_some();
-        drop(known);
-        something.then(|| self.hint())
+    pub fn running_hint(&self) -> Option<String> {
+        let state = self.state();
+        let is_submitted = state.task.is_some() || state.unanswered.is_some();
+        drop(state);
+        is_submitted.then(|| self.hint())
     }
 
-    fn take_down(&self, fact: &Fact) {
-        let mut known = self.know();
+    fn record(&self, fact: &Fact) {
+        let mut state = self.state();
         // Each attempt has an `X-Request-Id` of its own: once another entry comes, no exchange has
         // the last one's any more.
-        if let Some(posting) = &known.posting {
-            self.unregister(&posting.request_id);
+        if let Some(unanswered) = &state.unanswered {
+            self.unregister(&unanswered.request_id);
         }
         match fact {
             Fact::Intent { request_id, .. } => {
                 self.register(request_id);
-                let posting = Box::new(Posting { request_id: request_id.clone() });
+                let unanswered = Box::new(UnansweredSubmission { request_id: request_id.clone() });
                 // A repeated attempt takes the place of the one before it, so that a run counts
                 // once.
-                if known.posting.replace(posting).is_none() {
+                if state.unanswered.replace(unanswered).is_none() {
                     UNDER_WAY.fetch_add(1, Ordering::SeqCst);
                 }
             }
             Fact::Created { task_id, .. } => {
                 // If a repeated submission made a second task, the run follows the first.
-                let is_second = known.task.is_some();
-                known.task.get_or_insert_with(|| task_id.clone());
+                let is_second = state.task.is_some();
+                state.task.get_or_insert_with(|| task_id.clone());
                 self.register(task_id.as_str());
                 // The second task has an id of its own, which is logged even where the first's was.
                 if self.is_abandoned() && (!self.logged.swap(true, Ordering::SeqCst) || is_second) {
-                    warnings::log_apart(&self.left_behind(task_id));
+                    warnings::log_on_own_thread(&self.unclaimed_task_message(task_id));
                 }
                 // Last, so that the process's end waits for the log.
-                settle(&mut known);
+                settle(&mut state);
             }
-            _ => settle(&mut known),
+            _ => settle(&mut state),
         }
     }
 
-    fn know(&self) -> std::sync::MutexGuard<'_, NoteState> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> std::sync::MutexGuard<'_, NoteState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn settle(known: &mut NoteState) {
-    if known.posting.take().is_some() {
+fn settle(state: &mut NoteState) {
+    if state.unanswered.take().is_some() {
         // After a fork the counter starts at zero, so it may have nothing to count down.
         let _ = UNDER_WAY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
     }
@@ -231,15 +231,16 @@ fn settle(known: &mut NoteState) {
 #[async_trait]
 impl AsyncJournal for SubmissionNote {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
-        self.take_down(&entry.fact);
+        self.record(&entry.fact);
         Ok(Admission::Admitted)
     }
 }
 
 impl Drop for SubmissionNote {
     fn drop(&mut self) {
-        let posting = self.know().posting.as_ref().map(|posting| posting.request_id.clone());
-        for name in posting.into_iter().chain(self.task().map(String::from)) {
+        let unanswered =
+            self.state().unanswered.as_ref().map(|unanswered| unanswered.request_id.clone());
+        for name in unanswered.into_iter().chain(self.task().map(String::from)) {
             self.unregister(&name);
         }
         // A run that is dropped without an end must not keep the process from ending.
@@ -248,19 +249,19 @@ impl Drop for SubmissionNote {
 }
 
 /// A journal that takes notes of what passes through.
-struct Noting {
+struct TrackingJournal {
     note: Arc<SubmissionNote>,
     inner: Arc<dyn AsyncJournal>,
 }
 
 #[async_trait]
-impl AsyncJournal for Noting {
+impl AsyncJournal for TrackingJournal {
     async fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let written = self.inner.write(entry).await;
         // Note a new task even if the journal write failed: this note is then the only record of its id.
         if matches!(written, Ok(Admission::Admitted)) || matches!(entry.fact, Fact::Created { .. })
         {
-            self.note.take_down(&entry.fact);
+            self.note.record(&entry.fact);
         }
         written
     }

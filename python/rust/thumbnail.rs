@@ -27,7 +27,7 @@ fn shrunk(data: &[u8], side: u32, png: bool) -> ImageResult<Vec<u8>> {
     // The header of a picture from outside may claim any size: decoding ends before it takes the
     // memory.
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BYTES);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
     let whole = reader.decode()?;
     let is_small = whole.width() <= side && whole.height() <= side;
@@ -37,12 +37,12 @@ fn shrunk(data: &[u8], side: u32, png: bool) -> ImageResult<Vec<u8>> {
         picture.write_to(&mut Cursor::new(&mut made), ImageFormat::Png)?;
     } else {
         let opaque = DynamicImage::ImageRgb8(picture.into_rgb8());
-        opaque.write_with_encoder(JpegEncoder::new_with_quality(&mut made, QUALITY))?;
+        opaque.write_with_encoder(JpegEncoder::new_with_quality(&mut made, JPEG_QUALITY))?;
     }
     Ok(made)
 }
 
 /// Enough for the largest picture of the service many times over.
-const MOST_BYTES: u64 = 192 << 20;
+const MAX_DECODED_BYTES: u64 = 192 << 20;
 
-const QUALITY: u8 = 78;
+const JPEG_QUALITY: u8 = 78;

@@ -1,4 +1,4 @@
-//! [`Parent`]: the OpenTelemetry context of a Python call, under which `_tracing.py` puts a span for
+//! [`ParentContext`]: the OpenTelemetry context of a Python call, under which `_tracing.py` puts a span for
 //! each exchange of the call. A `SubmissionNote` registers it by the names of its submission and its
 //! task; the `HookCaller` of `hooks.rs` finds it by the name in a request. Nothing is registered while
 //! no call is traced.
@@ -11,9 +11,9 @@ use effects_core::gateway::RequestExcerpt;
 use pyo3::prelude::*;
 
 /// The context of a call that is traced.
-pub type Parent = Arc<Py<PyAny>>;
+pub type ParentContext = Arc<Py<PyAny>>;
 
-static PARENTS: LazyLock<Mutex<HashMap<String, Parent>>> = LazyLock::new(Mutex::default);
+static PARENTS: LazyLock<Mutex<HashMap<String, ParentContext>>> = LazyLock::new(Mutex::default);
 
 /// How many are registered, to be asked for each exchange.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -24,7 +24,7 @@ pub fn is_on() -> bool {
 }
 
 /// What has this name, a submission's `X-Request-Id` or a task's id, belongs to this call from now on.
-pub fn register(name: &str, parent: &Parent) {
+pub fn register(name: &str, parent: &ParentContext) {
     let mut parents = parents();
     parents.insert(name.to_owned(), Arc::clone(parent));
     // Kept beside the map, so that an exchange of a program that traces nothing takes no lock.
@@ -32,7 +32,7 @@ pub fn register(name: &str, parent: &Parent) {
 }
 
 /// The call is over, for what has this name.
-pub fn forget(name: &str, parent: &Parent) {
+pub fn forget(name: &str, parent: &ParentContext) {
     let mut parents = parents();
     // Another call may follow the same task by now.
     if parents.get(name).is_some_and(|known| Arc::ptr_eq(known, parent)) {
@@ -42,13 +42,13 @@ pub fn forget(name: &str, parent: &Parent) {
 }
 
 /// The call that makes a request.
-pub fn parent_of(request: &RequestExcerpt) -> Option<Parent> {
+pub fn parent_of(request: &RequestExcerpt) -> Option<ParentContext> {
     let task = request.task_id.as_ref().map(effects_core::TaskId::as_str);
     // A submission has no task yet and is known by its `X-Request-Id`.
     let name = task.or_else(|| request.header("x-request-id"))?;
     parents().get(name).cloned()
 }
 
-fn parents() -> MutexGuard<'static, HashMap<String, Parent>> {
+fn parents() -> MutexGuard<'static, HashMap<String, ParentContext>> {
     PARENTS.lock().unwrap_or_else(PoisonError::into_inner)
 }

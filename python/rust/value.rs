@@ -1,5 +1,5 @@
-//! [`OperationValue`]: the result of an operation ([`MadeEffect`], [`RowOutcomeValue`] and others) on its
-//! way from the runtime's thread into Python, where it becomes a tuple of plain values, of which the
+//! [`OperationValue`]: the result of an operation ([`FinishedEffect`], [`RowOutcomeValue`] and others) on
+//! its way from the runtime's thread into Python, where it becomes a tuple of plain values, of which the
 //! Python side makes its objects. An `Address` delivers it.
 
 use std::path::PathBuf;
@@ -20,9 +20,9 @@ use crate::{failure, warnings};
 #[derive(Debug)]
 pub enum OperationValue {
     /// An effect, with its pictures' bytes if they were fetched.
-    Effect(Box<MadeEffect>),
+    Effect(Box<FinishedEffect>),
     /// A task by its id.
-    Handle(Box<Submitted>),
+    Handle(Box<SubmittedHandle>),
     /// What one look showed.
     Task(Box<Task>),
     /// The next event, or the end of them.
@@ -39,7 +39,7 @@ pub enum OperationValue {
 
 /// An effect and what is known of how it was made.
 #[derive(Debug)]
-pub struct MadeEffect {
+pub struct FinishedEffect {
     pub effect: Effect,
     /// The pictures' bytes, in their order; empty if they were not fetched.
     pub fetched: Vec<Bytes>,
@@ -48,7 +48,7 @@ pub struct MadeEffect {
     pub elapsed: f64,
 }
 
-impl MadeEffect {
+impl FinishedEffect {
     /// An effect whose run began then.
     pub fn new(
         effect: Effect,
@@ -79,12 +79,12 @@ impl MadeEffect {
 
 /// A picture's bytes; what happens on the way is logged.
 pub(crate) async fn fetch_picture(client: &Client, picture: &Picture) -> Result<Bytes, Error> {
-    client.fetch_with(picture, warnings::tell).await
+    client.fetch_with(picture, warnings::log_event).await
 }
 
 /// A task just submitted.
 #[derive(Debug)]
-pub struct Submitted {
+pub struct SubmittedHandle {
     pub handle: TaskHandle,
     pub template: String,
     pub at: Time,
@@ -96,17 +96,19 @@ impl OperationValue {
         match self {
             Self::Effect(made) => effect(py, &made).map(Bound::into_any),
             Self::Handle(submitted) => {
-                let Submitted { handle, template, at } = *submitted;
+                let SubmittedHandle { handle, template, at } = *submitted;
                 let id = handle.id().as_str().to_owned();
                 let handle = Handle::of_this_process(handle, Some(template.clone()), Some(at));
                 (handle, id, template).into_pyobject(py).map(Bound::into_any)
             }
-            Self::Task(task) => look(py, &task).map(Bound::into_any),
+            Self::Task(task) => task_status(py, &task).map(Bound::into_any),
             Self::Event(event) => match event {
                 None => Ok(py.None().into_bound(py)),
                 Some(event) => {
                     let json = serde_json::to_string(&event).unwrap_or_default();
-                    (json, event.to_string(), seen(&event)).into_pyobject(py).map(Bound::into_any)
+                    (json, event.to_string(), status_in(&event))
+                        .into_pyobject(py)
+                        .map(Bound::into_any)
                 }
             },
             Self::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
@@ -121,19 +123,19 @@ impl OperationValue {
 fn row(py: Python<'_>, end: Option<Box<RowOutcomeValue>>) -> PyResult<Bound<'_, PyAny>> {
     let (number, job, effect, error) = match end.map(|end| *end) {
         None => return Ok(py.None().into_bound(py)),
-        Some(RowOutcomeValue::Broken(error)) => return Err(error),
-        Some(RowOutcomeValue::Wrong(error)) => return Err(failure::exception(py, &error)),
+        Some(RowOutcomeValue::IteratorFailed(error)) => return Err(error),
+        Some(RowOutcomeValue::BatchFailed(error)) => return Err(failure::exception(py, &error)),
         Some(RowOutcomeValue::Ended(number, job, Ok(made))) => {
             (number, job, Some(effect(py, &made)?), None)
         }
         Some(RowOutcomeValue::Ended(number, job, Err(error))) => {
-            (number, job, None, Some(failure::told(py, &error)?))
+            (number, job, None, Some(failure::result_exception(py, &error)?))
         }
     };
     (number, job, effect, error).into_pyobject(py).map(Bound::into_any)
 }
 
-fn effect<'py>(py: Python<'py>, made: &MadeEffect) -> PyResult<Bound<'py, PyTuple>> {
+fn effect<'py>(py: Python<'py>, made: &FinishedEffect) -> PyResult<Bound<'py, PyTuple>> {
     let effect = &made.effect;
     let fetched = made.fetched.iter().map(Some).chain(std::iter::repeat(None));
     let pictures = effect.pictures.iter().zip(fetched);
@@ -152,7 +154,7 @@ fn effect<'py>(py: Python<'py>, made: &MadeEffect) -> PyResult<Bound<'py, PyTupl
         .into_pyobject(py)
 }
 
-fn look<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple>> {
+fn task_status<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple>> {
     let pictures: Vec<_> = task.pictures.iter().map(|one| picture(py, one, None)).collect();
     (
         task.id.as_str(),
@@ -170,7 +172,7 @@ fn look<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple>> {
 }
 
 /// What an event says of where its task is: the status and the progress.
-fn seen(event: &Event) -> Option<(&str, Option<f64>)> {
+fn status_in(event: &Event) -> Option<(&str, Option<f64>)> {
     match event {
         Event::Submitted { .. } => Some(("queued", None)),
         Event::Running { status, progress, .. } => {
@@ -228,9 +230,9 @@ pub fn task_id(text: &str) -> Result<TaskId, effects_core::Error> {
 #[derive(Debug)]
 pub enum RowOutcomeValue {
     /// Its number, what Python gave for it, and its effect or what went wrong.
-    Ended(usize, Py<PyAny>, Result<Box<MadeEffect>, Error>),
+    Ended(usize, Py<PyAny>, Result<Box<FinishedEffect>, Error>),
     /// The iterator raised: no more rows come.
-    Broken(PyErr),
+    IteratorFailed(PyErr),
     /// All of it could not be begun, or the journal not be written to its end.
-    Wrong(Error),
+    BatchFailed(Error),
 }

@@ -1,6 +1,6 @@
 //! [`Events`]: Python's iterator over the events of one task, or of a run from its submission on;
 //! `finish` gives the effect at its end. `Engine` makes it; `_task.py` reads it for `Task.events`,
-//! `_told_run.py` for `run(on_event=)`.
+//! `_observed_run.py` for `run(on_event=)`.
 //!
 //! The run begins with the first read, and is one event ahead of its reader at most: then it looks no more
 //! until that one is read.
@@ -17,11 +17,11 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::address::{Address, ReadStart, ReaderId, Source, given_up};
+use crate::address::{Address, ReadStart, ReaderId, ValueSource, given_up};
 use crate::operation::Operation;
-use crate::run_operation::{Joined, Launch, Taker};
+use crate::run_operation::{Joined, Launch, ResultReceiver};
 use crate::submission_tracker::SubmissionNote;
-use crate::value::{MadeEffect, OperationValue};
+use crate::value::{FinishedEffect, OperationValue};
 
 /// The events of a task, one operation each, and how it ended.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -48,12 +48,12 @@ struct WatchShared {
 
 #[derive(Default)]
 struct WatchState {
-    run: Stage,
+    run: WatchedRun,
     /// No reader is left.
     has_left: bool,
     /// Events that wait for their reader, and the run that does not look before they are read.
     events: VecDeque<Event>,
-    held: Option<RunTicket>,
+    paused: Option<RunTicket>,
     /// Readers who wait, in order; none while there is an event or the end.
     readers: VecDeque<(ReaderId, Address)>,
     last_reader: u64,
@@ -64,7 +64,7 @@ struct WatchState {
 
 /// The run whose events these are.
 #[derive(Default)]
-enum Stage {
+enum WatchedRun {
     /// Nothing was read yet.
     Before(Box<Launch>),
     Joined(Joined),
@@ -74,19 +74,20 @@ enum Stage {
 }
 
 impl Events {
-    /// The events of a run, whose pictures its client fetches and whose end its budget and its journal are
-    /// told.
+    /// The events of a run, whose pictures its client fetches and whose end its budget and its journal
+    /// record.
     pub(crate) fn new(launch: Launch, template: Option<String>) -> Self {
         let (process, client) = (std::process::id(), launch.client.clone());
         let note = Arc::clone(&launch.note);
-        let state = WatchState { run: Stage::Before(Box::new(launch)), ..WatchState::default() };
+        let state =
+            WatchState { run: WatchedRun::Before(Box::new(launch)), ..WatchState::default() };
         let (state, ended) = (Mutex::new(state), Notify::new());
         let shared = WatchShared { process, client: client.clone(), state, ended };
         let stream = Arc::new(EventStream(Arc::new(shared)));
         Self { process, stream, client, template, note, begun: Instant::now() }
     }
 
-    fn here(&self) -> PyResult<()> {
+    fn check_process(&self) -> PyResult<()> {
         if self.process == std::process::id() {
             return Ok(());
         }
@@ -100,14 +101,14 @@ impl Events {
 impl Events {
     /// The next event, `None` at the end.
     fn next(&self) -> PyResult<Operation> {
-        self.here()?;
+        self.check_process()?;
         let stream = Arc::clone(&self.stream);
         Ok(Operation::reading(Some(Arc::clone(&self.note)), stream))
     }
 
     /// What the following came to, once it is over; with `fetch`, the pictures' bytes as well.
     fn finish(&self, fetch: bool) -> PyResult<Operation> {
-        self.here()?;
+        self.check_process()?;
         let (template, begun) = (self.template.clone(), self.begun);
         // An end that is known is given at once, without a turn of the runtime's thread.
         let known = self.stream.0.state().end.clone();
@@ -115,7 +116,7 @@ impl Events {
         match known {
             Some(Err(error)) => return Ok(Operation::known(note, Err(error))),
             Some(Ok(effect)) if !fetch => {
-                let made = MadeEffect::new(effect, Vec::new(), template, begun);
+                let made = FinishedEffect::new(effect, Vec::new(), template, begun);
                 return Ok(Operation::known(note, Ok(OperationValue::Effect(made))));
             }
             Some(Ok(_)) | None => {}
@@ -123,7 +124,7 @@ impl Events {
         let (stream, client) = (Arc::clone(&self.stream), self.client.clone());
         Ok(Operation::new(note, async move {
             let effect = stream.end().await?;
-            MadeEffect::fetched(&client, effect, fetch, template, begun)
+            FinishedEffect::fetched(&client, effect, fetch, template, begun)
                 .await
                 .map(OperationValue::Effect)
         }))
@@ -147,7 +148,7 @@ impl EventStream {
     }
 }
 
-impl Source for EventStream {
+impl ValueSource for EventStream {
     fn read(&self, runtime: &Handle, mut address: Address) -> ReadStart {
         self.0.begin(runtime);
         let mut state = self.0.state();
@@ -160,7 +161,7 @@ impl Source for EventStream {
         }
         // The last event that waited is being read: the run may look at its task again.
         if state.events.is_empty()
-            && let Some(run) = state.held.take()
+            && let Some(run) = state.paused.take()
         {
             self.0.client.resume_polling(run);
         }
@@ -174,8 +175,8 @@ impl Source for EventStream {
             return;
         }
         let mut state = self.0.state();
-        let place = state.readers.iter().position(|(waiting, _)| *waiting == reader);
-        let left = place.and_then(|place| state.readers.remove(place));
+        let position = state.readers.iter().position(|(waiting, _)| *waiting == reader);
+        let left = position.and_then(|position| state.readers.remove(position));
         // Unlocked before the address is dropped: it holds an object of Python's, whose end may
         // come back here.
         drop(state);
@@ -192,7 +193,7 @@ impl Drop for EventStream {
         state.has_left = true;
         let run = std::mem::take(&mut state.run);
         drop(state);
-        if let Stage::Joined(joined) = run {
+        if let WatchedRun::Joined(joined) = run {
             joined.leave();
         }
     }
@@ -204,18 +205,18 @@ impl WatchShared {
         let launch = {
             let mut state = self.state();
             match std::mem::take(&mut state.run) {
-                Stage::Before(launch) => launch,
+                WatchedRun::Before(launch) => launch,
                 begun => {
                     state.run = begun;
                     return;
                 }
             }
         };
-        // Without the lock, which `EventsTaker::end` takes: the end may be known and come at once.
-        let joined = launch.begin(runtime, EventsTaker(Arc::clone(self)));
+        // Without the lock, which `EventsReceiver::on_end` takes: the end may be known and come at once.
+        let joined = launch.begin(runtime, EventsReceiver(Arc::clone(self)));
         let mut state = self.state();
         if state.end.is_none() {
-            state.run = Stage::Joined(joined);
+            state.run = WatchedRun::Joined(joined);
         }
     }
 
@@ -225,9 +226,9 @@ impl WatchShared {
 }
 
 /// Hands the events and the end of the run to its readers. Dropped without an end, it gives them an error.
-struct EventsTaker(Arc<WatchShared>);
+struct EventsReceiver(Arc<WatchShared>);
 
-impl Taker for EventsTaker {
+impl ResultReceiver for EventsReceiver {
     fn has_left(&self) -> bool {
         self.0.state().has_left
     }
@@ -246,13 +247,13 @@ impl Taker for EventsTaker {
             return PollControl::Continue;
         }
         state.events.push_back(event);
-        state.held = Some(run);
+        state.paused = Some(run);
         PollControl::Pause
     }
 
     fn on_end(&self, result: Result<Effect, Error>) {
         let mut state = self.0.state();
-        (state.end, state.run) = (Some(result), Stage::Gone);
+        (state.end, state.run) = (Some(result), WatchedRun::Gone);
         for (_, mut address) in std::mem::take(&mut state.readers) {
             address.deliver(Ok(OperationValue::Event(None)));
         }
@@ -261,7 +262,7 @@ impl Taker for EventsTaker {
     }
 }
 
-impl Drop for EventsTaker {
+impl Drop for EventsReceiver {
     fn drop(&mut self) {
         if self.0.state().end.is_none() {
             self.on_end(Err(given_up()));
@@ -277,7 +278,7 @@ impl<'a> Draining<'a> {
         let mut state = shared.state();
         state.draining += 1;
         state.events.clear();
-        if let Some(run) = state.held.take() {
+        if let Some(run) = state.paused.take() {
             shared.client.resume_polling(run);
         }
         Self(shared)

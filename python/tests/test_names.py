@@ -44,14 +44,14 @@ def test_both_have_the_same_names_options_and_words(blocking, awaited):
 def test_every_module_has_its_stub():
     internal = {
         *(
+            "_annotations",
             "_async_jobs",
             "_display",
-            "_hints",
             "_loop",
+            "_observed_run",
             "_plans",
             "_progress",
             "_stubs",
-            "_told_run",
             "_tracing",
             "_wait",
         ),
@@ -137,18 +137,18 @@ def test_stubs_say_what_is_there(stub):
         assert {one.asname for node in imports for one in node.names} == set(spark_effects.__all__)
         return
     module = importlib.import_module(f"spark_effects.{stub.stem}")
-    told = set()
+    names = set()
     for owner, node in defined(tree):
         if any(name and re.match("_[A-Za-z]", name) for name in (owner, node.name)):
             continue
-        told.add(owner or node.name)
+        names.add(owner or node.name)
         place = getattr(module, owner) if owner else module
         assert hasattr(place, node.name), f"{owner}.{node.name} is in the stub alone"
         agrees(owner, node, inspect.getattr_static(place, node.name))
-    told |= {
+    names |= {
         one.id for node in tree.body for one in getattr(node, "targets", ()) if isinstance(one, ast.Name)
     }
-    assert told >= set(module.__all__)
+    assert names >= set(module.__all__)
 
 
 def test_stubs_tell_the_docstrings():
@@ -165,8 +165,8 @@ def test_the_two_kinds_of_result_have_the_members_of_the_one():
     kinds = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
     for name in ("_Done", "_Failed"):
         body = [*kinds["_Result"].body, *kinds[name].body]
-        told = {getattr(one, "name", None) or one.target.id for one in body if not isinstance(one, ast.Expr)}
-        assert {one for one in told if not one.startswith("_")} == public(spark_effects.Result)
+        names = {getattr(one, "name", None) or one.target.id for one in body if not isinstance(one, ast.Expr)}
+        assert {one for one in names if not one.startswith("_")} == public(spark_effects.Result)
 
 
 def documented(function):

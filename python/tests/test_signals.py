@@ -182,7 +182,7 @@ def test_where_exceptions_show_no_notes_the_hint_is_where_later_ones_keep_it():
         add_note = property()
 
     error = Old()
-    spark_effects._wait.annotate(error, "resume with: effects wait abc")
+    spark_effects._wait.add_hint(error, "resume with: effects wait abc")
     assert error.__notes__ == ["resume with: effects wait abc"]
 
 

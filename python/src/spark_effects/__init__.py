@@ -14,14 +14,14 @@ b'\\x89PNG'
 import atexit as _atexit
 import os as _os
 
-from . import _hints, _native, errors
+from . import _annotations, _native, errors
 from ._client import AsyncClient, Client
 from ._effect import Effect, Event, Picture, ServiceError, TaskStatus, Usage
 from ._emulator import Emulator, SeenRequest
 from ._hooks import ExchangeRequest, ExchangeResponse
 from ._job import Job
 from ._many import AsyncResults, Result, ResultList, Results
-from ._many import live as _live
+from ._many import open_results as _open_results
 from ._task import AsyncEvents, AsyncTask, Events, Task
 from ._templates import Template, UnlistedTemplate, templates
 from ._values import Backoff, Pace, Policy
@@ -92,7 +92,7 @@ __version__ = _native.__version__
 
 def _finish():
     # First: no more jobs may begin while the submissions under way are awaited.
-    for results in list(_live):
+    for results in list(_open_results):
         results._leave()
     # A submission under way is never cut off: its task may be billed, and its id would be lost.
     try:
@@ -107,7 +107,7 @@ def _finish():
 for _name in __all__:
     _thing = globals()[_name]
     if callable(_thing):
-        _hints.annotated(_thing)
+        _annotations.attach_annotations(_thing)
 del _name, _thing
 
 _atexit.register(_finish)

@@ -17,7 +17,7 @@ class AsyncJobs:
         # An async generator belongs to one loop: that of the call.
         self._loop = asyncio.get_running_loop()
         self._jobs = jobs.__aiter__()
-        self._coming = None
+        self._pending = None
         self._closed = False
 
     def __iter__(self):
@@ -26,7 +26,7 @@ class AsyncJobs:
     def __next__(self):
         coroutine = self._next()
         try:
-            self._coming = coming = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            self._pending = pending = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         except RuntimeError:
             # The loop is closed.
             coroutine.close()
@@ -34,13 +34,13 @@ class AsyncJobs:
         # `close` sets the flag before it cancels, and this asks after the future is kept: one of the two
         # cancels it, whichever thread comes first.
         if self._closed:
-            coming.cancel()
+            pending.cancel()
         while True:
             try:
                 # With a timeout, to see a loop that was closed before it ran the coroutine.
-                job = coming.result(timeout=1)
+                job = pending.result(timeout=1)
             except concurrent.futures.TimeoutError:
-                if coming.done():
+                if pending.done():
                     # The iterable's own.
                     raise
                 # A loop that has ended answers no more.
@@ -63,5 +63,5 @@ class AsyncJobs:
     def close(self):
         """No more jobs are wanted."""
         self._closed = True
-        if self._coming is not None:
-            self._coming.cancel()
+        if self._pending is not None:
+            self._pending.cancel()

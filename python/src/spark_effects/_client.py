@@ -11,7 +11,18 @@ from ._hooks import hooks_of
 from ._many import AsyncResults, Results
 from ._plans import ClientPlans, checked, many
 from ._task import AsyncTask, Task
-from ._values import Headers, Policy, is_database, money, own_state, place, positive, refused, switch, text
+from ._values import (
+    Headers,
+    Policy,
+    boolean,
+    is_database,
+    money,
+    own_state,
+    path_text,
+    positive,
+    refused,
+    text,
+)
 from ._wait import awaiting, blocking, constructor, is_coroutine_function, misspelt, named, plain
 
 __all__ = ["AsyncClient", "Client"]
@@ -49,8 +60,8 @@ def _certificate(client_cert):
             rule = "give one file, or a pair of the certificate's and the key's"
             raise refused("client_cert", client_cert, rule)
         cert, key = client_cert
-        return {"client_cert": place("client_cert", cert), "client_key": place("client_cert", key)}
-    return {"client_cert": place("client_cert", client_cert), "client_key": None}
+        return {"client_cert": path_text("client_cert", cert), "client_key": path_text("client_cert", key)}
+    return {"client_cert": path_text("client_cert", client_cert), "client_key": None}
 
 
 class _ClientBase:
@@ -106,16 +117,16 @@ class _ClientBase:
         if price is not None and budget is None:
             raise refused("price", price, "it is for a budget: give budget= as well, or leave it out")
         # Both become absolute below: a client may travel to a process that works in another folder.
-        journal = place("journal", journal)
-        cassette = place("cassette", cassette)
+        journal = path_text("journal", journal)
+        cassette = path_text("cassette", cassette)
         setup = {
             **_key(api_key),
             "base_url": text("base_url", base_url),
-            "allow_http": switch("allow_http", allow_http),
+            "allow_http": boolean("allow_http", allow_http),
             "connect_timeout": positive("connect_timeout", connect_timeout),
             "uploads": text("uploads", uploads),
             "proxy": text("proxy", proxy),
-            "ca_bundle": place("ca_bundle", ca_bundle),
+            "ca_bundle": path_text("ca_bundle", ca_bundle),
             **_certificate(client_cert),
             "cassette": cassette and os.path.abspath(cassette),
             "budget": money("budget", budget),

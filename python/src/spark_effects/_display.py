@@ -18,9 +18,9 @@ _RED = "var(--jp-error-color1,var(--vscode-errorForeground,#d32f2f))"
 _CELL = "margin:0;min-width:0;overflow-wrap:anywhere"
 _SIDE = 512
 # The longest side of the PNG, for viewers that show no HTML.
-_ALONE = 768
+_PNG_SIDE = 768
 # Pictures of more bytes than this are shown as thumbnails.
-_AS_THEY_ARE = 150_000
+_MAX_INLINE_BYTES = 150_000
 # Up to so many results, pictures have this side, so that a saved notebook stays small.
 _SIDES = ((40, 320), (150, 160), (400, 96))
 
@@ -50,10 +50,10 @@ def png(picture):
     if kind is None:
         return None
     data, sides = picture.bytes(), _sides(picture)
-    if kind == "image/png" and sides and max(sides) <= _ALONE:
+    if kind == "image/png" and sides and max(sides) <= _PNG_SIDE:
         return data
     # What cannot be decoded here may still be one.
-    return _native.thumbnail(data, _ALONE, True) or (data if kind == "image/png" else None)
+    return _native.thumbnail(data, _PNG_SIDE, True) or (data if kind == "image/png" else None)
 
 
 def _with_image(bundle, picture):
@@ -116,7 +116,7 @@ def _jpeg_sides(data):
     return None
 
 
-def _shown(picture, side, most=_AS_THEY_ARE):
+def _shown(picture, side, most=_MAX_INLINE_BYTES):
     """A picture, or its link where it was not fetched."""
     kind = picture._media_type()
     if kind is None:
@@ -160,7 +160,7 @@ def _red(words):
 
 def task(task):
     """A task: what was last seen of it, and how to resume it."""
-    status, progress, failure = task._standing()
+    status, progress, failure = task._last_seen()
     facts = {
         "task": _code(task.id),
         "template": _code(task.template),

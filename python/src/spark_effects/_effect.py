@@ -7,7 +7,7 @@ values, for `_plans.py` and `_many.py`.
 import os
 
 from . import _native
-from ._values import is_own, own_state, package_class, place, refused
+from ._values import is_own, own_state, package_class, path_text, refused
 
 __all__ = ["Effect", "Event", "Picture", "ServiceError", "TaskStatus", "Usage"]
 
@@ -31,7 +31,7 @@ class _Record:
         return tuple(getattr(self, name) for name in self._fields)
 
     def __setattr__(self, name, value):
-        # What a subclass adds may change; what the record itself tells may not.
+        # What a subclass adds may change; the record's own fields may not.
         if not is_own(self, name):
             raise AttributeError(f"{type(self).__name__} is a record and keeps its {name}")
         object.__setattr__(self, name, value)
@@ -179,7 +179,7 @@ def _write_into(file, data):
         left = left[written:] if isinstance(written, int) else left[:0]
 
 
-def _holds(path, data):
+def _file_holds(path, data):
     """Whether a file holds these bytes."""
     try:
         # A pipe would be waited for.
@@ -192,7 +192,7 @@ def _holds(path, data):
         return False
 
 
-def _harmless(name):
+def _safe_file_name(name):
     """A name from outside as the name of a file: itself, or with what could act in a path replaced."""
     kept = "".join(one if one.isascii() and (one.isalnum() or one in "-_.") else "_" for one in name)[:90]
     # A dot would hide the file, and a dash make it an option of a command.
@@ -270,18 +270,18 @@ class Picture(_Record):
             raise TypeError("path is None: give a path, as text or a Path")
         if hasattr(path, "write"):
             return _write_into(path, data)
-        target = place("path", path)
+        target = path_text("path", path)
         if os.path.isdir(target):
             return self._save_in(target, stem)
-        target = self._place(path)
-        told = format_of(data)
+        target = self._checked_target(path)
+        format = format_of(data)
         suffix = os.path.splitext(target)[1].lower()
         # Warned of, and written all the same: the picture is paid for, and the name is the caller's.
-        if told is not None and suffix in _SUFFIXES and suffix not in told.suffixes:
+        if format is not None and suffix in _SUFFIXES and suffix not in format.suffixes:
             shown = _native.printable(target)
             _native.warn(
-                f"the picture in {shown} is {told.name}, whatever its suffix says: readers that go by the "
-                f"suffix may refuse it; {told.suffixes[0]} fits"
+                f"the picture in {shown} is {format.name}, whatever its suffix says: readers that go by the "
+                f"suffix may refuse it; {format.suffixes[0]} fits"
             )
         folder = os.path.dirname(target)
         # The system's own error would name the file, where the folder is what is missing.
@@ -295,21 +295,23 @@ class Picture(_Record):
 
     def _save_in(self, folder, stem):
         """Writes the picture under its name in a folder; beside others of that name."""
-        data, told, number = self.bytes(), format_of(self.bytes()), 1
+        data, format, number = self.bytes(), format_of(self.bytes()), 1
         while True:
             beside = "" if number == 1 else f"-{number}"
-            target = os.path.join(folder, f"{_harmless(stem)}{beside}{told.suffixes[0] if told else ''}")
+            target = os.path.join(
+                folder, f"{_safe_file_name(stem)}{beside}{format.suffixes[0] if format else ''}"
+            )
             # Not `exists`: a link that leads nowhere is in the way, too.
             if not os.path.lexists(target):
                 _native.write_file(target, data)
                 return target
-            if _holds(target, data):
+            if _file_holds(target, data):
                 return target
             number += 1
 
-    def _place(self, path):
+    def _checked_target(self, path):
         """A path as text, unless it leads to the photo that the picture was made of."""
-        target = place("path", path)
+        target = path_text("path", path)
         try:
             # By the file and not by its name: a link, or another spelling of the path, leads to it as well.
             is_photo = self._photo is not None and os.path.samefile(self._photo, target)
@@ -342,18 +344,18 @@ class Picture(_Record):
 
     def to_dict(self):
         """What is known of it, as a dict for JSON; without its bytes."""
-        told = format_of(self._bytes or b"")
+        format = format_of(self._bytes or b"")
         size = self.size if self._bytes is None else len(self._bytes)
         return {
             "url": self.url,
-            "format": told and told.suffixes[0][1:],
+            "format": format and format.suffixes[0][1:],
             "bytes": size,
             "job_id": self.job_id,
         }
 
     def _media_type(self):
-        told = format_of(self._bytes or b"")
-        return told and told.media_type
+        format = format_of(self._bytes or b"")
+        return format and format.media_type
 
     def __repr__(self):
         state = f"{len(self._bytes)} bytes" if self.fetched else "not fetched"
@@ -416,10 +418,10 @@ class Effect(_Record):
         response=None,
     ):
         _set(self, "task_id", task_id)
-        _set(self, "pictures", tuple(_of_photo(_made(Picture, one), photo) for one in pictures))
-        _set(self, "usage", _made(Usage, usage))
+        _set(self, "pictures", tuple(_of_photo(_record_of(Picture, one), photo) for one in pictures))
+        _set(self, "usage", _record_of(Usage, usage))
         _set(self, "_metadata", metadata)
-        _set(self, "warning", warning and _made(ServiceError, warning))
+        _set(self, "warning", warning and _record_of(ServiceError, warning))
         _set(self, "_raw", raw)
         _set(self, "template", template)
         _set(self, "elapsed", elapsed)
@@ -524,7 +526,7 @@ def effect_of(facts, photo=None):
     return Effect(*known, photo, response)
 
 
-def _made(kind, facts):
+def _record_of(kind, facts):
     # The native half gives tuples; a pickle, or a caller who makes one by hand, gives records.
     return facts if isinstance(facts, kind) else kind(*facts)
 
@@ -579,9 +581,9 @@ class TaskStatus(_Record):
         _set(self, "status", status)
         _set(self, "progress", progress)
         _set(self, "_created_at", created_at)
-        _set(self, "pictures", tuple(_made(Picture, one) for one in pictures))
-        _set(self, "usage", usage and _made(Usage, usage))
-        _set(self, "error", error and _made(ServiceError, error))
+        _set(self, "pictures", tuple(_record_of(Picture, one) for one in pictures))
+        _set(self, "usage", usage and _record_of(Usage, usage))
+        _set(self, "error", error and _record_of(ServiceError, error))
         _set(self, "_metadata", metadata)
         _set(self, "_raw", raw)
         # The status, the name of the exchange and the headers.

@@ -5,7 +5,7 @@
 
 from . import _native
 from ._effect import _Record
-from ._values import log, place, seconds, switch, text, whole
+from ._values import boolean, integer, log, path_text, seconds, text
 from ._wait import constructor, misspelt
 
 __all__ = ["Emulator", "SeenRequest"]
@@ -142,22 +142,22 @@ class Emulator:
         self._gateway = _native.Gateway(
             {
                 "host": text("host", host),
-                "port": whole("port", port, 0, 65535),
+                "port": integer("port", port, 0, 65535),
                 "api_key": text("api_key", api_key, secret=True),
-                "data_dir": place("data_dir", data_dir),
+                "data_dir": path_text("data_dir", data_dir),
                 "latency": latency,
                 "faults": None if faults is None else _dump(faults),
                 "virtual_clock": clock == "virtual",
                 "pictures": str(pictures),
                 "dialect": str(dialect),
                 "validation": str(validation),
-                "placeholder": switch("placeholder", placeholder),
-                "allow_private": switch("allow_private", allow_private),
+                "placeholder": boolean("placeholder", placeholder),
+                "allow_private": boolean("allow_private", allow_private),
                 "public_url": text("public_url", public_url),
                 "cors": [text("cors", origin) or "" for origin in origins],
-                "isolate_keys": switch("isolate_keys", isolate_keys),
+                "isolate_keys": boolean("isolate_keys", isolate_keys),
                 "price": str(price),
-                "seed": whole("seed", seed, 0, 2**64 - 1),
+                "seed": integer("seed", seed, 0, 2**64 - 1),
             }
         )
         for warning in self._gateway.warnings():

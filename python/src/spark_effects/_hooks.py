@@ -1,12 +1,12 @@
 """`ExchangeRequest` and `ExchangeResponse`: what a client's hooks ``on_request`` and ``on_response`` are
-told; ``on_event`` is told an `Event`. `_client.py` checks the hooks with `hooks_of`; the native half
-(``hooks.rs``) calls each through `tell`.
+called with; ``on_event`` gets an `Event`. `_client.py` checks the hooks with `hooks_of`; the native half
+(``hooks.rs``) calls each through `call_hook`.
 """
 
-from ._effect import Event, _made, _Record, _set
+from ._effect import Event, _Record, _record_of, _set
 from ._wait import is_coroutine_function
 
-__all__ = ["ExchangeRequest", "ExchangeResponse", "hooks_of", "tell"]
+__all__ = ["ExchangeRequest", "ExchangeResponse", "hooks_of", "call_hook"]
 
 
 class ExchangeRequest(_Record):
@@ -63,7 +63,7 @@ class ExchangeResponse(_Record):
     __slots__ = _fields = ("request", "status", "request_id", "_headers", "body", "error", "elapsed")
 
     def __init__(self, request, status, request_id, headers, body, error, elapsed):
-        _set(self, "request", _made(ExchangeRequest, request))
+        _set(self, "request", _record_of(ExchangeRequest, request))
         _set(self, "status", status)
         _set(self, "request_id", request_id)
         _set(self, "_headers", tuple(map(tuple, headers)))
@@ -95,12 +95,12 @@ def hooks_of(**functions):
     return None if hooks == (None, None, None) else hooks
 
 
-def tell(function, kind, facts):
-    """Calls a hook. Whatever it raises ends nothing: what it was told of may be paid for."""
-    told = {"request": ExchangeRequest, "event": Event}.get(kind)
-    told = ExchangeResponse(facts[0], *facts[1]) if told is None else told(*facts)
+def call_hook(function, kind, facts):
+    """Calls a hook with a record of the facts. Whatever it raises ends nothing: the task may be paid for."""
+    record = {"request": ExchangeRequest, "event": Event}.get(kind)
+    record = ExchangeResponse(facts[0], *facts[1]) if record is None else record(*facts)
     try:
-        coming = function(told)
+        coming = function(record)
         if hasattr(coming, "__await__"):
             # Closed, or Python warns of a coroutine that was never awaited.
             getattr(coming, "close", lambda: None)()
@@ -113,5 +113,5 @@ def tell(function, kind, facts):
         import logging
 
         logging.getLogger("spark_effects").exception(
-            "the hook on_%s raised an error, and what it was told of goes on: %s", kind, told
+            "the hook on_%s raised an error, and what it was told of goes on: %s", kind, record
         )

@@ -1,6 +1,6 @@
 """`ExchangeRequest` and `ExchangeResponse`: what a client's hooks ``on_request`` and ``on_response`` are
-told; ``on_event`` is told an `Event`. `_client.py` checks the hooks with `hooks_of`; the native half
-(``hooks.rs``) calls each through `tell`.
+called with; ``on_event`` gets an `Event`. `_client.py` checks the hooks with `hooks_of`; the native half
+(``hooks.rs``) calls each through `call_hook`.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 
 from ._effect import _Record  # pyright: ignore[reportPrivateUsage]
 
-__all__ = ["ExchangeRequest", "ExchangeResponse", "hooks_of", "tell"]
+__all__ = ["ExchangeRequest", "ExchangeResponse", "hooks_of", "call_hook"]
 
 class ExchangeRequest(_Record):
     """A request to the gateway, or for a picture, as a hook is told of it: nothing of it is secret.
@@ -85,5 +85,5 @@ class ExchangeResponse(_Record):
 def hooks_of(**functions: Callable[[Any], object] | None) -> tuple[Any, Any, Any] | None:
     """The hooks of a client, as the native half takes them; nothing where there are none."""
 
-def tell(function: Callable[[Any], object], kind: str, facts: Any) -> None:
-    """Calls a hook. Whatever it raises ends nothing: what it was told of may be paid for."""
+def call_hook(function: Callable[[Any], object], kind: str, facts: Any) -> None:
+    """Calls a hook with a record of the facts. Whatever it raises ends nothing: the task may be paid for."""

@@ -4,7 +4,7 @@ tuple, dict or task into plain values for the native half.
 """
 
 from ._image import photo_path
-from ._plans import wish
+from ._plans import plain_request
 from ._values import _Value, text
 from ._wait import constructor, misspelt
 
@@ -37,8 +37,8 @@ class Job(_Value):
 
     def _row(self):
         template, image, width, height, key, tag, extra = map(_present, self._facts())
-        asked = wish(template, image, _side(width), _side(height), extra)
-        return {"wish": asked, "key": text("key", key), "tag": text("tag", tag)}
+        asked = plain_request(template, image, _side(width), _side(height), extra)
+        return {"request": asked, "key": text("key", key), "tag": text("tag", tag)}
 
 
 class TableRow(dict):
@@ -79,16 +79,16 @@ def jobs_of(jobs):
 
 def job_row(job):
     """The plain row of a job, which comes back with its end. What is no job ends as an error."""
-    blank = {"job": job, "wish": None, "task": None, "key": None, "tag": None, "trouble": None}
+    blank = {"job": job, "request": None, "task": None, "key": None, "tag": None, "error": None}
     try:
         if hasattr(job, "_handle"):
             return {**blank, "task": job.id}
         return {**blank, **_job(job)._row()}
     except (TypeError, ValueError) as error:
-        return {**blank, "trouble": str(error)}
+        return {**blank, "error": str(error)}
     except Exception as error:
         # A photo that cannot be read, say. The others have nothing to do with it.
-        return {**blank, "trouble": f"{type(error).__name__}: {error}"}
+        return {**blank, "error": f"{type(error).__name__}: {error}"}
 
 
 def job_photo(job):
@@ -127,11 +127,11 @@ def _job(job):
         if len(job) == 2:
             # `iterrows` pairs each row with its index.
             return TableRow(job[1].to_dict()).job if _is_series(job[1]) else Job(*job)
-        raise _no_job(f"a {type(job).__name__} of {len(job)}")
-    raise _no_job(type(job).__name__)
+        raise _not_a_job(f"a {type(job).__name__} of {len(job)}")
+    raise _not_a_job(type(job).__name__)
 
 
-def _no_job(what):
+def _not_a_job(what):
     return TypeError(
         f"a job is {what!r}: give a Job, a (template, image) pair, a dict, a row of a table, or a task"
     )

@@ -1,6 +1,6 @@
 """`started`: starts a native operation for the running event loop and returns the future of its result;
-`_wait.py` calls it for the async client. `Mailroom`: one for each loop; it delivers the results that
-arrived, many at one wake-up.
+`_wait.py` calls it for the async client. `LoopCompletions`: one for each loop; it delivers the results
+that arrived, many at one wake-up.
 """
 
 import asyncio
@@ -10,21 +10,21 @@ from . import _native
 
 __all__ = ["started"]
 
-# A room holds nothing of its loop, so that a loop which ended is let go of here, with its room.
-_rooms = weakref.WeakKeyDictionary()
+# A value holds nothing of its loop, so that a loop which ended is let go of here, with its queue.
+_by_loop = weakref.WeakKeyDictionary()
 
 
-class Mailroom:
-    """The `_native.Mailbox` of one event loop, which watches it."""
+class LoopCompletions:
+    """The `_native.CompletionQueue` of one event loop, which watches it."""
 
-    __slots__ = ("box",)
+    __slots__ = ("queue",)
 
     def __init__(self, loop):
-        self.box = _native.Mailbox()
-        loop.add_reader(self.box.fileno(), self._deliver)
+        self.queue = _native.CompletionQueue()
+        loop.add_reader(self.queue.fileno(), self._deliver)
 
     def _deliver(self):
-        for future, result, error in self.box.take():
+        for future, result, error in self.queue.take():
             # One that was cancelled waits for nothing any more.
             if future.done():
                 continue
@@ -34,20 +34,20 @@ class Mailroom:
                 future.set_exception(error)
 
 
-# The loop that was seen last, and its room: to find it in the dictionary takes longer than all else here.
+# The loop that was seen last, with its value: a look into the dictionary takes longer than all else here.
 _none = (lambda: None, None)
-# One tuple for both: a thread that runs another loop must not find its loop with this one's room.
+# One tuple for both: a thread that runs another loop must not find its loop with this one's queue.
 _latest = _none
 
 
-def _room(loop):
+def _completions_of(loop):
     global _latest
-    room = _rooms.get(loop)
-    if room is None:
-        room = _rooms[loop] = Mailroom(loop)
-    # Forgotten with its loop: the room would keep its sockets open.
-    _latest = (weakref.ref(loop, _forget), room)
-    return room
+    completions = _by_loop.get(loop)
+    if completions is None:
+        completions = _by_loop[loop] = LoopCompletions(loop)
+    # Forgotten with its loop: the queue would keep its sockets open.
+    _latest = (weakref.ref(loop, _forget), completions)
+    return completions
 
 
 def _forget(_):
@@ -64,9 +64,9 @@ def started(operation):
             "AsyncClient needs a running asyncio event loop (uvloop, and anyio on asyncio, are fine); "
             "trio is not supported: use the blocking Client in a thread there"
         ) from None
-    latest, room = _latest
+    latest, completions = _latest
     if latest() is not loop:
-        room = _room(loop)
+        completions = _completions_of(loop)
     future = loop.create_future()
-    operation.start(room.box, future)
+    operation.start(completions.queue, future)
     return future

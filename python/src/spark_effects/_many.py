@@ -7,8 +7,8 @@ import weakref
 
 from ._effect import effect_of
 from ._job import Job, asked_for, job_photo, job_row, jobs_of
-from ._values import money, number, own_state, place, refused, switch, text, whole
-from ._wait import alive, annotate, awaited, begun, waited
+from ._values import boolean, integer, money, number, own_state, path_text, refused, text
+from ._wait import add_hint, awaited, check_alive, start_span, waited
 from .errors import EffectsError
 
 __all__ = ["AsyncResults", "Result", "ResultList", "Results", "start"]
@@ -125,9 +125,9 @@ def _same(one, other):
 class ResultList(list):
     """Results that show themselves as a grid in a notebook; a slice of it does, too."""
 
-    def __getitem__(self, place):
-        found = super().__getitem__(place)
-        return ResultList(found) if isinstance(place, slice) else found
+    def __getitem__(self, index):
+        found = super().__getitem__(index)
+        return ResultList(found) if isinstance(index, slice) else found
 
     def copy(self):
         """The same results in another list."""
@@ -183,7 +183,7 @@ def _flat(result):
 
 
 # Stopped when the interpreter ends: the threads that draw their jobs must not ask for it then.
-live = weakref.WeakSet()
+open_results = weakref.WeakSet()
 
 
 class _ResultsBase:
@@ -196,7 +196,7 @@ class _ResultsBase:
         self._meter = meter
         self._span = span
         self._over = False
-        live.add(self)
+        open_results.add(self)
 
     def stop(self):
         """Stops the watching: what was not submitted is not, and what is under way goes on.
@@ -213,7 +213,7 @@ class _ResultsBase:
     def __repr__(self):
         return f"<{type(self).__name__}: iterate over them, or take all() that are still to come>"
 
-    def _made(self, facts):
+    def _result_from(self, facts):
         if facts is None:
             self._over = True
             self._close()
@@ -249,12 +249,12 @@ class _ResultsBase:
         return None if self._over else self._many.leave()
 
     def _lost(self, results):
-        """Tells the tasks of results that were taken and reach no caller."""
+        """Logs the tasks of results that were taken and reach no caller."""
         tasks = [result.effect.task_id if result.ok else result.error.task_id for result in results]
         self._many.lost([task for task in tasks if task is not None])
 
-    def _left(self, error):
-        annotate(error, self._leave())
+    def _leave_after(self, error):
+        add_hint(error, self._leave())
 
     def __del__(self):
         # One that could not be made has nothing to leave.
@@ -275,15 +275,15 @@ class Results(_ResultsBase):
         return self
 
     # As a default, since the names of a module are gone at the end of the interpreter.
-    def __next__(self, _check=alive):
+    def __next__(self, _check=check_alive):
         _check()
         try:
-            result = self._made(waited(self._many.next()))
+            result = self._result_from(waited(self._many.next()))
         except EffectsError:
             raise
         except BaseException as error:
             # Ctrl-C, or what the iterable of jobs raised: no result is taken any more.
-            self._left(error)
+            self._leave_after(error)
             raise
         if result is None:
             raise StopIteration
@@ -293,7 +293,7 @@ class Results(_ResultsBase):
         """Every result still to come, as a list that shows itself as a grid in a notebook."""
         found = ResultList()
         try:
-            # Not `extend`: what came before an error is told.
+            # Not `extend`: the tasks of what came before an error are logged.
             for result in self:
                 found.append(result)
         except BaseException:
@@ -317,11 +317,11 @@ class AsyncResults(_ResultsBase):
 
     async def __anext__(self):
         try:
-            result = self._made(await awaited(self._many.next()))
+            result = self._result_from(await awaited(self._many.next()))
         except EffectsError:
             raise
         except BaseException as error:
-            self._left(error)
+            self._leave_after(error)
             raise
         if result is None:
             raise StopAsyncIteration
@@ -368,12 +368,14 @@ def start(
     # Text, bytes and a dict are iterable too, and each part of them would be a job that fails.
     if isinstance(jobs, (str, bytes, dict, Job)) or jobs is None:
         raise TypeError(f"jobs is {type(jobs).__name__!r}: give a list of jobs, or another iterable")
-    in_flight = whole("in_flight", in_flight, 1, _MOST)
-    ahead = in_flight - 1 if ahead is None else whole("ahead", ahead, 0, _MOST)
-    submissions = min(4, in_flight) if submissions is None else whole("submissions", submissions, 1, _MOST)
+    in_flight = integer("in_flight", in_flight, 1, _MAX_COUNT)
+    ahead = in_flight - 1 if ahead is None else integer("ahead", ahead, 0, _MAX_COUNT)
+    submissions = (
+        min(4, in_flight) if submissions is None else integer("submissions", submissions, 1, _MAX_COUNT)
+    )
     polls = 20.0 if polls_per_second is None else number("polls_per_second", polls_per_second, 1e-3, 1e6)
-    progress = switch("progress", progress)
-    span = begun("map" if ordered else "as_completed")
+    progress = boolean("progress", progress)
+    span = start_span("map" if ordered else "as_completed")
     total = len(jobs) if hasattr(jobs, "__len__") else None
     many = client._open.run_many(
         {
@@ -381,12 +383,12 @@ def start(
             "rows": map(job_row, jobs_of(jobs)),
             "batch_limits": (submissions, in_flight, polls),
             "ahead": ahead,
-            "unknown_in_a_row": whole("unknown_in_a_row", unknown_in_a_row, 1, _MOST),
+            "unknown_in_a_row": integer("unknown_in_a_row", unknown_in_a_row, 1, _MAX_COUNT),
             "budget": money("budget", budget),
             "price": money("price", price),
             "scope": _scope(scope),
-            "journal": place("journal", journal),
-            "fetch": switch("fetch", fetch),
+            "journal": path_text("journal", journal),
+            "fetch": boolean("fetch", fetch),
             "ordered": ordered,
             "parent": span and span.context,
         },
@@ -410,4 +412,4 @@ def _scope(name):
 
 
 # The native half counts these in 32 bits.
-_MOST = 2**32 - 1
+_MAX_COUNT = 2**32 - 1

@@ -1,6 +1,6 @@
 """`ClientPlans`, `TaskPlans` and `EventPlans`: what clients, tasks and their events can do, each written
 once. `_client.py` and `_task.py` make their blocking and async methods of them. `many` makes ``map`` and
-``as_completed``, `checked` is ``check``; `wish` is how `_job.py` says what a job asks for.
+``as_completed``, `checked` is ``check``; `plain_request` is how `_job.py` says what a job asks for.
 
 A plan takes a method's arguments and returns the operation that does it and what makes the result.
 `_wait.blocking` and `_wait.awaiting` make methods of them.
@@ -11,14 +11,14 @@ import os
 from ._effect import Effect, Picture, TaskStatus, effect_of
 from ._image import photo_path, plain_image
 from ._templates import Template, UnlistedTemplate
-from ._values import Headers, Policy, positive, refused, switch
+from ._values import Headers, Policy, boolean, positive, refused
 from ._wait import is_coroutine_function
 from .errors import Violation, ViolationList
 
-__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "call_policy", "checked", "wish"]
+__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "call_policy", "checked", "plain_request"]
 
 
-def wish(template, image, width, height, extra=None):
+def plain_request(template, image, width, height, extra=None):
     """What is asked for, as the native half reads it."""
     unlisted = isinstance(template, UnlistedTemplate)
     if isinstance(template, Template):
@@ -30,7 +30,7 @@ def wish(template, image, width, height, extra=None):
         if isinstance(side, bool) or not (side is None or hasattr(side, "__index__")):
             raise TypeError(f"{name} is {side!r}: give a whole number of pixels")
     if template is not None:
-        # Also what no text can hold, so that the rule is told and not the encoding.
+        # Also what no text can hold, so that the rule is named and not the encoding.
         template = template.encode(errors="backslashreplace").decode()
     return {
         "template": template,
@@ -82,7 +82,7 @@ def _timeout(value):
     return None if value is None else positive("timeout", value)
 
 
-def _same(value):
+def _unchanged(value):
     return value
 
 
@@ -102,16 +102,16 @@ def _plain(picture):
     return json.dumps({**facts, "size": picture.size, "job_id": picture.job_id})
 
 
-def _told_run(stream, fetch, on_event, progress):
+def _observed_run(stream, fetch, on_event, progress):
     # Imported here, as a run without events or progress does not need it.
-    from ._told_run import ToldRun
+    from ._observed_run import ObservedRun
 
     meter = None
     if progress:
         from ._progress import RunMeter
 
         meter = RunMeter()
-    return ToldRun(stream, fetch, on_event, meter)
+    return ObservedRun(stream, fetch, on_event, meter)
 
 
 class ClientPlans:
@@ -177,12 +177,12 @@ class ClientPlans:
             raise TypeError(f"on_event is {on_event!r}: give a function of one event")
         if is_coroutine_function(on_event) and not self._awaits:
             raise TypeError("on_event is a coroutine function: AsyncClient awaits it, and Client does not")
-        progress = switch("progress", progress)
-        asked, photo = wish(template, image, width, height, extra), photo_path(image)
+        progress = boolean("progress", progress)
+        asked, photo = plain_request(template, image, width, height, extra), photo_path(image)
         if on_event is None and not progress:
             operation = self._open.run(asked, policy._native, fetch)
         else:
-            operation = _told_run(self._open.run_events(asked, policy._native), fetch, on_event, progress)
+            operation = _observed_run(self._open.run_events(asked, policy._native), fetch, on_event, progress)
         return operation, lambda facts: effect_of(facts, photo)
 
     def submit(
@@ -196,7 +196,7 @@ class ClientPlans:
             The task: keep its ``id``, and it can be picked up again with ``client.task(id)``.
         """
         own = call_policy(self._policy, policy, deadline=deadline, headers=headers)
-        asked = wish(template, image, width, height, extra)
+        asked = plain_request(template, image, width, height, extra)
         operation, photo = self._open.submit(asked, own._native), photo_path(image)
 
         def finish(facts):
@@ -225,7 +225,7 @@ class ClientPlans:
         picture = _one_picture(picture)
         if path is None:
             raise TypeError("path is None: give a path, or use fetch(picture)")
-        target, native = picture._place(path), self._policy._native
+        target, native = picture._checked_target(path), self._policy._native
         return self._open.download(_plain(picture), target, native, _timeout(timeout)), os.fspath
 
     def fetch(self, picture, *, timeout=None):
@@ -239,7 +239,7 @@ class ClientPlans:
             TransportError: it could not be downloaded; it is paid for and still there.
         """
         plain = _plain(_one_picture(picture))
-        return self._open.download(plain, None, self._policy._native, _timeout(timeout)), _same
+        return self._open.download(plain, None, self._policy._native, _timeout(timeout)), _unchanged
 
     def upload(self, image, *, timeout=None):
         """Puts a local photo where the service can fetch it and returns the URL.
@@ -254,8 +254,8 @@ class ClientPlans:
             InvalidRequest: it is no photo, or ``uploads=`` does not say where to put it.
             TransportError: the upload failed.
         """
-        asked = wish(None, image, None, None)
-        return self._open.upload(asked, self._policy._native, _timeout(timeout)), _same
+        asked = plain_request(None, image, None, None)
+        return self._open.upload(asked, self._policy._native, _timeout(timeout)), _unchanged
 
 
 def many(ordered):
@@ -383,7 +383,7 @@ class TaskPlans:
         own = call_policy(self._client._policy, policy)
         timeout = _timeout(timeout)
         if timeout is not None:
-            # What goes wrong is told, where it is known before the time is over.
+            # So that what goes wrong is raised, where it is known before the time is over.
             own = own.replace(request_timeout=min(own.request_timeout, timeout))
         operation = self._client._open.status(self._handle, own._native, timeout)
         return operation, self._looked
@@ -424,7 +424,7 @@ class TaskPlans:
         return seen
 
     def _finished(self, facts):
-        return self._made(facts)
+        return self._effect_from(facts)
 
 
 class EventPlans:
@@ -450,7 +450,7 @@ class EventPlans:
 
 def checked(client, template, image, width, height, extra=None):
     """Everything wrong with a request, as violations."""
-    violations, problems = client._open.check(wish(template, image, width, height, extra))
+    violations, problems = client._open.check(plain_request(template, image, width, height, extra))
     found = [Violation(*rule) for rule in violations]
     # Without a code of the service's: these are about the photo on this machine.
     found += [Violation(None, "image_input1", None, str(problem)) for problem in problems]

@@ -9,30 +9,30 @@ import time
 __all__ = ["Meter", "RunMeter"]
 
 
-class _Teller:
+class _ProgressPrinter:
     """Prints progress. Where printing fails it stops printing: the jobs, which are paid for, go on."""
 
     def __init__(self):
         self._stream = _stream()
         # A daemon or a windowed program may have no stderr; its jobs go all the same.
-        self._mute = self._stream is None or getattr(self._stream, "closed", False)
-        self._told = 0.0
+        self._is_silent = self._stream is None or getattr(self._stream, "closed", False)
+        self._printed_at = 0.0
 
-    def _show(self, show):
-        if self._mute:
+    def _try(self, show):
+        if self._is_silent:
             return
         try:
             show()
         except (OSError, ValueError):
             # It went away in the middle.
-            self._mute = True
+            self._is_silent = True
 
     def _is_due(self):
         """Whether the last line is a second old."""
-        return time.monotonic() - self._told >= 1
+        return time.monotonic() - self._printed_at >= 1
 
     def _print(self, words):
-        self._told = time.monotonic()
+        self._printed_at = time.monotonic()
         print(words, file=self._stream, flush=True)
 
 
@@ -51,7 +51,7 @@ def _tqdm():
     return tqdm
 
 
-class Meter(_Teller):
+class Meter(_ProgressPrinter):
     """Counts results."""
 
     def __init__(self, total):
@@ -61,7 +61,7 @@ class Meter(_Teller):
         # Costs are added to it; a `Decimal` would have to be imported also where none comes.
         self._spent = 0
         self._bar = None
-        if self._mute:
+        if self._is_silent:
             return
         tqdm = _tqdm()
         if tqdm is not None:
@@ -74,43 +74,43 @@ class Meter(_Teller):
         if result.ok and result.effect.usage.cost is not None:
             self._spent = self._spent + result.effect.usage.cost
         if self._bar is not None:
-            # Not drawn here: `update` draws, under the guard of `_show`.
+            # Not drawn here: `update` draws, under the guard of `_try`.
             self._bar.set_postfix_str(self._words(), refresh=False)
-            self._show(self._bar.update)
+            self._try(self._bar.update)
         elif self._is_due():
-            self._show(self._tell)
+            self._try(self._print_counts)
 
     def close(self):
         """No more come."""
-        self._show(self._tell if self._bar is None else self._bar.close)
+        self._try(self._print_counts if self._bar is None else self._bar.close)
 
     def _words(self):
         return f"{self._failed} failed, {self._spent} USD"
 
-    def _tell(self):
+    def _print_counts(self):
         of = "" if self._total is None else f" of {self._total}"
         self._print(f"{self._done}{of} done, {self._words()}")
 
 
-class RunMeter(_Teller):
-    """Tells the events of one run: what happens at once, how far it is once a second."""
+class RunMeter(_ProgressPrinter):
+    """Shows the events of one run: what happens at once, how far it is once a second."""
 
     def __init__(self):
         super().__init__()
         self._bar = None
         self._share = 0.0
-        if self._mute:
+        if self._is_silent:
             return
         tqdm = _tqdm()
         if tqdm is not None:
             form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}"
             self._bar = tqdm(total=1.0, desc="submitting", bar_format=form)
 
-    def tell(self, event):
+    def show(self, event):
         """One more event."""
-        self._show(lambda: self._tell(event))
+        self._try(lambda: self._show_event(event))
 
-    def _tell(self, event):
+    def _show_event(self, event):
         if self._bar is None:
             if event.kind != "running" or self._is_due():
                 self._print(event.text)
@@ -133,12 +133,12 @@ class RunMeter(_Teller):
     def done(self):
         """The task is completed."""
         if self._bar is not None:
-            self._show(lambda: self._go_to(1.0))
+            self._try(lambda: self._go_to(1.0))
 
     def close(self):
         """The run is over, or left."""
         if self._bar is not None:
-            self._show(self._bar.close)
+            self._try(self._bar.close)
 
 
 def _plain(text):

@@ -1,4 +1,4 @@
-"""`stub`: reads one of the package's stubs (``.pyi``) for the annotations of its functions. `_hints.py`
+"""`stub`: reads one of the package's stubs (``.pyi``) for the annotations of its functions. `_annotations.py`
 calls it, and no other code imports it.
 """
 
@@ -60,7 +60,7 @@ class _Stub:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self._definitions.setdefault(name, []).append(node)
         for inner in getattr(node, "body", ()) if isinstance(node, ast.ClassDef) else ():
-            # Overloads that are reported are in an `if`, and tell no types.
+            # Overloads that are reported are in an `if`, and have no types.
             if hasattr(inner, "name"):
                 self._define(inner, f"{name}.{inner.name}")
 
@@ -76,9 +76,9 @@ class _Stub:
             given = node.args
             named = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
             pairs = [(one.arg, one.annotation) for one in named if one is not None]
-            for argument, told in [*pairs, ("return", node.returns)]:
-                if told is not None:
-                    found.setdefault(argument, []).append(self._value(told))
+            for argument, annotation in [*pairs, ("return", node.returns)]:
+                if annotation is not None:
+                    found.setdefault(argument, []).append(self._value(annotation))
         # `|` joins two types, and these are any number.
         return {argument: typing.Union[tuple(kinds)] for argument, kinds in found.items()}  # noqa: UP007
 
@@ -97,10 +97,10 @@ def _any():
 
 def _imported(level, module, name):
     """What a stub imports; of what is not installed, anything."""
-    whole = f"spark_effects.{module}" if level else module
+    full_name = f"spark_effects.{module}" if level else module
     try:
-        found = importlib.import_module(whole)
+        found = importlib.import_module(full_name)
     except ImportError:
         return getattr(typing, name, typing.Any)
     # Some names are in a stub alone: types that no module needs when it runs.
-    return vars(found)[name] if name in vars(found) else stub(whole).names.get(name, typing.Any)
+    return vars(found)[name] if name in vars(found) else stub(full_name).names.get(name, typing.Any)

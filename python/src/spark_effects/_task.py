@@ -6,7 +6,7 @@ what happens to it; its ``events`` returns them.
 from . import _native
 from ._effect import Effect, Event
 from ._plans import EventPlans, TaskPlans
-from ._wait import alive, awaiting, blocking, left, named, plain, started, waited
+from ._wait import awaiting, blocking, check_alive, detach, named, plain, started, waited
 from .errors import TaskFailed
 
 __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]
@@ -46,7 +46,7 @@ class _TaskBase:
             "template": self.template,
             "base_url": self._client.base_url,
             "submitted_at": self._handle.submitted,
-            "status": self._standing()[0],
+            "status": self._last_seen()[0],
             "resume_line": self.resume_line,
         }
 
@@ -74,7 +74,7 @@ class _TaskBase:
     def _repr_html_(self):
         return self._repr_mimebundle_()["text/html"]
 
-    def _told(self, details, text, last):
+    def _record_event(self, details, text, last):
         self._event = event = Event(details, text)
         if last is not None:
             self._last = last
@@ -94,10 +94,10 @@ class _TaskBase:
             self._ended = time.time()
         self._failure = self._failure or failure
 
-    def _standing(self):
+    def _last_seen(self):
         """The status that was last seen, the progress, and what went wrong."""
         end = self._handle.end
-        # The native handle tells a completed task by an empty text.
+        # The native handle marks a completed task by an empty text.
         if self._effect is not None or end == "":
             return ("completed", None, None)
         if end or self._failure:
@@ -105,9 +105,9 @@ class _TaskBase:
         return (*self._last, None)
 
     def _is_over(self):
-        return self._standing()[0] in ("completed", "failed", "cancelled")
+        return self._last_seen()[0] in ("completed", "failed", "cancelled")
 
-    def _made(self, facts):
+    def _effect_from(self, facts):
         """The effect, whose time is measured from the submission, if that is known."""
         self._end_seen()
         *others, elapsed, response = facts
@@ -120,7 +120,7 @@ class _TaskBase:
     def _ended_with(self, facts, error):
         """How it ended among many."""
         if facts is not None:
-            return self._made(facts)
+            return self._effect_from(facts)
         self._note(error)
         return None
 
@@ -215,13 +215,13 @@ class Events:
         return _native.printable(f"<{type(self).__name__} of task {self._task.id}>")
 
     # As a default, since the names of a module are gone at the end of the interpreter.
-    def __next__(self, _check=alive):
+    def __next__(self, _check=check_alive):
         _check()
         facts = waited(self._stream.next())
         if facts is None:
             self._task._events_over()
             raise StopIteration
-        return self._task._told(*facts)
+        return self._task._record_event(*facts)
 
     finish = blocking(EventPlans.finish)
 
@@ -251,12 +251,12 @@ class AsyncEvents:
         try:
             facts = await future
         except BaseException:
-            left(operation, future)
+            detach(operation, future)
             raise
         if facts is None:
             self._task._events_over()
             raise StopAsyncIteration
-        return self._task._told(*facts)
+        return self._task._record_event(*facts)
 
     finish = awaiting(EventPlans.finish)
 

@@ -1,5 +1,5 @@
 """Spans of OpenTelemetry: `CallSpan` for each call of a client, in it one for each exchange (`exchange`)
-and of many jobs one for each job (`CallSpan.job`). `_wait.begun` makes a `CallSpan` where the program
+and of many jobs one for each job (`CallSpan.job`). `_wait.start_span` makes a `CallSpan` where the program
 has imported ``opentelemetry.trace``; the native half (``hooks.rs``) calls `exchange`, and `_many.py`
 `CallSpan.job`.
 

@@ -1,5 +1,5 @@
 """`Policy`, `Pace` and `Backoff`: how runs behave, as plain values that are compared, printed and
-pickled. And the checks of options (`seconds`, `text`, `place` and others), which `_client.py`,
+pickled. And the checks of options (`seconds`, `text`, `path_text` and others), which `_client.py`,
 `_many.py` and `_emulator.py` call, among others.
 """
 
@@ -18,13 +18,13 @@ __all__ = [
     "number",
     "own_state",
     "package_class",
-    "place",
+    "path_text",
     "positive",
     "refused",
     "seconds",
-    "switch",
+    "boolean",
     "text",
-    "whole",
+    "integer",
 ]
 
 
@@ -87,7 +87,7 @@ def log():
     return logging.getLogger("spark_effects")
 
 
-def whole(name, value, least, most):
+def integer(name, value, least, most):
     """A whole number within bounds."""
     if isinstance(value, bool) or not hasattr(type(value), "__index__"):
         raise TypeError(f"{name} is {_short(value)}: give a whole number")
@@ -97,7 +97,7 @@ def whole(name, value, least, most):
     return found
 
 
-def switch(name, value):
+def boolean(name, value):
     """True or false, and nothing that only looks like it."""
     # Any text would count as true: `allow_http="no"` as well.
     if not isinstance(value, bool):
@@ -114,7 +114,7 @@ def text(name, value, *, secret=False):
     raise TypeError(f"{name} is {given}: give text")
 
 
-def place(name, value):
+def path_text(name, value):
     """A path as text, or nothing."""
     if value is None:
         return None
@@ -165,8 +165,8 @@ def _short(value):
     return words if len(words) <= 200 else f"{words[:150]}… ({len(words)} characters)"
 
 
-def _told(value):
-    """A fact of a value, as its repr tells it: as it can be given again."""
+def _repr_of(value):
+    """The repr of a field of a value: as it can be given again."""
     return "None" if isinstance(value, float) and value == _WITHOUT_END else _short(value)
 
 
@@ -241,7 +241,7 @@ class _Value:
         return hash(self._facts())
 
     def __repr__(self):
-        facts = ", ".join(f"{name}={_told(getattr(self, name))}" for name in self._fields)
+        facts = ", ".join(f"{name}={_repr_of(getattr(self, name))}" for name in self._fields)
         return f"{type(self).__name__}({facts})"
 
     def __reduce__(self):
@@ -308,7 +308,7 @@ class Pace(_Value):
         return cls(waits=Backoff(first=first, factor=factor, most=most, jitter=jitter))
 
     def _plain(self):
-        # The native half tells the two apart by their shapes: a number, or a tuple.
+        # The native half distinguishes the two by their shapes: a number, or a tuple.
         if self.interval is not None:
             return self.interval
         return self.waits and self.waits._facts()

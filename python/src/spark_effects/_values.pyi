@@ -1,5 +1,5 @@
 """`Policy`, `Pace` and `Backoff`: how runs behave, as plain values that are compared, printed and
-pickled. And the checks of options (`seconds`, `text`, `place` and others), which `_client.py`,
+pickled. And the checks of options (`seconds`, `text`, `path_text` and others), which `_client.py`,
 `_many.py` and `_emulator.py` call, among others.
 """
 
@@ -22,13 +22,13 @@ __all__ = [
     "number",
     "own_state",
     "package_class",
-    "place",
+    "path_text",
     "positive",
     "refused",
     "seconds",
-    "switch",
+    "boolean",
     "text",
-    "whole",
+    "integer",
 ]
 
 Seconds = float | timedelta
@@ -59,16 +59,16 @@ def number(name: str, value: float, least: float, most: float) -> float:
 def log() -> Logger:
     """Where the package says what its caller should know."""
 
-def whole(name: str, value: int, least: int, most: int) -> int:
+def integer(name: str, value: int, least: int, most: int) -> int:
     """A whole number within bounds."""
 
-def switch(name: str, value: bool) -> bool:
+def boolean(name: str, value: bool) -> bool:
     """True or false, and nothing that only looks like it."""
 
 def text(name: str, value: str | None, *, secret: bool = False) -> str | None:
     """Text, or nothing."""
 
-def place(name: str, value: str | bytes | PathLike[str] | PathLike[bytes] | None) -> str | None:
+def path_text(name: str, value: str | bytes | PathLike[str] | PathLike[bytes] | None) -> str | None:
     """A path as text, or nothing."""
 
 def money(name: str, value: Money | None) -> str | None:

@@ -1,6 +1,6 @@
 """`blocking` and `awaiting`: make a method of the blocking or of the async client out of one plan, with
 its way to wait for a native operation. `_client.py` and `_task.py` build their classes with them;
-`_many.py` and `_told_run.py` wait with `waited` and `awaited`.
+`_many.py` and `_observed_run.py` wait with `waited` and `awaited`.
 """
 
 import functools
@@ -10,13 +10,13 @@ import types
 from .errors import EffectsError
 
 __all__ = [
-    "alive",
-    "annotate",
+    "check_alive",
+    "add_hint",
     "awaited",
     "awaiting",
-    "begun",
+    "start_span",
     "blocking",
-    "hinted",
+    "with_suggestion",
     "is_coroutine_function",
     "misspelt",
     "named",
@@ -28,7 +28,7 @@ __all__ = [
 _loop = None
 
 
-def alive(_is_finalizing=sys.is_finalizing):
+def check_alive(_is_finalizing=sys.is_finalizing):
     """Raises an error once the interpreter shuts down: a `__del__` may run then, and half of what a call
     needs is gone. What it needs itself it keeps."""
     if _is_finalizing():
@@ -41,22 +41,22 @@ def blocking(plan):
     A plan takes the method's arguments and returns the operation and what makes the result of it.
     """
     # Modules are emptied at the end.
-    check = alive
+    check = check_alive
 
     @functools.wraps(plan)
     def method(self, /, *arguments, **options):
         check()
-        operation, finish = planned(plan, self, arguments, options)
-        span = begun(plan.__name__, operation) if _OPENTELEMETRY in _modules else None
+        operation, finish = call_plan(plan, self, arguments, options)
+        span = start_span(plan.__name__, operation) if _OPENTELEMETRY in _modules else None
         try:
-            told = isinstance(operation, Told)
-            # A `Told` waits for each of its steps with `waited`, which adds the hint already.
-            result = finish(operation.wait()) if told else waited(operation, finish)
+            is_multi_step = isinstance(operation, MultiStepOperation)
+            # A `MultiStepOperation` waits for each of its steps with `waited`, which adds the hint already.
+            result = finish(operation.wait()) if is_multi_step else waited(operation, finish)
         except BaseException as error:
             if span is not None:
                 span.failed(error)
-            if isinstance(error, EffectsError) and not isinstance(operation, Told):
-                noted(self, error)
+            if isinstance(error, EffectsError) and not isinstance(operation, MultiStepOperation):
+                note_error(self, error)
             raise
         if span is not None:
             span.ended(result)
@@ -71,11 +71,11 @@ def awaiting(plan):
     @functools.wraps(plan)
     async def method(self, /, *arguments, **options):
         # Thousands of these wait at once: each is one frame, and holds what it needs.
-        operation, finish = planned(plan, self, arguments, options)
+        operation, finish = call_plan(plan, self, arguments, options)
         del arguments, options
-        span = begun(plan.__name__, operation) if _OPENTELEMETRY in _modules else None
+        span = start_span(plan.__name__, operation) if _OPENTELEMETRY in _modules else None
         try:
-            if isinstance(operation, Told):
+            if isinstance(operation, MultiStepOperation):
                 result = finish(await operation.awaited())
             else:
                 # Not `awaited`, which does the same: its frame would be one more for each call that waits.
@@ -83,8 +83,8 @@ def awaiting(plan):
                 try:
                     await future
                 except BaseException as error:
-                    left(operation, future)
-                    noted(self, error)
+                    detach(operation, future)
+                    note_error(self, error)
                     raise
                 result = finish(future.result())
         except BaseException as error:
@@ -103,7 +103,7 @@ _OPENTELEMETRY = "opentelemetry.trace"
 _modules = sys.modules
 
 
-def begun(name, operation=None):
+def start_span(name, operation=None):
     """The span of a call that begins, where the program traces with OpenTelemetry."""
     if _OPENTELEMETRY not in _modules:
         return None
@@ -118,8 +118,8 @@ def begun(name, operation=None):
     return span
 
 
-class Told:
-    """An operation of several steps, which says itself what goes on when one is left."""
+class MultiStepOperation:
+    """An operation of several steps, each waited for by itself: it adds the hint of what goes on itself."""
 
     __slots__ = ()
 
@@ -131,25 +131,25 @@ def is_coroutine_function(function):
     return code is not None and bool(code.co_flags & 0x80)
 
 
-def noted(owner, error):
+def note_error(owner, error):
     """Lets a task know of an error that may be its end."""
     note = getattr(owner, "_note", None)
     if note is not None:
         note(error)
 
 
-def planned(plan, client, arguments, options):
+def call_plan(plan, client, arguments, options):
     """What a plan makes of a method's arguments."""
     try:
         return plan(client, *arguments, **options)
     except TypeError as error:
         # `from None`: the error that is replaced names a function that the caller did not call.
-        raise hinted(error, plan, options) from None
+        raise with_suggestion(error, plan, options) from None
 
 
 def plain(function):
     """Makes a method that says what a misspelt option probably means."""
-    check = alive
+    check = check_alive
 
     @functools.wraps(function)
     def method(self, /, *arguments, **options):
@@ -157,7 +157,7 @@ def plain(function):
         try:
             return function(self, *arguments, **options)
         except TypeError as error:
-            raise hinted(error, function, options) from None
+            raise with_suggestion(error, function, options) from None
 
     return method
 
@@ -173,7 +173,7 @@ def waited(operation, finish=None):
     except BaseException as error:
         # Before the hint: an id that comes between the two is logged.
         operation.cancel()
-        annotate(error, operation.hint())
+        add_hint(error, operation.hint())
         raise
 
 
@@ -183,7 +183,7 @@ async def awaited(operation):
     try:
         return await future
     except BaseException:
-        left(operation, future)
+        detach(operation, future)
         raise
 
 
@@ -196,16 +196,16 @@ def started(operation):
     return _loop.started(operation)
 
 
-def left(operation, future):
+def detach(operation, future):
     """Detaches from an operation, unless the error on its way is the operation's own."""
     error = sys.exc_info()[1]
     if future.done() and not future.cancelled() and future.exception() is error:
         return
     operation.cancel()
-    annotate(error, operation.hint())
+    add_hint(error, operation.hint())
 
 
-def annotate(error, hint):
+def add_hint(error, hint):
     """Adds a hint to an exception."""
     if hint is None:
         return
@@ -253,14 +253,14 @@ def _misfit(error, owner, arguments, options):
     if len(arguments) > len(placed):
         first = f"{' and '.join(placed)}, and then " if placed else ""
         return TypeError(f"{owner.__name__}() takes {first}options by name alone: {shown} and so on")
-    told = misspelt(None, owner, options)
-    if told is not None:
-        return told
+    suggestion = misspelt(None, owner, options)
+    if suggestion is not None:
+        return suggestion
     missing = [name for name in placed[len(arguments) :] if name not in options]
     return TypeError(f"{owner.__name__}() has no {' and no '.join(missing)}: give it") if missing else error
 
 
-def hinted(error, function, options):
+def with_suggestion(error, function, options):
     """The error, with what a misspelt option probably means."""
     trace = error.__traceback__
     # One frame deep, the call itself did not fit; deeper, it is an error of something within.
@@ -280,7 +280,7 @@ def misspelt(error, function, options):
     known = [one.name for one in parameters if one.name != "self" and one.kind is not one.VAR_KEYWORD]
     for name in options:
         if name not in known:
-            meant = [_MEANT[name]] if _MEANT.get(name) in known else []
+            meant = [_OTHER_NAMES[name]] if _OTHER_NAMES.get(name) in known else []
             near = meant or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             advice = f"did you mean {near[0]!r}?" if near else "the options are " + ", ".join(known)
             advice = _ELSEWHERE.get(name, advice)
@@ -288,8 +288,8 @@ def misspelt(error, function, options):
     return error
 
 
-# What options are called elsewhere, where no likeness tells.
-_MEANT = {
+# What options are called elsewhere, where the spelling does not suggest them.
+_OTHER_NAMES = {
     "url": "base_url",
     "endpoint": "base_url",
     "host": "base_url",

@@ -1,14 +1,14 @@
-"""`ToldRun`: a run of either client whose events are passed to functions as they come. `_plans.py` makes
-one for ``run(on_event=)`` and ``run(progress=True)``; `_wait.py` waits for it.
+"""`ObservedRun`: a run of either client whose events are passed to functions as they come. `_plans.py`
+makes one for ``run(on_event=)`` and ``run(progress=True)``; `_wait.py` waits for it.
 """
 
 from ._effect import Event
-from ._wait import Told, annotate, awaited, waited
+from ._wait import MultiStepOperation, add_hint, awaited, waited
 
-__all__ = ["ToldRun"]
+__all__ = ["ObservedRun"]
 
 
-class ToldRun(Told):
+class ObservedRun(MultiStepOperation):
     """One run of either client: the events of its stream go to `on_event` and to `meter`."""
 
     __slots__ = ("_fetch", "_meter", "_on_event", "_parent", "_stream")
@@ -35,7 +35,7 @@ class ToldRun(Told):
         """Goes to the end of the run; returns what an effect is made of."""
         try:
             while (facts := waited(self._next())) is not None:
-                self._tell(*facts)
+                self._report(*facts)
             return self._done(waited(self._stream.finish(self._fetch)))
         finally:
             self._close()
@@ -44,7 +44,7 @@ class ToldRun(Told):
         """The same, awaited; so is `on_event`, if it is a coroutine function."""
         try:
             while (facts := await awaited(self._next())) is not None:
-                coming = self._tell(*facts)
+                coming = self._report(*facts)
                 if hasattr(coming, "__await__"):
                     try:
                         await coming
@@ -55,10 +55,10 @@ class ToldRun(Told):
         finally:
             self._close()
 
-    def _tell(self, details, text, _last):
+    def _report(self, details, text, _last):
         event = Event(details, text)
         if self._meter is not None:
-            self._meter.tell(event)
+            self._meter.show(event)
         if self._on_event is None:
             return None
         try:
@@ -68,12 +68,12 @@ class ToldRun(Told):
             raise
 
     def _leave(self, error):
-        """Stops the watching, for an error of the function that is told."""
+        """Stops the watching, for an error of `on_event`."""
         # It never starts. It has the run's note: `cancel` logs the task's id, and `hint` says how to
         # resume.
         step = self._stream.next()
         step.cancel()
-        annotate(error, step.hint())
+        add_hint(error, step.hint())
 
     def _done(self, facts):
         if self._meter is not None:

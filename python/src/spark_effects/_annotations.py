@@ -1,15 +1,15 @@
-"""`annotated`: gives functions their annotations, read from the package's stubs when something asks for
-them. `__init__.py` calls it for each public class and function.
+"""`attach_annotations`: gives functions their annotations, read from the package's stubs when something
+asks for them. `__init__.py` calls it for each public class and function.
 
-The types are told once, in the stubs, and cost no import; ``typing.get_type_hints`` finds them here.
+The types stand once, in the stubs, and cost no import; ``typing.get_type_hints`` finds them here.
 """
 
 import types
 
-__all__ = ["annotated"]
+__all__ = ["attach_annotations"]
 
 
-def annotated(owner):
+def attach_annotations(owner):
     """Lets the functions of a class, or one function, find their annotations."""
     if isinstance(owner, types.FunctionType):
         owner.__annotations__ = _Annotations(owner.__module__, owner.__qualname__)
