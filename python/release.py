@@ -36,7 +36,7 @@ def main():
     parser.add_argument("maturin", nargs="*", help="options for `maturin build`, after --")
     options = parser.parse_args()
     wheels = [options.check] if options.check else built(options.out, options.maturin)
-    found = [line for wheel in wheels for line in (*told(wheel), *too_new(wheel))]
+    found = [line for wheel in wheels for line in (*paths_of_this_machine(wheel), *too_new(wheel))]
     good = f"nothing of this machine, and no glibc after 2.{NEWEST_GLIBC}"
     print("\n".join(found or [f"{wheel}: {good}" for wheel in wheels]))
     return 1 if found else 0
@@ -102,7 +102,7 @@ def plain(text):
     return re.sub(r"\?download_url=file:[^\"#]*", "", text)
 
 
-def told(wheel, folders=None):
+def paths_of_this_machine(wheel, folders=None):
     """What a wheel's files still say of this machine, one line for each file and folder."""
     folders = [place for place in folders or places() if len(place.parts) > 1]
     needles = {f"{place}/".encode() for place in folders} | {b"path+file:", b"download_url=file:"}

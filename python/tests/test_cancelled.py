@@ -226,10 +226,10 @@ def child(emulator, body, tasks, before=""):
 
 def check(emulator, words, tasks, taken=()):
     """Each id is told once, and is that of a task, but for those whose results were taken."""
-    told = re.findall(WORDS + re.escape(emulator.base_url), words, re.MULTILINE)
-    assert len(told) == len(set(told)) == tasks - len(taken), words
-    assert not set(told) & set(taken)
-    for task in told:
+    logged = re.findall(WORDS + re.escape(emulator.base_url), words, re.MULTILINE)
+    assert len(logged) == len(set(logged)) == tasks - len(taken), words
+    assert not set(logged) & set(taken)
+    for task in logged:
         assert words.count(f"task {task} ") == 1
         try:
             emulator.client().task(task).status()

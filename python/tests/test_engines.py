@@ -94,9 +94,9 @@ def test_an_engine_moves_rows_and_the_journal_keeps_the_money(example, module, d
         finally:
             running.kill()
             log.seek(0)
-            told = log.read()
+            output = log.read()
             log.close()
-        print(told[-600:])
+        print(output[-600:])
 
         results = pandas.read_csv(tmp_path / "results.csv", dtype={"cost": str})
         assert sorted(results.key) == sorted(f"{example} row {n}" for n in range(ROWS))
@@ -114,9 +114,9 @@ def test_an_engine_moves_rows_and_the_journal_keeps_the_money(example, module, d
         assert sum(map(Decimal, done.cost)) == Decimal("0.03") * len(done)
         assert emulator.spent == Decimal("0.03") * len(paid) <= Decimal(BUDGET)
         assert len(done) + doubtful == PAID, "the budget is spent, and reserved for what is in doubt"
-        assert f"{len(done)} of {ROWS} rows" in told
-        assert PASSWORD not in told
-        assert emulator.api_key not in told
+        assert f"{len(done)} of {ROWS} rows" in output
+        assert PASSWORD not in output
+        assert emulator.api_key not in output
 
         # Once more, as an engine does that lost what it knew: nothing is sent.
         seen = emulator.counts["creates_seen"]
@@ -136,9 +136,9 @@ def share_of(line, environment, folder):
 
 def ends(shares):
     """The exit codes of tasks, once all are over."""
-    told = [share.communicate(timeout=120)[1] for share in shares]
-    assert all(PASSWORD not in text for text in told)
-    return [share.returncode for share in shares], told
+    outputs = [share.communicate(timeout=120)[1] for share in shares]
+    assert all(PASSWORD not in text for text in outputs)
+    return [share.returncode for share in shares], outputs
 
 
 def check_array(start, emulator, folder, tasks):
@@ -152,10 +152,10 @@ def check_array(start, emulator, folder, tasks):
     shares[1].kill()
     shares[1].communicate()
     shares[1] = start(1)
-    codes, told = ends(shares)
+    codes, outputs = ends(shares)
     # Over the budget, or in doubt: for a person. Nothing else is wrong.
-    assert set(codes) <= {0, 6, 8}, told
-    assert 6 in codes, told
+    assert set(codes) <= {0, 6, 8}, outputs
+    assert 6 in codes, outputs
     tables = [pandas.read_csv(file, dtype=str) for file in sorted(folder.glob("pictures/*.csv"))]
     assert len(tables) == tasks
     table = pandas.concat(tables)

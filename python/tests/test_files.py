@@ -139,11 +139,11 @@ def test_a_picture_goes_into_an_open_file(tmp_path):
 )
 def test_a_suffix_that_is_not_the_format_s_is_warned_of(tmp_path, caplog, name, warns):
     Picture("task-1", "https://example.com/2", None, None, WHOLE).save(tmp_path / name)
-    told = messages(caplog)
-    assert len(told) == warns
+    logged = messages(caplog)
+    assert len(logged) == warns
     if warns:
-        assert "is a PNG, whatever its suffix says" in told[0]
-        assert name in told[0]
+        assert "is a PNG, whatever its suffix says" in logged[0]
+        assert name in logged[0]
 
 
 def photos(folder):
@@ -208,9 +208,9 @@ def test_a_picture_of_another_length_than_the_service_said_is_fetched_with_a_war
         client = emulator.client(poll=0.005)
         effect = client.run("glass_ball", URL)
         assert len(effect.bytes()) != effect.picture.size
-        (told,) = messages(caplog)
-        assert "bytes where the service said" in told
-        assert effect.task_id in told
+        (logged,) = messages(caplog)
+        assert "bytes where the service said" in logged
+        assert effect.task_id in logged
         caplog.clear()
 
         client.fetch(effect.picture)

@@ -11,9 +11,9 @@ from spark_effects import InvalidRequest, Policy
 
 def seen(emulator, name):
     """What each request to the gateway said under this header, and the other requests."""
-    told = [(seen.endpoint, dict(seen.headers).get(name)) for seen in emulator.requests]
-    return [value for endpoint, value in told if endpoint != "file"], [
-        value for endpoint, value in told if endpoint == "file"
+    sent = [(seen.endpoint, dict(seen.headers).get(name)) for seen in emulator.requests]
+    return [value for endpoint, value in sent if endpoint != "file"], [
+        value for endpoint, value in sent if endpoint == "file"
     ]
 
 

@@ -24,16 +24,16 @@ class Heard:
     def __init__(self):
         self.requests, self.responses, self.events, self.threads = [], [], [], set()
 
-    def of(self, told):
-        def hear(one):
+    def of(self, calls):
+        def hook(one):
             self.threads.add(threading.get_ident())
-            told.append(one)
+            calls.append(one)
 
-        return hear
+        return hook
 
     def hooks(self):
         names = {"on_request": self.requests, "on_response": self.responses, "on_event": self.events}
-        return {name: self.of(told) for name, told in names.items()}
+        return {name: self.of(calls) for name, calls in names.items()}
 
 
 def done(client, method, *arguments, **options):
@@ -109,7 +109,7 @@ def test_submit_and_many_are_told_too(emulator, awaits):
 @pytest.mark.parametrize("awaits", [False, True])
 @pytest.mark.parametrize("error", [KeyError("mine"), InvalidRequest("mine"), SystemExit(3)])
 def test_what_a_hook_raises_is_logged_and_ends_nothing(emulator, caplog, awaits, error):
-    def fail(told):
+    def fail(_record):
         raise error
 
     make = emulator.async_client if awaits else emulator.client
@@ -155,7 +155,7 @@ def test_a_lost_answer_is_told(emulator):
 
 
 def test_only_plain_functions_are_hooks(emulator, caplog):
-    async def coroutine(told):
+    async def coroutine(_record):
         pass
 
     with pytest.raises(TypeError, match="on_request is a coroutine function"):

@@ -12,7 +12,7 @@ THROTTLED = {"kind": "status", "status": 429}
 BUSY = {"kind": "status", "status": 503}
 
 
-def told(caplog):
+def logged(caplog):
     return [(one.levelname, one.getMessage()) for one in caplog.records if one.name == "spark_effects"]
 
 
@@ -32,7 +32,7 @@ def test_run_tells_ids_and_retries_at_info_and_looks_at_debug(emulator, caplog, 
     emulator.script("create", THROTTLED, {"kind": "take", "seconds": 1.5})
     emulator.script("task", BUSY)
     effect = called(emulator, awaits, "run")
-    records = told(caplog)
+    records = logged(caplog)
     assert {level for level, _ in records} == {"INFO", "DEBUG"}
     infos = [text for level, text in records if level == "INFO"]
     assert "submitting again in" in infos[0]
@@ -47,7 +47,7 @@ def test_submit_tells_its_retries_and_the_id(emulator, caplog, awaits):
     caplog.set_level(logging.INFO, logger="spark_effects")
     emulator.script("create", THROTTLED)
     task = called(emulator, awaits, "submit")
-    (level, retry), submitted = told(caplog)
+    (level, retry), submitted = logged(caplog)
     assert (level, retry.partition(" in ")[0]) == ("INFO", "submitting again")
     assert submitted == ("INFO", f"task {task.id} submitted")
 
@@ -62,7 +62,7 @@ def test_of_many_each_is_told(emulator, caplog, awaits):
 
     results = asyncio.run(main()) if awaits else client.map([("glass_ball", URL)] * 3).all()
     ids = {f"task {result.effect.task_id} submitted" for result in results}
-    assert {text for _, text in told(caplog)} == ids
+    assert {text for _, text in logged(caplog)} == ids
 
 
 def test_events_tell_the_same(emulator):
@@ -83,8 +83,8 @@ def test_a_warning_is_one_record_at_every_level(emulator, caplog, tmp_path):
         caplog.clear()
         caplog.set_level(level, logger="spark_effects")
         emulator.client(uploads="gateway").upload(photo)
-        ((grade, text),) = [one for one in told(caplog) if "cut.png" in one[1]]
-        assert grade == "WARNING"
+        ((level, text),) = [one for one in logged(caplog) if "cut.png" in one[1]]
+        assert level == "WARNING"
         assert "may be missing" in text
 
 
@@ -92,7 +92,7 @@ def test_at_the_usual_level_nothing_is_told(emulator, caplog):
     caplog.set_level(logging.WARNING)
     emulator.script("create", THROTTLED)
     called(emulator, False, "run")
-    assert told(caplog) == []
+    assert logged(caplog) == []
 
 
 def test_nothing_is_printed_unless_a_program_asks(emulator):

@@ -445,8 +445,8 @@ def budgeted(emulator, price, kind="client"):
 
 
 def accepted_and_ends(emulator, ends):
-    told = (spark_effects.BudgetExceeded, spark_effects.OutcomeUnknown)
-    assert all(not isinstance(end, Exception) or isinstance(end, told) for end in ends)
+    expected = (spark_effects.BudgetExceeded, spark_effects.OutcomeUnknown)
+    assert all(not isinstance(end, Exception) or isinstance(end, expected) for end in ends)
     assert emulator.counts["creates_seen"] <= 3
     assert emulator.counts["accepted"] == emulator.counts["creates_seen"]
     return emulator.counts["accepted"]
@@ -612,8 +612,8 @@ def test_each_higher_cost_is_told_once_and_a_price_that_holds_is_not(bills, capl
     costs = ("0.05", "0.03", "0.05", "0.06")
     Bills.usages = {f"task-{Bills.made + n}": {"cost": cost} for n, cost in enumerate(costs, 1)}
     list(client.map(jobs(4), budget="1.00", price="0.02", fetch=False, in_flight=1, **QUICK))
-    told = "a picture cost {} USD, more than price=0.02: from now on so much is reserved for each"
-    assert warned(caplog) == [told.format("0.05"), told.format("0.06")]
+    text = "a picture cost {} USD, more than price=0.02: from now on so much is reserved for each"
+    assert warned(caplog) == [text.format("0.05"), text.format("0.06")]
     # Without a budget nothing is reserved.
     caplog.clear()
     Bills.usage = {"cost": "0.06"}

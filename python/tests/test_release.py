@@ -64,12 +64,12 @@ def test_the_list_of_parts_names_ours_as_it_names_others(wheel):
 
 def test_what_is_left_is_found(wheel):
     home = pathlib.Path("/home/somebody")
-    found = list(release.told(wheel, [home, pathlib.Path("/")]))
+    found = list(release.paths_of_this_machine(wheel, [home, pathlib.Path("/")]))
     assert len(found) == 3
     assert "_native.abi3.so names '/home/somebody/.cargo/registry" in found[0]
     release.rewrite(wheel)
-    assert len(list(release.told(wheel, [home]))) == 1
-    assert list(release.told(wheel, [pathlib.Path("/home/nobody")])) == []
+    assert len(list(release.paths_of_this_machine(wheel, [home]))) == 1
+    assert list(release.paths_of_this_machine(wheel, [pathlib.Path("/home/nobody")])) == []
 
 
 @pytest.mark.parametrize(

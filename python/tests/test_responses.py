@@ -82,8 +82,8 @@ def test_an_error_tells_the_answer_without_the_key(odd, kind):
         assert "set-cookie" not in error.headers
         # 2 KiB, cut between two characters.
         assert error.body == "<html>![key] " + "ü" * 1017
-        told = f"{vars(error)} {error.to_dict()}"
-        assert KEY not in told
+        shown = f"{vars(error)} {error.to_dict()}"
+        assert KEY not in shown
         copy = pickle.loads(pickle.dumps(error))
         assert (copy.headers, copy.body) == (error.headers, error.body)
 
@@ -129,8 +129,8 @@ def test_an_effect_tells_the_answer_that_showed_it(client, emulator, tmp_path):
     for effect in (client.run("glass_ball", URL), asyncio.run(awaited()), task.wait(), among.unwrap()):
         assert effect.status == 200
         assert effect.headers["content-type"].startswith("application/json")
-        told = effect.to_dict()
-        assert told["response"]["headers"] == effect.headers
+        facts = effect.to_dict()
+        assert facts["response"]["headers"] == effect.headers
         copy = pickle.loads(pickle.dumps(effect))
         assert copy == effect
         assert copy.headers == effect.headers

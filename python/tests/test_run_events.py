@@ -12,31 +12,31 @@ from test_journal import standing
 from spark_effects import EffectsError, TaskFailed, TransportError
 
 
-def is_told(caplog, task):
+def records_of(caplog, task):
     return [one for one in caplog.records if one.name == "spark_effects" and task in one.getMessage()]
 
 
 @pytest.mark.parametrize("awaits", [False, True])
 def test_events_are_told_as_they_come(emulator, awaits):
     emulator.script("create", {"kind": "status", "status": 429}, {"kind": "take", "seconds": 0.1})
-    told = []
+    events = []
     if awaits:
 
         async def main():
             async def on_event(event):
                 await asyncio.sleep(0)
-                told.append(event)
+                events.append(event)
 
             return await emulator.async_client(poll=0.01).run("glass_ball", URL, on_event=on_event)
 
         effect = asyncio.run(main())
     else:
-        effect = emulator.client(poll=0.01).run("glass_ball", URL, on_event=told.append)
+        effect = emulator.client(poll=0.01).run("glass_ball", URL, on_event=events.append)
     assert effect.bytes()
     assert effect.template == "glass_ball"
-    kinds = [event.kind for event in told]
+    kinds = [event.kind for event in events]
     assert kinds[:3] == ["retrying", "submitted", "running"]
-    assert {event.task_id for event in told[1:]} == {effect.task_id}
+    assert {event.task_id for event in events[1:]} == {effect.task_id}
     assert emulator.counts["accepted"] == 1
 
 
@@ -54,10 +54,10 @@ def test_a_failed_run_raises_what_it_does_without_events(emulator):
 @pytest.mark.parametrize("error", [KeyError("mine"), EffectsError("mine"), KeyboardInterrupt()])
 def test_an_error_of_the_function_ends_the_watching_and_names_the_task(emulator, caplog, awaits, error):
     emulator.script("create", {"kind": "take", "seconds": 5})
-    told = []
+    events = []
 
     def on_event(event):
-        told.append(event)
+        events.append(event)
         raise error
 
     def run():
@@ -68,9 +68,9 @@ def test_an_error_of_the_function_ends_the_watching_and_names_the_task(emulator,
 
     with pytest.raises(type(error)) as raised:
         run()
-    (event,) = told
+    (event,) = events
     assert event.kind == "submitted"
-    assert len(is_told(caplog, event.task_id)) == 1
+    assert len(records_of(caplog, event.task_id)) == 1
     assert "resume with" in "".join(raised.value.__notes__)
     assert emulator.counts["accepted"] == 1
 
@@ -90,10 +90,10 @@ def test_a_cancelled_run_names_its_task(emulator, caplog):
 
     async def main():
         submitted = asyncio.Event()
-        client, told = emulator.async_client(poll=0.01), []
+        client, events = emulator.async_client(poll=0.01), []
 
         def on_event(event):
-            told.append(event)
+            events.append(event)
             submitted.set()
 
         run = asyncio.create_task(client.run("glass_ball", URL, on_event=on_event))
@@ -101,10 +101,10 @@ def test_a_cancelled_run_names_its_task(emulator, caplog):
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        return told[0].task_id
+        return events[0].task_id
 
     task = asyncio.run(main())
-    assert len(is_told(caplog, task)) == 1
+    assert len(records_of(caplog, task)) == 1
 
 
 def test_what_cannot_be_told_is_refused_before_anything_is_sent(client, emulator):

@@ -45,8 +45,8 @@ def test_each_block_that_a_page_names_is_made():
 
 def test_the_errors_are_those_of_the_exit_codes_and_of_python():
     kinds = {name: code for _, name, _, code, _ in blocks.error_kinds()}
-    told = {kind: row["code"] for row in blocks.help()["exit_codes"] for kind in row["kinds"]}
-    assert kinds == told
+    documented = {kind: row["code"] for row in blocks.help()["exit_codes"] for kind in row["kinds"]}
+    assert kinds == documented
     for _, _, python, _, means in blocks.error_kinds():
         assert hasattr(spark_effects, python) or python == "KeyboardInterrupt"
         assert means.endswith(".")

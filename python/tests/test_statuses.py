@@ -27,17 +27,17 @@ def test_run_logs_a_word_that_sounds_final_once_and_its_error_names_it(emulator,
     with pytest.raises(WaitTimeout, match='the service calls it "archived"') as raised:
         run()
     assert raised.value.task_id
-    told = [record.getMessage() for record in caplog.records if "archived" in record.getMessage()]
-    assert len(told) == 1, told
-    assert raised.value.task_id in told[0]
+    logged = [record.getMessage() for record in caplog.records if "archived" in record.getMessage()]
+    assert len(logged) == 1, logged
+    assert raised.value.task_id in logged[0]
 
 
 def test_events_name_an_unknown_word(emulator):
     words(emulator, "moderated")
     client = emulator.client(poll=0.01, wait_timeout=0.3)
     task = client.submit("glass_ball", URL)
-    told = [event for event in task.events() if event.kind == "unknown_status"]
-    assert [event.details["word"] for event in told] == ["moderated"]
+    events = [event for event in task.events() if event.kind == "unknown_status"]
+    assert [event.details["word"] for event in events] == ["moderated"]
 
 
 @pytest.mark.parametrize("word", ["expired", "rejected", "Expired"])

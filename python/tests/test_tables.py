@@ -46,11 +46,11 @@ def test_the_rows_of_a_table_are_jobs(client, emulator):
     assert sides[1] in ((None, None), (1328, 1328))
     assert sides[2] == (512, 640)
     assert [result.job["customer"] for result in results] == ["ann", "ben", "cid"]
-    told = results.to_pandas()
-    assert list(told["key"]) == ["17", "18", "19"]
-    assert list(told["template"]) == ["glass_ball", "my_world", "glass_ball"]
-    assert told["cost"].sum() == Decimal("0.09")
-    assert list(told["task_id"]) == [result.effect.task_id for result in results]
+    frame = results.to_pandas()
+    assert list(frame["key"]) == ["17", "18", "19"]
+    assert list(frame["template"]) == ["glass_ball", "my_world", "glass_ball"]
+    assert frame["cost"].sum() == Decimal("0.09")
+    assert list(frame["task_id"]) == [result.effect.task_id for result in results]
     again = pickle.loads(pickle.dumps(results[0]))
     assert again.job["customer"] == "ann"
     assert again == results[0]
@@ -130,13 +130,13 @@ def test_a_polars_table_gives_its_rows(client, emulator):
 
 def test_results_as_a_table_tell_what_went_wrong(client, monkeypatch):
     results = client.map([("glass_ball", URL), ("glas_ball", URL), 3], polls_per_second=1000).all()
-    told = results.to_pandas()
-    assert list(told["ok"]) == [True, False, False]
-    assert list(told["template"])[:2] == ["glass_ball", "glas_ball"]
-    assert told["error"][1] == "InvalidRequest"
-    assert "glas_ball" in told["message"][1]
+    frame = results.to_pandas()
+    assert list(frame["ok"]) == [True, False, False]
+    assert list(frame["template"])[:2] == ["glass_ball", "glas_ball"]
+    assert frame["error"][1] == "InvalidRequest"
+    assert "glas_ball" in frame["message"][1]
     assert len(results[1:].to_pandas()) == 2
-    assert list(ResultList().to_pandas().columns) == list(told.columns)
+    assert list(ResultList().to_pandas().columns) == list(frame.columns)
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="pip install pandas"):
         results.to_pandas()
@@ -152,12 +152,12 @@ def test_results_as_dicts_are_json(client):
     assert bad["error"]["error"] == "InvalidRequest"
     task = client.submit("glass_ball", URL)
     effect = task.wait()
-    told = json.loads(
+    facts = json.loads(
         json.dumps([effect.to_dict(), effect.usage.to_dict(), task.to_dict(), task.status().to_dict()])
     )
-    assert told[0]["task_id"] == told[2]["task_id"] == told[3]["task_id"] == task.id
-    assert told[1] == {"cost": "0.03", "discount": "1"}
-    assert told[2]["resume_line"] == task.resume_line
+    assert facts[0]["task_id"] == facts[2]["task_id"] == facts[3]["task_id"] == task.id
+    assert facts[1] == {"cost": "0.03", "discount": "1"}
+    assert facts[2]["resume_line"] == task.resume_line
 
 
 def test_results_are_equal_by_what_they_tell(client):

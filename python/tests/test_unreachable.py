@@ -50,7 +50,7 @@ def untrusted():
     listening.close()
 
 
-class Told(logging.Handler):
+class LogKeeper(logging.Handler):
     """Notes what is logged, and when."""
 
     def __init__(self):
@@ -63,8 +63,8 @@ class Told(logging.Handler):
 
 
 @pytest.fixture
-def told():
-    logger, handler = logging.getLogger("spark_effects"), Told()
+def logged():
+    logger, handler = logging.getLogger("spark_effects"), LogKeeper()
     logger.addHandler(handler)
     yield handler
     logger.removeHandler(handler)
@@ -78,7 +78,7 @@ def told():
         ("https://no.such.host.invalid", "no.such.host"),
     ],
 )
-def test_what_is_not_reached_is_told_within_two_seconds_and_once(gateway, words, awaits, told, request):
+def test_what_is_not_reached_is_told_within_two_seconds_and_once(gateway, words, awaits, logged, request):
     base = gateway if "://" in gateway else request.getfixturevalue(gateway)
     options = {"base_url": base, "api_key": "key-of-the-tests", "wait_timeout": 1.2}
 
@@ -88,11 +88,11 @@ def test_what_is_not_reached_is_told_within_two_seconds_and_once(gateway, words,
         else:
             Client(**options).run("glass_ball", URL)
 
-    told.begun = time.monotonic()
+    logged.begun = time.monotonic()
     with pytest.raises(EffectsError) as raised:
         run()
     # It is repeated until the wait is over, and told once.
-    ((after, line),) = told.lines
+    ((after, line),) = logged.lines
     assert after < 1.5
     assert f"{base} cannot be reached: " in line
     assert words in line
@@ -101,7 +101,7 @@ def test_what_is_not_reached_is_told_within_two_seconds_and_once(gateway, words,
 
 
 @pytest.mark.parametrize("awaits", [False, True])
-def test_a_certificate_that_is_not_trusted_ends_all_at_once(untrusted, awaits, told):
+def test_a_certificate_that_is_not_trusted_ends_all_at_once(untrusted, awaits, logged):
     client = (AsyncClient if awaits else Client)(base_url=untrusted, api_key="key-of-the-tests")
 
     def run(call):
@@ -120,7 +120,7 @@ def test_a_certificate_that_is_not_trusted_ends_all_at_once(untrusted, awaits, t
         assert "SSL_CERT_FILE" in str(raised.value)
         assert "ca_bundle" in str(raised.value)
         assert raised.value.kind == "transport"
-    assert told.lines == []
+    assert logged.lines == []
 
 
 def test_a_certificate_that_is_not_trusted_ends_a_map(untrusted):
@@ -166,7 +166,7 @@ def test_a_photo_that_nothing_takes_ends_soon(refusing, tmp_path):
 
 
 @pytest.mark.parametrize("awaits", [False, True])
-def test_a_photo_that_no_service_elsewhere_reaches_is_warned_of_once(awaits, told):
+def test_a_photo_that_no_service_elsewhere_reaches_is_warned_of_once(awaits, logged):
     base = "https://no.such.host.invalid"
     options = {"base_url": base, "api_key": "key-of-the-tests", "wait_timeout": 0.2}
     photos = ["http://localhost:8000/a.png", "http://localhost:8000/b.png", "http://192.168.0.7/c.png"]
@@ -184,25 +184,25 @@ def test_a_photo_that_no_service_elsewhere_reaches_is_warned_of_once(awaits, tol
             with pytest.raises(EffectsError):
                 client.run("glass_ball", photo)
         client.map([("glass_ball", it) for it in photos]).all()
-    lines = [line for _, line in told.lines if "cannot reach" in line]
+    lines = [line for _, line in logged.lines if "cannot reach" in line]
     # Once for the client's runs, and once for its jobs.
     assert sum("localhost" in line for line in lines) == 2
     assert sum("192.168.0.7" in line for line in lines) == 2
 
 
-def test_an_emulator_reaches_what_is_here(client, told):
+def test_an_emulator_reaches_what_is_here(client, logged):
     client.submit("glass_ball", "http://localhost:9/a.png")
-    assert told.lines == []
+    assert logged.lines == []
 
 
-def test_many_runs_tell_it_once(refusing, told):
+def test_many_runs_tell_it_once(refusing, logged):
     client = Client(base_url=refusing, api_key="key-of-the-tests", wait_timeout=0.5)
     results = client.map([("glass_ball", f"{URL}?{number}") for number in range(20)]).all()
     assert not any(result.ok for result in results)
-    assert sum("cannot be reached" in line for _, line in told.lines) == 1
+    assert sum("cannot be reached" in line for _, line in logged.lines) == 1
 
 
-def test_a_gateway_that_is_reached_tells_nothing(client, told):
+def test_a_gateway_that_is_reached_tells_nothing(client, logged):
     client.run("glass_ball", URL)
-    assert told.lines == []
+    assert logged.lines == []
     assert pathlib.Path(CERTIFICATES / "ca.pem").exists()

@@ -62,11 +62,11 @@ def many(client: Client, photos: list[Path]) -> list[str]:
     saved: list[str] = []
     headers = {"X-Team": "studio"}
     for result in client.map(jobs, in_flight=4, budget="5.00", polls_per_second=1000, headers=headers):
-        told: Result = result
-        if told.error is None:
-            saved.append(told.effect.save(photos[told.index].with_suffix(".ball.png")))
+        outcome: Result = result
+        if outcome.error is None:
+            saved.append(outcome.effect.save(photos[outcome.index].with_suffix(".ball.png")))
         else:
-            problem: EffectsError = told.error
+            problem: EffectsError = outcome.error
             print(problem)
     return saved
 
