@@ -11,7 +11,7 @@ use crate::commands::{
     batch, check, completions, cost, doctor, emulator, journal, login, man, reorder, resolve,
     resume, run, sampler, status, submit, tasks, templates, wait, watch,
 };
-use crate::global::Global;
+use crate::global::GlobalOptions;
 use crate::option_use;
 use crate::rerun_line::GivenOptions;
 
@@ -23,7 +23,7 @@ use crate::rerun_line::GivenOptions;
 #[command(name = "effects", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalOptions,
     #[command(subcommand)]
     pub(crate) command: Command,
     /// What lines to be pasted repeat of it.
@@ -81,7 +81,7 @@ pub(crate) enum Command {
 
 impl Command {
     /// Whether words of its line are kept, sent, or shown in a line to go on with.
-    pub(crate) fn keeps_words(&self) -> bool {
+    pub(crate) fn exposes_words(&self) -> bool {
         matches!(
             self,
             Self::Run(_)
@@ -140,7 +140,8 @@ impl Cli {
 
     /// Global options may stand before the command and after it, where clap sees no conflict.
     fn contradiction(&self) -> Option<&'static str> {
-        let Global { api_key, api_key_file, base_url, emulator, quiet, verbose, .. } = &self.global;
+        let GlobalOptions { api_key, api_key_file, base_url, emulator, quiet, verbose, .. } =
+            &self.global;
         let keys =
             [api_key.is_some(), api_key_file.is_some(), self.global.api_key_command.is_some()];
         if keys.into_iter().filter(|given| *given).count() > 1 {

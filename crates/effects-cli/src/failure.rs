@@ -11,11 +11,11 @@ use effects_core::{Cause, Error, ErrorKind, ServiceCode, TaskId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::place::GatewayPlace;
+use crate::gateway_location::GatewayLocation;
 use crate::problem::{InputProblem, Problems};
 use crate::rerun_line::{gateway_line, resolve_lines, task_line};
 use crate::response_object::ResponseObject;
-use crate::submission_tracker::{Intent, SubmissionStanding};
+use crate::submission_tracker::{Intent, SubmissionState};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     /// A submission of unknown outcome, which is this row of the journal.
     Doubtful(Error, RowNumber),
     /// A second signal ended the command while a submission was on its way.
-    Left(Intent),
+    LeftInFlight(Intent),
     /// The system refused something that hardly ever fails, such as a thread.
     Unforeseen(String),
 }
@@ -53,21 +53,21 @@ pub(crate) const UNFORESEEN: u8 = 1;
 impl Failure {
     /// What an interruption left behind; `is_shown` says whether the service has shown the task.
     pub(crate) fn interrupted(
-        standing: SubmissionStanding,
+        submission: SubmissionState,
         is_shown: bool,
-        place: &GatewayPlace,
+        location: &GatewayLocation,
     ) -> Self {
         let detached = |task_id| Error::from(Cause::Detached(Detached { task_id, is_shown }));
-        match standing {
+        match submission {
             // The answer is lost with this process; the names it was sent with are all that finds the task.
-            SubmissionStanding::InFlight(intent) => Self::Left(intent),
-            SubmissionStanding::Nothing(None) => Self::Error(detached(None)),
-            SubmissionStanding::Nothing(Some(reason)) => Self::Error(Error::new(
+            SubmissionState::InFlight(intent) => Self::LeftInFlight(intent),
+            SubmissionState::Nothing(None) => Self::Error(detached(None)),
+            SubmissionState::Nothing(Some(reason)) => Self::Error(Error::new(
                 ErrorKind::Detached,
                 format!("stopped; the submission made no task ({reason}), so nothing is billed"),
             )),
-            SubmissionStanding::Made(task) => {
-                let line = place.resume_line(&task);
+            SubmissionState::Made(task) => {
+                let line = location.resume_line(&task);
                 let error = detached(Some(task));
                 Self::Error(match line {
                     Some(line) => error.with_resume_line(|_| line),
@@ -84,10 +84,12 @@ impl Failure {
     }
 
     /// The same failure, without the line that resumes the task where the gateway ends with this command.
-    pub(crate) fn at(self, place: &GatewayPlace) -> Self {
-        match (self, place) {
+    pub(crate) fn at(self, location: &GatewayLocation) -> Self {
+        match (self, location) {
             // The line is part of the error and not of its cause, so an error made of the cause has none.
-            (Self::Error(error), GatewayPlace::Inside) => Self::Error(error.cause().clone().into()),
+            (Self::Error(error), GatewayLocation::Inside) => {
+                Self::Error(error.cause().clone().into())
+            }
             (failure, _) => failure,
         }
     }
@@ -114,7 +116,7 @@ impl Failure {
             Self::Invalid(problems) => Some(problems.kind()),
             Self::Error(error) | Self::Doubtful(error, _) => Some(error.kind()),
             // Left on purpose, so it ends as an interruption (130) and not as a lost answer (8).
-            Self::Left(_) => Some(ErrorKind::Detached),
+            Self::LeftInFlight(_) => Some(ErrorKind::Detached),
             Self::Unforeseen(_) => None,
         }
     }
@@ -127,8 +129,8 @@ impl Failure {
                 object.code = problems.list().iter().find_map(|problem| problem.code.as_ref());
                 object.problems = problems.list();
             }
-            Self::Error(error) | Self::Doubtful(error, _) => object.tell_of(error),
-            Self::Left(intent) => {
+            Self::Error(error) | Self::Doubtful(error, _) => object.add_error(error),
+            Self::LeftInFlight(intent) => {
                 object.request_id = Some(&intent.request_id);
                 object.idempotency_key = Some(&intent.idempotency_key);
             }
@@ -166,7 +168,7 @@ impl fmt::Display for Failure {
                 Error::from(error.cause().clone()),
                 resolve_lines(*row)
             ),
-            Self::Left(intent) => write!(
+            Self::LeftInFlight(intent) => write!(
                 f,
                 "left while the submission was on its way: the task may exist and may be billed; \
                  the service's support may find it by X-Request-Id {} and Idempotency-Key {}",
@@ -232,7 +234,7 @@ impl<'a> ErrorObject<'a> {
         Self::new(Some(ErrorKind::Misconfigured), message)
     }
 
-    fn tell_of(&mut self, error: &'a Error) {
+    fn add_error(&mut self, error: &'a Error) {
         self.task_id = error.task_id();
         self.resume = error.resume_line();
         self.code = error.code();

@@ -1,6 +1,6 @@
 //! [`Gateway`]: the client of a command, and the local gateway where that runs inside it. `run`,
 //! `batch`, `wait` and the other commands that talk to a gateway open one, from the global options and a
-//! [`GatewayPlace`]. [`policy`] and [`key`] are what those options say of runs and of the key.
+//! [`GatewayLocation`]. [`policy`] and [`key`] are what those options say of runs and of the key.
 
 use std::env;
 use std::fs;
@@ -16,9 +16,9 @@ use effects_emulator::{Emulator, StartError};
 use effects_ureq::{Client, ClientBuilder};
 
 use crate::failure::Failure;
-use crate::global::{Global, InUse};
-use crate::output::say;
-use crate::place::{GatewayPlace, origin_of};
+use crate::gateway_location::{GatewayLocation, origin_of};
+use crate::global::{ActiveProfile, GlobalOptions};
+use crate::output::write_stderr;
 use crate::problem::Problems;
 use crate::{state, typed_words};
 
@@ -35,11 +35,11 @@ pub(crate) struct Gateway<C = Client> {
 impl Gateway {
     /// Makes the client, and starts the gateway inside this command if that is the place. Nothing is sent.
     pub(crate) fn open(
-        global: &Global,
-        place: &GatewayPlace,
+        global: &GlobalOptions,
+        location: &GatewayLocation,
         policy: Policy,
     ) -> Result<Self, Failure> {
-        let gateway = Self::open_as(global, place, policy)?;
+        let gateway = Self::open_as(global, location, policy)?;
         // Also of a key that only its program or a keyring knew.
         let is_key = |text: &str| gateway.client.repeats_key(text);
         match Problems::among(typed_words::problems(is_key)) {
@@ -52,15 +52,15 @@ impl Gateway {
 impl<C: BuildClient> Gateway<C> {
     /// Does so with a client of another kind.
     pub(crate) fn open_as(
-        global: &Global,
-        place: &GatewayPlace,
+        global: &GlobalOptions,
+        location: &GatewayLocation,
         policy: Policy,
     ) -> Result<Self, Failure> {
         let advice = MissingKeyAdvice { give: "give --api-key-file FILE", local: "--emulator" };
         let mut builder = ClientBuilder::<C>::from_env().missing_key_advice(advice);
-        let (mut emulator, mut pace, mut origin) = (None, None, place.origin()?);
-        match place {
-            GatewayPlace::At(base) => {
+        let (mut emulator, mut pace, mut origin) = (None, None, location.origin()?);
+        match location {
+            GatewayLocation::At(base) => {
                 // One pacer for the client, so that what it learns
                 // is there when the file is written in the end.
                 pace = KeptPace::load(base.origin(), global.quiet);
@@ -69,7 +69,7 @@ impl<C: BuildClient> Gateway<C> {
                 }
                 builder = builder.base_url(base.to_string()).allow_http(global.allow_http);
                 // Before the options, which replace what the profile says: the last word to a builder counts.
-                if let Some(InUse { profile, has_key }) = &global.settings {
+                if let Some(ActiveProfile { profile, has_key }) = &global.active_profile {
                     builder = profile.apply_transport(builder);
                     // A profile's key is not the one to use where an option,
                     // or the environment before the profile, has one.
@@ -84,7 +84,7 @@ impl<C: BuildClient> Gateway<C> {
                     builder = builder.api_key(key);
                 }
             }
-            GatewayPlace::Inside => {
+            GatewayLocation::Inside => {
                 // With its own key: a real one that the environment has is not sent to it.
                 let started = Emulator::start().map_err(|error| cannot_start(&error))?;
                 builder = builder.base_url(started.base_url()).api_key(started.api_key());
@@ -114,7 +114,7 @@ impl<C: BuildClient> Gateway<C> {
         if let Some(cassette) = global.cassette().filter(|_| !global.quiet) {
             // Said before anything happens: what a replay prints looks like a paid run otherwise.
             let path = cassette.display();
-            say(&if place.is_replay() {
+            write_stderr(&if location.is_replay() {
                 format!("replaying {path}: {REPLAYING}")
             } else {
                 format!("recording to {path}")
@@ -181,12 +181,12 @@ fn warn(error: &PaceFileError, quiet: bool) {
 }
 
 /// How runs behave, as the global options say.
-pub(crate) fn policy(global: &Global) -> Policy {
+pub(crate) fn policy(global: &GlobalOptions) -> Policy {
     Policy { pace: global.poll.pace(global.emulator), ..Policy::default() }
 }
 
 /// The key of the command line; the environment's is the client's own business.
-pub(crate) fn key(global: &Global) -> Result<Option<String>, Error> {
+pub(crate) fn key(global: &GlobalOptions) -> Result<Option<String>, Error> {
     let Some(path) = &global.api_key_file else {
         return Ok(global.api_key.clone());
     };
@@ -197,28 +197,32 @@ pub(crate) fn key(global: &Global) -> Result<Option<String>, Error> {
 }
 
 /// Where the key of a client comes from; not the key.
-pub(crate) fn key_source(global: &Global) -> String {
+pub(crate) fn key_source(global: &GlobalOptions) -> String {
     // The order is the one in which a client looks, so that what is said is where the key really is from.
     let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
     let variable = || KEY_VARIABLES.into_iter().chain([KEY_COMMAND_VARIABLE]).find(is_set);
     match global {
-        Global { emulator: true, .. } => "the gateway's own".to_owned(),
-        Global { api_key_file: Some(path), .. } => format!("from the file {}", path.display()),
-        Global { api_key: Some(_), .. } => {
+        GlobalOptions { emulator: true, .. } => "the gateway's own".to_owned(),
+        GlobalOptions { api_key_file: Some(path), .. } => {
+            format!("from the file {}", path.display())
+        }
+        GlobalOptions { api_key: Some(_), .. } => {
             "from --api-key, where other users of this machine may see it".to_owned()
         }
-        Global { api_key_command: Some(_), .. } => {
+        GlobalOptions { api_key_command: Some(_), .. } => {
             "printed by the program of --api-key-command".to_owned()
         }
-        Global { settings: Some(InUse { profile, has_key: true }), .. } => {
-            let place = match profile.key() {
+        GlobalOptions {
+            active_profile: Some(ActiveProfile { profile, has_key: true }), ..
+        } => {
+            let stored = match profile.key() {
                 ProfileKey::Stored => "stored by `effects login`",
                 ProfileKey::Keyring => "in the system's keyring",
                 ProfileKey::File => "from its file",
                 ProfileKey::Command => "printed by its program",
                 ProfileKey::Inline | ProfileKey::None => "in the profiles' file",
             };
-            format!("of profile {}, {place}", profile.name)
+            format!("of profile {}, {stored}", profile.name)
         }
         _ => format!("from {}", variable().unwrap_or_default()),
     }

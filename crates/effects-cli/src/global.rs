@@ -1,6 +1,6 @@
-//! [`Global`]: the options that may stand with every command, such as `--json`, `--base-url` and
-//! `--poll`. `Cli` parses them, `profile::apply` adds the profile in use ([`InUse`]), and `Output`,
-//! `GatewayPlace` and `Gateway` are made from them.
+//! [`GlobalOptions`]: the options that may stand with every command, such as `--json`, `--base-url` and
+//! `--poll`. `Cli` parses them, `profile::apply` adds the profile in use ([`ActiveProfile`]), and `Output`,
+//! `GatewayLocation` and `Gateway` are made from them.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::values::{Poll, header, with_words};
 
 /// The profile in use.
 #[derive(Clone, Debug)]
-pub(crate) struct InUse {
+pub(crate) struct ActiveProfile {
     pub(crate) profile: Profile,
     /// Whether its key is the one to use.
     pub(crate) has_key: bool,
@@ -22,7 +22,7 @@ pub(crate) struct InUse {
 /// What every command takes.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
+pub(crate) struct GlobalOptions {
     /// The API key; other users of this machine may see it there
     ///
     /// Better in a file (--api-key-file) or in the environment: EFFECTS_API_KEY, else
@@ -137,10 +137,10 @@ pub(crate) struct Global {
 
     /// The profile in use, once it is read, and whether its key is.
     #[arg(skip)]
-    pub(crate) settings: Option<InUse>,
+    pub(crate) active_profile: Option<ActiveProfile>,
 }
 
-impl Global {
+impl GlobalOptions {
     /// The cassette of the command line or of the environment.
     pub(crate) fn cassette(&self) -> Option<PathBuf> {
         self.cassette.clone().or_else(cassette_of_the_environment)

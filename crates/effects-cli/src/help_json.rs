@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::failure::{EXIT_CODES, UNFORESEEN};
 use crate::output;
-use crate::schemas::{Objects, Schemas};
+use crate::schemas::{SchemaCollector, Schemas};
 
 /// Prints the description of `command`, the whole program; `schemas` adds those of what it prints.
-pub(crate) fn print(command: &mut Command, schemas: fn(&mut Objects)) -> u8 {
+pub(crate) fn print(command: &mut Command, schemas: fn(&mut SchemaCollector)) -> u8 {
     // Clap completes the definitions here (actions, global options) and asks for it before they are read.
     command.build();
-    let mut objects = Objects::default();
+    let mut objects = SchemaCollector::default();
     schemas(&mut objects);
     let help = help(command, objects);
     match serde_json::to_vec(&help).map(|mut text| {
@@ -94,7 +94,7 @@ struct ExitCode {
     kinds: Vec<&'static str>,
 }
 
-fn help(command: &Command, Objects { components, schemas }: Objects) -> Help {
+fn help(command: &Command, SchemaCollector { components, schemas }: SchemaCollector) -> Help {
     let is_global = |arg: &&Arg| arg.is_global_set();
     Help {
         schema: "effects.help.v1",

@@ -83,8 +83,8 @@ fn read_stdin() -> Result<Photo, Error> {
     }
     let mut bytes = Vec::new();
     // One byte more than is accepted tells a photo that is too long.
-    let most = Photo::MAX_BYTES as u64 + 1;
-    match stdin.lock().take(most).read_to_end(&mut bytes) {
+    let max_bytes = Photo::MAX_BYTES as u64 + 1;
+    match stdin.lock().take(max_bytes).read_to_end(&mut bytes) {
         Ok(0) => fail("the photo is to come from stdin, and stdin is empty".to_owned()),
         Ok(_) => Photo::new(bytes.into(), "stdin"),
         Err(error) => fail(format!("stdin cannot be read: {error}")),

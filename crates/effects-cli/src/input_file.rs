@@ -31,7 +31,7 @@ impl InputFile {
 
     /// The path for the next picture: that of the first number, from `number` up, whose path is not the
     /// photo's. Leaves `number` one past it.
-    pub(crate) fn spared(&self, names: &Names, number: &mut usize) -> PathBuf {
+    pub(crate) fn free_path(&self, names: &Names, number: &mut usize) -> PathBuf {
         loop {
             let path = names.path(*number);
             *number += 1;

@@ -1,9 +1,9 @@
 //! [`interruptible`]: does a command's work on a thread of its own while the calling thread prints and
 //! waits for Ctrl-C. `run`, `submit`, `wait`, `status` and `doctor` work under it; the work prints and
-//! journals through the [`AttendingThread`]. (Batches have a loop of their own,
+//! journals through the [`WorkContext`]. (Batches have a loop of their own,
 //! `batch/interruptible.rs`.)
 //!
-//! All output happens on the attending thread, so that leaving at once leaves no line half printed.
+//! All output happens on the calling thread, so that leaving at once leaves no line half printed.
 //! Leaving ends the process, and with it the work: a poll or a download under way can be made again.
 //! Only a submission is waited for, since its answer names the task that is being paid for.
 
@@ -17,21 +17,21 @@ use effects_core::{Effect, Error, Event, Policy};
 use effects_ureq::{Client, Watch};
 
 use crate::failure::Failure;
+use crate::gateway_location::GatewayLocation;
 use crate::output::Output;
-use crate::place::GatewayPlace;
 use crate::progress::ProgressDisplay;
 use crate::signals;
-use crate::submission_tracker::{FlightRecord, FlightWake, SubmissionStanding, SubmissionTracker};
+use crate::submission_tracker::{SubmissionState, SubmissionTracker, TrackedJournal, WorkMessage};
 
 /// How the work, on a thread of its own, prints and journals through the calling thread.
 #[derive(Clone)]
-pub(crate) struct AttendingThread {
-    flight: Arc<SubmissionTracker>,
-    wake: Sender<FlightWake>,
-    landing: Arc<Mutex<FileGuard>>,
+pub(crate) struct WorkContext {
+    tracker: Arc<SubmissionTracker>,
+    sender: Sender<WorkMessage>,
+    exit_guard: Arc<Mutex<ExitGuard>>,
 }
 
-impl AttendingThread {
+impl WorkContext {
     /// The same client, whose submissions the tracker knows, and `record` too, if there is one.
     pub(crate) fn client(&self, client: &Client, record: Option<Arc<dyn Journal>>) -> Client {
         client.with_journal(self.journal(record))
@@ -39,10 +39,10 @@ impl AttendingThread {
 
     /// The journal of a run, by which the tracker knows its submissions, and `record` too, if there is one.
     pub(crate) fn journal(&self, record: Option<Arc<dyn Journal>>) -> Arc<dyn Journal> {
-        let flight = Arc::clone(&self.flight);
+        let tracker = Arc::clone(&self.tracker);
         match record {
-            Some(record) => Arc::new(FlightRecord { flight, record }),
-            None => flight,
+            Some(record) => Arc::new(TrackedJournal { tracker, record }),
+            None => tracker,
         }
     }
 
@@ -56,37 +56,37 @@ impl AttendingThread {
 
     /// Shows an event.
     pub(crate) fn show(&self, event: Event) {
-        self.tell(FlightWake::Event(event));
+        self.send(WorkMessage::Event(event));
     }
 
-    /// Says something on stderr.
+    /// Prints something on stderr.
     pub(crate) fn note(&self, text: impl Into<String>) {
-        self.tell(FlightWake::Note(text.into()));
+        self.send(WorkMessage::Note(text.into()));
     }
 
     /// Hold this while writing a file: the process does not exit until it is dropped. Once the process
     /// began to exit, this call blocks for ever.
-    pub(crate) fn landing(&self) -> MutexGuard<'_, FileGuard> {
-        let landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
-        if *landing == FileGuard::Closed {
-            drop(landing);
+    pub(crate) fn hold_exit(&self) -> MutexGuard<'_, ExitGuard> {
+        let exit_guard = self.exit_guard.lock().unwrap_or_else(PoisonError::into_inner);
+        if *exit_guard == ExitGuard::Closed {
+            drop(exit_guard);
             // In a loop, since `park` may return without a reason. The process ends while this thread waits.
             loop {
                 thread::park();
             }
         }
-        landing
+        exit_guard
     }
 
-    fn tell(&self, wake: FlightWake) {
+    fn send(&self, message: WorkMessage) {
         // The receiver is gone only once the process is about to end.
-        let _ = self.wake.send(wake);
+        let _ = self.sender.send(message);
     }
 }
 
-/// Whether files may be begun.
+/// Whether files may be begun; while its lock is held, the process does not exit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum FileGuard {
+pub(crate) enum ExitGuard {
     #[default]
     Open,
     /// The process is about to end.
@@ -96,37 +96,37 @@ pub(crate) enum FileGuard {
 /// Does `work` and returns its result, or the failure that says what an interruption left.
 pub(crate) fn interruptible<T: Send + 'static>(
     output: &Output,
-    place: &GatewayPlace,
-    begins: SubmissionStanding,
-    work: impl FnOnce(&AttendingThread) -> Result<T, Failure> + Send + 'static,
+    location: &GatewayLocation,
+    first_state: SubmissionState,
+    work: impl FnOnce(&WorkContext) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let (wake, woken) = mpsc::channel();
+    let (sender, messages) = mpsc::channel();
     // The service shows a task by the answer to its submission; one that the caller named, by a look.
-    let mut is_shown = !matches!(begins, SubmissionStanding::Made(_));
-    let flight = Arc::new(SubmissionTracker::new(begins, wake.clone()));
-    let desk = AttendingThread {
-        flight: Arc::clone(&flight),
-        wake: wake.clone(),
-        landing: Arc::default(),
+    let mut is_shown = !matches!(first_state, SubmissionState::Made(_));
+    let tracker = Arc::new(SubmissionTracker::new(first_state, sender.clone()));
+    let context = WorkContext {
+        tracker: Arc::clone(&tracker),
+        sender: sender.clone(),
+        exit_guard: Arc::default(),
     };
     // Before the work begins: a Ctrl-C in its first moment is answered, too.
-    let signal = wake.clone();
-    signals::listen(move || drop(signal.send(FlightWake::Signal))).map_err(Failure::system)?;
+    let signal = sender.clone();
+    signals::listen(move || drop(signal.send(WorkMessage::Signal))).map_err(Failure::system)?;
 
-    let landing = Arc::clone(&desk.landing);
+    let exit_guard = Arc::clone(&context.exit_guard);
     let worker = thread::Builder::new()
         .name("work".to_owned())
         .spawn(move || {
-            let _bell = DoneOnDrop(wake);
-            work(&desk)
+            let _done = DoneOnDrop(sender);
+            work(&context)
         })
         .map_err(Failure::system)?;
 
     let progress = ProgressDisplay::new(output);
     let mut waiting = false;
     let left = loop {
-        match woken.recv() {
-            Ok(FlightWake::Event(event)) => {
+        match messages.recv() {
+            Ok(WorkMessage::Event(event)) => {
                 match &event {
                     Event::Running { .. } => is_shown = true,
                     // A 404 takes back that the service shows the task:
@@ -136,27 +136,27 @@ pub(crate) fn interruptible<T: Send + 'static>(
                     }
                     _ => {}
                 }
-                progress.tell(&event);
+                progress.show(&event);
             }
-            Ok(FlightWake::Note(text)) => progress.note(&text),
+            Ok(WorkMessage::Note(text)) => progress.note(&text),
             // `DoneOnDrop` sends it even when the work panics.
-            Ok(FlightWake::Done) | Err(_) => break None,
+            Ok(WorkMessage::Done) | Err(_) => break None,
             // This may be the answer to an earlier attempt, still
             // in the queue while the next one is in flight.
-            Ok(FlightWake::Answered) if waiting => match flight.interrupt() {
-                SubmissionStanding::InFlight(_) => {}
-                standing => break Some(standing),
+            Ok(WorkMessage::Answered) if waiting => match tracker.interrupt() {
+                SubmissionState::InFlight(_) => {}
+                submission => break Some(submission),
             },
             // Without an interruption the work goes on and returns its result.
-            Ok(FlightWake::Answered) => {}
-            Ok(FlightWake::Signal) => match flight.interrupt() {
+            Ok(WorkMessage::Answered) => {}
+            Ok(WorkMessage::Signal) => match tracker.interrupt() {
                 // Only an answer names the task that is being paid for, so this one is waited
                 // for; a second Ctrl-C leaves.
-                SubmissionStanding::InFlight(_) if !waiting => {
+                SubmissionState::InFlight(_) if !waiting => {
                     waiting = true;
-                    progress.urge(&waiting_for_an_answer());
+                    progress.note_always(&waiting_for_an_answer());
                 }
-                standing => break Some(standing),
+                submission => break Some(submission),
             },
         }
     };
@@ -164,23 +164,23 @@ pub(crate) fn interruptible<T: Send + 'static>(
     // After an interruption the worker is not joined: its exchange may take up to the time limit of a
     // request, and ends with the process.
     match left {
-        Some(standing) => {
+        Some(submission) => {
             // Waits for the file that is being written, and lets none begin.
-            *landing.lock().unwrap_or_else(PoisonError::into_inner) = FileGuard::Closed;
-            Err(Failure::interrupted(standing, is_shown, place))
+            *exit_guard.lock().unwrap_or_else(PoisonError::into_inner) = ExitGuard::Closed;
+            Err(Failure::interrupted(submission, is_shown, location))
         }
         // A panic of the work goes on here, and `lib.rs` makes exit code 1 of it.
         None => worker.join().unwrap_or_else(|panic| resume_unwind(panic)),
     }
 }
 
-/// Sends [`FlightWake::Done`] when it is dropped, also by a panic.
-struct DoneOnDrop(Sender<FlightWake>);
+/// Sends [`WorkMessage::Done`] when it is dropped, also by a panic.
+struct DoneOnDrop(Sender<WorkMessage>);
 
 impl Drop for DoneOnDrop {
     fn drop(&mut self) {
         // The receiver is gone only once the command was interrupted.
-        let _ = self.0.send(FlightWake::Done);
+        let _ = self.0.send(WorkMessage::Done);
     }
 }
 

@@ -15,9 +15,9 @@ use effects_jobs::{Filter, Found, JournalStore, OpenRow, Record, RowDraft, RowSt
 use effects_journal::{SqliteJournal, is_database_url, without_password};
 
 use crate::failure::Failure;
+use crate::gateway_location::GatewayLocation;
 use crate::input_file::InputFile;
-use crate::output::{Output, say};
-use crate::place::GatewayPlace;
+use crate::output::{Output, write_stderr};
 use crate::profile;
 use crate::rerun_line::{resolve_lines, rows_line};
 use crate::state;
@@ -41,17 +41,17 @@ impl JournalChoice {
     /// no journal is created.
     pub(crate) fn for_batch(
         &self,
-        place: &GatewayPlace,
+        location: &GatewayLocation,
         plan: bool,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
-        if self.is_without(place) {
+        if self.is_without(location) {
             return Ok(None);
         }
         // `found` makes no tables: a plan leaves nothing behind in a database either.
         if let Some(url) = self.url() {
             return if plan { found(url) } else { Ok(Some(connected(url)?)) };
         }
-        let Some(path) = self.path_for_batch(place)? else { return Ok(None) };
+        let Some(path) = self.path_for_batch(location)? else { return Ok(None) };
         // To open it would make it.
         if plan && !path.exists() {
             return Ok(None);
@@ -61,10 +61,10 @@ impl JournalChoice {
 
     /// Whether nothing is journaled at a gateway: at one inside the command unless a journal is named, and
     /// at a replay unless the command names one, since a profile's is that of its paid tasks.
-    fn is_without(&self, place: &GatewayPlace) -> bool {
-        match place {
-            GatewayPlace::Inside => self.named().is_none(),
-            GatewayPlace::At(_) => place.is_replay() && self.journal.is_none(),
+    fn is_without(&self, location: &GatewayLocation) -> bool {
+        match location {
+            GatewayLocation::Inside => self.named().is_none(),
+            GatewayLocation::At(_) => location.is_replay() && self.journal.is_none(),
         }
     }
 
@@ -79,7 +79,7 @@ impl JournalChoice {
     }
 
     /// The journal that is there, to be copied, and where it is.
-    pub(crate) fn to_be_copied(&self) -> Result<(PathBuf, SqliteJournal), Failure> {
+    pub(crate) fn open_for_backup(&self) -> Result<(PathBuf, SqliteJournal), Failure> {
         if let Some(url) = self.url() {
             let why = format!(
                 "--journal {}: a database is copied with its own tools: pg_dump --schema=effects",
@@ -94,7 +94,7 @@ impl JournalChoice {
     }
 
     /// The journal that rows are taken into, made if it is not there, and where it is.
-    pub(crate) fn to_be_rebuilt(&self) -> Result<(PathBuf, Arc<dyn JournalStore>), Failure> {
+    pub(crate) fn open_for_rebuild(&self) -> Result<(PathBuf, Arc<dyn JournalStore>), Failure> {
         if let Some(url) = self.url() {
             return Ok((without_password(url).into(), connected(url)?));
         }
@@ -130,8 +130,11 @@ impl JournalChoice {
 
     /// Where the journal of a batch is, as a whole path or a URL without its password; nowhere if it
     /// needs none.
-    pub(crate) fn path_for_batch(&self, place: &GatewayPlace) -> Result<Option<PathBuf>, Failure> {
-        if self.is_without(place) {
+    pub(crate) fn path_for_batch(
+        &self,
+        location: &GatewayLocation,
+    ) -> Result<Option<PathBuf>, Failure> {
+        if self.is_without(location) {
             return Ok(None);
         }
         self.whole_path().map(Some)
@@ -149,9 +152,9 @@ impl JournalChoice {
     /// person is warned and the run goes on: its id is printed in any case.
     pub(crate) fn for_run(
         &self,
-        place: &GatewayPlace,
+        location: &GatewayLocation,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
-        if self.is_without(place) {
+        if self.is_without(location) {
             return Ok(None);
         }
         if let Some(url) = self.url() {
@@ -182,9 +185,9 @@ impl JournalChoice {
             return Ok(None);
         }
         let store = if self.is_given() {
-            self.that_is_there(output)
+            self.existing(output)
         } else {
-            self.seen().map(|(_, store)| store)
+            self.find().map(|(_, store)| store)
         };
         let followed = store.and_then(|store| {
             let Some(store) = store else { return Ok(None) };
@@ -213,7 +216,7 @@ impl JournalChoice {
     }
 
     /// The journal that is there, to be read and gone on with; none if nothing was journaled yet.
-    pub(crate) fn that_is_there(
+    pub(crate) fn existing(
         &self,
         output: &Output,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
@@ -224,15 +227,15 @@ impl JournalChoice {
             let why = format!("--journal {}: there is no such file", path.display());
             return Err(Error::new(ErrorKind::Misconfigured, why).into());
         }
-        let (place, store) = self.seen()?;
+        let (location, store) = self.find()?;
         if store.is_none() {
-            output.note(&format!("nothing is journaled yet ({})", place.display()));
+            output.note(&format!("nothing is journaled yet ({})", location.display()));
         }
         Ok(store)
     }
 
     /// Where the journal is, without a password, and the journal itself if there is one. None is made.
-    pub(crate) fn seen(&self) -> Result<(PathBuf, Option<Arc<dyn JournalStore>>), Failure> {
+    pub(crate) fn find(&self) -> Result<(PathBuf, Option<Arc<dyn JournalStore>>), Failure> {
         if let Some(url) = self.url() {
             return Ok((without_password(url).into(), found(url)?));
         }
@@ -343,7 +346,7 @@ impl JournaledRow {
 
     /// Records how the run ended.
     pub(crate) fn settle(&self, result: &Result<Effect, Error>) {
-        self.sure(self.row.settle(result));
+        self.warn_on_error(self.row.settle(result));
     }
 
     /// The failure that a run of this row ended with. Where its outcome is unknown, it names the row,
@@ -375,15 +378,15 @@ impl JournaledRow {
 
     /// Records where a picture was saved.
     pub(crate) fn picture_saved(&self, index: usize, path: &Path) {
-        self.sure(record_picture(&self.row, index, path));
+        self.warn_on_error(record_picture(&self.row, index, path));
     }
 
     /// Warns where the journal could not record something: the run is over, and its picture is there.
-    fn sure(&self, told: Result<(), JournalError>) {
+    fn warn_on_error(&self, recorded: Result<(), JournalError>) {
         // Flushed, since the store may write what is settled
         // later: a failure must show before the command ends.
-        if let Err(error) = told.and_then(|()| self.session.store().flush()) {
-            say(&format!("warning: {error}"));
+        if let Err(error) = recorded.and_then(|()| self.session.store().flush()) {
+            write_stderr(&format!("warning: {error}"));
         }
     }
 }
@@ -441,16 +444,16 @@ fn unusable(why: &str) -> Failure {
     Error::new(ErrorKind::Misconfigured, format!("the journal cannot be used: {why}")).into()
 }
 
-/// Goes through the rows of a journal, page by page, for as long as `see` wants more.
+/// Goes through the rows of a journal, page by page, for as long as `visit` wants more.
 pub(crate) fn each(
     store: &dyn JournalStore,
     mut filter: Filter,
-    mut see: impl FnMut(&Record) -> Result<bool, Failure>,
+    mut visit: impl FnMut(&Record) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     loop {
         let page = store.list(&filter).map_err(|error| failure(&error))?;
         for record in &page {
-            if !see(record)? {
+            if !visit(record)? {
                 return Ok(());
             }
         }

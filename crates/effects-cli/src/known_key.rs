@@ -11,7 +11,7 @@ use std::path::Path;
 use effects_client::{KEY_VARIABLES, ProfileKey};
 use effects_core::ApiKey;
 
-use crate::global::{Global, InUse};
+use crate::global::{ActiveProfile, GlobalOptions};
 
 /// The API key, if it is at hand.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct KnownKey(Option<ApiKey>);
 
 impl KnownKey {
     /// The key that these options lead to.
-    pub(crate) fn of(global: &Global) -> Self {
+    pub(crate) fn of(global: &GlobalOptions) -> Self {
         // A key that cannot be used is reported where it is used.
         Self(read(global).and_then(|key| ApiKey::new(key).ok()))
     }
@@ -39,19 +39,21 @@ impl KnownKey {
 }
 
 /// Reads the key where the client will read it.
-fn read(global: &Global) -> Option<String> {
+fn read(global: &GlobalOptions) -> Option<String> {
     let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
     // A pipe can be read once, and the client reads it.
     let is_file = |path: &Path| path.metadata().is_ok_and(|found| found.is_file());
     match global {
         // The gateway inside makes its own key, and the client is given no other.
-        Global { emulator: true, .. } => None,
-        Global { api_key_file: Some(path), .. } => {
+        GlobalOptions { emulator: true, .. } => None,
+        GlobalOptions { api_key_file: Some(path), .. } => {
             is_file(path).then(|| fs::read_to_string(path).ok()).flatten()
         }
-        Global { api_key: Some(key), .. } => Some(key.clone()),
-        Global { api_key_command: Some(_), .. } => None,
-        Global { settings: Some(InUse { profile, has_key: true }), .. } => match profile.key() {
+        GlobalOptions { api_key: Some(key), .. } => Some(key.clone()),
+        GlobalOptions { api_key_command: Some(_), .. } => None,
+        GlobalOptions {
+            active_profile: Some(ActiveProfile { profile, has_key: true }), ..
+        } => match profile.key() {
             ProfileKey::File if !profile.api_key_file.as_deref().is_some_and(is_file) => None,
             ProfileKey::Inline | ProfileKey::File | ProfileKey::Stored => {
                 profile.read_key().ok().flatten()

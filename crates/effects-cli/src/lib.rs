@@ -7,11 +7,12 @@
 
 mod args;
 mod batch;
+mod command_result;
 mod commands;
 mod doctor;
-mod done;
 mod failure;
 mod gateway;
+mod gateway_location;
 mod global;
 mod help_json;
 mod image;
@@ -26,11 +27,10 @@ mod order_budget;
 mod output;
 mod page;
 mod pictures;
-mod place;
 mod problem;
 mod profile;
 mod progress;
-mod report_place;
+mod report_file;
 mod request;
 mod rerun_line;
 mod response_object;

@@ -1,5 +1,5 @@
 //! [`LiveLine`]: the line on stderr that redraws itself while a command runs, on a terminal.
-//! `ProgressDisplay` and the batch's `ProgressLine` draw it; [`say_above`] prints the warnings of
+//! `ProgressDisplay` and the batch's `ProgressLine` draw it; [`write_above`] prints the warnings of
 //! `logging.rs` above it.
 
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use effects_core::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::output::{Output, say};
+use crate::output::{Output, write_stderr};
 
 /// The live line of a command; without a terminal, or where it is to be quiet, it is never drawn.
 pub(crate) struct LiveLine {
@@ -46,20 +46,20 @@ impl LiveLine {
         }
     }
 
-    /// Says something above it, unless it is to be quiet.
+    /// Prints something above it, unless it is to be quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            self.urge(text);
+            self.note_always(text);
         }
     }
 
-    /// Says something above it that a person must know, quiet or not.
-    pub(crate) fn urge(&self, text: &str) {
-        self.aside(|| say(text));
+    /// Prints something above it that a person must know, quiet or not.
+    pub(crate) fn note_always(&self, text: &str) {
+        self.suspended(|| write_stderr(text));
     }
 
     /// Does something to stdout or stderr, which may be the same terminal.
-    pub(crate) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
+    pub(crate) fn suspended<T>(&self, act: impl FnOnce() -> T) -> T {
         match &self.bar {
             // The line is taken off the terminal meanwhile, so that nothing is written into it.
             Some(bar) => bar.suspend(act),
@@ -75,15 +75,15 @@ impl LiveLine {
     }
 }
 
-/// The live line that is shown, for [`say_above`].
+/// The live line that is shown, for [`write_above`].
 // The layer of `logging.rs` is made before the line, and cannot be handed it.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Says something on stderr, above the live line if one is shown.
-pub(crate) fn say_above(text: &str) {
+/// Prints something on stderr, above the live line if one is shown.
+pub(crate) fn write_above(text: &str) {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match shown.filter(|bar| !bar.is_finished()) {
-        Some(bar) => bar.suspend(|| say(text)),
-        None => say(text),
+        Some(bar) => bar.suspend(|| write_stderr(text)),
+        None => write_stderr(text),
     }
 }

@@ -12,8 +12,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::live_line::say_above;
-use crate::output::{LogLines, say};
+use crate::live_line::write_above;
+use crate::output::{LogLines, write_stderr};
 
 /// Logs from here on if `-v` was given, and warns otherwise, unless that is to be quiet.
 pub(crate) fn start(verbose: u8, quiet: bool) {
@@ -38,10 +38,12 @@ fn filter(verbose: u8) -> Targets {
     match std::env::var("RUST_LOG") {
         Ok(wish) if !wish.trim().is_empty() => match wish.parse() {
             Ok(targets) => return targets,
-            Err(error) => say(&format!("RUST_LOG is not understood ({error}); -v is used")),
+            Err(error) => {
+                write_stderr(&format!("RUST_LOG is not understood ({error}); -v is used"));
+            }
         },
         Err(error @ VarError::NotUnicode(_)) => {
-            say(&format!("RUST_LOG is not understood ({error}); -v is used"));
+            write_stderr(&format!("RUST_LOG is not understood ({error}); -v is used"));
         }
         Ok(_) | Err(VarError::NotPresent) => {}
     }
@@ -58,21 +60,21 @@ fn ours(level: Level) -> Targets {
         .fold(Targets::new(), |targets, target| targets.with_target(target, level))
 }
 
-/// Says each warning on stderr, as a line for a person.
+/// Prints each warning on stderr, as a line for a person.
 struct Warnings;
 
 impl<S: Subscriber> Layer<S> for Warnings {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        event.record(&mut SayMessage);
+        event.record(&mut MessageWriter);
     }
 }
 
-struct SayMessage;
+struct MessageWriter;
 
-impl Visit for SayMessage {
+impl Visit for MessageWriter {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
-            say_above(&format!("warning: {value:?}"));
+            write_above(&format!("warning: {value:?}"));
         }
     }
 }

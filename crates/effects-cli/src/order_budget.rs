@@ -75,7 +75,7 @@ impl OrderBudget {
         store.add_to_scope(scope, rows).map_err(failed)?;
         // Said and not refused: without a price one task runs alone until its cost is seen.
         if self.price.is_none() && highest_cost(&**store, origin).map_err(failed)?.is_none() {
-            output.urge(&price_unknown("the first of these tasks", limit));
+            output.note_always(&price_unknown("the first of these tasks", limit));
         }
         Ok(journal_session.within(Budget { scope, limit, price: self.price }))
     }

@@ -1,5 +1,5 @@
 //! [`Output`]: prints what a command has to say: results on stdout, the rest on stderr, and an error
-//! with `--json` on both. Commands print through it or the functions here, such as [`say`] and
+//! with `--json` on both. Commands print through it or the functions here, such as [`write_stderr`] and
 //! [`script`]; only progress (`LiveLine`) and clap's help and usage errors do not. A reader that is gone
 //! never makes it panic.
 //!
@@ -14,7 +14,7 @@ use effects_core::printable;
 use serde::Serialize;
 
 use crate::failure::{ErrorObject, Failure};
-use crate::global::Global;
+use crate::global::GlobalOptions;
 
 /// Prints what a command has to say, as the global options ask.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Output {
 
 impl Output {
     /// As the global options say.
-    pub(crate) fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &GlobalOptions) -> Self {
         Self { json: global.json, quiet: global.quiet, verbose: global.verbose > 0 }
     }
 
@@ -47,7 +47,10 @@ impl Output {
         match write_text(&mut io::stdout().lock(), &text) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                say(&format!("stdout is closed; the result: {}", text.replace('\n', ", ")));
+                write_stderr(&format!(
+                    "stdout is closed; the result: {}",
+                    text.replace('\n', ", ")
+                ));
                 Ok(())
             }
             // It may be of a paid task, so the error has what stdout lost.
@@ -82,23 +85,23 @@ impl Output {
         print(json.as_bytes(), true)
     }
 
-    /// Says something that a person must know, quiet or not.
-    pub(crate) fn urge(&self, text: &str) {
-        say(text);
+    /// Prints something on stderr that a person must know, quiet or not.
+    pub(crate) fn note_always(&self, text: &str) {
+        write_stderr(text);
     }
 
-    /// Says something on stderr, unless it is to be quiet.
+    /// Prints something on stderr, unless it is to be quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            say(text);
+            write_stderr(text);
         }
     }
 
-    /// Tells a failure: on stderr for a person, and with `--json` as an object on stdout, so that a
+    /// Prints a failure: on stderr for a person, and with `--json` as an object on stdout, so that a
     /// program finds one object there in every case.
     pub(crate) fn failure(&self, failure: &Failure) {
         for line in failure.lines() {
-            say(&format!("error: {line}"));
+            write_stderr(&format!("error: {line}"));
         }
         if self.json {
             error_object(&failure.object());
@@ -137,8 +140,8 @@ pub(crate) fn error_object(object: &ErrorObject<'_>) {
     }
 }
 
-/// Says something on stderr, come what may. Where stderr is closed, the line is lost.
-pub(crate) fn say(line: &str) {
+/// Prints a line on stderr. Where stderr is closed, the line is lost.
+pub(crate) fn write_stderr(line: &str) {
     let _ = write_text(&mut io::stderr().lock(), &printable(line));
 }
 
@@ -149,8 +152,8 @@ pub(crate) struct LogLines;
 impl Write for LogLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        // Through `say`, which escapes: a log repeats what services and files say.
-        say(text.strip_suffix('\n').unwrap_or(&text));
+        // Through `write_stderr`, which escapes: a log repeats what services and files say.
+        write_stderr(text.strip_suffix('\n').unwrap_or(&text));
         // All of it, so that the log writes no rest as a line of its own.
         Ok(bytes.len())
     }

@@ -15,10 +15,10 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::gateway_location::GatewayLocation;
 use crate::input_file::InputFile;
-use crate::interruptible::AttendingThread;
+use crate::interruptible::WorkContext;
 use crate::journal::JournaledRow;
-use crate::place::GatewayPlace;
 use crate::problem::InputProblem;
 use crate::response_object::ResponseObject;
 
@@ -101,20 +101,20 @@ impl RunObject {
 
     /// What is said on stderr beside it. A gateway inside this command bills nothing, and its
     /// pictures are not the service's.
-    pub(crate) fn summary(&self, place: &GatewayPlace) -> String {
-        let bill = match (place, self.cost, &self.unreadable_cost) {
-            (GatewayPlace::Inside, ..) => {
+    pub(crate) fn summary(&self, location: &GatewayLocation) -> String {
+        let bill = match (location, self.cost, &self.unreadable_cost) {
+            (GatewayLocation::Inside, ..) => {
                 " on this machine: a local stand-in for the service's model; nothing is billed"
                     .to_owned()
             }
-            (GatewayPlace::At(_), Some(cost), _) if place.is_replay() => {
+            (GatewayLocation::At(_), Some(cost), _) if location.is_replay() => {
                 format!(" in a replay, which pays nothing; its recording says {cost} USD")
             }
-            (GatewayPlace::At(_), Some(cost), _) => format!(", {cost} USD"),
-            (GatewayPlace::At(_), None, Some(sent)) => {
+            (GatewayLocation::At(_), Some(cost), _) => format!(", {cost} USD"),
+            (GatewayLocation::At(_), None, Some(sent)) => {
                 format!(", at a cost that cannot be read: {sent:?}")
             }
-            (GatewayPlace::At(_), None, None) => "; what it cost could not be read".to_owned(),
+            (GatewayLocation::At(_), None, None) => "; what it cost could not be read".to_owned(),
         };
         format!("task {} completed{bill}", self.task_id)
     }
@@ -139,13 +139,13 @@ impl From<Picture> for PictureObject {
 /// A picture is fetched whole before its file is begun, so that leaving in the middle of a slow
 /// download leaves nothing behind; files land whole or not at all, and never in place of the photo.
 pub(crate) fn save(
-    desk: &AttendingThread,
+    context: &WorkContext,
     client: &Client,
-    place: &GatewayPlace,
+    location: &GatewayLocation,
     effect: &Effect,
     names: &Names,
     input: &InputFile,
-    kept: Option<&JournaledRow>,
+    journaled: Option<&JournaledRow>,
 ) -> Result<Vec<PictureObject>, Error> {
     let mut saved = Vec::with_capacity(effect.pictures.len());
     let mut number = 0;
@@ -155,21 +155,21 @@ pub(crate) fn save(
             if let Event::Warning { message } = &event {
                 warning = Some(message.clone());
             }
-            desk.show(event);
+            context.show(event);
         })?;
         // Asked for each picture: a numbered name may be the photo's, too.
-        let path = input.spared(names, &mut number);
-        land(desk, &path, &bytes).map_err(|error| {
+        let path = input.free_path(names, &mut number);
+        save_file(context, &path, &bytes).map_err(|error| {
             // It is paid for: the way back to it belongs to the error.
             let error = error.about(&effect.task_id);
-            match place.resume_line(&effect.task_id) {
+            match location.resume_line(&effect.task_id) {
                 Some(line) => error.with_resume_line(|_| line),
                 None => error,
             }
         })?;
         // After the file is in its place: the journal has no picture that is not on the disk.
-        if let Some(kept) = kept {
-            kept.picture_saved(index, &path);
+        if let Some(journaled) = journaled {
+            journaled.picture_saved(index, &path);
         }
         saved.push(PictureObject {
             path: Some(path.to_string_lossy().into_owned()),
@@ -182,16 +182,16 @@ pub(crate) fn save(
     Ok(saved)
 }
 
-fn land(desk: &AttendingThread, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+fn save_file(context: &WorkContext, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     // Held from the first byte to the renaming, so that no Ctrl-C leaves a temporary file.
-    let nobody_leaves = desk.landing();
-    let mut landing = AtomicFile::begin(path)?;
-    landing.write(bytes)?;
-    if landing.is_through() {
+    let exit_guard = context.hold_exit();
+    let mut file = AtomicFile::begin(path)?;
+    file.write(bytes)?;
+    if file.is_through() {
         // A pipe without a reader would keep the command here, and no file would be left half made.
-        drop(nobody_leaves);
+        drop(exit_guard);
     }
-    landing.finish().map(drop)
+    file.finish().map(drop)
 }
 
 /// What is wrong with a place for a picture of this photo, found out before anything is paid: a file

@@ -14,17 +14,17 @@ use effects_client::{
 };
 use effects_core::{BaseUrl, Error, ErrorKind};
 
-use crate::global::{Global, InUse};
+use crate::global::{ActiveProfile, GlobalOptions};
 
 /// The name of the profile that an option or the environment names, and whether it is an option.
-pub(crate) fn named(global: &Global) -> Option<(String, bool)> {
+pub(crate) fn named(global: &GlobalOptions) -> Option<(String, bool)> {
     let variable = || env::var(PROFILE_VARIABLE).ok().filter(|name| !name.trim().is_empty());
     let option = global.profile.clone().map(|name| (name, true));
     option.or_else(|| variable().map(|name| (name, false)))
 }
 
 /// Reads the profile and fills in what the options leave open.
-pub(crate) fn apply(global: &mut Global) -> Result<(), Error> {
+pub(crate) fn apply(global: &mut GlobalOptions) -> Result<(), Error> {
     let (profile, is_option) = match named(global) {
         Some((name, is_option)) => (Profile::load(&name)?, is_option),
         None => match Profile::find(DEFAULT)? {
@@ -55,7 +55,7 @@ pub(crate) fn apply(global: &mut Global) -> Result<(), Error> {
     if has_key {
         refuse_another_gateway(global, &profile)?;
     }
-    global.settings = Some(InUse { profile, has_key });
+    global.active_profile = Some(ActiveProfile { profile, has_key });
     Ok(())
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn journal() -> Option<&'static Path> {
 }
 
 /// Whether an option gives the key.
-fn gives_key(global: &Global) -> bool {
+fn gives_key(global: &GlobalOptions) -> bool {
     global.api_key.is_some() || global.api_key_file.is_some() || global.api_key_command.is_some()
 }
 
@@ -76,7 +76,7 @@ fn environment_key() -> bool {
 }
 
 /// A key is for one gateway: the profile's must not go to another one.
-fn refuse_another_gateway(global: &Global, profile: &Profile) -> Result<(), Error> {
+fn refuse_another_gateway(global: &GlobalOptions, profile: &Profile) -> Result<(), Error> {
     let url = match &global.base_url {
         Some(url) => Some(url.clone()),
         None => base_url_of_the_environment()?,

@@ -22,7 +22,7 @@ impl ProgressDisplay {
     }
 
     /// Shows an event.
-    pub(crate) fn tell(&self, event: &Event) {
+    pub(crate) fn show(&self, event: &Event) {
         match event {
             // The log has it.
             _ if self.verbose => {}
@@ -35,14 +35,14 @@ impl ProgressDisplay {
         }
     }
 
-    /// Says something above the live line.
+    /// Prints something above the live line.
     pub(crate) fn note(&self, text: &str) {
         self.live.note(text);
     }
 
-    /// Says something that a person must know, quiet or not.
-    pub(crate) fn urge(&self, text: &str) {
-        self.live.urge(text);
+    /// Prints something that a person must know, quiet or not.
+    pub(crate) fn note_always(&self, text: &str) {
+        self.live.note_always(text);
     }
 
     /// Takes the live line away.

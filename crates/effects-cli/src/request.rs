@@ -15,11 +15,11 @@ use effects_jobs::{Photo, RowDraft, RowPhoto, Uploads, Work};
 use effects_ureq::Client;
 use serde_json::Value;
 
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::image::InputImage;
 use crate::input_file::InputFile;
-use crate::interruptible::AttendingThread;
-use crate::place::GatewayPlace;
+use crate::interruptible::WorkContext;
 use crate::problem::{self, InputProblem, Problems};
 use crate::values::{TemplateIdParser, param};
 
@@ -73,7 +73,7 @@ impl RequestArguments {
     /// Checks everything there is to check, without a network; `more` are problems found elsewhere.
     pub(crate) fn check(
         &self,
-        place: Option<&GatewayPlace>,
+        location: Option<&GatewayLocation>,
         uploads: Option<&Uploads>,
         mut more: Vec<InputProblem>,
     ) -> Result<ReadyRequest, Problems> {
@@ -83,7 +83,7 @@ impl RequestArguments {
         }
         // Of a photo that cannot be read, too: the file and its way to the service are reported together.
         if matches!(image, InputImage::Local(_) | InputImage::Unusable(_))
-            && let Some(Err(error)) = place.map(|place| place.uploads(uploads))
+            && let Some(Err(error)) = location.map(|location| location.uploads(uploads))
         {
             more.push(error.into());
         }
@@ -169,7 +169,7 @@ impl ReadyRequest {
     /// The request, once the photo is where the service can fetch it.
     pub(crate) fn upload(
         self,
-        desk: &AttendingThread,
+        context: &WorkContext,
         client: &Client,
         tag: Option<&str>,
     ) -> Result<EffectRequest, Error> {
@@ -179,7 +179,7 @@ impl ReadyRequest {
             (Some(reference), _) => reference.clone(),
             (None, Some(photo)) => {
                 let bytes = count_of(photo.bytes().len() as u64, "byte");
-                desk.note(format!("uploading {} ({bytes})", photo.shown()));
+                context.note(format!("uploading {} ({bytes})", photo.shown()));
                 client.upload(photo)?
             }
             // What is checked has the one or the other.
@@ -190,8 +190,11 @@ impl ReadyRequest {
 }
 
 /// Problems of the global options that concern a request.
-pub(crate) fn place_of(global: &Global, problems: &mut Vec<InputProblem>) -> Option<GatewayPlace> {
-    GatewayPlace::of(global).map_err(|error| problems.push(error.into())).ok()
+pub(crate) fn location_of(
+    global: &GlobalOptions,
+    problems: &mut Vec<InputProblem>,
+) -> Option<GatewayLocation> {
+    GatewayLocation::of(global).map_err(|error| problems.push(error.into())).ok()
 }
 
 /// A side as it is typed.

@@ -1,4 +1,4 @@
-//! [`Objects`]: collects the schemas of the objects that `--json` prints, which are made of the types
+//! [`SchemaCollector`]: collects the schemas of the objects that `--json` prints, which are made of the types
 //! that are printed. `batch/mod.rs` and `commands/mod.rs` add theirs, and `help_json.rs` prints them.
 
 use std::collections::BTreeMap;
@@ -12,12 +12,12 @@ pub(crate) type Schemas = BTreeMap<&'static str, Value>;
 
 /// Collects schemas, and the parts that they share.
 #[derive(Default)]
-pub(crate) struct Objects {
+pub(crate) struct SchemaCollector {
     pub(crate) components: Map<String, Value>,
     pub(crate) schemas: Schemas,
 }
 
-impl Objects {
+impl SchemaCollector {
     /// Adds the object that is printed under this name.
     pub(crate) fn add<T: ToSchema>(&mut self, name: &'static str) {
         let mut parts: Vec<(String, RefOr<Schema>)> = Vec::new();

@@ -3,13 +3,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::output::say;
+use crate::output::write_stderr;
 
 /// Warns of a state folder that cannot be used: once, however many things are kept there.
 pub(crate) fn warn_once(what: &str) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     // `Relaxed`, since the flag stands for nothing but itself.
     if !WARNED.swap(true, Ordering::Relaxed) {
-        say(&format!("warning: {what}"));
+        write_stderr(&format!("warning: {what}"));
     }
 }

@@ -1,7 +1,7 @@
-//! [`SubmissionTracker`]: how things stand with one command's submission ([`SubmissionStanding`]:
+//! [`SubmissionTracker`]: the state of one command's submission ([`SubmissionState`]:
 //! nothing sent, in flight, a task made), so that an interruption loses no paid task. `interruptible.rs`
 //! makes one for each `run`, `submit`, `wait`, `status` and `doctor`, asks it at Ctrl-C, and puts it
-//! before the journal ([`FlightRecord`]).
+//! before the journal ([`TrackedJournal`]).
 //!
 //! It stands where a journal stands: a submission leaves only after its intent was written here, so
 //! an interruption finds either that nothing left and nothing will, or an intent in flight, or
@@ -14,10 +14,10 @@ use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowOu
 use effects_core::{Event, TaskId};
 
 /// A message to the thread that prints.
-pub(crate) enum FlightWake {
+pub(crate) enum WorkMessage {
     /// Something to show.
     Event(Event),
-    /// Something to say.
+    /// A line for stderr.
     Note(String),
     /// The submission in flight was answered.
     Answered,
@@ -29,18 +29,18 @@ pub(crate) enum FlightWake {
 
 /// The journal of one command, in memory.
 pub(crate) struct SubmissionTracker {
-    state: Mutex<FlightState>,
-    wake: Sender<FlightWake>,
+    state: Mutex<TrackerState>,
+    sender: Sender<WorkMessage>,
 }
 
-struct FlightState {
-    standing: SubmissionStanding,
+struct TrackerState {
+    submission: SubmissionState,
     interrupted: bool,
 }
 
-/// How things stand with the submission.
+/// How far the submission is.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum SubmissionStanding {
+pub(crate) enum SubmissionState {
     /// Nothing is on its way, and no task was made; why not, if one was tried.
     Nothing(Option<String>),
     /// A submission is on its way.
@@ -57,27 +57,27 @@ pub(crate) struct Intent {
 }
 
 impl SubmissionTracker {
-    /// The tracker of a command that begins so; `wake` gets a [`FlightWake::Answered`] for each answer.
-    pub(crate) fn new(standing: SubmissionStanding, wake: Sender<FlightWake>) -> Self {
-        Self { state: Mutex::new(FlightState { standing, interrupted: false }), wake }
+    /// The tracker of a command that begins so; `sender` sends a [`WorkMessage::Answered`] for each answer.
+    pub(crate) fn new(submission: SubmissionState, sender: Sender<WorkMessage>) -> Self {
+        Self { state: Mutex::new(TrackerState { submission, interrupted: false }), sender }
     }
 
-    /// Returns how the submission stands. From here on nothing is submitted any more.
-    pub(crate) fn interrupt(&self) -> SubmissionStanding {
+    /// Returns the state of the submission. From here on nothing is submitted any more.
+    pub(crate) fn interrupt(&self) -> SubmissionState {
         // One lock for both: an intent is either written before and seen here, or refused afterwards.
         let mut state = self.lock();
         state.interrupted = true;
-        state.standing.clone()
+        state.submission.clone()
     }
 
     /// An intent could not be put on record, so nothing was sent.
     fn nothing_left(&self, why: &str) {
-        self.lock().standing = SubmissionStanding::Nothing(Some(why.to_owned()));
+        self.lock().submission = SubmissionState::Nothing(Some(why.to_owned()));
         // The receiver is gone only once the command has its result.
-        let _ = self.wake.send(FlightWake::Answered);
+        let _ = self.sender.send(WorkMessage::Answered);
     }
 
-    fn lock(&self) -> MutexGuard<'_, FlightState> {
+    fn lock(&self) -> MutexGuard<'_, TrackerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,34 +86,34 @@ impl SubmissionTracker {
 ///
 /// An intent is in flight here before it is on record, so that an interruption either refuses it or waits for
 /// it. An answer is on record before the command may exit because of it.
-pub(crate) struct FlightRecord {
-    pub(crate) flight: Arc<SubmissionTracker>,
+pub(crate) struct TrackedJournal {
+    pub(crate) tracker: Arc<SubmissionTracker>,
     pub(crate) record: Arc<dyn Journal>,
 }
 
-impl Journal for FlightRecord {
+impl Journal for TrackedJournal {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let intent = matches!(entry.fact, Fact::Intent { .. });
         // Here first: after an interruption the intent is refused, and the record never has it.
         if intent {
-            self.flight.write(entry)?;
+            self.tracker.write(entry)?;
         }
         let written = self.record.write(entry);
         match (intent, written) {
             (true, Ok(admission)) => {
                 if admission != Admission::Admitted {
-                    self.flight.nothing_left("it does not fit into the budget");
+                    self.tracker.nothing_left("it does not fit into the budget");
                 }
                 Ok(admission)
             }
             (true, Err(error)) => {
-                self.flight.nothing_left(&error.to_string());
+                self.tracker.nothing_left(&error.to_string());
                 Err(error)
             }
             (false, written) => {
                 // The record first: a Ctrl-C that waits for this answer leaves only once it is durable.
                 // The command knows its task even where the record cannot be written.
-                self.flight.write(entry)?;
+                self.tracker.write(entry)?;
                 written
             }
         }
@@ -127,27 +127,25 @@ impl Journal for FlightRecord {
 impl Journal for SubmissionTracker {
     fn write(&self, entry: &Entry) -> Result<Admission, JournalError> {
         let mut state = self.lock();
-        state.standing = match &entry.fact {
+        state.submission = match &entry.fact {
             // The run gives up without a POST when its intent cannot be written.
             Fact::Intent { .. } if state.interrupted => {
                 return Err(JournalError::Unwritable("interrupted".to_owned()));
             }
-            Fact::Intent { request_id, idempotency_key, .. } => {
-                SubmissionStanding::InFlight(Intent {
-                    request_id: request_id.clone(),
-                    idempotency_key: idempotency_key.clone(),
-                })
-            }
+            Fact::Intent { request_id, idempotency_key, .. } => SubmissionState::InFlight(Intent {
+                request_id: request_id.clone(),
+                idempotency_key: idempotency_key.clone(),
+            }),
             // A second task does not make the first one less the command's own.
-            Fact::Created { .. } if matches!(state.standing, SubmissionStanding::Made(_)) => {
+            Fact::Created { .. } if matches!(state.submission, SubmissionState::Made(_)) => {
                 return Ok(Admission::Admitted);
             }
-            Fact::Created { task_id, .. } => SubmissionStanding::Made(task_id.clone()),
-            Fact::Released { reason } => SubmissionStanding::Nothing(Some(reason.clone())),
+            Fact::Created { task_id, .. } => SubmissionState::Made(task_id.clone()),
+            Fact::Released { reason } => SubmissionState::Nothing(Some(reason.clone())),
         };
-        if !matches!(state.standing, SubmissionStanding::InFlight(_)) {
+        if !matches!(state.submission, SubmissionState::InFlight(_)) {
             // The receiver is gone only once the command has its result.
-            let _ = self.wake.send(FlightWake::Answered);
+            let _ = self.sender.send(WorkMessage::Answered);
         }
         Ok(Admission::Admitted)
     }

@@ -38,24 +38,24 @@ pub(crate) fn problems(is_key: impl Fn(&str) -> bool) -> Vec<InputProblem> {
             }
             _ => (&**word, None),
         };
-        let (place, text) = match value {
+        let (description, text) = match value {
             Some(_) if MAY_HAVE_KEY.contains(&option) => continue,
-            Some(value) => (place_of_value(option, value, &is_key), value),
+            Some(value) => (describe_value(option, value, &is_key), value),
             None => {
                 plain += u8::from(!word.starts_with('-'));
-                (place_of_plain(plain, word, is_request), &**word)
+                (describe_argument(plain, word, is_request), &**word)
             }
         };
         if is_key(text) {
-            problems.push(holds_key(place.1, &place.0));
+            problems.push(holds_key(description.1, &description.0));
         }
     }
     problems
 }
 
-/// The problem of a text at this place that repeats the key.
-pub(crate) fn holds_key(field: Option<&'static str>, place: &str) -> InputProblem {
-    InputProblem { field, ..Error::into(key_refusal(place)) }
+/// The problem of a text that repeats the key; `description` says which text it is.
+pub(crate) fn holds_key(field: Option<&'static str>, description: &str) -> InputProblem {
+    InputProblem { field, ..Error::into(key_refusal(description)) }
 }
 
 /// What a photo is called that is given by this text.
@@ -63,9 +63,9 @@ pub(crate) fn photo(given: &str) -> &'static str {
     if Reference::is_url(given) { "the URL of the photo" } else { "the name of the photo" }
 }
 
-type Place = (String, Option<&'static str>);
+type WordDescription = (String, Option<&'static str>);
 
-fn place_of_value(option: &str, value: &str, is_key: impl Fn(&str) -> bool) -> Place {
+fn describe_value(option: &str, value: &str, is_key: impl Fn(&str) -> bool) -> WordDescription {
     match (option, value.split_once('=')) {
         ("--param", Some((name, _))) if is_key(name) => {
             ("the name of a parameter".to_owned(), None)
@@ -76,7 +76,7 @@ fn place_of_value(option: &str, value: &str, is_key: impl Fn(&str) -> bool) -> P
 }
 
 /// A word behind no option: the command, and then what it is about.
-fn place_of_plain(count: u8, word: &str, is_request: bool) -> Place {
+fn describe_argument(count: u8, word: &str, is_request: bool) -> WordDescription {
     match count {
         2 if is_request => ("the template".to_owned(), Some("template_id")),
         3 if is_request => (photo(word).to_owned(), Some("image_input1")),

@@ -1,4 +1,4 @@
-//! Parsers of option values for clap, named by [`Global`](crate::global::Global), `BatchOptions` and the
+//! Parsers of option values for clap, named by [`GlobalOptions`](crate::global::Global), `BatchOptions` and the
 //! commands' arguments: [`Poll`], [`duration`] and [`time_limit`], [`usd`], [`order_name`], [`header`],
 //! [`param`] and [`TemplateIdParser`]. [`with_words`] lets a shell complete the words that a value
 //! usually is.

@@ -1,6 +1,6 @@
 //! The money of a batch. `Batch::journal_session` makes the `JournalSession` over the journal and, with
 //! `--budget`, a scope of the store that counts what the rows cost: for `Batch::run` and
-//! `Batch::watch`. [`scope`] reads what they have paid, for `Batch::carry_out`; `Batch::price` is the
+//! `Batch::watch`. [`scope`] reads what they have paid, for `Batch::process_rows`; `Batch::price` is the
 //! price that `Batch::plan` counts with.
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Batch<'_> {
         store: Option<Arc<dyn JournalStore>>,
         rows: &[Identity],
         created: &[RowNumber],
-        live: &ProgressLine,
+        progress: &ProgressLine,
     ) -> Result<Option<JournalSession>, Failure> {
         let failed = |error: JournalError| journal::failure(&error);
         let Some(journal_session) = store.map(JournalSession::new) else { return Ok(None) };
@@ -35,9 +35,9 @@ impl Batch<'_> {
         // A submission is admitted at a price. A task of an earlier run may tell one for nothing; else
         // the first new task runs alone until its cost is seen.
         if self.options.price.is_none()
-            && highest_cost(&**journal_session.store(), &self.common.origin)?.is_none()
+            && highest_cost(&**journal_session.store(), &self.settings.origin)?.is_none()
         {
-            find_price(client, &journal_session, created, live)?;
+            find_price(client, &journal_session, created, progress)?;
         }
         let scope =
             journal_session.store().open_scope(self.options.scope.as_deref()).map_err(failed)?;
@@ -66,7 +66,7 @@ impl Batch<'_> {
             Some(row) => OverBudget::CostUnreadable { row },
             // A task that a live process follows may still tell its cost; an abandoned one may never.
             None if scope.abandoned > 0
-                && highest_cost(&**journal_session.store(), &self.common.origin)?.is_none() =>
+                && highest_cost(&**journal_session.store(), &self.settings.origin)?.is_none() =>
             {
                 OverBudget::PriceUnknown { open: scope.abandoned }
             }
@@ -83,7 +83,7 @@ impl Batch<'_> {
     ) -> Result<Option<Decimal>, Failure> {
         match (self.options.price, store) {
             (Some(price), _) => Ok(Some(price)),
-            (None, Some(store)) => highest_cost(store, &self.common.origin),
+            (None, Some(store)) => highest_cost(store, &self.settings.origin),
             (None, None) => Ok(None),
         }
     }
@@ -103,10 +103,10 @@ fn find_price(
     client: &Client,
     journal_session: &JournalSession,
     created: &[RowNumber],
-    live: &ProgressLine,
+    progress: &ProgressLine,
 ) -> Result<(), Failure> {
     for row in created {
-        live.doing("waiting for a task of an earlier run, to know what one costs");
+        progress.show_step("waiting for a task of an earlier run, to know what one costs");
         let found = journal_session.resume(*row).map_err(|error| journal::failure(&error))?;
         // Another process follows it, or it has its verdict by now.
         let Found::Watch(open) = found else { continue };
@@ -116,7 +116,7 @@ fn find_price(
         let result = client.task(task).submitted_at(submitted).wait();
         // The journal has its verdict and its cost from now on, as of any run.
         open.settle(&result).map_err(|error| journal::failure(&error))?;
-        // What became of the row is told when its turn comes.
+        // What became of the row is reported when its turn comes.
         if result.is_ok_and(|effect| effect.usage.cost.is_some_and(|cost| !cost.is_zero())) {
             break;
         }

@@ -21,32 +21,34 @@ pub(super) struct DurationHistogram {
     seen: Vec<u64>,
     /// How many of as many tasks would have, as the pace had learnt; none where it had learnt nothing.
     learnt: Option<Vec<f64>>,
-    templates: Vec<OfTemplate>,
+    templates: Vec<TemplateDurations>,
 }
 
 /// What is seen and learnt of one template.
 #[derive(Debug, Serialize)]
-struct OfTemplate {
+struct TemplateDurations {
     template: String,
     tasks: usize,
-    seen: Usual,
+    seen: Quantiles,
     /// From how many earlier tasks something was learnt.
     earlier: usize,
-    learnt: Option<Usual>,
+    learnt: Option<Quantiles>,
 }
 
-/// By how many seconds a half of the tasks have ended, and nine tenths of them.
+/// By how many seconds half of the tasks have ended, and nine tenths of them.
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Usual {
-    half: f64,
-    most: f64,
+struct Quantiles {
+    #[serde(rename = "half")]
+    median: f64,
+    #[serde(rename = "most")]
+    p90: f64,
 }
 
 impl Durations {
-    pub(super) fn add(&mut self, template: &str, took: Duration) {
+    pub(super) fn add(&mut self, template: &str, duration: Duration) {
         match self.0.get_mut(template) {
-            Some(durations) => durations.push(took.as_secs_f64()),
-            None => drop(self.0.insert(template.to_owned(), vec![took.as_secs_f64()])),
+            Some(durations) => durations.push(duration.as_secs_f64()),
+            None => drop(self.0.insert(template.to_owned(), vec![duration.as_secs_f64()])),
         }
     }
 
@@ -59,14 +61,14 @@ impl Durations {
             let history = template.parse::<Label>().ok().and_then(|label| learnt.get(&Some(label)));
             let curve = history.map(|history| Curve::new(history, &Learned::DEFAULT));
             let eta = curve.as_ref().and_then(|curve| curve.eta(Duration::ZERO));
-            templates.push(OfTemplate {
+            templates.push(TemplateDurations {
                 template: template.clone(),
                 tasks: durations.len(),
-                seen: Usual { half: quantile(durations, 0.5), most: quantile(durations, 0.9) },
+                seen: Quantiles { median: quantile(durations, 0.5), p90: quantile(durations, 0.9) },
                 earlier: history.map_or(0, History::len),
-                learnt: eta.map(|eta| Usual {
-                    half: eta.typical.as_secs_f64(),
-                    most: eta.p90.as_secs_f64(),
+                learnt: eta.map(|eta| Quantiles {
+                    median: eta.typical.as_secs_f64(),
+                    p90: eta.p90.as_secs_f64(),
                 }),
             });
             curves.extend(curve.map(|curve| (curve, durations.len())));
@@ -76,17 +78,17 @@ impl Durations {
         if all.is_empty() {
             return None;
         }
-        let most_learnt = templates.iter().filter_map(|it| it.learnt).map(|it| it.most);
+        let highest_learnt = templates.iter().filter_map(|it| it.learnt).map(|it| it.p90);
         // A few tasks that took far longer share the last bar: they would make all others one bar.
-        let end = most_learnt.fold(quantile(&all, 0.98), f64::max);
-        let width = WIDTHS.into_iter().find(|width| width * MOST_BARS > end);
-        let width = width.unwrap_or(end / MOST_BARS);
+        let end = highest_learnt.fold(quantile(&all, 0.98), f64::max);
+        let width = BAR_WIDTHS.into_iter().find(|width| width * MAX_BARS > end);
+        let width = width.unwrap_or(end / MAX_BARS);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few bars")]
         let bars = (end / width) as usize + 1;
         let mut seen = vec![0; bars + 1];
-        for took in &all {
+        for duration in &all {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-            let bar = (took / width) as usize;
+            let bar = (duration / width) as usize;
             seen[bar.min(bars)] += 1;
         }
         let learnt = (!curves.is_empty()).then(|| expected(&curves, all.len(), width, bars));
@@ -124,17 +126,17 @@ fn expected(curves: &[(Curve, usize)], tasks: usize, width: f64, bars: usize) ->
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a place among them"
+    reason = "a rank among them"
 )]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = (sorted.len() as f64 * share).ceil() as usize;
-    sorted[place.clamp(1, sorted.len()) - 1]
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-const MOST_BARS: f64 = 24.0;
+const MAX_BARS: f64 = 24.0;
 
 /// Widths of bars that are easily read, in seconds.
-const WIDTHS: [f64; 17] = [
+const BAR_WIDTHS: [f64; 17] = [
     0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0,
     3_600.0, 7_200.0,
 ];
@@ -156,28 +158,32 @@ mod tests {
             history.observe(Some(Duration::from_secs(9)), Duration::from_secs(11));
         }
         let learnt = Histories::from([(Some("glass_ball".parse().unwrap()), history)]);
-        let told = durations.histogram(&learnt).unwrap();
-        assert_eq!((told.width, told.seen.iter().sum::<u64>()), (0.5, 101), "{told:?}");
-        assert_eq!(told.seen.last(), Some(&1), "what took longest has a bar of its own");
-        let expected = told.learnt.unwrap();
-        assert_eq!(expected.len(), told.seen.len());
+        let histogram = durations.histogram(&learnt).unwrap();
+        assert_eq!(
+            (histogram.width, histogram.seen.iter().sum::<u64>()),
+            (0.5, 101),
+            "{histogram:?}"
+        );
+        assert_eq!(histogram.seen.last(), Some(&1), "what took longest has a bar of its own");
+        let expected = histogram.learnt.unwrap();
+        assert_eq!(expected.len(), histogram.seen.len());
         assert!((expected.iter().sum::<f64>() - 101.0).abs() < 1.0, "{expected:?}");
         // The bars from 9 to 11 s, within which all earlier tasks ended.
         assert!(expected[18..22].iter().sum::<f64>() > 60.0, "{expected:?}");
-        let [ball, world] = &told.templates[..] else { panic!("{:?}", told.templates) };
-        assert_eq!((ball.tasks, ball.earlier, ball.seen.half), (100, 40, 9.96));
+        let [ball, world] = &histogram.templates[..] else { panic!("{:?}", histogram.templates) };
+        assert_eq!((ball.tasks, ball.earlier, ball.seen.median), (100, 40, 9.96));
         assert!(ball.learnt.is_some() && world.learnt.is_none());
     }
 
     #[test]
     fn where_nothing_ended_there_is_nothing_and_odd_times_break_nothing() {
         assert!(Durations::default().histogram(&Histories::new()).is_none());
-        for took in [Duration::ZERO, Duration::MAX] {
+        for duration in [Duration::ZERO, Duration::MAX] {
             let mut durations = Durations::default();
-            durations.add("x y", took);
-            let told = durations.histogram(&Histories::new()).unwrap();
-            assert_eq!((told.seen.iter().sum::<u64>(), told.learnt), (1, None));
-            assert!(told.seen.len() < 40, "{}", told.seen.len());
+            durations.add("x y", duration);
+            let histogram = durations.histogram(&Histories::new()).unwrap();
+            assert_eq!((histogram.seen.iter().sum::<u64>(), histogram.learnt), (1, None));
+            assert!(histogram.seen.len() < 40, "{}", histogram.seen.len());
         }
     }
 }

@@ -93,8 +93,8 @@ impl EarlierLine {
         Identity::from_digits(self.identity.as_deref()?)
     }
 
-    /// What is told of the row.
-    pub(crate) fn told(&self) -> RowLabel {
+    /// What identifies the row.
+    pub(crate) fn label(&self) -> RowLabel {
         let (template, image, key) = (self.template.clone(), self.image.clone(), self.key.clone());
         let (scope, tag) = (self.scope.clone(), self.tag.clone());
         let (line, identity, size) = (self.line, self.identity(), self.size());
@@ -115,9 +115,9 @@ impl EarlierLine {
         }
     }
 
-    /// Whether it tells of this task and this sum already, with this status and these submissions of unknown
+    /// Whether it has this task and this sum already, with this status and these submissions of unknown
     /// outcome.
-    pub(crate) fn tells(
+    pub(crate) fn has_same_state(
         &self,
         task: Option<&str>,
         cost: Option<Decimal>,
@@ -178,7 +178,7 @@ impl EarlierLine {
             None if self.is_doubt() => self.cost,
             None => self.earlier_cost,
         };
-        earlier.filter(believed).unwrap_or_default()
+        earlier.filter(is_plausible).unwrap_or_default()
     }
 
     /// The order that has no end, of a row that has a picture beside.
@@ -205,7 +205,7 @@ impl EarlierLine {
         let task = self.task_id.as_ref()?;
         let task: TaskId = task.parse().ok()?;
         // The line has the sum of all tasks of the row, and a state the cost of the last one.
-        let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(believed);
+        let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(is_plausible);
         let failed = ErrorKind::TaskFailed.name();
         Some(match (self.status, &self.error) {
             (RowStatus::Completed | RowStatus::NotDownloaded, _) => {
@@ -404,7 +404,7 @@ fn all_lines(
     // have written it.
     let is_torn = |text: &ManifestText| {
         text.line.is_none()
-            && text.text.starts_with(BEGINNING)
+            && text.text.starts_with(LINE_START)
             && serde_json::from_slice::<IgnoredAny>(&text.text).is_err()
     };
     let is_line = move |text: &ManifestText| !is_empty(&text.text) && !is_torn(text);
@@ -412,9 +412,9 @@ fn all_lines(
 }
 
 /// How the line of a row begins.
-const BEGINNING: &[u8] = br#"{"schema":"effects.row.v1""#;
+const LINE_START: &[u8] = br#"{"schema":"effects.row.v1""#;
 
 /// A cost that can be one of a task, or of a few.
-fn believed(cost: &Decimal) -> bool {
+fn is_plausible(cost: &Decimal) -> bool {
     (Decimal::ZERO..=Usage::MAX_COST).contains(cost)
 }

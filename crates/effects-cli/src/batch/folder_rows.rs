@@ -48,17 +48,17 @@ impl<'a> FolderRows<'a> {
     /// # Errors
     ///
     /// When the journal or the manifest cannot be read, or the manifest cannot be written.
-    pub(crate) fn note(&mut self, told: &RowReport) -> Result<(), Error> {
-        let Some(record) = self.record(told.row)? else { return Ok(()) };
-        self.put(&record, Some(told))
+    pub(crate) fn note(&mut self, report: &RowReport) -> Result<(), Error> {
+        let Some(record) = self.record(report.row)? else { return Ok(()) };
+        self.put(&record, Some(report))
     }
 
-    /// The same, of a row that nothing else is told of.
+    /// The same, of a row that no report is made of.
     ///
     /// # Errors
     ///
     /// Those of [`note`](Self::note).
-    pub(crate) fn note_standing(&mut self, row: RowNumber) -> Result<(), Error> {
+    pub(crate) fn note_state(&mut self, row: RowNumber) -> Result<(), Error> {
         let Some(record) = self.record(Some(row))? else { return Ok(()) };
         self.put(&record, None)
     }
@@ -89,20 +89,21 @@ impl<'a> FolderRows<'a> {
         self.store.find(&RowName::Number(row)).map_err(|error| failed(&error))
     }
 
-    fn put(&mut self, record: &Record, told: Option<&RowReport>) -> Result<(), Error> {
-        let pictures = placement::all_there(self.store, record).map_err(|error| failed(&error))?;
+    fn put(&mut self, record: &Record, ended: Option<&RowReport>) -> Result<(), Error> {
+        let pictures = placement::pictures_if_all_present(self.store, record)
+            .map_err(|error| failed(&error))?;
         let Some((folder, earlier)) = self.folder_of(record)? else { return Ok(()) };
-        let mut report = RowReport::left(earlier.told(), record, pictures);
-        if let Some(told) = told
-            && report.task == told.task
+        let mut report = RowReport::left(earlier.label(), record, pictures);
+        if let Some(ended) = ended
+            && report.task == ended.task
         {
-            report.how = told.how;
+            report.method = ended.method;
         }
         // An id that the file has is never replaced by none.
         let task = report.task.as_ref().map(ToString::to_string).or(earlier.task_id.clone());
         let attempts = record.state.attempts();
         // Nothing is new: each look at the row would add a line.
-        if earlier.tells(task.as_deref(), report.paid(), report.status, attempts) {
+        if earlier.has_same_state(task.as_deref(), report.paid(), report.status, attempts) {
             return Ok(());
         }
         let mut line = report.json().into_bytes();
@@ -110,7 +111,7 @@ impl<'a> FolderRows<'a> {
             line = with_task(&line, task);
         }
         let may_be_paid = task.is_some() || report.status == RowStatus::Doubtful;
-        let of_row = may_be_paid.then(|| EndingOfRow::of(record, report.told.photo));
+        let of_row = may_be_paid.then(|| EndingOfRow::of(record, report.label.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         let origin = record.row.origin.to_string();
         LineEnding { origin: &origin, journal, journal_id, of_row }.end(&mut line);
@@ -120,7 +121,7 @@ impl<'a> FolderRows<'a> {
             let why = format!("{} cannot be written: {error}", manifest.display());
             Error::new(ErrorKind::Download, why)
         })?;
-        // What is told of the row next is compared with this line.
+        // The next report of the row is compared with this line.
         let known = (Some(origin), record.row.identity);
         if let (Some(lines), Some(last)) = (self.manifests.get_mut(&folder), last) {
             lines.insert(known, last);

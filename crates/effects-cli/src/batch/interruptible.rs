@@ -1,6 +1,6 @@
 //! [`interruptible`]: the main thread's loop of a batch under way: it prints, counts, and waits for
-//! Ctrl-C, until the batch is over or left. `Batch::carry_out` (`effects batch` and `effects watch`),
-//! `resume` and `reorder` call it with their [`Started`] session, and are told of each row as
+//! Ctrl-C, until the batch is over or left. `Batch::process_rows` (`effects batch` and `effects watch`),
+//! `resume` and `reorder` call it with their [`StartedSession`], and get what becomes of each row as
 //! [`RowNews`].
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,12 +13,12 @@ use effects_core::journal::{OverBudget, RowNumber};
 use super::manifest::Manifest;
 use super::progress_line::ProgressLine;
 use super::report::RowReport;
-use super::reporter::{MOST_SAID, NEXT_SAID};
-use super::session::{BatchWake, Started};
+use super::reporter::{FIRST_OMITTED, MAX_NOTES};
+use super::session::{SessionMessage, StartedSession};
 use super::summary::BatchSummary;
 use crate::failure::Failure;
 
-/// What the main thread's loop tells its caller.
+/// What the main thread's loop passes to its caller.
 pub(crate) enum RowNews<'a> {
     /// A row ended, and this became of it.
     Ended(&'a RowReport),
@@ -32,13 +32,13 @@ pub(crate) enum RowNews<'a> {
 
 /// What [`interruptible`] returns.
 pub(crate) struct InterruptibleEnd {
-    pub(crate) tally: BatchSummary,
+    pub(crate) summary: BatchSummary,
     /// A signal interrupted it.
     pub(crate) interrupted: bool,
     /// Submissions were on their way when it was left.
     pub(crate) left_submitting: bool,
     /// An error that ended it and is not of one row: a journal or an output that cannot be written.
-    pub(crate) trouble: Option<String>,
+    pub(crate) batch_error: Option<String>,
 }
 
 /// How many rows a batch has.
@@ -63,65 +63,65 @@ impl RowCount<'_> {
     }
 }
 
-/// Runs the loop until the batch is over or left; calls `hear` with what becomes of each row.
+/// Runs the loop until the batch is over or left; calls `on_news` with what becomes of each row.
 pub(crate) fn interruptible(
-    Started { session, handle, .. }: &Started,
-    most_wait: Duration,
-    woken: &Receiver<BatchWake>,
-    live: &ProgressLine,
+    StartedSession { session, handle, .. }: &StartedSession,
+    max_wait: Duration,
+    messages: &Receiver<SessionMessage>,
+    progress: &ProgressLine,
     rows: RowCount<'_>,
-    mut tally: BatchSummary,
-    mut hear: impl FnMut(RowNews<'_>) -> Result<(), Failure>,
+    mut summary: BatchSummary,
+    mut on_news: impl FnMut(RowNews<'_>) -> Result<(), Failure>,
 ) -> InterruptibleEnd {
-    let (mut leaving, mut left_submitting, mut trouble) = (None::<Instant>, false, None);
-    let mut odd = 0_u64;
-    let (mut outages, mut is_halt_told) = (OutageNews::default(), false);
+    let (mut leaving, mut left_submitting, mut batch_error) = (None::<Instant>, false, None);
+    let mut row_notes = 0_u64;
+    let (mut outages, mut is_halt_noted) = (OutageNews::default(), false);
     let mut is_used_up = false;
     loop {
-        tally.throttled = session.throttled();
-        live.show(&tally, handle.running() as usize, rows.now());
+        summary.throttled = session.throttled();
+        progress.show(&summary, handle.running() as usize, rows.now());
         if let Some(outage) = outages.of(handle.outage().as_ref()) {
-            live.urge(&format!("warning: {outage}"));
+            progress.note_always(&format!("warning: {outage}"));
             if outage.is_final {
-                trouble.get_or_insert_with(|| outage.to_string());
+                batch_error.get_or_insert_with(|| outage.to_string());
             }
         }
         // It wakes up without a message too: the live line, outages and the end of the wait after Ctrl-C
         // go by the time alone.
-        let received = woken.recv_timeout(TICK);
+        let received = messages.recv_timeout(TICK);
         let halted_by = handle.halted_by().filter(|error| {
-            // Other reasons are told of each row.
+            // Other reasons are in the report of each row.
             matches!(error.kind(), ErrorKind::Journal | ErrorKind::Download)
         });
         if let Some(error) = halted_by
-            && !std::mem::replace(&mut is_halt_told, true)
+            && !std::mem::replace(&mut is_halt_noted, true)
         {
-            fail(&mut tally, &mut trouble, live, error.exit_code(), error.to_string());
+            fail(&mut summary, &mut batch_error, progress, error.exit_code(), error.to_string());
         }
-        let wake = match received {
+        let message = match received {
             // Only where no message waits: rows that ended before that moment are still counted and
             // written.
             Err(RecvTimeoutError::Timeout) if leaving.is_some_and(|end| Instant::now() > end) => {
                 left_submitting = handle.is_submitting();
                 break;
             }
-            Err(RecvTimeoutError::Timeout) => BatchWake::Tick,
+            Err(RecvTimeoutError::Timeout) => SessionMessage::Tick,
             Err(RecvTimeoutError::Disconnected) => break,
-            Ok(wake) => wake,
+            Ok(message) => message,
         };
-        let news = match &wake {
-            BatchWake::Report(report) => RowNews::Ended(report),
-            BatchWake::Submitted(row) => RowNews::Submitted(*row),
-            BatchWake::BegunAnew(index) => RowNews::BegunAnew(*index),
+        let news = match &message {
+            SessionMessage::Report(report) => RowNews::Ended(report),
+            SessionMessage::Submitted(row) => RowNews::Submitted(*row),
+            SessionMessage::BegunAnew(index) => RowNews::BegunAnew(*index),
             _ => RowNews::None,
         };
         // Before the row's next end is added to the sums: a row counts once.
         if let RowNews::BegunAnew(index) = news {
-            tally.take_back(index);
+            summary.subtract(index);
         }
         if let RowNews::Ended(report) = &news {
-            tally.add(report);
-            session.was_told(report.told.index);
+            summary.add(report);
+            session.mark_reported(report.label.index);
             let over = report.error.as_ref().filter(|error| error.kind == OVER_BUDGET);
             if let Some(error) = over
                 // A manifest's further rows are refused one by one, each by name. Photos would come and
@@ -131,7 +131,7 @@ pub(crate) fn interruptible(
             {
                 // Not `stop`: what is paid for is still followed and fetched.
                 handle.halt();
-                live.urge(&format!(
+                progress.note_always(&format!(
                     "the budget does not reach further: no more photos are ordered, and what is paid for is \
                      still saved; {}",
                     way_out_of_budget(error.over_budget.as_ref())
@@ -140,74 +140,85 @@ pub(crate) fn interruptible(
         }
         // The folder or stdout takes no more. Nothing more is begun, but the loop goes on: tasks that are
         // paid for are followed to their ends, and the journal records them.
-        if let Err(failure) = hear(news)
-            && trouble.is_none()
+        if let Err(failure) = on_news(news)
+            && batch_error.is_none()
         {
             handle.halt();
-            fail(&mut tally, &mut trouble, live, failure.exit_code(), failure.to_string());
+            fail(
+                &mut summary,
+                &mut batch_error,
+                progress,
+                failure.exit_code(),
+                failure.to_string(),
+            );
         }
-        match wake {
-            BatchWake::Report(_)
-            | BatchWake::Submitted(_)
-            | BatchWake::BegunAnew(_)
-            | BatchWake::Tick => {}
-            BatchWake::FailedOnce { line, why, cost } => {
-                tally.spend(cost.unwrap_or_default());
+        match message {
+            SessionMessage::Report(_)
+            | SessionMessage::Submitted(_)
+            | SessionMessage::BegunAnew(_)
+            | SessionMessage::Tick => {}
+            SessionMessage::FailedAndRenewed { line, why, cost } => {
+                summary.spend(cost.unwrap_or_default());
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-                live.note(&format!("{line}{why}; paid for anew, as --retry-failed allows"));
+                progress.note(&format!("{line}{why}; paid for anew, as --retry-failed allows"));
             }
-            BatchWake::Odd(text) => {
-                odd += 1;
-                match odd {
-                    ..=MOST_SAID => live.note(&text),
-                    NEXT_SAID => {
-                        live.note("more rows have warnings or downloads that are repeated: see the folder's manifest");
+            SessionMessage::Note(text) => {
+                row_notes += 1;
+                match row_notes {
+                    ..=MAX_NOTES => progress.note(&text),
+                    FIRST_OMITTED => {
+                        progress.note(
+                            "more rows have warnings or downloads that are repeated: see the \
+                            folder's manifest",
+                        );
                     }
                     _ => {}
                 }
             }
-            BatchWake::Note(text) => live.urge(&text),
-            BatchWake::Fatal(code, why) => fail(&mut tally, &mut trouble, live, code, why),
-            BatchWake::Signal if leaving.is_some() => {
+            SessionMessage::NoteAlways(text) => progress.note_always(&text),
+            SessionMessage::Fatal(code, why) => {
+                fail(&mut summary, &mut batch_error, progress, code, why);
+            }
+            SessionMessage::Signal if leaving.is_some() => {
                 left_submitting = handle.is_submitting();
                 break;
             }
-            BatchWake::Signal => {
+            SessionMessage::Signal => {
                 handle.stop();
-                live.urge(&format!(
+                progress.note_always(&format!(
                     "interrupted: nothing more is submitted; waiting for the answers that are on their \
                      way (at most {} s), so that no paid task is lost; interrupt again to leave at once",
-                    most_wait.as_secs()
+                    max_wait.as_secs()
                 ));
                 // At the end of that time the job machine itself records an answer as lost; the two
                 // seconds are for its doing so.
-                leaving = Some(Instant::now() + most_wait + Duration::from_secs(2));
+                leaving = Some(Instant::now() + max_wait + Duration::from_secs(2));
             }
-            BatchWake::Over => break,
+            SessionMessage::Over => break,
         }
     }
-    live.clear();
+    progress.clear();
     let interrupted = leaving.is_some();
     // A signal is how a watch ends. It is an interruption only where a photo that came has no end yet.
-    if interrupted && (!rows.grows() || tally.told() < rows.now()) {
-        tally.note(ErrorKind::Detached.exit_code());
+    if interrupted && (!rows.grows() || summary.reported() < rows.now()) {
+        summary.note(ErrorKind::Detached.exit_code());
     }
-    InterruptibleEnd { tally, interrupted, left_submitting, trouble }
+    InterruptibleEnd { summary, interrupted, left_submitting, batch_error }
 }
 
 /// An error ends the batch that is not of one row: only the first one is printed.
 fn fail(
-    tally: &mut BatchSummary,
-    trouble: &mut Option<String>,
-    live: &ProgressLine,
+    summary: &mut BatchSummary,
+    batch_error: &mut Option<String>,
+    progress: &ProgressLine,
     code: u8,
     why: String,
 ) {
-    tally.note(code);
-    if trouble.is_none() {
-        live.urge(&format!("error: {why}"));
+    summary.note(code);
+    if batch_error.is_none() {
+        progress.note_always(&format!("error: {why}"));
     }
-    trouble.get_or_insert(why);
+    batch_error.get_or_insert(why);
 }
 
 /// What makes the same line go on that a budget stopped.

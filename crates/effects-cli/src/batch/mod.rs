@@ -5,13 +5,12 @@
 //!
 //! ```text
 //! manifest -> rows -> jobs (effects-ureq: open, upload, submit, follow, save) -> reports
-//!   survey    session                                                       interruptible
+//!   preflight session                                                       interruptible
 //! ```
 //!
 //! The queue from rows to jobs is bounded, so that slow jobs hold back the reading of the manifest. The
 //! messages to the main thread are not: no job, and so no polling, waits for what is printed.
 
-mod asked;
 mod budget;
 mod counted;
 mod durations;
@@ -20,7 +19,6 @@ mod folder_rows;
 mod hooks;
 mod interruptible;
 mod known_photos;
-mod made_pictures;
 mod manifest;
 mod manifest_line;
 mod options;
@@ -28,6 +26,7 @@ mod other_journal;
 mod other_scope;
 mod output_paths;
 mod paid_picture;
+mod pictures_by_content;
 mod placement;
 mod plan;
 mod preflight;
@@ -37,6 +36,7 @@ mod report_csv;
 mod report_page;
 mod reporter;
 mod reports;
+mod request_hash;
 mod results;
 mod rows;
 mod run;
@@ -59,14 +59,14 @@ pub(crate) use progress_line::{PROGRESS_EVERY, ProgressLine};
 pub(crate) use report::{RowReport, RowStatus, kept_after_failed_order};
 pub(crate) use report_csv::CSV;
 pub(crate) use report_page::PAGE;
-pub(crate) use rows::{Common, RowLabel, decode};
-pub(crate) use session::{BatchWake, MostCost, Session};
+pub(crate) use rows::{BatchSettings, RowLabel, decode};
+pub(crate) use session::{MaxPrice, Session, SessionMessage};
 pub(crate) use summary::BatchSummary;
 
-use crate::schemas::Objects;
+use crate::schemas::SchemaCollector;
 
 /// Adds the schemas of what a batch prints.
-pub(crate) fn schemas(objects: &mut Objects) {
+pub(crate) fn schemas(objects: &mut SchemaCollector) {
     objects.add::<report::RowObject<'_>>("effects.row.v1");
     objects.add::<reporter::BatchObject<'_>>("effects.batch.v1");
     objects.add::<plan::PlanObject<'_>>("effects.plan.v1");

@@ -13,9 +13,9 @@ use super::hooks::HookOptions;
 use super::manifest::Manifest;
 use super::report_csv::CSV;
 use super::report_page::PAGE;
-use super::rows::Common;
+use super::rows::BatchSettings;
 use crate::output::Output;
-use crate::report_place::ReportKind;
+use crate::report_file::ReportKind;
 use crate::time_options::DeadlineOption;
 use crate::values::{duration, order_name, usd};
 
@@ -129,7 +129,7 @@ pub(crate) struct Batch<'a> {
     /// How many rows are done, if not all of them.
     pub(crate) pilot: Option<u64>,
     pub(crate) manifest: &'a Manifest,
-    pub(crate) common: &'a Common,
+    pub(crate) settings: &'a BatchSettings,
     /// Where the journal is, if there is one.
     pub(crate) journal: Option<&'a Path>,
     pub(crate) output: &'a Output,

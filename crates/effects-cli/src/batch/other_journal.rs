@@ -12,13 +12,13 @@ use effects_core::journal::another;
 use effects_core::{Error, ErrorKind, TaskId, count_of};
 use effects_jobs::{CountedRow, Identity, JournalStore, Row, RowName, RowState};
 
-use super::asked::{Asked, identities_of};
 use super::counted::CountedRows;
 use super::earlier_line::{EarlierLine, ImportableRow, earlier_lines};
 use super::options::Batch;
 use super::output_paths::RESULTS;
 use super::report::RowStatus;
-use super::rows::{Checker, looking_in};
+use super::request_hash::{RequestHash, identities_of};
+use super::rows::{Checker, lookup_in};
 use crate::failure::Failure;
 use crate::journal;
 
@@ -27,7 +27,7 @@ use crate::journal;
 struct UnknownRows {
     by_identity: HashMap<Identity, EarlierLine>,
     /// Those of the first edition, which did not write what a row is known by.
-    by_asked: HashMap<Asked, EarlierLine>,
+    by_request_hash: HashMap<RequestHash, EarlierLine>,
 }
 
 /// What there is to do for the rows of this batch that are among them.
@@ -55,7 +55,7 @@ impl Batch<'_> {
         known: Option<&dyn JournalStore>,
         into: &dyn JournalStore,
     ) -> Result<(), Failure> {
-        let manifest = self.common.out.join(RESULTS);
+        let manifest = self.settings.out.join(RESULTS);
         let Some(own) = self.journal.filter(|_| !self.options.pay_again) else { return Ok(()) };
         let unknown = self.unknown_to(known, &manifest)?;
         let found = match self.manifest.is_watched() {
@@ -96,7 +96,7 @@ impl Batch<'_> {
         manifest: &Path,
     ) -> Result<UnknownRows, Failure> {
         let unreadable = |error: io::Error| unreadable(manifest, &error);
-        let origin = self.common.origin.to_string();
+        let origin = self.settings.origin.to_string();
         let (mut unknown, mut before) = (UnknownRows::default(), HashMap::new());
         for text in earlier_lines(manifest).map_err(unreadable)? {
             // What is no line of a row says nothing of one.
@@ -112,9 +112,9 @@ impl Batch<'_> {
             } else if line.status != RowStatus::Invalid {
                 // Counted before it is asked whether the line is paid: which of equal rows it is depends
                 // on all of them.
-                let asked = Asked::of(&line.told()).counted(&mut before);
+                let request_hash = RequestHash::of(&line.label()).counted(&mut before);
                 if line.may_be_paid() && self.row_of_task(store, &line)?.is_none() {
-                    unknown.by_asked.insert(asked, line);
+                    unknown.by_request_hash.insert(request_hash, line);
                 }
             }
         }
@@ -129,7 +129,7 @@ impl Batch<'_> {
     ) -> Result<Option<Identity>, Failure> {
         let task = line.task_id.as_ref().and_then(|id| id.parse::<TaskId>().ok());
         let (Some(store), Some(task)) = (store, task) else { return Ok(None) };
-        let name = RowName::Task(self.common.origin.clone(), task);
+        let name = RowName::Task(self.settings.origin.clone(), task);
         let known = store.find(&name).map_err(|error| journal::failure(&error))?;
         Ok(known.map(|record| record.row.identity))
     }
@@ -143,28 +143,29 @@ impl Batch<'_> {
     ) -> Result<ImportPlan, Failure> {
         let (mut found, now) = (ImportPlan::default(), WallClock::new().now());
         // The journal knows every paid line, so that no photo has to be read.
-        if unknown.by_identity.is_empty() && unknown.by_asked.is_empty() {
+        if unknown.by_identity.is_empty() && unknown.by_request_hash.is_empty() {
             return Ok(found);
         }
-        let (mut checker, mut counted) = (Checker::new(self.common), CountedRows::new(self.common));
-        let look = looking_in(store);
+        let (mut checker, mut counted) =
+            (Checker::new(self.settings), CountedRows::new(self.settings));
+        let lookup = lookup_in(store);
         let mut unsent = Vec::new();
-        for line in self.manifest.lines(self.common.template.is_some())? {
-            // What is wrong with a row is told elsewhere. What was paid for it counts all the same.
-            let mut wanted = match checker.check(line?) {
-                Ok(wanted) => wanted,
+        for line in self.manifest.lines(self.settings.template.is_some())? {
+            // What is wrong with a row is reported elsewhere. What was paid for it counts all the same.
+            let mut checked_row = match checker.check(line?) {
+                Ok(checked_row) => checked_row,
                 Err(bad) => {
-                    unsent.push(Asked::of(&bad.told));
+                    unsent.push(RequestHash::of(&bad.label));
                     continue;
                 }
             };
-            let counted = counted.row(self.common, &mut wanted, &look);
+            let counted = counted.row(self.settings, &mut checked_row, &lookup);
             let Ok(CountedRow { mut row, former, .. }) = counted else {
-                unsent.push(Asked::of(&wanted.told));
+                unsent.push(RequestHash::of(&checked_row.label));
                 continue;
             };
             let mut named = unknown.by_identity.remove(&row.identity);
-            let row_of = |line: &EarlierLine| line.row(&self.common.out).ok();
+            let row_of = |line: &EarlierLine| line.row(&self.settings.out).ok();
             // By what an earlier version knew the row, or an order that had no scope yet. A key without a
             // scope may name another picture: then it is another row.
             if let (None, Some(former)) = (&named, former)
@@ -180,10 +181,12 @@ impl Batch<'_> {
             }
             let line = match named {
                 Some(line) => line,
-                None => match unknown.by_asked.remove(&Asked::of(&wanted.told)) {
-                    Some(line) if !is_known(store, row.identity, &line)? => line,
-                    _ => continue,
-                },
+                None => {
+                    match unknown.by_request_hash.remove(&RequestHash::of(&checked_row.label)) {
+                        Some(line) if !is_known(store, row.identity, &line)? => line,
+                        _ => continue,
+                    }
+                }
             };
             found.journals.extend(line.journal.clone());
             found.ids.extend(line.journal_id.clone());
@@ -202,13 +205,13 @@ impl Batch<'_> {
                 }
             }
         }
-        let manifest = self.common.out.join(RESULTS);
-        let unsent = identities_of(&unsent, &manifest, &self.common.origin);
+        let manifest = self.settings.out.join(RESULTS);
+        let unsent = identities_of(&unsent, &manifest, &self.settings.origin);
         for identity in unsent.map_err(|error| unreadable(&manifest, &error))? {
             let Some(line) = unknown.by_identity.remove(&identity) else { continue };
             let owner = self.row_of_task(store, &line)?;
             // Nothing is sent for these rows now, so that one that cannot be taken in stops nothing.
-            if let Ok(importable) = line.importable(&self.common.out, now)
+            if let Ok(importable) = line.importable(&self.settings.out, now)
                 && importable.state.task().is_some()
                 && owner.is_none_or(|owner| owner == identity)
             {
@@ -226,13 +229,13 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
     ) -> Result<ImportPlan, Failure> {
         let (mut found, now) = (ImportPlan::default(), WallClock::new().now());
-        for line in unknown.by_identity.into_values().chain(unknown.by_asked.into_values()) {
+        for line in unknown.by_identity.into_values().chain(unknown.by_request_hash.into_values()) {
             found.journals.extend(line.journal.clone());
             found.ids.extend(line.journal_id.clone());
             let is_named = line.identity().is_some();
             let owner = self.row_of_task(store, &line)?;
             let is_anothers = owner.is_some_and(|owner| Some(owner) != line.identity());
-            let importable = line.importable(&self.common.out, now).ok();
+            let importable = line.importable(&self.settings.out, now).ok();
             match importable.filter(|row| row.state.task().is_some()) {
                 Some(importable) if is_named && !is_anothers => found.to_import.push(importable),
                 _ => {
@@ -248,7 +251,7 @@ impl Batch<'_> {
     /// picture.
     fn key_of_another_row(&self, row: &Row, differs: &str) -> Failure {
         let (key, manifest) =
-            (row.key.as_deref().unwrap_or_default(), self.common.out.join(RESULTS));
+            (row.key.as_deref().unwrap_or_default(), self.settings.out.join(RESULTS));
         let message = format!(
             "key {key:?} is in {} already, for a row with {} that another journal has paid for: a key \
              names one row of a folder, so give these rows other keys, or a folder of their own with \

@@ -13,13 +13,13 @@ use super::earlier_line::{EarlierLine, earlier_lines};
 use super::options::Batch;
 use super::other_journal::unreadable;
 use super::output_paths::RESULTS;
-use super::rows::{Checker, Wanted, looking_in};
+use super::rows::{CheckedRow, Checker, lookup_in};
 use crate::failure::Failure;
 use crate::journal;
 
 /// The paid lines of the folder's manifest.
 #[derive(Default)]
-struct Paid {
+struct PaidLines {
     identities: HashSet<Identity>,
     /// Those of other orders, by their keys.
     of_other_orders: HashMap<String, Vec<EarlierLine>>,
@@ -40,15 +40,15 @@ impl Batch<'_> {
         if paid.of_other_orders.is_empty() {
             return Ok(());
         }
-        let (mut checker, mut rows, mut scopes) = (Checker::new(self.common), 0, BTreeSet::new());
-        for line in self.manifest.lines(self.common.template.is_some())? {
-            // What is wrong with a row is told elsewhere.
-            let Ok(wanted) = checker.check(line?) else { continue };
-            let Some(key) = &wanted.told.key else { continue };
+        let (mut checker, mut rows, mut scopes) = (Checker::new(self.settings), 0, BTreeSet::new());
+        for line in self.manifest.lines(self.settings.template.is_some())? {
+            // What is wrong with a row is reported elsewhere.
+            let Ok(checked_row) = checker.check(line?) else { continue };
+            let Some(key) = &checked_row.label.key else { continue };
             let Some(lines) = paid.of_other_orders.remove(key) else { continue };
-            let meant = lines.iter().find(|line| self.may_be_meant(&wanted, line));
+            let meant = lines.iter().find(|line| self.may_be_meant(&checked_row, line));
             let Some(scope) = meant.and_then(|line| line.scope.clone()) else { continue };
-            if !self.is_begun(&wanted, store, &paid.identities)? {
+            if !self.is_begun(&checked_row, store, &paid.identities)? {
                 rows += 1;
                 scopes.insert(scope);
             }
@@ -56,10 +56,10 @@ impl Batch<'_> {
         if rows == 0 { Ok(()) } else { Err(self.other_scope(rows, &scopes)) }
     }
 
-    fn paid_lines(&self) -> Result<Paid, Failure> {
-        let manifest = self.common.out.join(RESULTS);
-        let origin = self.common.origin.to_string();
-        let mut paid = Paid::default();
+    fn paid_lines(&self) -> Result<PaidLines, Failure> {
+        let manifest = self.settings.out.join(RESULTS);
+        let origin = self.settings.origin.to_string();
+        let mut paid = PaidLines::default();
         for text in earlier_lines(&manifest).map_err(|error| unreadable(&manifest, &error))? {
             let line = text.map_err(|error| unreadable(&manifest, &error))?.line;
             let is_paid =
@@ -68,7 +68,7 @@ impl Batch<'_> {
             paid.identities.extend(line.identity());
             // Lines without a scope are left out: `Occurrences` knows their rows again within one.
             if let (Some(key), Some(_)) = (&line.key, &line.scope)
-                && line.scope != self.common.scope
+                && line.scope != self.settings.scope
             {
                 paid.of_other_orders.entry(key.clone()).or_default().push(line);
             }
@@ -78,38 +78,38 @@ impl Batch<'_> {
 
     /// Whether a line of another order may be of the row: without a scope where it asks for the same
     /// picture, and with one where the scopes differ by their spelling alone.
-    fn may_be_meant(&self, wanted: &Wanted, line: &EarlierLine) -> bool {
-        match (&self.common.scope, &line.scope) {
-            (None, _) => self.asks_for_the_same(wanted, line),
+    fn may_be_meant(&self, checked_row: &CheckedRow, line: &EarlierLine) -> bool {
+        match (&self.settings.scope, &line.scope) {
+            (None, _) => self.asks_for_the_same(checked_row, line),
             (Some(given), Some(known)) => spelled_alike(given) == spelled_alike(known),
             (Some(_), None) => false,
         }
     }
 
-    fn asks_for_the_same(&self, wanted: &Wanted, line: &EarlierLine) -> bool {
-        let (told, before) = (&wanted.told, line.told());
-        if told.template != before.template || told.size != before.size {
+    fn asks_for_the_same(&self, checked_row: &CheckedRow, line: &EarlierLine) -> bool {
+        let (label, before) = (&checked_row.label, line.label());
+        if label.template != before.template || label.size != before.size {
             return false;
         }
         // A photo that was renamed since is the same by its content.
-        told.image == before.image
-            || line.photo_hash.is_some() && self.common.photo_hash(wanted) == line.photo_hash
+        label.image == before.image
+            || line.photo_hash.is_some() && self.settings.photo_hash(checked_row) == line.photo_hash
     }
 
     /// Whether the row itself, in this order, is paid for or may be.
     fn is_begun(
         &self,
-        wanted: &Wanted,
+        checked_row: &CheckedRow,
         store: Option<&dyn JournalStore>,
         paid: &HashSet<Identity>,
     ) -> Result<bool, Failure> {
-        let look = looking_in(store);
+        let lookup = lookup_in(store);
         // Only rows with keys come here, whose identity takes no count.
-        let mut order = Occurrences::within(self.common.scope.clone());
-        let Some(identity) = self.common.identity(wanted, &mut order, &look) else {
+        let mut order = Occurrences::within(self.settings.scope.clone());
+        let Some(identity) = self.settings.identity(checked_row, &mut order, &lookup) else {
             return Ok(false);
         };
-        let record = look(&identity).map_err(|error| journal::failure(&error))?;
+        let record = lookup(&identity).map_err(|error| journal::failure(&error))?;
         let is_begun =
             record.is_some_and(|record| !matches!(record.state, RowState::Released { .. }));
         Ok(is_begun || paid.contains(&identity))
@@ -122,7 +122,7 @@ impl Batch<'_> {
             count => format!("{count} rows with keys are"),
         };
         let names = scopes.iter().map(|scope| format!("{scope:?}")).collect::<Vec<_>>();
-        let given = match &self.common.scope {
+        let given = match &self.settings.scope {
             Some(scope) => format!("--scope {scope:?} is another order"),
             None => "without --scope this is another order".to_owned(),
         };
@@ -130,7 +130,7 @@ impl Batch<'_> {
             "{rows} paid for in the order {}, says {}, and {given}, which would pay for the same rows \
              again: give --scope {}, or insist with --pay-again; nothing was sent",
             names.join(" or "),
-            self.common.out.join(RESULTS).display(),
+            self.settings.out.join(RESULTS).display(),
             names.join(" or --scope ")
         );
         Error::new(ErrorKind::Misconfigured, message).into()

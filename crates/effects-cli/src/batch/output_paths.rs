@@ -1,4 +1,4 @@
-//! [`NameTemplate`]: `--name`, which makes the file names of pictures; [`asked_for`] checks a name that
+//! [`NameTemplate`]: `--name`, which makes the file names of pictures; [`checked_name`] checks a name that
 //! a row asks for. `rows.rs` uses both, so that no name leaves the output folder. [`RESULTS`] and
 //! [`SHEET`] name the files that the batch itself writes there.
 
@@ -11,7 +11,7 @@ pub(crate) const RESULTS: &str = "manifest.jsonl";
 pub(crate) const SHEET: &str = "contact-sheet.png";
 
 /// The name a row asks for, if it can be one: a path below the folder, made of plain parts.
-pub(crate) fn asked_for(out: &str) -> Result<PathBuf, String> {
+pub(crate) fn checked_name(out: &str) -> Result<PathBuf, String> {
     let fail = |why: &str| Err(format!("out {out:?} {why}"));
     if out.contains(['\\', ':']) || out.chars().any(char::is_control) {
         return fail("holds a character that a file's name cannot have everywhere");
@@ -69,7 +69,7 @@ impl NameTemplate {
                 _ => return Err(NAMES_IN_BRACES.to_owned()),
             });
         }
-        let path = asked_for(&name)?;
+        let path = checked_name(&name)?;
         match path.extension() {
             Some(_) => Ok(path),
             None => Err(format!(
@@ -150,13 +150,13 @@ mod tests {
 
     #[test]
     fn a_name_stays_in_its_folder_or_is_refused() {
-        assert_eq!(asked_for("a/b c.png"), Ok(PathBuf::from("a/b c.png")));
+        assert_eq!(checked_name("a/b c.png"), Ok(PathBuf::from("a/b c.png")));
         for bad in [
             "../x.png", "/etc/x", "a/../b", "./a", "a//b", "a/", "..", "a\\b", "C:x", ".hidden",
             "a/.b", "x\ny",
         ] {
-            assert!(asked_for(bad).is_err(), "{bad}");
+            assert!(checked_name(bad).is_err(), "{bad}");
         }
-        assert!(asked_for(&"x".repeat(300)).is_err());
+        assert!(checked_name(&"x".repeat(300)).is_err());
     }
 }

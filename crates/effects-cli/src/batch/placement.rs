@@ -1,5 +1,5 @@
-//! [`all_there`]: the pictures of a completed row, if all of them are still where they were saved.
-//! `preflight.rs`, `reporter.rs` and `folder_rows.rs` ask it of a row that the journal has.
+//! [`pictures_if_all_present`]: the pictures of a completed row, if all of them are still where they
+//! were saved. `preflight.rs`, `reporter.rs` and `folder_rows.rs` ask it of a row that the journal has.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use effects_jobs::{JournalStore, Record, RowState};
 
 /// The pictures of a row that the journal has as completed, if all of them are still where they were
 /// saved.
-pub(super) fn all_there(
+pub(super) fn pictures_if_all_present(
     store: &dyn JournalStore,
     record: &Record,
 ) -> Result<Option<Vec<PathBuf>>, JournalError> {

@@ -10,12 +10,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::options::Batch;
-use super::preflight::{Question, Standings, duplicates_told, survey};
+use super::preflight::{JournalQuery, PlannedWork, duplicates_note, preflight};
 use super::progress_line::span;
 use super::report::RowReport;
-use super::rows::Common;
+use super::rows::BatchSettings;
 use super::running_mark::JournalInUse;
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal;
 use crate::rerun_line::journal_line;
@@ -69,8 +69,8 @@ impl Batch<'_> {
             in_use.check(self)?;
         }
         self.check_scope(store)?;
-        // A plan writes nothing: what the journal would take in goes to a store in memory, and `Question`
-        // asks both.
+        // A plan writes nothing: what the journal would take in goes to a store in memory, and
+        // `JournalQuery` asks both.
         let imported = MemoryStore::new();
         self.import_from_folder(store, &imported)?;
         let retry_failed = self.options.retry_failed;
@@ -78,13 +78,14 @@ impl Batch<'_> {
         let scope = self.known_scope(store)?;
         let (imported, number) =
             (Some(&imported as &dyn JournalStore), scope.as_ref().map(|it| it.0));
-        let question = Question { store, imported, retry_failed, scope: number };
+        let query = JournalQuery { store, imported, retry_failed, scope: number };
         let mut bad = Vec::new();
         let note = |report: RowReport| bad.push((report.json(), report.line()));
         let decodes = !self.options.no_photo_check;
-        let question = Some(&question);
-        let survey = survey(self.manifest, self.common, store, question, decodes, u64::MAX, note)?;
-        for warning in &survey.warnings {
+        let query = Some(&query);
+        let preflight =
+            preflight(self.manifest, self.settings, store, query, decodes, u64::MAX, note)?;
+        for warning in &preflight.warnings {
             self.output.note(&format!("warning: {warning}"));
         }
         for (json, line) in &bad {
@@ -94,36 +95,36 @@ impl Batch<'_> {
                 self.output.line(line)?;
             }
         }
-        let standings = &survey.standings;
+        let planned = &preflight.planned;
         let (paid, price) =
             // A line of the folder may have cost more than the journal has seen; a run takes it in first.
-            (standings.submit + standings.renew, self.price(store)?.max(self.price(imported)?));
+            (planned.submit + planned.renew, self.price(store)?.max(self.price(imported)?));
         let cost = price.map(|price| price.saturating_mul(paid.into()));
         let object = PlanObject {
             schema: "effects.plan.v1",
             journal: self.journal.map(|path| path.display().to_string()),
-            rows: survey.good + survey.bad,
-            submit: standings.submit,
-            renew: standings.renew,
-            wait: standings.wait,
-            download: standings.download,
-            kept: standings.kept,
-            failed: standings.failed,
-            doubtful: standings.doubtful,
-            invalid: survey.bad,
-            duplicates: &survey.duplicates,
-            skipped: if self.common.skips_duplicates { survey.duplicates.len() } else { 0 },
-            spent: standings.spent,
+            rows: preflight.good + preflight.bad,
+            submit: planned.submit,
+            renew: planned.renew,
+            wait: planned.wait,
+            download: planned.download,
+            kept: planned.kept,
+            failed: planned.failed,
+            doubtful: planned.doubtful,
+            invalid: preflight.bad,
+            duplicates: &preflight.duplicates,
+            skipped: if self.settings.skips_duplicates { preflight.duplicates.len() } else { 0 },
+            spent: planned.spent,
             price,
             cost,
             budget: self.options.budget,
-            over_budget: self.over_budget(standings, price, scope.map(|it| it.1)),
-            seconds: each.map(|each| self.seconds(paid + standings.wait, each)),
+            over_budget: self.over_budget(planned, price, scope.map(|it| it.1)),
+            seconds: each.map(|each| self.seconds(paid + planned.wait, each)),
         };
-        let mut lines = object.lines(self.common);
+        let mut lines = object.lines(self.settings);
         if let Some(store) = store {
-            let rows = standings.identities.iter().copied().collect();
-            lines.extend(self.left_tasks(store, &rows)?);
+            let rows = planned.identities.iter().copied().collect();
+            lines.extend(self.unfollowed_tasks(store, &rows)?);
         }
         if self.output.json {
             self.output.result(&object, &[])?;
@@ -148,7 +149,7 @@ impl Batch<'_> {
     /// already, these among them.
     fn over_budget(
         &self,
-        standings: &Standings,
+        planned: &PlannedWork,
         price: Option<Decimal>,
         scope: Option<ScopeState>,
     ) -> Option<u64> {
@@ -156,14 +157,14 @@ impl Batch<'_> {
         let (limit, price) = (self.options.budget?, price.filter(|price| !price.is_zero())?);
         let scope = scope.unwrap_or_default();
         // Tasks without an end or without a known cost count at the price, as in the store.
-        let open = standings.uncounted_open + scope.unpriced;
+        let open = planned.uncounted_open + scope.unpriced;
         let open = Decimal::from(open).saturating_mul(price).saturating_add(scope.reserved);
-        let paid = scope.paid.saturating_add(standings.uncounted);
+        let paid = scope.paid.saturating_add(planned.uncounted);
         let left = limit.saturating_sub(paid).saturating_sub(open).max(Decimal::ZERO);
         // What no decimal can hold is more than there are rows.
         let affordable = left.checked_div(price).and_then(|rows| u64::try_from(rows.trunc()).ok());
         let affordable = affordable.unwrap_or(u64::MAX);
-        Some((standings.submit + standings.renew).saturating_sub(affordable))
+        Some((planned.submit + planned.renew).saturating_sub(affordable))
     }
 
     /// So many tasks, so many at once, each taking so long.
@@ -173,7 +174,7 @@ impl Batch<'_> {
 }
 
 impl PlanObject<'_> {
-    fn lines(&self, common: &Common) -> Vec<String> {
+    fn lines(&self, settings: &BatchSettings) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(journal) = &self.journal {
             lines.push(format!("journal: {journal}"));
@@ -196,7 +197,7 @@ impl PlanObject<'_> {
                 lines.push(format!("  {count} {verb}{what}"));
             }
         }
-        lines.extend(duplicates_told(self.duplicates, common));
+        lines.extend(duplicates_note(self.duplicates, settings));
         lines.push(match (self.price, self.cost) {
             (Some(price), Some(cost)) => format!("cost: at most {cost} USD, {price} each"),
             _ => "cost: not known before the first task has told it; --price says what to expect"
@@ -207,7 +208,7 @@ impl PlanObject<'_> {
         }
         lines.push(match self.seconds {
             Some(seconds) => format!("time: about {}", span(Duration::from_secs(seconds))),
-            None if common.origin.is_loopback() => {
+            None if settings.origin.is_loopback() => {
                 "time: not known, since durations are not learnt at a gateway on this machine"
                     .to_owned()
             }

@@ -1,6 +1,6 @@
-//! [`survey`]: reads a manifest before anything is sent, checks its rows, reports the bad ones, and
+//! [`preflight`]: reads a manifest before anything is sent, checks its rows, reports the bad ones, and
 //! returns a [`Preflight`]. For a plan, or where there is a budget and a journal, it also asks the
-//! journal how the rows stand ([`Standings`]). `Batch::plan` and `Batch::run` call it.
+//! journal how the rows stand ([`PlannedWork`]). `Batch::plan` and `Batch::run` call it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,14 +10,16 @@ use effects_core::{Error, ErrorKind, count_of};
 use effects_jobs::{Identity, JournalStore, Record, RowName, RowState, ScopeNumber};
 use rust_decimal::Decimal;
 
-use super::asked::{Asked, identities_of};
 use super::counted::CountedRows;
 use super::manifest::{Manifest, unknown};
 use super::other_journal::unreadable;
 use super::output_paths::{RESULTS, SHEET};
 use super::placement;
 use super::report::RowReport;
-use super::rows::{Bad, Checker, Common, RowLabel, Wanted, check_whole, looking_in};
+use super::request_hash::{RequestHash, identities_of};
+use super::rows::{
+    BatchSettings, CheckedRow, Checker, InvalidRow, RowLabel, check_whole, lookup_in,
+};
 use crate::problem::InputProblem;
 
 /// What a first look finds.
@@ -35,12 +37,12 @@ pub(crate) struct Preflight {
     /// Rows, by their place, that are bad for what is not in them: the journal, or a later row.
     pub(crate) refused: HashSet<usize>,
     /// How the rows stand, as far as the journal was asked.
-    pub(crate) standings: Standings,
+    pub(crate) planned: PlannedWork,
 }
 
-/// How the rows of a manifest stand in the journal.
+/// What is to be done for the rows of a manifest, as the journal has them.
 #[derive(Debug, Default)]
-pub(crate) struct Standings {
+pub(crate) struct PlannedWork {
     /// Not begun, or released: to be submitted.
     pub(crate) submit: u64,
     /// Failed in a way in which a new task may do better, and allowed one: to be submitted anew.
@@ -64,9 +66,9 @@ pub(crate) struct Standings {
     pub(crate) identities: Vec<Identity>,
 }
 
-/// The count of [`Standings`] that a row is in.
+/// What is to be done for a row: the count of [`PlannedWork`] that it is in.
 #[derive(Clone, Copy)]
-enum Count {
+enum PlannedStep {
     Submit,
     Renew,
     Wait,
@@ -76,27 +78,27 @@ enum Count {
     Doubtful,
 }
 
-impl Count {
+impl PlannedStep {
     /// Whether a task is paid for anew.
     fn is_sent(self) -> bool {
         matches!(self, Self::Submit | Self::Renew)
     }
 
-    fn of(self, standings: &mut Standings) -> &mut u64 {
+    fn of(self, planned: &mut PlannedWork) -> &mut u64 {
         match self {
-            Self::Submit => &mut standings.submit,
-            Self::Renew => &mut standings.renew,
-            Self::Wait => &mut standings.wait,
-            Self::Download => &mut standings.download,
-            Self::Kept => &mut standings.kept,
-            Self::Failed => &mut standings.failed,
-            Self::Doubtful => &mut standings.doubtful,
+            Self::Submit => &mut planned.submit,
+            Self::Renew => &mut planned.renew,
+            Self::Wait => &mut planned.wait,
+            Self::Download => &mut planned.download,
+            Self::Kept => &mut planned.kept,
+            Self::Failed => &mut planned.failed,
+            Self::Doubtful => &mut planned.doubtful,
         }
     }
 }
 
 /// What the journal is asked.
-pub(crate) struct Question<'a> {
+pub(crate) struct JournalQuery<'a> {
     pub(crate) store: Option<&'a dyn JournalStore>,
     /// What the journal would take in before anything is sent: for a plan, which writes nothing.
     pub(crate) imported: Option<&'a dyn JournalStore>,
@@ -105,7 +107,7 @@ pub(crate) struct Question<'a> {
     pub(crate) scope: Option<ScopeNumber>,
 }
 
-impl<'a> Question<'a> {
+impl<'a> JournalQuery<'a> {
     /// What is known of a row, and by which store: what would be taken in is known before a row that was
     /// released.
     fn find(
@@ -128,110 +130,112 @@ impl<'a> Question<'a> {
     }
 
     /// Lets what was paid for a row count, and what it may be billed for still.
-    fn count(&self, record: &Record, standings: &mut Standings) -> Result<(), JournalError> {
+    fn count(&self, record: &Record, planned: &mut PlannedWork) -> Result<(), JournalError> {
         let counted = self.counted(&record.row.identity)?;
-        standings.spent += record.paid;
-        standings.uncounted += (record.paid - counted.unwrap_or_default()).max(Decimal::ZERO);
+        planned.spent += record.paid;
+        planned.uncounted += (record.paid - counted.unwrap_or_default()).max(Decimal::ZERO);
         let is_settled = match &record.state {
             RowState::Completed { cost, .. } => cost.is_some(),
             RowState::Failed { .. } | RowState::Released { .. } => true,
             RowState::Intent { .. } | RowState::Created { .. } | RowState::Doubtful { .. } => false,
         };
         // An open task of a member is in the scope's own sums already.
-        standings.uncounted_open += u64::from(!is_settled && counted.is_none());
+        planned.uncounted_open += u64::from(!is_settled && counted.is_none());
         Ok(())
     }
 }
 
-/// Looks through a manifest, at most `most` good rows of it; `tell` hears of each bad one. With a
+/// Looks through a manifest, at most `max_good` good rows of it; `report_invalid` gets each bad one. With a
 /// question, photos on this machine are read, since their content is what they are known by; without one
 /// the journal, `known`, is asked of rows whose photo cannot be read. If it `decodes`, those that would be
 /// sent are decoded whole.
-pub(crate) fn survey(
+pub(crate) fn preflight(
     manifest: &Manifest,
-    common: &Common,
+    settings: &BatchSettings,
     known: Option<&dyn JournalStore>,
-    question: Option<&Question<'_>>,
+    query: Option<&JournalQuery<'_>>,
     decodes: bool,
-    most: u64,
-    mut tell: impl FnMut(RowReport),
+    max_good: u64,
+    mut report_invalid: impl FnMut(RowReport),
 ) -> Result<Preflight, Error> {
-    let (mut survey, mut counted) = (Preflight::default(), CountedRows::new(common));
-    let (mut checker, mut strange) = (Checker::new(common), BTreeSet::new());
+    let (mut preflight, mut counted) = (Preflight::default(), CountedRows::new(settings));
+    let (mut checker, mut unknown_columns) = (Checker::new(settings), BTreeSet::new());
     let mut private = HashSet::new();
     // In which count each row is, so that one refused later leaves it.
-    let mut counts: HashMap<usize, Count> = HashMap::new();
+    let mut counts: HashMap<usize, PlannedStep> = HashMap::new();
     // Rows that nothing is sent for now, and that may be paid for.
     let mut unsent = Vec::new();
-    let lines = manifest.lines(common.template.is_some())?;
-    survey.warnings = lines.warnings().to_vec();
+    let lines = manifest.lines(settings.template.is_some())?;
+    preflight.warnings = lines.warnings().to_vec();
     for line in lines {
-        if survey.good == most {
+        if preflight.good == max_good {
             break;
         }
         let line = line?;
-        for name in line.cells.iter().flat_map(|cells| &cells.strange) {
-            if strange.len() < MOST_NAMED && strange.insert(name.clone()) {
-                survey.warnings.push(unknown(&common.api_key.redact(name)));
+        for name in line.cells.iter().flat_map(|cells| &cells.unknown_columns) {
+            if unknown_columns.len() < MAX_NAMED && unknown_columns.insert(name.clone()) {
+                preflight.warnings.push(unknown(&settings.api_key.redact(name)));
             }
         }
-        let checked = checker.check(line).and_then(|mut wanted| {
+        let checked = checker.check(line).and_then(|mut checked_row| {
             // The run itself is warned by its client.
             if let (Some(photo), Some(_)) =
-                (&wanted.checked.reference, question.and_then(|it| it.imported))
-                && !common.origin.is_loopback()
+                (&checked_row.checked.reference, query.and_then(|it| it.imported))
+                && !settings.origin.is_loopback()
                 && photo.private_host().is_some_and(|host| private.insert(host))
             {
-                survey.warnings.extend(photo.warning());
+                preflight.warnings.extend(photo.warning());
             }
-            let standings = &mut survey.standings;
-            let known = match (question, &wanted.unreadable) {
-                (Some(question), _) => ask(question, common, &mut counted, standings, &mut wanted),
+            let planned = &mut preflight.planned;
+            let known = match (query, &checked_row.unreadable) {
+                (Some(query), _) => {
+                    planned_step(query, settings, &mut counted, planned, &mut checked_row)
+                }
                 (None, None) => Ok(None),
                 // Without a question such a row is good only where the journal has its key.
-                (None, Some(problem)) => common
-                    .known_row(&wanted, &looking_in(known))
+                (None, Some(problem)) => settings
+                    .known_row(&checked_row, &lookup_in(known))
                     .and_then(|row| row.map(|_| None).ok_or_else(|| problem.clone())),
             };
             let count = known.as_ref().ok().copied().flatten();
-            if wanted.told.duplicate_of.is_some() {
-                survey.duplicates.extend(wanted.told.line);
+            if checked_row.label.duplicate_of.is_some() {
+                preflight.duplicates.extend(checked_row.label.line);
             }
             // Decoding takes time. A row that is kept, waited for or left as it is needs no photo.
-            let is_sent = question.is_none() || count.is_some_and(Count::is_sent);
-            let whole = if decodes && is_sent && wanted.unreadable.is_none() {
-                check_whole(&wanted)
+            let is_sent = query.is_none() || count.is_some_and(PlannedStep::is_sent);
+            let whole = if decodes && is_sent && checked_row.unreadable.is_none() {
+                check_whole(&checked_row)
             } else {
                 Ok(())
             };
             if let (Some(count), Ok(())) = (count, &whole) {
-                *count.of(standings) += 1;
-                counts.insert(wanted.told.index, count);
+                *count.of(planned) += 1;
+                counts.insert(checked_row.label.index, count);
             }
             known.and(whole).map_err(|problem| {
                 // Remembered, since the second look, which sends, may not find these problems again.
-                survey.refused.insert(wanted.told.index);
-                Bad { told: wanted.told.into(), problems: vec![problem] }
+                preflight.refused.insert(checked_row.label.index);
+                InvalidRow { label: checked_row.label.into(), problems: vec![problem] }
             })
         });
         match checked {
-            Ok(()) => survey.good += 1,
+            Ok(()) => preflight.good += 1,
             Err(bad) => {
-                survey.bad += 1;
-                unsent.push(Asked::of(&bad.told));
-                tell(RowReport::of_bad(bad));
+                preflight.bad += 1;
+                unsent.push(RequestHash::of(&bad.label));
+                report_invalid(RowReport::of_invalid(bad));
             }
         }
     }
-    if let Some(question) = question {
-        count_unsent(question, common, &unsent, &mut survey.standings)?;
+    if let Some(query) = query {
+        count_unsent(query, settings, &unsent, &mut preflight.planned)?;
     }
-    if survey.good + survey.bad == 0 {
-        survey.warnings.push(manifest.without_rows());
+    if preflight.good + preflight.bad == 0 {
+        preflight.warnings.push(manifest.without_rows());
     }
-    survey.claims = checker.into_claims();
+    preflight.claims = checker.into_claims();
     // Only now: the photo of a later row may be where the picture of an earlier one goes.
-    for (claim, photo) in survey.claims.conflicts() {
+    for (claim, photo) in preflight.claims.conflicts() {
         if claim.line == 0 {
             let why = format!(
                 "the photo of line {photo} is {RESULTS} or {SHEET} in the folder of --out, or that of \
@@ -240,72 +244,72 @@ pub(crate) fn survey(
             return Err(Error::new(ErrorKind::Misconfigured, why));
         }
         // It was counted as good when it was read.
-        (survey.good, survey.bad) = (survey.good - 1, survey.bad + 1);
-        survey.refused.insert(claim.index);
+        (preflight.good, preflight.bad) = (preflight.good - 1, preflight.bad + 1);
+        preflight.refused.insert(claim.index);
         if let Some(count) = counts.remove(&claim.index) {
-            *count.of(&mut survey.standings) -= 1;
+            *count.of(&mut preflight.planned) -= 1;
         }
-        let told = RowLabel { index: claim.index, line: Some(claim.line), ..RowLabel::default() };
+        let label = RowLabel { index: claim.index, line: Some(claim.line), ..RowLabel::default() };
         let why = format!(
             "its picture would replace the photo of line {photo}: give the row an `out` of its own, or another \
              --out"
         );
         let problems = vec![InputProblem::row(Some("out"), why)];
-        tell(RowReport::of_bad(Bad { told: told.into(), problems }));
+        report_invalid(RowReport::of_invalid(InvalidRow { label: label.into(), problems }));
     }
-    Ok(survey)
+    Ok(preflight)
 }
 
-fn ask(
-    question: &Question<'_>,
-    common: &Common,
+fn planned_step(
+    query: &JournalQuery<'_>,
+    settings: &BatchSettings,
     counted: &mut CountedRows,
-    standings: &mut Standings,
-    wanted: &mut Wanted,
-) -> Result<Option<Count>, InputProblem> {
-    let look = |identity: &Identity| Ok(question.find(identity)?.map(|(_, record)| record));
-    let row = counted.row(common, wanted, &look)?.row;
-    let fails =
+    planned: &mut PlannedWork,
+    checked_row: &mut CheckedRow,
+) -> Result<Option<PlannedStep>, InputProblem> {
+    let lookup = |identity: &Identity| Ok(query.find(identity)?.map(|(_, record)| record));
+    let row = counted.row(settings, checked_row, &lookup)?.row;
+    let failed =
         |error: JournalError| InputProblem::from(Error::new(ErrorKind::Journal, error.to_string()));
-    standings.identities.push(row.identity);
-    let found = question.find(&row.identity).map_err(fails)?;
-    if wanted.told.duplicate_of.is_some() && common.skips_duplicates {
+    planned.identities.push(row.identity);
+    let found = query.find(&row.identity).map_err(failed)?;
+    if checked_row.label.duplicate_of.is_some() && settings.skips_duplicates {
         // An earlier run that did not leave it out has paid for it.
         if let Some((_, record)) = found {
-            question.count(&record, standings).map_err(fails)?;
+            query.count(&record, planned).map_err(failed)?;
         }
         return Ok(None);
     }
-    let Some((store, record)) = found else { return Ok(Some(Count::Submit)) };
+    let Some((store, record)) = found else { return Ok(Some(PlannedStep::Submit)) };
     // Gone on with by its key, the row would be given the picture of another row.
     if let Some(differs) = row.differs_from(&record.row) {
         let (key, row) = (row.key.unwrap_or_default(), record.number);
         let reused = JournalError::KeyReused { key, row, differs }.to_string();
-        return Err(InputProblem::key(&reused, common.scope.as_deref()));
+        return Err(InputProblem::key(&reused, settings.scope.as_deref()));
     }
-    question.count(&record, standings).map_err(fails)?;
+    query.count(&record, planned).map_err(failed)?;
     if let RowState::Created { .. } = &record.state {
-        standings.created.push(record.number);
+        planned.created.push(record.number);
     }
     Ok(Some(match &record.state {
-        RowState::Released { .. } => Count::Submit,
-        RowState::Intent { .. } | RowState::Created { .. } => Count::Wait,
-        RowState::Doubtful { .. } => Count::Doubtful,
+        RowState::Released { .. } => PlannedStep::Submit,
+        RowState::Intent { .. } | RowState::Created { .. } => PlannedStep::Wait,
+        RowState::Doubtful { .. } => PlannedStep::Doubtful,
         RowState::Failed { .. }
             // Renewals of earlier runs count, so that the same line again does not pay again and again.
-            if record.state.may_be_renewed() && record.renewals < question.retry_failed =>
+            if record.state.may_be_renewed() && record.renewals < query.retry_failed =>
         {
-            Count::Renew
+            PlannedStep::Renew
         }
-        RowState::Failed { .. } => Count::Failed,
+        RowState::Failed { .. } => PlannedStep::Failed,
         RowState::Completed { .. } => {
-            let there = placement::all_there(store, &record).map_err(fails)?;
-            let folder = wanted.target.parent();
+            let there = placement::pictures_if_all_present(store, &record).map_err(failed)?;
+            let folder = checked_row.target.parent();
             // A picture that an earlier run saved to another folder is fetched into this one.
             if there.is_some_and(|paths| paths.iter().all(|path| path.parent() == folder)) {
-                Count::Kept
+                PlannedStep::Kept
             } else {
-                Count::Download
+                PlannedStep::Download
             }
         }
     }))
@@ -314,28 +318,28 @@ fn ask(
 /// Lets what was paid for rows count that nothing is sent for now, since their photo cannot be read, say:
 /// the folder's manifest tells which rows of the journal they are.
 fn count_unsent(
-    question: &Question<'_>,
-    common: &Common,
-    unsent: &[Asked],
-    standings: &mut Standings,
+    query: &JournalQuery<'_>,
+    settings: &BatchSettings,
+    unsent: &[RequestHash],
+    planned: &mut PlannedWork,
 ) -> Result<(), Error> {
-    let manifest = common.out.join(RESULTS);
-    let found = identities_of(unsent, &manifest, &common.origin);
+    let manifest = settings.out.join(RESULTS);
+    let found = identities_of(unsent, &manifest, &settings.origin);
     let found = found.map_err(|error| unreadable(&manifest, &error))?;
-    let mut counted: HashSet<_> = standings.identities.iter().copied().collect();
+    let mut counted: HashSet<_> = planned.identities.iter().copied().collect();
     // A row that asks for the same may be among the good ones, where it was counted already.
     for identity in found.into_iter().filter(|identity| counted.insert(*identity)) {
-        let fails = |error: JournalError| Error::new(ErrorKind::Journal, error.to_string());
-        if let Some((_, record)) = question.find(&identity).map_err(fails)? {
-            question.count(&record, standings).map_err(fails)?;
+        let failed = |error: JournalError| Error::new(ErrorKind::Journal, error.to_string());
+        if let Some((_, record)) = query.find(&identity).map_err(failed)? {
+            query.count(&record, planned).map_err(failed)?;
         }
-        standings.identities.push(identity);
+        planned.identities.push(identity);
     }
     Ok(())
 }
 
-/// What is told of rows that ask for what an earlier one asks for; nothing where there are none.
-pub(super) fn duplicates_told(lines: &[u64], common: &Common) -> Option<String> {
+/// The warning about rows that ask for what an earlier one asks for; `None` where there are none.
+pub(super) fn duplicates_note(lines: &[u64], settings: &BatchSettings) -> Option<String> {
     let shown: Vec<String> = lines.iter().take(20).map(u64::to_string).collect();
     let (asks, are, them) = match lines.len() {
         0 => return None,
@@ -343,7 +347,7 @@ pub(super) fn duplicates_told(lines: &[u64], common: &Common) -> Option<String> 
         _ => ("ask", "are", "them"),
     };
     let rows = count_of(lines.len() as u64, "row");
-    let what = match common.skips_duplicates {
+    let what = match settings.skips_duplicates {
         true => format!("{are} left out"),
         false => format!("{are} paid for as well (--skip-duplicates leaves {them} out)"),
     };
@@ -353,4 +357,4 @@ pub(super) fn duplicates_told(lines: &[u64], common: &Common) -> Option<String> 
 }
 
 /// Fields of no meaning here that are named, where each row may have its own.
-const MOST_NAMED: usize = 20;
+const MAX_NAMED: usize = 20;

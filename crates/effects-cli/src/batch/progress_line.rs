@@ -13,50 +13,50 @@ use crate::output::Output;
 /// The live line of a batch, on stderr.
 pub(crate) struct ProgressLine {
     line: LiveLine,
-    /// How often a line is said where none is drawn; never where it is `None`.
-    every: Option<Duration>,
-    said: Cell<Instant>,
+    /// How often a line is printed where none is drawn; never where it is `None`.
+    interval: Option<Duration>,
+    last_noted: Cell<Instant>,
 }
 
 impl ProgressLine {
-    /// A line that is drawn on a terminal; elsewhere one is said this often.
+    /// A line that is drawn on a terminal; elsewhere one is printed this often.
     pub(crate) fn new(output: &Output, every: Duration) -> Self {
         let line = LiveLine::new(output, Duration::from_millis(250));
-        let every = Some(every).filter(|every| !every.is_zero() && !output.quiet);
-        Self { line, every, said: Cell::new(Instant::now()) }
+        let interval = Some(every).filter(|every| !every.is_zero() && !output.quiet);
+        Self { line, interval, last_noted: Cell::new(Instant::now()) }
     }
 
     /// Shows how far it is.
-    pub(crate) fn show(&self, tally: &BatchSummary, running: usize, rows: u64) {
+    pub(crate) fn show(&self, summary: &BatchSummary, running: usize, rows: u64) {
         if self.line.is_drawn() {
-            self.line.show(&words(tally, running, rows));
-        } else if tally.told() < rows
-            && self.every.is_some_and(|every| self.said.get().elapsed() >= every)
+            self.line.show(&status_text(summary, running, rows));
+        } else if summary.reported() < rows
+            && self.interval.is_some_and(|every| self.last_noted.get().elapsed() >= every)
         {
-            // A watched folder may have nothing new for days: while no row is open, nothing is said.
-            self.said.set(Instant::now());
-            self.line.note(&words(tally, running, rows));
+            // A watched folder may have nothing new for days: while no row is open, nothing is printed.
+            self.last_noted.set(Instant::now());
+            self.line.note(&status_text(summary, running, rows));
         }
     }
 
     /// Says what is being done before there are numbers.
-    pub(crate) fn doing(&self, what: &str) {
+    pub(crate) fn show_step(&self, what: &str) {
         self.line.show(what);
     }
 
-    /// Says something above the live line.
+    /// Prints something above the live line.
     pub(crate) fn note(&self, text: &str) {
         self.line.note(text);
     }
 
-    /// Says something that a person must know, quiet or not.
-    pub(crate) fn urge(&self, text: &str) {
-        self.line.urge(text);
+    /// Prints something that a person must know, quiet or not.
+    pub(crate) fn note_always(&self, text: &str) {
+        self.line.note_always(text);
     }
 
     /// Does something to stdout, which may be the same terminal.
-    pub(crate) fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
-        self.line.aside(act)
+    pub(crate) fn suspended<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.line.suspended(act)
     }
 
     /// Takes the live line away.
@@ -65,28 +65,28 @@ impl ProgressLine {
     }
 }
 
-fn words(tally: &BatchSummary, running: usize, rows: u64) -> String {
-    let throttled = match tally.throttled {
+fn status_text(summary: &BatchSummary, running: usize, rows: u64) -> String {
+    let throttled = match summary.throttled {
         0 => String::new(),
         1 => "throttled once, ".to_owned(),
         times => format!("throttled {times} times, "),
     };
     let mut words = format!(
         "{} of {rows} done, {running} running, {} failed, {} doubtful, {throttled}{} USD spent",
-        tally.count(RowStatus::Completed),
-        tally.count(RowStatus::Failed)
-            + tally.count(RowStatus::Refused)
-            + tally.count(RowStatus::Invalid),
-        tally.count(RowStatus::Doubtful),
-        tally.spent
+        summary.count(RowStatus::Completed),
+        summary.count(RowStatus::Failed)
+            + summary.count(RowStatus::Refused)
+            + summary.count(RowStatus::Invalid),
+        summary.count(RowStatus::Doubtful),
+        summary.spent
     );
-    if let Some(left) = tally.remaining(rows) {
+    if let Some(left) = summary.remaining(rows) {
         words.push_str(&format!(", {} to go", span(left)));
     }
     words
 }
 
-/// How often a line is said where none is drawn, unless it is said otherwise.
+/// How often a line is printed where none is drawn, unless an option sets it.
 pub(crate) const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
 /// A time as people say it.
@@ -109,18 +109,18 @@ mod tests {
 
     #[test]
     fn the_line_says_what_there_is_to_say() {
-        let mut tally = BatchSummary::new();
+        let mut summary = BatchSummary::new();
         assert_eq!(
-            words(&tally, 3, 9),
+            status_text(&summary, 3, 9),
             "0 of 9 done, 3 running, 0 failed, 0 doubtful, 0 USD spent"
         );
         for kind in
             [ErrorKind::BudgetExceeded, ErrorKind::OutcomeUnknown, ErrorKind::InvalidRequest]
         {
-            tally.add(&RowReport::of_error(RowLabel::default(), &Error::new(kind, "x")));
+            summary.add(&RowReport::of_error(RowLabel::default(), &Error::new(kind, "x")));
         }
         // These rows took no time, so that the others are expected to take none.
-        let words = words(&tally, 0, 9);
+        let words = status_text(&summary, 0, 9);
         assert!(words.contains("1 doubtful, 0 USD spent, 0 s to go"), "{words}");
     }
 

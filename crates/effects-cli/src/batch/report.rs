@@ -1,5 +1,5 @@
 //! [`RowReport`]: what became of a row: its [`RowStatus`], task, cost and files, or its error. `Session`
-//! makes it of a job's result, `survey` of a bad row, `Reporter` and `FolderRows` of what the journal
+//! makes it of a job's result, `preflight` of an invalid row, `Reporter` and `FolderRows` of what the journal
 //! has. `Reporter`, `resume` and `reorder` print it; `Results` and `FolderRows` write it into a folder's
 //! manifest.
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::paid_picture::PaidPicture;
-use super::rows::{Bad, RowLabel};
+use super::rows::{InvalidRow, RowLabel};
 use crate::problem::{InputProblem, Problems};
 use crate::rerun_line::{gateway_line, resolve_lines};
 use crate::response_object::ResponseObject;
@@ -23,10 +23,10 @@ use crate::response_object::ResponseObject;
 /// What became of a row.
 #[derive(Clone, Debug)]
 pub(crate) struct RowReport {
-    pub(crate) told: RowLabel,
+    pub(crate) label: RowLabel,
     pub(crate) row: Option<RowNumber>,
     pub(crate) status: RowStatus,
-    pub(crate) how: Option<How>,
+    pub(crate) method: Option<ReportedMethod>,
     pub(crate) task: Option<TaskId>,
     pub(crate) paths: Vec<PathBuf>,
     /// The picture that it keeps while a new order of it has no end.
@@ -35,7 +35,7 @@ pub(crate) struct RowReport {
     pub(crate) cost: Option<Decimal>,
     /// What the service sent for a cost that cannot be read.
     pub(crate) unreadable_cost: Option<String>,
-    /// Whether that was told before, when the task failed.
+    /// Whether the sums have that cost already, from when the task failed.
     pub(crate) is_counted: bool,
     /// What its tasks before that cost, in USD.
     pub(crate) earlier: Decimal,
@@ -75,7 +75,8 @@ pub(crate) enum RowStatus {
 /// How its picture was come by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum How {
+#[schema(as = How)]
+pub(crate) enum ReportedMethod {
     /// It was there.
     Kept,
     /// By a task of this run.
@@ -84,7 +85,7 @@ pub(crate) enum How {
     Resumed,
 }
 
-impl From<Method> for How {
+impl From<Method> for ReportedMethod {
     fn from(method: Method) -> Self {
         match method {
             Method::Kept => Self::Kept,
@@ -134,7 +135,7 @@ pub(super) struct RowObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     duplicate_of: Option<u64>,
     status: RowStatus,
-    how: Option<How>,
+    how: Option<ReportedMethod>,
     #[schema(value_type = Option<String>)]
     task_id: Option<&'a TaskId>,
     path: Option<String>,
@@ -155,12 +156,12 @@ pub(super) struct RowObject<'a> {
 }
 
 impl RowReport {
-    pub(crate) fn new(told: RowLabel, status: RowStatus) -> Self {
+    pub(crate) fn new(label: RowLabel, status: RowStatus) -> Self {
         Self {
-            told,
+            label,
             row: None,
             status,
-            how: None,
+            method: None,
             task: None,
             paths: Vec::new(),
             paid_picture: None,
@@ -181,15 +182,15 @@ impl RowReport {
     }
 
     /// A row that nothing is sent for, for a reason of its own.
-    pub(crate) fn refused(told: RowLabel, kind: ErrorKind, why: String) -> Self {
-        let mut report = Self::new(told, RowStatus::Refused);
+    pub(crate) fn refused(label: RowLabel, kind: ErrorKind, why: String) -> Self {
+        let mut report = Self::new(label, RowStatus::Refused);
         report.error = Some(ReportedError::plain(kind, why));
         report
     }
 
     /// A row that ended with this error.
-    pub(crate) fn of_error(told: RowLabel, error: &Error) -> Self {
-        let mut report = Self::new(told, status_of(error));
+    pub(crate) fn of_error(label: RowLabel, error: &Error) -> Self {
+        let mut report = Self::new(label, status_of(error));
         report.task = error.task_id().cloned();
         report.error = Some(ReportedError::of(error));
         match error.cause() {
@@ -200,39 +201,39 @@ impl RowReport {
     }
 
     /// What came of a row's job; `None` for one that was not begun, of which the manifest tells.
-    pub(crate) fn of_result(told: RowLabel, result: JobResult) -> Option<Self> {
+    pub(crate) fn of_result(label: RowLabel, result: JobResult) -> Option<Self> {
         let JobResult { outcome, method, earlier_cost, row, record, files, warnings, .. } = result;
         let mut report = match outcome {
             JobOutcome::Completed(effect) => {
-                let mut report = Self::new(told, RowStatus::Completed).billed(&effect.usage);
+                let mut report = Self::new(label, RowStatus::Completed).billed(&effect.usage);
                 report.task = Some(effect.task_id);
                 report
             }
             JobOutcome::NotFetched(effect, error) => {
-                let mut report = Self::new(told, RowStatus::NotDownloaded).billed(&effect.usage);
+                let mut report = Self::new(label, RowStatus::NotDownloaded).billed(&effect.usage);
                 report.task = Some(effect.task_id);
                 report.error = Some(ReportedError::of(&error));
                 report
             }
             // Nothing was paid in this run; the cost is the one that the journal has.
             JobOutcome::Kept => {
-                let mut report = Self::new(told, RowStatus::Completed);
+                let mut report = Self::new(label, RowStatus::Completed);
                 report.task = record.as_ref().and_then(|it| it.state.task().cloned());
                 report.cost = record.as_ref().and_then(|it| it.state.cost());
                 report
             }
             JobOutcome::Recorded(record) => {
-                let mut report = Self::of_record(told, &record);
-                // With a method this run saw the task fail: `BatchWake::FailedOnce` told its cost then,
-                // and the row could not be paid for anew.
+                let mut report = Self::of_record(label, &record);
+                // With a method this run saw the task fail: `SessionMessage::FailedAndRenewed` had its
+                // cost then, and the row could not be paid for anew.
                 if let RowState::Failed { .. } = &record.state {
-                    let how = method.map(How::from);
-                    (report.how, report.is_counted) = (how, how.is_some());
+                    let how = method.map(ReportedMethod::from);
+                    (report.method, report.is_counted) = (how, how.is_some());
                 }
                 return Some(report);
             }
             JobOutcome::Failed(error) => {
-                let mut report = Self::of_error(told, &error);
+                let mut report = Self::of_error(label, &error);
                 // Its task is done, also where this run could not look at it.
                 let done = record.as_ref().map(|record| &record.state).filter(|state| {
                     matches!(state, RowState::Completed { .. })
@@ -256,18 +257,18 @@ impl RowReport {
             JobOutcome::Refused(error) if error.kind() == ErrorKind::InvalidRequest => {
                 let problems = vec![match (error.field(), error.way_out()) {
                     (Some("key"), None) => {
-                        InputProblem::key(&error.to_string(), told.scope.as_deref())
+                        InputProblem::key(&error.to_string(), label.scope.as_deref())
                     }
                     _ => error.into(),
                 }];
-                return Some(Self::of_bad(Bad { told: told.into(), problems }));
+                return Some(Self::of_invalid(InvalidRow { label: label.into(), problems }));
             }
             JobOutcome::Refused(error) => {
-                let refused = Self::refused(told, error.kind(), error.to_string());
+                let refused = Self::refused(label, error.kind(), error.to_string());
                 return Some(refused.after(earlier_cost));
             }
             JobOutcome::NotReady(error) => {
-                let mut report = Self::of_error(told, &error);
+                let mut report = Self::of_error(label, &error);
                 if report.status != RowStatus::Invalid {
                     report.status = RowStatus::NotSubmitted;
                 }
@@ -277,18 +278,18 @@ impl RowReport {
             JobOutcome::NotBegun => return None,
         };
         let is_begun = report.status != RowStatus::NotSubmitted;
-        report.how = method.map(How::from).filter(|_| is_begun);
+        report.method = method.map(ReportedMethod::from).filter(|_| is_begun);
         report.paths = files;
         report.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         Some(report.numbered(row).after(earlier_cost))
     }
 
     /// A row that cannot be sent.
-    pub(crate) fn of_bad(bad: Bad) -> Self {
+    pub(crate) fn of_invalid(bad: InvalidRow) -> Self {
         let problems = Problems::among(bad.problems);
         let kind = problems.as_ref().map_or(ErrorKind::InvalidRequest, Problems::kind);
         let message = problems.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut report = Self::new(*bad.told, RowStatus::Invalid);
+        let mut report = Self::new(*bad.label, RowStatus::Invalid);
         let list = problems.map(|problems| problems.list().to_vec()).unwrap_or_default();
         report.error = Some(ReportedError {
             code: list.iter().find_map(|problem| problem.code.clone()),
@@ -299,7 +300,7 @@ impl RowReport {
     }
 
     /// A row whose record says why it is not to be gone on with: it failed, or is doubtful.
-    pub(crate) fn of_record(told: RowLabel, record: &Record) -> Self {
+    pub(crate) fn of_record(label: RowLabel, record: &Record) -> Self {
         let (status, error) = match &record.state {
             RowState::Failed { task, code, message, cost, .. } => {
                 let bill = TaskBill::of_failed(*cost);
@@ -334,7 +335,7 @@ impl RowReport {
                 (status, ReportedError::plain(ErrorKind::WaitTimeout, message))
             }
         };
-        let mut report = Self::new(told, status);
+        let mut report = Self::new(label, status);
         report.row = Some(record.number);
         report.task = record.state.task().cloned();
         report.cost = record.state.cost();
@@ -346,24 +347,24 @@ impl RowReport {
 
     /// A row that this run did not come to the end of, as the journal has it, and its pictures if all
     /// of them are there.
-    pub(crate) fn left(told: RowLabel, record: &Record, pictures: Option<Vec<PathBuf>>) -> Self {
+    pub(crate) fn left(label: RowLabel, record: &Record, pictures: Option<Vec<PathBuf>>) -> Self {
         match &record.state {
             // A released row may have paid for tasks before the submission that came to nothing.
             RowState::Released { .. } => {
-                let mut report = Self::new(told, RowStatus::NotSubmitted);
+                let mut report = Self::new(label, RowStatus::NotSubmitted);
                 (report.row, report.earlier) = (Some(record.number), record.paid);
                 return report;
             }
             RowState::Completed { .. } => {}
-            _ => return Self::of_record(told, record),
+            _ => return Self::of_record(label, record),
         }
-        let mut report = Self::new(told, RowStatus::NotDownloaded).numbered(Some(record.number));
+        let mut report = Self::new(label, RowStatus::NotDownloaded).numbered(Some(record.number));
         report.task = record.state.task().cloned();
         report.cost = record.state.cost();
         report.earlier = record.paid - report.cost.unwrap_or_default();
         match pictures {
             Some(paths) => {
-                (report.status, report.how) = (RowStatus::Completed, Some(How::Kept));
+                (report.status, report.method) = (RowStatus::Completed, Some(ReportedMethod::Kept));
                 report.paths = paths;
             }
             None => {
@@ -419,8 +420,8 @@ impl RowReport {
     pub(crate) fn json(&self) -> String {
         let paths: Vec<String> =
             self.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        let RowLabel { line, key, template, image, size, params, tag, .. } = &self.told;
-        let RowLabel { identity, scope, duplicate_of, .. } = &self.told;
+        let RowLabel { line, key, template, image, size, params, tag, .. } = &self.label;
+        let RowLabel { identity, scope, duplicate_of, .. } = &self.label;
         let object = RowObject {
             schema: "effects.row.v1",
             line: *line,
@@ -436,7 +437,7 @@ impl RowReport {
             scope: scope.as_deref(),
             duplicate_of: *duplicate_of,
             status: self.status,
-            how: self.how,
+            how: self.method,
             task_id: self.task.as_ref(),
             path: paths.first().cloned(),
             paths,
@@ -453,32 +454,32 @@ impl RowReport {
 
     /// What a person reads of a row without a picture.
     pub(crate) fn line(&self) -> String {
-        self.said(self.error.as_ref().map_or(self.status.words(), |error| &error.message))
+        self.with_position(self.error.as_ref().map_or(self.status.text(), |error| &error.message))
     }
 
     /// What a person reads of a row whose cost cannot be read.
     pub(crate) fn cost_line(&self) -> Option<String> {
         let sent = self.unreadable_cost.as_ref()?;
-        Some(self.said(&format!("its cost cannot be read: the service sent {sent:?}")))
+        Some(self.with_position(&format!("its cost cannot be read: the service sent {sent:?}")))
     }
 
-    fn said(&self, what: &str) -> String {
-        let place = self.told.place(self.row);
+    fn with_position(&self, what: &str) -> String {
+        let position = self.label.position(self.row);
         let is_named = |task: &&TaskId| what.contains(task.as_str());
         // Some messages name the task themselves.
         let task = self.task.as_ref().filter(|task| !is_named(task));
         let task = task.map(|task| format!(" (task {task})")).unwrap_or_default();
-        format!("{place}: {what}{task}")
+        format!("{position}: {what}{task}")
     }
 }
 
-/// The names of ends in JSON that hooks are told of.
+/// The names in JSON of the ends that hooks get.
 pub(super) const STATUS_NAMES: [&str; 5] =
     ["completed", "not_downloaded", "doubtful", "failed", "refused"];
 
 impl RowStatus {
     /// In words.
-    pub(crate) fn words(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Completed => "completed",
             Self::NotDownloaded => "not downloaded",

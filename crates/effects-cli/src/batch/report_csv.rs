@@ -8,7 +8,7 @@ use effects_client::{AtomicFile, Sink};
 use effects_core::{Error, ErrorKind};
 use serde_json::Value;
 
-use crate::report_place::ReportKind;
+use crate::report_file::ReportKind;
 
 /// The option, and the first columns of every table, those of earlier versions too.
 pub(crate) const CSV: ReportKind =

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::durations::{DurationHistogram, Durations};
 use crate::page::{CostGroup, CostTable, CostUnit, Page, embedded};
-use crate::report_place::ReportKind;
+use crate::report_file::ReportKind;
 
 /// The option, and what every such page begins with.
 pub(crate) const PAGE: ReportKind = ReportKind {
@@ -33,7 +33,7 @@ pub(super) struct PageReport {
     /// The page's folder, from which links start.
     folder: PathBuf,
     rows: usize,
-    texts: Texts,
+    texts: TextTable,
     /// The pictures to embed, with their rows' places.
     pictures: Vec<(usize, PathBuf)>,
     /// Costs by template, tag and day.
@@ -43,8 +43,8 @@ pub(super) struct PageReport {
 
 /// Texts that many rows have: each is written once, and rows have its place.
 #[derive(Default)]
-struct Texts {
-    places: HashMap<String, usize>,
+struct TextTable {
+    indexes: HashMap<String, usize>,
     list: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ impl PageReport {
             page,
             folder: path.parent().unwrap_or(Path::new("")).to_owned(),
             rows: 0,
-            texts: Texts::default(),
+            texts: TextTable::default(),
             pictures: Vec::new(),
             costs: <[BTreeMap<_, _>; 3]>::default(),
             durations: Durations::default(),
@@ -86,27 +86,29 @@ impl PageReport {
     /// Adds a row, whose object this is, with what the journal knows of it.
     pub(super) fn add(&mut self, row: &Value, record: Option<&Record>) -> Result<(), Error> {
         let state = record.map(|record| &record.state);
-        let took = state.and_then(took);
-        if let (Some(took), Some(template)) = (took, row["template"].as_str())
+        let duration = state.and_then(task_duration);
+        if let (Some(duration), Some(template)) = (duration, row["template"].as_str())
             // The end of a task that an earlier run left was seen late.
             && row["how"] != "resumed"
         {
-            self.durations.add(template, took);
+            self.durations.add(template, duration);
         }
         self.count_cost(row, record);
         let paths: Vec<PathBuf> = serde_json::from_value(row["paths"].clone()).unwrap_or_default();
-        if let (Some(path), true) = (paths.first(), self.pictures.len() < MOST_PICTURES) {
+        if let (Some(path), true) = (paths.first(), self.pictures.len() < MAX_PICTURES) {
             self.pictures.push((self.rows, path.clone()));
         }
         let links: Vec<String> = paths.iter().map(|path| link(&self.folder, path)).collect();
         let mut cells: Vec<Value> = COLUMNS
             .iter()
             .map(|column| match *column {
-                "error" => self.texts.place(&row["error"]["kind"]),
-                "code" | "message" => self.texts.place(&row["error"][column]),
-                "status" | "how" | "template" | "tag" | "warning" => self.texts.place(&row[column]),
-                "size" => self.texts.place(&size(row)),
-                "params" => self.texts.place(&params(row)),
+                "error" => self.texts.index_of(&row["error"]["kind"]),
+                "code" | "message" => self.texts.index_of(&row["error"][column]),
+                "status" | "how" | "template" | "tag" | "warning" => {
+                    self.texts.index_of(&row[column])
+                }
+                "size" => self.texts.index_of(&size(row)),
+                "params" => self.texts.index_of(&params(row)),
                 "links" => {
                     if links.is_empty() {
                         Value::Null
@@ -176,17 +178,17 @@ impl PageReport {
     }
 }
 
-impl Texts {
+impl TextTable {
     /// The index of a text in `list`; `null` for a value that is no text.
-    fn place(&mut self, text: &Value) -> Value {
+    fn index_of(&mut self, text: &Value) -> Value {
         let Some(text) = text.as_str() else { return Value::Null };
-        let known = self.places.get(text).copied();
-        let place = known.unwrap_or_else(|| {
-            self.places.insert(text.to_owned(), self.list.len());
+        let known = self.indexes.get(text).copied();
+        let index = known.unwrap_or_else(|| {
+            self.indexes.insert(text.to_owned(), self.list.len());
             self.list.push(text.to_owned());
             self.list.len() - 1
         });
-        place.into()
+        index.into()
     }
 }
 
@@ -204,7 +206,7 @@ fn small_pictures(files: &[(usize, PathBuf)]) -> BTreeMap<usize, String> {
         let workers: Vec<_> = shares
             .map(|share| {
                 let each =
-                    share.iter().filter_map(move |(place, path)| Some((*place, small(path)?)));
+                    share.iter().filter_map(move |(index, path)| Some((*index, small(path)?)));
                 scope.spawn(move || each.collect::<Vec<_>>())
             })
             .collect();
@@ -225,7 +227,7 @@ fn submitted(row: &Value, record: Option<&Record>) -> Option<Time> {
 }
 
 /// How long a row's last task took, as far as its end was seen.
-fn took(state: &RowState) -> Option<std::time::Duration> {
+fn task_duration(state: &RowState) -> Option<std::time::Duration> {
     match state {
         RowState::Completed { submitted, finished, .. }
         | RowState::Failed { submitted, finished, .. } => Some(finished.since(*submitted)),
@@ -291,7 +293,7 @@ const COLUMNS: [&str; 18] = [
 /// Pictures that are embedded, and their longer side in pixels: they are about two MB in all. The page of a
 /// larger batch shows the files themselves for the others, as they come into sight: it stays small enough to
 /// be opened and sent, and its end does not wait for a hundred thousand pictures to be decoded.
-const MOST_PICTURES: usize = 200;
+const MAX_PICTURES: usize = 200;
 const SIDE: u32 = 192;
 
 #[cfg(test)]
@@ -362,13 +364,13 @@ mod tests {
         fs::write(&picture, effects_render::test_card(64, 48).unwrap()).unwrap();
         let path = folder.path().join("report.html");
         let mut page = PageReport::begin(&path).unwrap();
-        for line in 0..MOST_PICTURES + 5 {
+        for line in 0..MAX_PICTURES + 5 {
             let row = json!({ "line": line, "status": "completed", "paths": [picture] });
             page.add(&row, None).unwrap();
         }
-        assert_eq!(page.pictures.len(), MOST_PICTURES);
+        assert_eq!(page.pictures.len(), MAX_PICTURES);
         page.finish(&summary(), &Histories::new()).unwrap();
-        // Two hundred pictures of 192 pixels are about two MB, as is said at `MOST_PICTURES`.
+        // Two hundred pictures of 192 pixels are about two MB, as is said at `MAX_PICTURES`.
         assert!(fs::metadata(&path).unwrap().len() < 3_000_000);
     }
 }

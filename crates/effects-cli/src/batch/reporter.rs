@@ -15,22 +15,22 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::asked::Asked;
 use super::counted::CountedRows;
 use super::hooks::{BatchHooks, HookCounts};
 use super::options::Batch;
 use super::output_paths::SHEET;
 use super::placement;
 use super::progress_line::ProgressLine;
-use super::report::{How, RowReport, RowStatus};
+use super::report::{ReportedMethod, RowReport, RowStatus};
 use super::report_page::PageSummary;
 use super::reports::Reports;
+use super::request_hash::RequestHash;
 use super::results::Results;
-use super::rows::{Checker, looking_in};
+use super::rows::{Checker, lookup_in};
 use super::session::Session;
 use super::sheet;
 use super::summary::BatchSummary;
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal;
 use crate::rerun_line::{gateway_line, journal_line, line_to_run_again, quoted};
@@ -42,9 +42,9 @@ pub(super) struct Reporter<'a> {
     hooks: BatchHooks,
     /// The journal, if there is one.
     store: Option<Arc<dyn JournalStore>>,
-    /// Lines on stderr about single rows.
-    said: u64,
-    pilots: Vec<sheet::Pilot>,
+    /// How many lines on stderr were about single rows.
+    notes_on_rows: u64,
+    pilots: Vec<sheet::PilotPicture>,
     /// What the pace had learnt of durations before the batch began.
     pub(super) learnt: Histories,
     /// What all rows that share the budget have paid in the end, where the journal counts it.
@@ -112,17 +112,17 @@ impl<'a> Reporter<'a> {
         batch: &'a Batch<'a>,
         store: Option<Arc<dyn JournalStore>>,
     ) -> Result<Self, Failure> {
-        let common = batch.common;
+        let settings = batch.settings;
         let id = store.as_ref().map_or(Ok(None), |store| store.id());
         let id = id.map_err(|error| journal::failure(&error))?;
-        let results = Results::begin(&common.out, &common.origin, batch.journal, id)?;
-        let hooks = BatchHooks::begin(&batch.options.hooks, &common.out)?;
+        let results = Results::begin(&settings.out, &settings.origin, batch.journal, id)?;
+        let hooks = BatchHooks::begin(&batch.options.hooks, &settings.out)?;
         Ok(Self {
             batch,
             results,
             hooks,
             store,
-            said: 0,
+            notes_on_rows: 0,
             pilots: Vec::new(),
             learnt: Histories::new(),
             paid: None,
@@ -132,28 +132,34 @@ impl<'a> Reporter<'a> {
     }
 
     /// Notes what became of a row, and prints it.
-    pub(super) fn note(&mut self, report: &RowReport, live: &ProgressLine) -> Result<(), Failure> {
+    pub(super) fn note(
+        &mut self,
+        report: &RowReport,
+        progress: &ProgressLine,
+    ) -> Result<(), Failure> {
         let json = report.json();
         // It is printed also where the folder takes no more.
         let added = self.results.add(report, &json);
         // Before the hooks: a program that reads the folder's manifest finds the row there.
-        self.results.grow(report, &json, self.store.as_deref());
+        self.results.append_line(report, &json, self.store.as_deref());
         self.hooks.row_ended(report, &json);
         if self.batch.pilot.is_some() {
-            self.pilots.extend(sheet::Pilot::of(report));
+            self.pilots.extend(sheet::PilotPicture::of(report));
         }
         let output = self.batch.output;
         if self.batch.prints() {
-            live.aside(|| output.json_line(&json))?;
+            progress.suspended(|| output.json_line(&json))?;
         }
-        let is_told = matches!(report.status, RowStatus::Completed | RowStatus::Skipped);
-        let no_picture = (!is_told).then(|| report.line());
+        let needs_no_line = matches!(report.status, RowStatus::Completed | RowStatus::Skipped);
+        let no_picture = (!needs_no_line).then(|| report.line());
         for line in no_picture.into_iter().chain(report.cost_line()) {
-            self.said += 1;
-            match self.said {
-                ..=MOST_SAID => live.urge(&line),
-                NEXT_SAID => {
-                    live.urge("there is more to say of other rows: see the folder's manifest");
+            self.notes_on_rows += 1;
+            match self.notes_on_rows {
+                ..=MAX_NOTES => progress.note_always(&line),
+                FIRST_OMITTED => {
+                    progress.note_always(
+                        "there is more to say of other rows: see the folder's manifest",
+                    );
                 }
                 _ => {}
             }
@@ -166,47 +172,47 @@ impl<'a> Reporter<'a> {
         self.results.forget(index);
     }
 
-    /// Tells of the hooks that failed meanwhile.
-    pub(super) fn tell_failed_hooks(&mut self, live: &ProgressLine) {
-        self.hooks.tell_failed(|text| live.urge(text));
+    /// Prints a line for each hook that failed meanwhile.
+    pub(super) fn note_failed_hooks(&mut self, progress: &ProgressLine) {
+        self.hooks.note_failed(|text| progress.note_always(text));
     }
 
-    pub(super) fn say_how_it_was_left(&self, submitting: bool, journaled: bool) {
+    pub(super) fn note_interruption(&self, submitting: bool, journaled: bool) {
         let output = self.batch.output;
         if submitting {
             let line = journal_line("effects tasks --doubtful");
             let hint = if journaled { format!("; `{line}` will list them") } else { String::new() };
-            output.urge(&format!(
+            output.note_always(&format!(
                 "left while submissions were on their way: those tasks may exist and may be billed{hint}"
             ));
         }
         if journaled {
-            output.urge(&format!(
+            output.note_always(&format!(
                 "interrupted; go on with the same line, nothing is paid twice: {}",
                 line_to_run_again()
             ));
         } else {
-            output.urge("interrupted; without a journal the same line begins anew");
+            output.note_always("interrupted; without a journal the same line begins anew");
         }
     }
 
-    /// Rows that nothing was told of stand in the manifest too, as the journal has them.
+    /// Puts rows without a report into the manifest too, as the journal has them.
     ///
     /// # Errors
     ///
     /// The first thing that went wrong; every row is counted all the same.
-    pub(super) fn note_the_rest(
+    pub(super) fn report_unfinished(
         &mut self,
-        tally: &mut BatchSummary,
+        summary: &mut BatchSummary,
         rows: u64,
         session: &Session,
-        live: &ProgressLine,
+        progress: &ProgressLine,
     ) -> Result<(), Failure> {
         // Only rows that ended are noted, so the manifest is read once more for the others.
         let (mut checker, mut unread) =
-            (Checker::new(self.batch.common), CountedRows::new(self.batch.common));
-        let (mut left, mut whole) = (rows.saturating_sub(tally.told()), Ok(()));
-        let mut lines = self.batch.manifest.lines(self.batch.common.template.is_some())?;
+            (Checker::new(self.batch.settings), CountedRows::new(self.batch.settings));
+        let (mut left, mut whole) = (rows.saturating_sub(summary.reported()), Ok(()));
+        let mut lines = self.batch.manifest.lines(self.batch.settings.template.is_some())?;
         let mut earlier = HashMap::new();
         if left > 0 {
             match self.results.earlier_identities() {
@@ -216,29 +222,31 @@ impl<'a> Reporter<'a> {
         }
         while left > 0 {
             let Some(line) = lines.next() else { break };
-            let (mut told, identity) = match checker.check(line?) {
-                Ok(wanted) => {
+            let (mut label, identity) = match checker.check(line?) {
+                Ok(checked_row) => {
                     let store = session
                         .journal_session
                         .as_ref()
                         .map(|journal_session| &**journal_session.store());
-                    let look = looking_in(store);
-                    let identity = unread.unread_identity(self.batch.common, &wanted, &look);
-                    (wanted.told, identity)
+                    let lookup = lookup_in(store);
+                    let identity =
+                        unread.unread_identity(self.batch.settings, &checked_row, &lookup);
+                    (checked_row.label, identity)
                 }
-                Err(bad) => (*bad.told, None),
+                Err(bad) => (*bad.label, None),
             };
             // Only after it was counted, so that equal rows after it get their own identities.
-            if self.results.has(told.index) {
+            if self.results.has(label.index) {
                 continue;
             }
             left -= 1;
-            let untold = session.untold(told.index);
-            told = session.without_key(told);
+            let unreported = session.unreported(label.index);
+            label = session.without_key(label);
             // Photos are not read any more: what they were when an earlier run read them will do.
-            let before = || earlier.get(&Asked::of(&told)).copied();
-            told.identity = untold.map(|untold| untold.identity).or(identity).or_else(before);
-            let record = match known(session, told.identity) {
+            let before = || earlier.get(&RequestHash::of(&label)).copied();
+            label.identity =
+                unreported.map(|unreported| unreported.identity).or(identity).or_else(before);
+            let record = match known(session, label.identity) {
                 Ok(record) => record,
                 Err(error) => {
                     whole = whole.and(Err(journal::failure(&error)));
@@ -248,22 +256,24 @@ impl<'a> Reporter<'a> {
             let is_known = record.is_some();
             let report = match record {
                 Some((record, pictures)) => {
-                    let report = RowReport::left(told, &record, pictures);
-                    let how = untold.and_then(|untold| untold.method).map(How::from);
-                    let how = how.filter(|_| report.status != RowStatus::NotSubmitted);
-                    let how = how.or(report.how);
-                    RowReport { how, ..report }
+                    let report = RowReport::left(label, &record, pictures);
+                    let method = unreported
+                        .and_then(|unreported| unreported.method)
+                        .map(ReportedMethod::from);
+                    let method = method.filter(|_| report.status != RowStatus::NotSubmitted);
+                    let method = method.or(report.method);
+                    RowReport { method, ..report }
                 }
-                None if told.duplicate_of.is_some() && self.batch.common.skips_duplicates => {
-                    RowReport::new(told, RowStatus::Skipped)
+                None if label.duplicate_of.is_some() && self.batch.settings.skips_duplicates => {
+                    RowReport::new(label, RowStatus::Skipped)
                 }
-                None => RowReport::new(told, RowStatus::NotSubmitted),
+                None => RowReport::new(label, RowStatus::NotSubmitted),
             };
-            tally.add(&report);
-            // A row that was begun is told like any other end. One that was not stands in the manifest
+            summary.add(&report);
+            // A row that was begun is reported like any other end. One that was not stands in the manifest
             // alone.
-            let noted = if untold.is_some() && is_known {
-                self.note(&report, live)
+            let noted = if unreported.is_some() && is_known {
+                self.note(&report, progress)
             } else {
                 self.results.add(&report, &report.json()).map_err(Failure::from)
             };
@@ -275,72 +285,72 @@ impl<'a> Reporter<'a> {
     /// Ends the batch: writes the manifest and the reports, and prints the sums.
     pub(super) fn close(
         self,
-        tally: &mut BatchSummary,
+        summary: &mut BatchSummary,
         rows: u64,
-        mut trouble: Option<String>,
+        mut batch_error: Option<String>,
     ) -> CommandResult {
-        let Batch { common, output, options, .. } = *self.batch;
+        let Batch { settings, output, options, .. } = *self.batch;
         if let Some(store) = self.store.as_deref() {
-            match self.batch.left_tasks(store, &self.results.identities()) {
-                Ok(told) => told.iter().for_each(|told| output.note(told)),
+            match self.batch.unfollowed_tasks(store, &self.results.identities()) {
+                Ok(notes) => notes.iter().for_each(|text| output.note(text)),
                 Err(failure) => {
-                    tally.note(failure.exit_code());
-                    trouble.get_or_insert(failure.to_string());
+                    summary.note(failure.exit_code());
+                    batch_error.get_or_insert(failure.to_string());
                 }
             }
         }
-        // What was paid for is told whether or not these files can be written.
-        let sure =
-            |tally: &mut BatchSummary, trouble: &mut Option<String>, written: WrittenFile| {
+        // What was paid for is printed whether or not these files can be written.
+        let path_of_written =
+            |summary: &mut BatchSummary, batch_error: &mut Option<String>, written: WrittenFile| {
                 let written = written.unwrap_or_else(|error| {
-                    tally.note(error.exit_code());
-                    output.urge(&format!("error: {error}"));
-                    trouble.get_or_insert(error.to_string());
+                    summary.note(error.exit_code());
+                    output.note_always(&format!("error: {error}"));
+                    batch_error.get_or_insert(error.to_string());
                     None
                 });
                 written.map(|path| path.display().to_string())
             };
-        let mut files = Files::default();
-        let sheet = sheet::put(self.pilots, &common.out.join(SHEET));
-        files.contact_sheet = sure(tally, &mut trouble, sheet);
-        let mut reports = Reports::begin(common);
+        let mut files = WrittenFiles::default();
+        let sheet = sheet::put(self.pilots, &settings.out.join(SHEET));
+        files.contact_sheet = path_of_written(summary, &mut batch_error, sheet);
+        let mut reports = Reports::begin(settings);
         let manifest = self.results.finish(self.store.as_deref(), &mut reports);
-        files.manifest = sure(tally, &mut trouble, manifest.map(Some));
+        files.manifest = path_of_written(summary, &mut batch_error, manifest.map(Some));
         // Where the manifest is not whole, neither are the reports.
         if files.manifest.is_some() {
-            files.report_csv = sure(tally, &mut trouble, reports.finish_csv());
-            let summary = PageSummary {
-                batch: BatchObject::of(tally, rows, &files, trouble.as_deref()),
-                origin: common.origin.to_string(),
+            files.report_csv = path_of_written(summary, &mut batch_error, reports.finish_csv());
+            let page_summary = PageSummary {
+                batch: BatchObject::of(summary, rows, &files, batch_error.as_deref()),
+                origin: settings.origin.to_string(),
                 scope: options.scope.as_deref(),
                 budget: options.budget,
-                paid: self.paid.unwrap_or(tally.cost),
+                paid: self.paid.unwrap_or(summary.cost),
                 has_journal: self.batch.journal.is_some(),
             };
-            let page = reports.finish_page(&summary, &self.learnt);
-            files.report = sure(tally, &mut trouble, page);
+            let page = reports.finish_page(&page_summary, &self.learnt);
+            files.report = path_of_written(summary, &mut batch_error, page);
         }
         // After the files: hooks may take two minutes, and a kill in that time must not cost the
         // manifest.
-        let patience = if self.is_interrupted { HOOKS_AFTER_CTRL_C } else { HOOKS_PATIENCE };
+        let max_wait = if self.is_interrupted { HOOKS_AFTER_CTRL_C } else { HOOKS_MAX_WAIT };
         let left = self.ends_by.map(|end| end.saturating_duration_since(Instant::now()));
-        let left = left.map_or(patience, |left| left.max(HOOKS_AFTER_DEADLINE));
-        files.hooks = self.hooks.finish(patience.min(left), |text| output.urge(text));
+        let left = left.map_or(max_wait, |left| left.max(HOOKS_AFTER_DEADLINE));
+        files.hooks = self.hooks.finish(max_wait.min(left), |text| output.note_always(text));
         if files.hooks.undelivered > 0 {
-            tally.note(ErrorKind::Transport.exit_code());
+            summary.note(ErrorKind::Transport.exit_code());
         }
-        let object = BatchObject::of(tally, rows, &files, trouble.as_deref());
-        output.note(&object.words());
+        let object = BatchObject::of(summary, rows, &files, batch_error.as_deref());
+        output.note(&object.text());
         let unfinished = object.running + object.not_downloaded + object.not_submitted;
-        let goes_on = self.batch.journal.is_some() && same_line_goes_on(tally);
-        // After Ctrl-C the line was told already.
+        let goes_on = self.batch.journal.is_some() && same_line_goes_on(summary);
+        // After Ctrl-C the line was printed already.
         if unfinished > 0 && !self.is_interrupted && goes_on {
             let line = line_to_run_again();
             output.note(&format!("the same line goes on, and pays for nothing twice: {line}"));
         }
         // Without a journal the same line begins anew, and would pay for every row.
-        if tally.may_pass > 0 && self.store.is_some() {
-            let (rows, more) = (count_of(tally.may_pass, "row"), options.retry_failed + 1);
+        if summary.may_pass > 0 && self.store.is_some() {
+            let (rows, more) = (count_of(summary.may_pass, "row"), options.retry_failed + 1);
             output.note(&format!(
                 "{rows} failed for a reason that may pass: the same line with --retry-failed {more} pays for a \
                  new task of each"
@@ -358,17 +368,17 @@ impl<'a> Reporter<'a> {
 impl Batch<'_> {
     /// What to say of tasks for the folder that are no task of these rows, without an end, and followed by
     /// no run: a batch was killed, and its photos or its manifest were changed since.
-    pub(super) fn left_tasks(
+    pub(super) fn unfollowed_tasks(
         &self,
         store: &dyn JournalStore,
         rows: &HashSet<Identity>,
     ) -> Result<Option<String>, Failure> {
-        let origin = Some(self.common.origin.clone());
+        let origin = Some(self.settings.origin.clone());
         let filter = Filter { which: Which::Open, origin, ..Filter::default() };
         let mut left = 0_u64;
         journal::each(store, filter, |record| {
             let is_here =
-                record.row.target.as_ref().is_some_and(|it| it.starts_with(&self.common.out));
+                record.row.target.as_ref().is_some_and(|it| it.starts_with(&self.settings.out));
             let is_left = record.holder.is_none() && record.state.task().is_some();
             left += u64::from(is_here && is_left && !rows.contains(&record.row.identity));
             Ok(true)
@@ -393,7 +403,7 @@ type WrittenFile = Result<Option<PathBuf>, Error>;
 
 /// The files that a batch wrote at its end.
 #[derive(Default)]
-struct Files {
+struct WrittenFiles {
     manifest: Option<String>,
     contact_sheet: Option<String>,
     report_csv: Option<String>,
@@ -403,8 +413,8 @@ struct Files {
 
 /// Whether the same line may come further: not where the budget ended it, nor where a recording ended before
 /// the batch that replayed it.
-fn same_line_goes_on(tally: &BatchSummary) -> bool {
-    !tally.is_over_budget() && !tally.kinds.contains_key(ErrorKind::NotRecorded.name())
+fn same_line_goes_on(summary: &BatchSummary) -> bool {
+    !summary.is_over_budget() && !summary.kinds.contains_key(ErrorKind::NotRecorded.name())
 }
 
 /// Whether there is none of them.
@@ -414,26 +424,31 @@ fn is_none(count: &u64) -> bool {
 }
 
 impl<'a> BatchObject<'a> {
-    fn of(tally: &'a BatchSummary, rows: u64, files: &'a Files, error: Option<&'a str>) -> Self {
-        let exit_code = tally.exit_code();
+    fn of(
+        summary: &'a BatchSummary,
+        rows: u64,
+        files: &'a WrittenFiles,
+        error: Option<&'a str>,
+    ) -> Self {
+        let exit_code = summary.exit_code();
         Self {
             schema: "effects.batch.v1",
             rows,
-            completed: tally.count(RowStatus::Completed),
-            kept: tally.kept(),
-            not_downloaded: tally.count(RowStatus::NotDownloaded),
-            running: tally.count(RowStatus::Running),
-            doubtful: tally.count(RowStatus::Doubtful),
-            failed: tally.count(RowStatus::Failed),
-            refused: tally.count(RowStatus::Refused),
-            not_submitted: tally.count(RowStatus::NotSubmitted),
-            invalid: tally.count(RowStatus::Invalid),
-            skipped: tally.count(RowStatus::Skipped),
-            unpriced: tally.unpriced,
-            errors: &tally.kinds,
-            codes: &tally.service_codes,
-            spent: tally.spent,
-            cost: tally.cost,
+            completed: summary.count(RowStatus::Completed),
+            kept: summary.kept(),
+            not_downloaded: summary.count(RowStatus::NotDownloaded),
+            running: summary.count(RowStatus::Running),
+            doubtful: summary.count(RowStatus::Doubtful),
+            failed: summary.count(RowStatus::Failed),
+            refused: summary.count(RowStatus::Refused),
+            not_submitted: summary.count(RowStatus::NotSubmitted),
+            invalid: summary.count(RowStatus::Invalid),
+            skipped: summary.count(RowStatus::Skipped),
+            unpriced: summary.unpriced,
+            errors: &summary.kinds,
+            codes: &summary.service_codes,
+            spent: summary.spent,
+            cost: summary.cost,
             exit_code,
             manifest: files.manifest.as_deref(),
             contact_sheet: files.contact_sheet.as_deref(),
@@ -442,13 +457,13 @@ impl<'a> BatchObject<'a> {
             hooks_failed: files.hooks.failed,
             hooks_unfinished: files.hooks.unfinished,
             undelivered: files.hooks.undelivered,
-            resume: (exit_code != 0 && same_line_goes_on(tally)).then(line_to_run_again),
+            resume: (exit_code != 0 && same_line_goes_on(summary)).then(line_to_run_again),
             error,
         }
     }
 
     /// What a person reads at the end.
-    fn words(&self) -> String {
+    fn text(&self) -> String {
         let have = if self.rows == 1 { "has its" } else { "have their" };
         let mut words =
             format!("{} of {} {have} picture", self.completed, count_of(self.rows, "row"));
@@ -530,16 +545,16 @@ fn known(session: &Session, identity: Option<Identity>) -> Result<Option<KnownRo
     };
     let store = &**journal_session.store();
     let Some(record) = store.find(&RowName::Identity(identity))? else { return Ok(None) };
-    let pictures = placement::all_there(store, &record)?;
+    let pictures = placement::pictures_if_all_present(store, &record)?;
     Ok(Some((record, pictures)))
 }
 
-/// Lines about single rows that are said on stderr, and downloads that are odd.
-pub(super) const MOST_SAID: u64 = 50;
-pub(super) const NEXT_SAID: u64 = MOST_SAID + 1;
+/// How many lines about single rows go to stderr, of their ends and of their downloads each.
+pub(super) const MAX_NOTES: u64 = 50;
+pub(super) const FIRST_OMITTED: u64 = MAX_NOTES + 1;
 
 /// How long the hooks of the last rows are waited for, and after Ctrl-C.
-const HOOKS_PATIENCE: Duration = Duration::from_secs(120);
+const HOOKS_MAX_WAIT: Duration = Duration::from_secs(120);
 const HOOKS_AFTER_CTRL_C: Duration = Duration::from_secs(2);
 /// How long they are waited for when the deadline is over: those of the last rows have just begun.
 const HOOKS_AFTER_DEADLINE: Duration = Duration::from_secs(1);

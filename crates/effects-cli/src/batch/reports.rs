@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::report_csv::CsvReport;
 use super::report_page::{PageReport, PageSummary};
-use super::rows::Common;
-use crate::report_place::ReportPlace;
+use super::rows::BatchSettings;
+use crate::report_file::ReportFile;
 
 /// Reports on their way. One that cannot be written keeps neither the other nor the manifest from it.
 #[derive(Default)]
@@ -24,11 +24,11 @@ pub(super) struct Reports {
 
 impl Reports {
     /// Those that are asked for.
-    pub(super) fn begin(common: &Common) -> Self {
-        let path = |place: &ReportPlace| place.path.clone();
+    pub(super) fn begin(settings: &BatchSettings) -> Self {
+        let path = |report: &ReportFile| report.path.clone();
         Self {
-            csv: common.report_csv.as_ref().map(path).map(|path| CsvReport::begin(&path)),
-            page: common.report.as_ref().map(path).map(|path| PageReport::begin(&path)),
+            csv: settings.report_csv.as_ref().map(path).map(|path| CsvReport::begin(&path)),
+            page: settings.report.as_ref().map(path).map(|path| PageReport::begin(&path)),
         }
     }
 
@@ -74,7 +74,7 @@ fn unless_broken<T>(
     if let Some(Ok(whole)) = report
         && let Err(error) = act(whole)
     {
-        // Kept, and told when the report is to be finished.
+        // Kept, and returned when the report is to be finished.
         *report = Some(Err(error));
     }
 }

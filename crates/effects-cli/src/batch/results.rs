@@ -1,6 +1,6 @@
 //! [`Results`]: writes `manifest.jsonl` in the folder of `--out`: lines as rows end, and at the end the
 //! whole file anew: the rows of this run in the manifest's order, then the lines of earlier runs that
-//! stay. `Reporter` has one. [`sweep`] removes what killed downloads left in the folder, for
+//! stay. `Reporter` has one. [`remove_stale_parts`] removes what killed downloads left in the folder, for
 //! `Batch::take_folder`.
 
 use std::collections::{HashMap, HashSet};
@@ -14,13 +14,13 @@ use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind, Origin, TaskId};
 use effects_jobs::{Identity, JournalStore, Record, RowName};
 
-use super::asked::{Asked, earlier_identities};
 use super::earlier_line::{EarlierLine, ManifestText, earlier_lines};
 use super::known_photos::KnownPhoto;
 use super::manifest_line::{EndingOfRow, LineEnding, append, lock, with_task};
 use super::output_paths::RESULTS;
-use super::report::{How, RowReport, RowStatus};
+use super::report::{ReportedMethod, RowReport, RowStatus};
 use super::reports::Reports;
+use super::request_hash::{RequestHash, earlier_identities};
 
 /// Lines as they come, to be put in order at the end. They wait on the disk: rows may be many.
 pub(crate) struct Results {
@@ -39,7 +39,7 @@ struct LastLine {
     /// Where the line is in the scratch file, and how long.
     start: u64,
     length: u32,
-    asked: Asked,
+    request_hash: RequestHash,
     identity: Option<Identity>,
     task: Option<TaskId>,
     status: RowStatus,
@@ -49,7 +49,7 @@ struct LastLine {
     photo: Option<KnownPhoto>,
     /// Where the line of an earlier run is that knows more of the row than this one, which did not come
     /// to it, and how long.
-    told_by_earlier: Option<(u64, u32)>,
+    earlier_line: Option<(u64, u32)>,
 }
 
 impl Results {
@@ -84,7 +84,7 @@ impl Results {
 
     /// Notes what became of a row; a later word on the same row counts.
     pub(crate) fn add(&mut self, report: &RowReport, line: &str) -> Result<(), Error> {
-        let index = report.told.index;
+        let index = report.label.index;
         // Rows end in any order: those before this one may have no line yet.
         if self.rows.len() <= index {
             self.rows.resize_with(index + 1, || None);
@@ -93,14 +93,14 @@ impl Results {
         self.rows[index] = Some(LastLine {
             start: self.end,
             length,
-            asked: Asked::of(&report.told),
-            identity: report.told.identity,
+            request_hash: RequestHash::of(&report.label),
+            identity: report.label.identity,
             task: report.task.clone(),
             status: report.status,
             has_cost: report.paid().is_some(),
             known_task: None,
-            photo: report.told.photo,
-            told_by_earlier: None,
+            photo: report.label.photo,
+            earlier_line: None,
         });
         self.write(line.as_bytes())
     }
@@ -115,14 +115,22 @@ impl Results {
     /// Puts the last line of a row at the end of the file at once, so that the file tells of a run that
     /// goes on, or was killed. What is there of the row stays till the run's end, and the later line
     /// counts.
-    pub(crate) fn grow(&self, report: &RowReport, line: &str, store: Option<&dyn JournalStore>) {
+    pub(crate) fn append_line(
+        &self,
+        report: &RowReport,
+        line: &str,
+        store: Option<&dyn JournalStore>,
+    ) {
         // Of other rows the file tells already, or there is nothing to tell before the end.
-        let is_news = matches!(report.how, Some(How::Submitted | How::Resumed))
-            || matches!(
-                report.status,
-                RowStatus::Failed | RowStatus::Doubtful | RowStatus::Running
-            );
-        let Some(noted) = self.rows.get(report.told.index).and_then(Option::as_ref) else { return };
+        let is_news =
+            matches!(report.method, Some(ReportedMethod::Submitted | ReportedMethod::Resumed))
+                || matches!(
+                    report.status,
+                    RowStatus::Failed | RowStatus::Doubtful | RowStatus::Running
+                );
+        let Some(noted) = self.rows.get(report.label.index).and_then(Option::as_ref) else {
+            return;
+        };
         if is_news {
             // Where that fails, the end tells, which writes the file whole.
             let record = noted.record(store).ok().flatten();
@@ -157,7 +165,7 @@ impl Results {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub(crate) fn earlier_identities(&self) -> Result<HashMap<Asked, Identity>, Error> {
+    pub(crate) fn earlier_identities(&self) -> Result<HashMap<RequestHash, Identity>, Error> {
         earlier_identities(&self.target, &self.origin).map_err(|error| {
             let (path, kind) = (self.target.display(), ErrorKind::Download);
             Error::new(kind, format!("{path} cannot be read: {error}"))
@@ -186,20 +194,21 @@ impl Results {
         let target = self.target.clone();
         let fail = |error: io::Error| unwritable(&target, &error);
         self.scratch.flush().map_err(fail)?;
-        let mut file = self.scratch.get_ref().try_clone().map_err(fail)?;
+        let mut scratch = self.scratch.get_ref().try_clone().map_err(fail)?;
         // It replaces the earlier file whole: until then that one tells what is paid for.
-        let mut landing = AtomicFile::begin(&target)?;
+        let mut file = AtomicFile::begin(&target)?;
         let (mut line, mut unread) = (Vec::new(), None);
         for noted in self.rows.iter().flatten() {
-            let (start, length) = noted.told_by_earlier.unwrap_or((noted.start, noted.length));
+            let (start, length) = noted.earlier_line.unwrap_or((noted.start, noted.length));
             line.resize(length as usize, 0);
-            file.seek(SeekFrom::Start(start))
-                .and_then(|_| file.read_exact(&mut line))
+            scratch
+                .seek(SeekFrom::Start(start))
+                .and_then(|_| scratch.read_exact(&mut line))
                 .map_err(fail)?;
             if let Some(id) = &noted.known_task {
                 line = with_task(&line, id);
             }
-            let record = match noted.told_by_earlier {
+            let record = match noted.earlier_line {
                 Some(_) => Ok(None),
                 None => noted.record(store),
             };
@@ -210,20 +219,20 @@ impl Results {
             });
             reports.add(&line, record.as_ref());
             // The earlier run's line is copied below with those that stay, its ending included.
-            if noted.told_by_earlier.is_none() {
+            if noted.earlier_line.is_none() {
                 let line = std::mem::take(&mut line);
-                landing.write(&self.with_ending(noted, line, record.as_ref()))?;
+                file.write(&self.with_ending(noted, line, record.as_ref()))?;
             }
         }
-        file.seek(SeekFrom::Start(own_end)).map_err(fail)?;
+        scratch.seek(SeekFrom::Start(own_end)).map_err(fail)?;
         let mut page = vec![0; COPIED_AT_ONCE];
         loop {
-            match file.read(&mut page).map_err(fail)? {
+            match scratch.read(&mut page).map_err(fail)? {
                 0 => break,
-                read => landing.write(&page[..read])?,
+                read => file.write(&page[..read])?,
             }
         }
-        let written = landing.finish()?;
+        let written = file.finish()?;
         unread.map_or(Ok(written), |error| Err(Error::new(ErrorKind::Journal, error.to_string())))
     }
 
@@ -232,11 +241,11 @@ impl Results {
     fn merge(&mut self) -> Result<(), Error> {
         let target = self.target.clone();
         let fail = |error: io::Error| unwritable(&target, &error);
-        let (places, mut before) = (Places::of(&self.rows), HashMap::new());
+        let (row_index, mut before) = (RowIndex::of(&self.rows), HashMap::new());
         for text in earlier_lines(&target).map_err(fail)? {
             let ManifestText { mut text, line, .. } = text.map_err(fail)?;
             let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-            if line.is_none_or(|line| self.keeps(&line, length, &places, &mut before)) {
+            if line.is_none_or(|line| self.keeps(&line, length, &row_index, &mut before)) {
                 text.push(b'\n');
                 self.write(&text)?;
             }
@@ -251,7 +260,7 @@ impl Results {
         &mut self,
         line: &EarlierLine,
         length: u32,
-        places: &Places,
+        row_index: &RowIndex,
         before: &mut HashMap<u64, u32>,
     ) -> bool {
         let (identity, is_first_edition) = (line.identity(), line.origin.is_none());
@@ -259,28 +268,28 @@ impl Results {
             // Without a journal the gateway ended with its command, and its tasks with it.
             return identity.is_some() || line.task_id.is_some() && line.journal.is_some();
         }
-        if identity.is_none() && !is_first_edition && places.has_task_of(line) {
+        if identity.is_none() && !is_first_edition && row_index.has_task_of(line) {
             // This run wrote it as the row came to its end.
             return false;
         }
-        let asked = Asked::of(&line.told());
+        let request_hash = RequestHash::of(&line.label());
         if line.status == RowStatus::Invalid {
             // Nothing was sent for it, and it may be corrected since.
-            return is_first_edition && !places.invalid.contains(&asked.0);
+            return is_first_edition && !row_index.invalid.contains(&request_hash.0);
         }
-        let bare = asked.0;
-        let asked = asked.counted(before);
-        let named = identity.and_then(|identity| places.identities.get(&identity));
-        let place = named.or_else(|| places.asked.get(&asked)).copied();
-        let noted = place.and_then(|place| self.rows[place].as_mut());
+        let hash_alone = request_hash.0;
+        let request_hash = request_hash.counted(before);
+        let named = identity.and_then(|identity| row_index.identities.get(&identity));
+        let index = named.or_else(|| row_index.request_hashes.get(&request_hash)).copied();
+        let noted = index.and_then(|index| self.rows[index].as_mut());
         match noted {
-            None => !is_first_edition || !places.has_task_of(line),
+            None => !is_first_edition || !row_index.has_task_of(line),
             // A row of the same key in another order: its task is not this row's.
             Some(noted)
                 if named.is_some()
-                    && noted.asked.0 != bare
+                    && noted.request_hash.0 != hash_alone
                     && line.task_id.is_some()
-                    && !places.has_task_of(line) =>
+                    && !row_index.has_task_of(line) =>
             {
                 true
             }
@@ -292,7 +301,7 @@ impl Results {
             Some(noted) if identity.is_some() && (named.is_none() || noted.is_unsent()) => {
                 let tells_more = line.may_be_paid() && noted.task.is_none();
                 if tells_more {
-                    noted.told_by_earlier = Some((self.end, length));
+                    noted.earlier_line = Some((self.end, length));
                 }
                 tells_more
             }
@@ -301,7 +310,7 @@ impl Results {
                 false
             }
             // The first edition did not tell equal rows from each other: no task of it is lost.
-            Some(_) => is_first_edition && line.task_id.is_some() && !places.has_task_of(line),
+            Some(_) => is_first_edition && line.task_id.is_some() && !row_index.has_task_of(line),
         }
     }
 
@@ -333,31 +342,31 @@ impl LastLine {
 }
 
 /// The places of this run's rows, by what a line of the file may name a row by.
-struct Places {
+struct RowIndex {
     identities: HashMap<Identity, usize>,
-    asked: HashMap<Asked, usize>,
+    request_hashes: HashMap<RequestHash, usize>,
     tasks: HashSet<String>,
     /// What the rows ask for that cannot be sent.
     invalid: HashSet<u64>,
 }
 
-impl Places {
+impl RowIndex {
     fn of(rows: &[Option<LastLine>]) -> Self {
-        let (identities, asked) = (HashMap::new(), HashMap::new());
+        let (identities, request_hashes) = (HashMap::new(), HashMap::new());
         let (tasks, invalid) = (HashSet::new(), HashSet::new());
-        let mut places = Self { identities, asked, tasks, invalid };
-        for (place, noted) in rows.iter().enumerate() {
+        let mut row_index = Self { identities, request_hashes, tasks, invalid };
+        for (index, noted) in rows.iter().enumerate() {
             let Some(noted) = noted else { continue };
-            places.tasks.extend(noted.task.as_ref().map(ToString::to_string));
-            // It replaces no line of the file: what an earlier run paid for the row stays told.
+            row_index.tasks.extend(noted.task.as_ref().map(ToString::to_string));
+            // It replaces no line of the file: what an earlier run paid for the row stays in it.
             if noted.status == RowStatus::Invalid {
-                places.invalid.insert(noted.asked.0);
+                row_index.invalid.insert(noted.request_hash.0);
                 continue;
             }
-            places.asked.insert(noted.asked, place);
-            places.identities.extend(noted.identity.map(|identity| (identity, place)));
+            row_index.request_hashes.insert(noted.request_hash, index);
+            row_index.identities.extend(noted.identity.map(|identity| (identity, index)));
         }
-        places
+        row_index
     }
 
     /// Whether the task of a line is one of this run.
@@ -368,7 +377,7 @@ impl Places {
 
 /// Takes away what downloads left behind that were killed in the middle: files under way, an hour
 /// old, in the folder itself.
-pub(crate) fn sweep(folder: &Path) {
+pub(crate) fn remove_stale_parts(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let old = entry.metadata().and_then(|found| found.modified()).ok().and_then(age);
@@ -425,7 +434,7 @@ mod tests {
             let file = File::create(folder.path().join(name)).unwrap();
             file.set_modified(*modified).unwrap();
         }
-        sweep(folder.path());
+        remove_stale_parts(folder.path());
         for (name, _, stays) in &names {
             assert_eq!(folder.path().join(name).exists(), *stays, "{name}");
         }
@@ -441,8 +450,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut results = begin(folder.path());
         for (index, line) in [(2, "third"), (0, "first"), (2, "third, later")] {
-            let told = RowLabel { index, ..RowLabel::default() };
-            results.add(&RowReport::new(told, RowStatus::NotSubmitted), line).unwrap();
+            let label = RowLabel { index, ..RowLabel::default() };
+            results.add(&RowReport::new(label, RowStatus::NotSubmitted), line).unwrap();
         }
         assert!(results.has(0) && !results.has(1) && !results.has(9));
         let path = results.finish(None, &mut Reports::default()).unwrap();
@@ -453,7 +462,7 @@ mod tests {
     #[test]
     fn an_id_stays_that_of_its_row_among_equal_ones() {
         let folder = tempfile::tempdir().unwrap();
-        let told = |index, before| RowLabel {
+        let label = |index, before| RowLabel {
             index,
             before,
             // A text that looks like the field: `with_task` must not take it for that.
@@ -463,7 +472,7 @@ mod tests {
         let write = |tasks: [Option<&str>; 2]| {
             let mut results = begin(folder.path());
             for (index, task) in tasks.into_iter().enumerate() {
-                let mut report = RowReport::new(told(index, index as u32), RowStatus::Running);
+                let mut report = RowReport::new(label(index, index as u32), RowStatus::Running);
                 report.task = task.map(|id| id.parse().unwrap());
                 results.add(&report, &report.json()).unwrap();
             }

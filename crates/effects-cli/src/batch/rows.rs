@@ -1,6 +1,6 @@
 //! [`Checker`]: checks the rows of a manifest, and finds everything that is wrong with each at once,
-//! without a network: a [`Wanted`] row or a [`Bad`] one. [`RowLabel`] is what is told of a row, and
-//! [`Common`] what all rows share. `preflight.rs`, `run.rs` and `watch.rs` check rows with it, among
+//! without a network: a [`CheckedRow`] or an [`InvalidRow`]. [`RowLabel`] identifies a row, and
+//! [`BatchSettings`] are those of all rows. `preflight.rs`, `run.rs` and `watch.rs` check rows with it, among
 //! others in this folder.
 
 use std::collections::HashMap;
@@ -27,14 +27,14 @@ use super::manifest::{Cells, ManifestLine};
 use super::output_paths::{self, NameFields, NameTemplate, RESULTS, SHEET};
 use crate::known_key::KnownKey;
 use crate::problem::{self, InputProblem};
-use crate::report_place::ReportPlace;
+use crate::report_file::ReportFile;
 use crate::request::whole_number;
 use crate::typed_words;
 
 /// A row that breaks no rule.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) told: RowLabel,
+pub(crate) struct CheckedRow {
+    pub(crate) label: RowLabel,
     pub(crate) checked: Checked,
     /// The photo, if it is on this machine.
     pub(crate) photo: Option<PathBuf>,
@@ -46,11 +46,11 @@ pub(crate) struct Wanted {
     pub(crate) unreadable: Option<InputProblem>,
 }
 
-impl Wanted {
-    /// What is told of the row, and its job; with its row of the journal, where there is one.
+impl CheckedRow {
+    /// The label of the row, and its job; with its row of the journal, where there is one.
     pub(crate) fn into_job(self, row: Option<Row>) -> (RowLabel, Job) {
-        let Self { mut told, checked, photo, target, is_named, .. } = self;
-        told.identity = row.as_ref().map(|row| row.identity);
+        let Self { mut label, checked, photo, target, is_named, .. } = self;
+        label.identity = row.as_ref().map(|row| row.identity);
         let job = Job::of(checked, photo.map(PhotoSource::File));
         // A made name may be replaced by the one that an earlier run gave the row, so that a manifest
         // that was sorted or has grown moves no picture.
@@ -58,25 +58,25 @@ impl Wanted {
             true => job.saved_to(target),
             false => job.saved_as_before_or_to(target),
         };
-        let claim = Claim { index: told.index, line: told.line.unwrap_or_default() };
+        let claim = Claim { index: label.index, line: label.line.unwrap_or_default() };
         let job = job.claimed_as(claim);
         let job = match row {
             Some(row) => job.known_as(row),
             None => job,
         };
-        (told, job)
+        (label, job)
     }
 }
 
 /// A row that cannot be sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Bad {
-    pub(crate) told: Box<RowLabel>,
+pub(crate) struct InvalidRow {
+    pub(crate) label: Box<RowLabel>,
     /// Everything that is wrong with it; never empty.
     pub(crate) problems: Vec<InputProblem>,
 }
 
-/// What is told of a row at every end.
+/// What identifies a row to people and programs, in messages, in `--json` and in the manifest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowLabel {
     /// Its place among the rows, from 0.
@@ -119,7 +119,7 @@ impl RowLabel {
         }
     }
 
-    /// The same with `[key]` where it repeats the API key: such a row is refused, and told of all the same.
+    /// The same with `[key]` where it repeats the API key: such a row is refused, and reported all the same.
     pub(crate) fn without_key(self, repeats_key: impl Fn(&str) -> bool) -> Self {
         let clean = |text: Option<String>| {
             text.map(|text| if repeats_key(&text) { "[key]".to_owned() } else { text })
@@ -137,7 +137,7 @@ impl RowLabel {
     }
 
     /// What a person finds the row by: its line, else its number in the journal.
-    pub(crate) fn place(&self, row: Option<RowNumber>) -> String {
+    pub(crate) fn position(&self, row: Option<RowNumber>) -> String {
         match (self.line, row) {
             (Some(line), _) => format!("line {line}"),
             (None, Some(row)) => format!("row {row}"),
@@ -146,9 +146,9 @@ impl RowLabel {
     }
 }
 
-/// What all rows of a manifest have in common.
+/// The settings of a batch that hold for all its rows.
 #[derive(Clone, Debug)]
-pub(crate) struct Common {
+pub(crate) struct BatchSettings {
     /// The folder that paths start from.
     pub(crate) folder: PathBuf,
     /// The folder that pictures go to, absolute.
@@ -166,9 +166,9 @@ pub(crate) struct Common {
     /// The API key, if it is at hand: no row may repeat it.
     pub(crate) api_key: KnownKey,
     /// Where a table of what became of each row goes.
-    pub(crate) report_csv: Option<ReportPlace>,
+    pub(crate) report_csv: Option<ReportFile>,
     /// Where a page of it goes.
-    pub(crate) report: Option<ReportPlace>,
+    pub(crate) report: Option<ReportFile>,
     /// The gateway.
     pub(crate) origin: Origin,
     /// The photos that earlier runs have read.
@@ -180,7 +180,7 @@ pub(crate) struct Common {
 /// Checks the rows of a manifest one after the other: a key or a file that one row has, no later row may
 /// have.
 pub(crate) struct Checker<'a> {
-    common: &'a Common,
+    settings: &'a BatchSettings,
     claims: Claims,
     keys: HashMap<String, u64>,
     /// How often equal rows came, by what they ask for.
@@ -192,23 +192,23 @@ pub(crate) struct Checker<'a> {
     checks_anew: bool,
 }
 
-impl Common {
+impl BatchSettings {
     /// Where reports go.
-    pub(crate) fn reports(&self) -> impl Iterator<Item = &ReportPlace> {
+    pub(crate) fn reports(&self) -> impl Iterator<Item = &ReportFile> {
         self.report_csv.iter().chain(&self.report)
     }
 
     /// The row as the journal knows it, with this photo.
-    pub(super) fn draft(&self, wanted: &Wanted, photo: RowPhoto) -> RowDraft {
-        let mut draft = self.bare(&wanted.checked, photo);
-        (draft.key, draft.tag) = (wanted.told.key.clone(), wanted.told.tag.clone());
-        draft.target = Some(wanted.target.clone());
+    pub(super) fn draft(&self, checked_row: &CheckedRow, photo: RowPhoto) -> RowDraft {
+        let mut draft = self.bare(&checked_row.checked, photo);
+        (draft.key, draft.tag) = (checked_row.label.key.clone(), checked_row.label.tag.clone());
+        draft.target = Some(checked_row.target.clone());
         draft
     }
 
     /// The hash of a row's photo, as the folder's manifest has it; `None` where it cannot be read.
-    pub(super) fn photo_hash(&self, wanted: &Wanted) -> Option<String> {
-        let photo = match (&wanted.checked.reference, &wanted.photo) {
+    pub(super) fn photo_hash(&self, checked_row: &CheckedRow) -> Option<String> {
+        let photo = match (&checked_row.checked.reference, &checked_row.photo) {
             (Some(url), _) => RowPhoto::Url(url.clone()),
             (None, Some(path)) => {
                 RowPhoto::content(&effects_client::read_photo(path).ok()?, String::new())
@@ -216,44 +216,46 @@ impl Common {
             (None, None) => return None,
         };
         // The likeness is of the photo alone. The sixteen bytes make an identity, which is not used here.
-        Some(self.bare(&wanted.checked, photo).unique([0; 16]).likeness.to_string())
+        Some(self.bare(&checked_row.checked, photo).unique([0; 16]).likeness.to_string())
     }
 
     /// By what the journal knows a row, as far as that is known without reading a photo.
     pub(super) fn identity(
         &self,
-        wanted: &Wanted,
+        checked_row: &CheckedRow,
         equal: &mut Occurrences,
-        look: JournalLookup<'_>,
+        lookup: JournalLookup<'_>,
     ) -> Option<Identity> {
-        let photo = match (&wanted.checked.reference, &wanted.told.key) {
+        let photo = match (&checked_row.checked.reference, &checked_row.label.key) {
             (Some(url), _) => RowPhoto::Url(url.clone()),
             // The key alone counts.
             (None, Some(_)) => RowPhoto::Content { digest: [0; 32], shown: String::new() },
             (None, None) => return None,
         };
-        let mut draft = self.bare(&wanted.checked, photo);
-        draft.key.clone_from(&wanted.told.key);
-        Some(equal.row(draft, look).ok()?.row.identity)
+        let mut draft = self.bare(&checked_row.checked, photo);
+        draft.key.clone_from(&checked_row.label.key);
+        Some(equal.row(draft, lookup).ok()?.row.identity)
     }
 
     /// The row of a key, whose photo cannot be read any more, as the journal knows it: to go on with its
     /// task needs no photo. `None` where there is nothing to go on with.
     pub(super) fn known_row(
         &self,
-        wanted: &Wanted,
-        look: JournalLookup<'_>,
+        checked_row: &CheckedRow,
+        lookup: JournalLookup<'_>,
     ) -> Result<Option<Row>, InputProblem> {
         // A count of its own will do: a key names one row, so that no equal ones are counted.
         let mut order = Occurrences::within(self.scope.clone());
-        let Some(identity) = self.identity(wanted, &mut order, look) else { return Ok(None) };
-        let record = look(&identity).map_err(|error| journal_problem(&error))?;
+        let Some(identity) = self.identity(checked_row, &mut order, lookup) else {
+            return Ok(None);
+        };
+        let record = lookup(&identity).map_err(|error| journal_problem(&error))?;
         // A released row has no task to go on with, and to submit it takes the photo.
         let begun = |it: &Record| !matches!(it.state, RowState::Released { .. });
         Ok(record.filter(begun).map(|record| {
             let shown = record.row.image.clone();
             // The photo's hash is unknown here; the likeness is put in from the journal's row below.
-            let draft = self.draft(wanted, RowPhoto::Content { digest: [0; 32], shown });
+            let draft = self.draft(checked_row, RowPhoto::Content { digest: [0; 32], shown });
             Row { identity, likeness: record.row.likeness, ..draft.unique([0; 16]) }
         }))
     }
@@ -281,15 +283,15 @@ impl Common {
 }
 
 impl<'a> Checker<'a> {
-    pub(crate) fn new(common: &'a Common) -> Self {
+    pub(crate) fn new(settings: &'a BatchSettings) -> Self {
         let mut claims = Claims::default();
-        let own = [RESULTS, SHEET].map(|name| common.out.join(name));
-        for path in own.iter().chain(common.reports().map(|place| &place.path)) {
+        let own = [RESULTS, SHEET].map(|name| settings.out.join(name));
+        for path in own.iter().chain(settings.reports().map(|report| &report.path)) {
             // No row was before it.
             let _ = claims.picture(path, Claim { index: 0, line: 0 });
         }
         Self {
-            common,
+            settings,
             claims,
             keys: HashMap::new(),
             seen: HashMap::new(),
@@ -300,7 +302,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Checks the next row.
-    pub(crate) fn check(&mut self, line: ManifestLine) -> Result<Wanted, Bad> {
+    pub(crate) fn check(&mut self, line: ManifestLine) -> Result<CheckedRow, InvalidRow> {
         let index = self.count;
         // Bad rows have a place too: `{row}` in `--name` is the same whichever other rows are good.
         self.count += 1;
@@ -309,73 +311,80 @@ impl<'a> Checker<'a> {
 
     /// Checks the row at this place among the rows once more: nothing was sent for it, and its photo is
     /// another now.
-    pub(crate) fn check_anew(&mut self, index: usize, line: ManifestLine) -> Result<Wanted, Bad> {
+    pub(crate) fn check_anew(
+        &mut self,
+        index: usize,
+        line: ManifestLine,
+    ) -> Result<CheckedRow, InvalidRow> {
         self.checks_anew = true;
         let checked = self.check_at(index, line);
         self.checks_anew = false;
         checked
     }
 
-    fn check_at(&mut self, index: usize, line: ManifestLine) -> Result<Wanted, Bad> {
-        let mut told = RowLabel { index, line: Some(line.number), ..RowLabel::default() };
+    fn check_at(&mut self, index: usize, line: ManifestLine) -> Result<CheckedRow, InvalidRow> {
+        let mut label = RowLabel { index, line: Some(line.number), ..RowLabel::default() };
         let cells = match line.cells {
             Ok(cells) => cells,
             Err(why) => {
-                let why = self.common.api_key.redact(why).into_owned();
+                let why = self.settings.api_key.redact(why).into_owned();
                 let problems = vec![InputProblem::row(None, why)];
-                return Err(Bad { told: told.into(), problems });
+                return Err(InvalidRow { label: label.into(), problems });
             }
         };
-        told.template = cells.template.clone().or_else(|| self.common.template.clone());
-        told.tag = cells.tag.clone().or_else(|| self.common.tag.clone());
-        told.key.clone_from(&cells.key);
-        // A link can be a permission, and what is told of a row is written down.
+        label.template = cells.template.clone().or_else(|| self.settings.template.clone());
+        label.tag = cells.tag.clone().or_else(|| self.settings.tag.clone());
+        label.key.clone_from(&cells.key);
+        // A link can be a permission, and labels are written to files.
         let shown = |image: &String| {
             if Reference::is_url(image) { signed_url::shown(image) } else { image.clone() }
         };
-        told.image = cells.image.as_ref().map(shown);
-        told.scope = told.key.as_ref().and_then(|_| self.common.scope.clone());
-        let repeated = self.repeated_key(&told, &cells);
+        label.image = cells.image.as_ref().map(shown);
+        label.scope = label.key.as_ref().and_then(|_| self.settings.scope.clone());
+        let repeated = self.repeated_key(&label, &cells);
         // Checked to its end all the same, so that a person is told everything that is wrong with it at
         // once.
-        let checked = self.check_cells(line.number, &mut told, cells);
+        let checked = self.check_cells(line.number, &mut label, cells);
         if repeated.is_empty() {
-            return checked.map_err(|problems| Bad { told: told.into(), problems });
+            return checked.map_err(|problems| InvalidRow { label: label.into(), problems });
         }
-        let api_key = &self.common.api_key;
+        let api_key = &self.settings.api_key;
         let others = checked.err().into_iter().flatten();
         // The other problems may quote a cell that holds the key.
         let others = others.map(|problem| problem.without_key(api_key));
-        let told = told.without_key(|text| api_key.is_in(text));
-        Err(Bad { told: told.into(), problems: repeated.into_iter().chain(others).collect() })
+        let label = label.without_key(|text| api_key.is_in(text));
+        Err(InvalidRow {
+            label: label.into(),
+            problems: repeated.into_iter().chain(others).collect(),
+        })
     }
 
-    /// Where a row repeats the API key: what is told of it is kept, and what is asked is sent.
-    fn repeated_key(&self, told: &RowLabel, cells: &Cells) -> Vec<InputProblem> {
+    /// Where a row repeats the API key: its label is kept, and its request is sent.
+    fn repeated_key(&self, label: &RowLabel, cells: &Cells) -> Vec<InputProblem> {
         let mut problems = Vec::new();
-        let mut look = |field, place: &str, text: &str| {
-            if self.common.api_key.is_in(text) {
-                problems.push(typed_words::holds_key(Some(field), place));
+        let mut check_text = |field, description: &str, text: &str| {
+            if self.settings.api_key.is_in(text) {
+                problems.push(typed_words::holds_key(Some(field), description));
             }
         };
         let image = cells.image.as_deref();
         // The fields have the service's names for them, as in all problems of a row.
-        for (field, place, text) in [
-            ("template_id", "the template", told.template.as_deref()),
+        for (field, description, text) in [
+            ("template_id", "the template", label.template.as_deref()),
             ("image_input1", typed_words::photo(image.unwrap_or_default()), image),
             ("width", "the width", cells.width.as_deref()),
             ("height", "the height", cells.height.as_deref()),
             ("key", "the row's own key", cells.key.as_deref()),
-            ("tag", "the tag", told.tag.as_deref()),
+            ("tag", "the tag", label.tag.as_deref()),
             ("out", "the column \"out\"", cells.out.as_deref()),
         ] {
-            look(field, place, text.unwrap_or_default());
+            check_text(field, description, text.unwrap_or_default());
         }
         for (name, value) in cells.params.iter().flatten() {
-            if self.common.api_key.is_in(name) {
-                look("params", "the name of a parameter", name);
+            if self.settings.api_key.is_in(name) {
+                check_text("params", "the name of a parameter", name);
             } else {
-                look("params", &format!("parameter {name:?}"), &value.to_string());
+                check_text("params", &format!("parameter {name:?}"), &value.to_string());
             }
         }
         problems
@@ -384,14 +393,14 @@ impl<'a> Checker<'a> {
     fn check_cells(
         &mut self,
         line: u64,
-        told: &mut RowLabel,
+        label: &mut RowLabel,
         cells: Cells,
-    ) -> Result<Wanted, Vec<InputProblem>> {
+    ) -> Result<CheckedRow, Vec<InputProblem>> {
         let mut problems = Vec::new();
         let (image, photo, mut unreadable) =
             self.image(cells.image.as_deref(), cells.file.as_deref(), &mut problems);
         // With a key the journal may have the row: to fetch its picture takes no photo (`known_row`).
-        if told.key.is_none() {
+        if label.key.is_none() {
             problems.extend(unreadable.take());
         }
         let mut side = |field, given: Option<String>| {
@@ -401,8 +410,8 @@ impl<'a> Checker<'a> {
         let (width, height) = (side("width", cells.width), side("height", cells.height));
         // Also where the row is bad: by this it is known which row of an earlier run it is.
         let whole = |side: Option<i64>| side.and_then(|side| u32::try_from(side).ok());
-        told.size = Size { width: whole(width), height: whole(height) };
-        let template_id = told.template.clone();
+        label.size = Size { width: whole(width), height: whole(height) };
+        let template_id = label.template.clone();
         let bad_params = cells.bad_params.into_iter();
         problems.extend(bad_params.map(|why| InputProblem::row(Some("params"), why)));
         let params = cells.params.map(ExtraParams::try_from).transpose();
@@ -410,22 +419,22 @@ impl<'a> Checker<'a> {
             problems.push(InputProblem::row(Some("params"), invalid.to_string()));
         });
         let params = params.ok().flatten().unwrap_or_default();
-        told.params.clone_from(&params);
+        label.params.clone_from(&params);
         let draft = Draft { image, template_id, width, height, params, ..Draft::default() };
         let checked = draft.check().map_err(|invalid| {
             problems.extend(problem::violations(&invalid));
         });
-        if let Some(key) = &told.key {
+        if let Some(key) = &label.key {
             self.key(line, key, &mut problems);
         }
         let given = cells.image.as_deref().unwrap_or_default();
-        let name = match (&cells.out, &self.common.name) {
-            (Some(out), _) => Some(output_paths::asked_for(out)),
+        let name = match (&cells.out, &self.settings.name) {
+            (Some(out), _) => Some(output_paths::checked_name(out)),
             (None, Some(name)) => Some(name.name(&NameFields {
                 stem: file_names::stem(given),
-                template: told.template.as_deref().unwrap_or_default(),
-                key: told.key.as_deref(),
-                row: told.index + 1,
+                template: label.template.as_deref().unwrap_or_default(),
+                key: label.key.as_deref(),
+                row: label.index + 1,
             })),
             (None, None) => None,
         };
@@ -437,31 +446,31 @@ impl<'a> Checker<'a> {
         let photo_name = format!("{given}{}", bytes.escape_ascii());
         let before = self.before(&photo_name, &checked);
         let is_named = name.is_some();
-        let name = name.unwrap_or_else(|| match &told.key {
+        let name = name.unwrap_or_else(|| match &label.key {
             Some(key) => file_names::of_key(key),
             None => {
                 let Checked { template, size, params, .. } = &checked;
                 file_names::of_row(given, template, *size, params, before)
             }
         });
-        let target = self.common.out.join(cells.folder.unwrap_or_default()).join(name);
-        let mut told = told.clone();
-        told.size = checked.size;
-        if told.key.is_none() {
-            told.before = before;
-            told.duplicate_of = self.duplicate_of(line, &photo_name, &checked);
+        let target = self.settings.out.join(cells.folder.unwrap_or_default()).join(name);
+        let mut label = label.clone();
+        label.size = checked.size;
+        if label.key.is_none() {
+            label.before = before;
+            label.duplicate_of = self.duplicate_of(line, &photo_name, &checked);
         }
-        told.image = Some(self.common.shown(&checked, told.image.take().unwrap_or_default()));
-        let claim = Claim { index: told.index, line };
-        let mut wanted = Wanted { told, checked, photo, target, is_named, unreadable };
+        label.image = Some(self.settings.shown(&checked, label.image.take().unwrap_or_default()));
+        let claim = Claim { index: label.index, line };
+        let mut checked_row = CheckedRow { label, checked, photo, target, is_named, unreadable };
         // A row that is left out gets no picture, so it must not take a name from another row.
-        if wanted.told.duplicate_of.is_none() || !self.common.skips_duplicates {
-            problems.extend(self.claim(claim, &mut wanted).err());
+        if checked_row.label.duplicate_of.is_none() || !self.settings.skips_duplicates {
+            problems.extend(self.claim(claim, &mut checked_row).err());
         }
-        if problems.is_empty() { Ok(wanted) } else { Err(problems) }
+        if problems.is_empty() { Ok(checked_row) } else { Err(problems) }
     }
 
-    /// What is said of the image, and its path if it is on this machine, and why it cannot be read there.
+    /// The image of the draft, and its path if it is on this machine, and why it cannot be read there.
     fn image(
         &self,
         given: Option<&str>,
@@ -480,9 +489,10 @@ impl<'a> Checker<'a> {
             problems.push(InputProblem::row(Some("image_input1"), why));
             return (DraftImage::Local, None, None);
         }
-        let path = self.common.folder.join(file.unwrap_or(Path::new(given)));
-        let unreadable = peek(&path).err().map(|error| InputProblem::photo(given, &error));
-        if let Err(error) = &self.common.uploads {
+        let path = self.settings.folder.join(file.unwrap_or(Path::new(given)));
+        let unreadable =
+            check_photo_file(&path).err().map(|error| InputProblem::photo(given, &error));
+        if let Err(error) = &self.settings.uploads {
             problems.push(error.clone().into());
         }
         (DraftImage::Local, Some(path), unreadable)
@@ -499,8 +509,8 @@ impl<'a> Checker<'a> {
     /// How often a row that asks for the same came before.
     fn before(&mut self, image: &str, checked: &Checked) -> u32 {
         let Checked { template, size, params, .. } = checked;
-        let asked = file_names::hash_of_ask(image, template, *size, params);
-        let count = self.seen.entry(asked).or_default();
+        let request_hash = file_names::hash_of_ask(image, template, *size, params);
+        let count = self.seen.entry(request_hash).or_default();
         // A row that is checked anew was counted, unless it was bad then.
         if !self.checks_anew || *count == 0 {
             *count += 1;
@@ -513,38 +523,42 @@ impl<'a> Checker<'a> {
         let Checked { reference, template, size, params } = checked;
         let url = reference.as_ref().map(Reference::canonical);
         let image = url.as_deref().unwrap_or(image);
-        let asked = file_names::hash_of_ask(image, template, *size, params);
-        let first = *self.first.entry(asked).or_insert(line);
+        let request_hash = file_names::hash_of_ask(image, template, *size, params);
+        let first = *self.first.entry(request_hash).or_insert(line);
         (first != line).then_some(first)
     }
 
-    fn claim(&mut self, claim: Claim, wanted: &mut Wanted) -> Result<(), InputProblem> {
+    fn claim(&mut self, claim: Claim, checked_row: &mut CheckedRow) -> Result<(), InputProblem> {
         // Only noted here: that an earlier row's picture would replace this photo shows in
         // `Claims::conflicts`, once all rows were read.
-        if let Some(photo) = &wanted.photo {
+        if let Some(photo) = &checked_row.photo {
             self.claims.photo(photo, claim.line);
         }
-        let Err(other) = self.claims.picture(&wanted.target, claim) else { return Ok(()) };
+        let Err(other) = self.claims.picture(&checked_row.target, claim) else { return Ok(()) };
         // The name of a key is another row's, on a system that takes "Cat" for "cat", say. (Other
         // made names hold a hash of the row.)
-        if !wanted.is_named
-            && wanted.told.key.is_some()
-            && let Some(identity) = self.common.identity(
-                wanted,
-                &mut Occurrences::within(self.common.scope.clone()),
+        if !checked_row.is_named
+            && checked_row.label.key.is_some()
+            && let Some(identity) = self.settings.identity(
+                checked_row,
+                &mut Occurrences::within(self.settings.scope.clone()),
                 &|_| Ok(None),
             )
         {
-            let own = file_names::of_identity(&wanted.target, &identity);
+            let own = file_names::of_identity(&checked_row.target, &identity);
             if self.claims.picture(&own, claim).is_ok() {
-                wanted.target = own;
+                checked_row.target = own;
                 return Ok(());
             }
         }
-        let name = wanted.target.strip_prefix(&self.common.out).unwrap_or(&wanted.target).display();
+        let name = checked_row
+            .target
+            .strip_prefix(&self.settings.out)
+            .unwrap_or(&checked_row.target)
+            .display();
         let why = match other.line {
             0 => format!("out \"{name}\" is a file of the batch itself"),
-            line if self.common.name.is_some() => format!(
+            line if self.settings.name.is_some() => format!(
                 "its picture \"{name}\" is that of line {line} too: tell them apart with {{row}} or \
                  {{key}} in --name, or give one an `out`"
             ),
@@ -563,20 +577,20 @@ impl<'a> Checker<'a> {
 pub(crate) type JournalLookup<'a> = &'a dyn Fn(&Identity) -> Result<Option<Record>, JournalError>;
 
 /// Looks in a store, or in none.
-pub(crate) fn looking_in(
+pub(crate) fn lookup_in(
     store: Option<&dyn JournalStore>,
 ) -> impl Fn(&Identity) -> Result<Option<Record>, JournalError> {
     move |identity| store.map_or(Ok(None), |store| store.find(&RowName::Identity(*identity)))
 }
 
-/// A problem of the journal, told with a row.
+/// A problem of the journal, reported with a row.
 pub(super) fn journal_problem(error: &JournalError) -> InputProblem {
     Error::new(ErrorKind::Journal, error.to_string()).into()
 }
 
 /// Whether the photo of a row is whole, found out by decoding it.
-pub(super) fn check_whole(wanted: &Wanted) -> Result<(), InputProblem> {
-    let Some(path) = &wanted.photo else { return Ok(()) };
+pub(super) fn check_whole(checked_row: &CheckedRow) -> Result<(), InputProblem> {
+    let Some(path) = &checked_row.photo else { return Ok(()) };
     let fail = |error: &Error| InputProblem::photo(&file_names::shown(path), error);
     let photo = effects_client::read_photo(path).map_err(|error| fail(&error))?;
     decode(&photo).map_err(|why| {
@@ -599,7 +613,7 @@ pub(crate) fn decode(photo: &Photo) -> Result<(), String> {
 }
 
 /// Whether a file can be a photo, by its length and its first bytes.
-fn peek(path: &Path) -> Result<(), Error> {
+fn check_photo_file(path: &Path) -> Result<(), Error> {
     let fail = |why: String| {
         let message = format!("photo {} {why}", path.display());
         Err(Error::new(ErrorKind::UnusablePhoto, message))
@@ -620,8 +634,8 @@ fn peek(path: &Path) -> Result<(), Error> {
     match found {
         Err(error) => fail(format!("cannot be read: {error}")),
         Ok(found) if found.len() > Photo::MAX_BYTES as u64 => {
-            let (length, most) = (found.len(), Photo::MAX_BYTES);
-            fail(format!("has {length} bytes, and at most {most} are uploaded: shrink it"))
+            let (length, max_bytes) = (found.len(), Photo::MAX_BYTES);
+            fail(format!("has {length} bytes, and at most {max_bytes} are uploaded: shrink it"))
         }
         Ok(_) if ImageFormat::sniff(&start).is_none() => fail(Photo::why_none(&start)),
         Ok(_) => Ok(()),

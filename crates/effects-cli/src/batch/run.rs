@@ -1,6 +1,6 @@
-//! `Batch::run`: does a batch from its survey to the last line printed; `commands/batch.rs` calls it.
+//! `Batch::run`: does a batch from its preflight to the last line printed; `commands/batch.rs` calls it.
 //! Its steps are in `preflight.rs`, `session.rs`, `interruptible.rs` and `reporter.rs`. `Batch::watch`
-//! shares two: `Batch::take_folder` (checks before anything is sent) and `Batch::carry_out` (does the
+//! shares two: `Batch::take_folder` (checks before anything is sent) and `Batch::process_rows` (does the
 //! rows of a [`PreparedBatch`]).
 
 use std::collections::HashSet;
@@ -24,16 +24,16 @@ use super::interruptible::{InterruptibleEnd, RowCount, RowNews, interruptible};
 use super::options::Batch;
 use super::other_journal::unreadable;
 use super::output_paths::{RESULTS, SHEET};
-use super::preflight::{Preflight, Question, duplicates_told, survey};
+use super::preflight::{JournalQuery, Preflight, duplicates_note, preflight};
 use super::progress_line::ProgressLine;
 use super::report::{RowReport, RowStatus};
 use super::reporter::Reporter;
-use super::results::sweep;
-use super::rows::{Bad, Checker, Common, RowLabel, decode, looking_in};
+use super::results::remove_stale_parts;
+use super::rows::{BatchSettings, Checker, InvalidRow, RowLabel, decode, lookup_in};
 use super::running_mark::{JournalInUse, RunningMark};
-use super::session::{BatchWake, Beginner, MostCost, Session};
+use super::session::{MaxPrice, RowStarter, Session, SessionMessage};
 use super::summary::BatchSummary;
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::stdout_is_terminal;
@@ -47,9 +47,9 @@ pub(super) struct PreparedBatch<'a> {
     /// The files that rows have claimed, for their pictures or as their photos.
     pub(super) claims: Arc<Mutex<Claims>>,
     pub(super) rows: RowCount<'a>,
-    pub(super) tally: BatchSummary,
-    pub(super) books: Reporter<'a>,
-    pub(super) live: &'a ProgressLine,
+    pub(super) summary: BatchSummary,
+    pub(super) reporter: Reporter<'a>,
+    pub(super) progress: &'a ProgressLine,
 }
 
 impl Batch<'_> {
@@ -59,55 +59,55 @@ impl Batch<'_> {
         store: Option<Arc<dyn JournalStore>>,
         open: impl FnOnce() -> Result<Gateway, Failure>,
     ) -> CommandResult {
-        let live = ProgressLine::new(self.output, self.options.progress_every);
+        let progress = ProgressLine::new(self.output, self.options.progress_every);
         // Before the folder is taken: where a row is bad, nothing is written, neither there nor to the
         // journal.
         if self.is_strict
-            && let Some(done) = self.strictly(store.as_deref(), &live)?
+            && let Some(done) = self.check_strictly(store.as_deref(), &progress)?
         {
             return Ok(done);
         }
         // A name of its own keeps it to the end of the run: `_` alone would drop the mark at once.
         let _mark = self.take_folder(store.as_deref())?;
-        let mut tally = BatchSummary::new();
-        // Before the survey, which reports bad rows to it. It also finds out, with nothing sent yet, that
+        let mut summary = BatchSummary::new();
+        // Before the preflight, which reports bad rows to it. It also finds out, with nothing sent yet, that
         // the folder cannot be written or that there is no program for `--on-done`.
-        let mut books = Reporter::begin(self, store.clone())?;
-        let survey = self.survey(store.as_deref(), &live, |report| {
-            tally.add(&report);
-            books.note(&report, &live)
+        let mut reporter = Reporter::begin(self, store.clone())?;
+        let preflight = self.preflight(store.as_deref(), &progress, |report| {
+            summary.add(&report);
+            reporter.note(&report, &progress)
         })?;
-        let duplicates = duplicates_told(&survey.duplicates, self.common);
-        for warning in survey.warnings.iter().chain(&duplicates) {
-            live.note(&format!("warning: {warning}"));
+        let duplicates = duplicates_note(&preflight.duplicates, self.settings);
+        for warning in preflight.warnings.iter().chain(&duplicates) {
+            progress.note(&format!("warning: {warning}"));
         }
-        let rows = survey.good + survey.bad;
-        // No gateway is opened: to be told what is wrong with every row takes no key.
-        if survey.good == 0 {
-            live.clear();
-            return books.close(&mut tally, rows, None);
+        let rows = preflight.good + preflight.bad;
+        // No gateway is opened: a report of what is wrong with every row takes no key.
+        if preflight.good == 0 {
+            progress.clear();
+            return reporter.close(&mut summary, rows, None);
         }
         let gateway = open()?;
-        let standings = &survey.standings;
-        let (rows_known, created) = (&standings.identities, &standings.created);
+        let planned = &preflight.planned;
+        let (rows_known, created) = (&planned.identities, &planned.created);
         // The rows are members of the budget's scope before the first submission, so that what earlier
         // runs paid for any of them counts.
         let journal_session =
-            self.journal_session(&gateway.client, store, rows_known, created, &live)?;
+            self.journal_session(&gateway.client, store, rows_known, created, &progress)?;
         let store =
             journal_session.as_ref().map(|journal_session| Arc::clone(journal_session.store()));
-        let source = self.source(store, survey.good, survey.refused);
-        let (claims, rows) = (Arc::new(Mutex::new(survey.claims)), RowCount::Known(rows));
+        let source = self.source(store, preflight.good, preflight.refused);
+        let (claims, rows) = (Arc::new(Mutex::new(preflight.claims)), RowCount::Known(rows));
         let prepared = PreparedBatch {
             gateway: &gateway,
             journal_session,
             claims,
             rows,
-            tally,
-            books,
-            live: &live,
+            summary,
+            reporter,
+            progress: &progress,
         };
-        self.carry_out(prepared, source)
+        self.process_rows(prepared, source)
     }
 
     /// Takes the output folder for this batch. Refuses where another journal or order may have paid for the
@@ -129,31 +129,39 @@ impl Batch<'_> {
         if let Some(store) = store {
             self.import_from_folder(Some(store), store)?;
         }
-        make_folder(&self.common.out)?;
-        sweep(&self.common.out);
+        make_folder(&self.settings.out)?;
+        remove_stale_parts(&self.settings.out);
         // The mark names these rows until the folder's manifest tells of them.
         in_use.as_ref().map(|in_use| RunningMark::begin(self, in_use)).transpose()
     }
 
     /// Does the rows that `source` begins, to the last line printed.
-    pub(super) fn carry_out(
+    pub(super) fn process_rows(
         &self,
         prepared: PreparedBatch<'_>,
-        source: impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static,
+        source: impl FnOnce(&RowStarter<'_>) -> Result<(), Error> + Send + 'static,
     ) -> CommandResult {
-        let PreparedBatch { gateway, journal_session, claims, rows, tally, mut books, live } =
-            prepared;
+        let PreparedBatch {
+            gateway,
+            journal_session,
+            claims,
+            rows,
+            summary,
+            mut reporter,
+            progress,
+        } = prepared;
         // A copy from before the first task: the page of `--report` compares the tasks of this batch with
         // it.
-        books.learnt = gateway.client.pacer().histories();
-        books.ends_by = ends_by(gateway.client.policy());
+        reporter.learnt = gateway.client.pacer().histories();
+        reporter.ends_by = ends_by(gateway.client.policy());
         // Not bounded: neither a job nor the signal's thread ever waits for what the main thread prints.
-        let (tell, woken) = mpsc::channel();
-        let signal = tell.clone();
+        let (sender, messages) = mpsc::channel();
+        let signal = sender.clone();
         // Until here a signal ends the process at once: nothing was submitted yet.
-        signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
+        signals::listen(move || drop(signal.send(SessionMessage::Signal)))
+            .map_err(Failure::system)?;
         let files = SaveFiles {
-            folder: Some(self.common.out.clone()),
+            folder: Some(self.settings.out.clone()),
             overwrite: self.options.overwrite,
             claims,
             words: SaveWords {
@@ -164,7 +172,7 @@ impl Batch<'_> {
         };
         let jobs = gateway.client.jobs().in_flight(self.options.in_flight);
         let mut jobs = jobs.retry_failed(self.options.retry_failed).save(Save::Files(files));
-        // The survey decodes photos only under `--strict`, and a file may have changed since. Each photo
+        // The preflight decodes photos only under `--strict`, and a file may have changed since. Each photo
         // is decoded as its job is made ready, before it is paid for.
         if !self.options.no_photo_check {
             jobs = jobs.check_photos(decode);
@@ -178,59 +186,59 @@ impl Batch<'_> {
             }
         }
         let is_reserved = self.options.budget.is_some();
-        let price = self.options.price.map(|usd| MostCost { usd, is_reserved });
+        let price = self.options.price.map(|usd| MaxPrice { usd, is_reserved });
         let client = gateway.client.clone();
-        let session = Arc::new(Session::new(client, journal_session, price, tell));
+        let session = Arc::new(Session::new(client, journal_session, price, sender));
         let started = session.start(jobs, source)?;
         // The longest that the answer to a submission is waited for, and so the wait after Ctrl-C.
-        let most_wait = gateway.client.policy().request_timeout;
-        let hear = |news: RowNews<'_>| {
+        let max_wait = gateway.client.policy().request_timeout;
+        let on_news = |news: RowNews<'_>| {
             // At every wake-up, and not only when a row ends, since a watched folder may have no row for
             // days.
-            books.tell_failed_hooks(live);
+            reporter.note_failed_hooks(progress);
             match news {
-                RowNews::Ended(report) => books.note(report, live),
+                RowNews::Ended(report) => reporter.note(report, progress),
                 RowNews::BegunAnew(index) => {
-                    books.forget(index);
+                    reporter.forget(index);
                     Ok(())
                 }
                 RowNews::Submitted(_) | RowNews::None => Ok(()),
             }
         };
-        let ended = interruptible(&started, most_wait, &woken, live, rows, tally, hear);
-        let InterruptibleEnd { mut tally, interrupted, left_submitting, mut trouble } = ended;
+        let ended = interruptible(&started, max_wait, &messages, progress, rows, summary, on_news);
+        let InterruptibleEnd { mut summary, interrupted, left_submitting, mut batch_error } = ended;
         if interrupted {
-            books.say_how_it_was_left(left_submitting, self.journal.is_some());
+            reporter.note_interruption(left_submitting, self.journal.is_some());
         }
-        books.is_interrupted = interrupted;
+        reporter.is_interrupted = interrupted;
         let rows = rows.now();
-        // Not returned from here: the manifest still has to be written, and what was spent to be told.
-        if let Err(failure) = books.note_the_rest(&mut tally, rows, &session, live) {
-            tally.note(failure.exit_code());
-            trouble.get_or_insert(failure.to_string());
+        // Not returned from here: the manifest still has to be written, and what was spent to be printed.
+        if let Err(failure) = reporter.report_unfinished(&mut summary, rows, &session, progress) {
+            summary.note(failure.exit_code());
+            batch_error.get_or_insert(failure.to_string());
         }
         // After the last end of a row, so that all costs of this run are in it.
         match budget::scope(started.context.budgeted()) {
             Ok(scope) => {
-                books.paid = scope.map(|scope| scope.paid);
-                if let Some(over) = self.over_budget_after_all(books.paid, tally.spent) {
-                    tally.note(ErrorKind::BudgetExceeded.exit_code());
-                    self.output.urge(&over);
+                reporter.paid = scope.map(|scope| scope.paid);
+                if let Some(over) = self.over_budget_after_all(reporter.paid, summary.spent) {
+                    summary.note(ErrorKind::BudgetExceeded.exit_code());
+                    self.output.note_always(&over);
                 }
             }
             Err(failure) => {
-                tally.note(failure.exit_code());
-                trouble.get_or_insert(failure.to_string());
+                summary.note(failure.exit_code());
+                batch_error.get_or_insert(failure.to_string());
             }
         }
-        books.close(&mut tally, rows, trouble)
+        reporter.close(&mut summary, rows, batch_error)
     }
 
     /// Whether the batch's own files can be written, as far as their names tell: a pipe would hold it up for
     /// ever, and a report replaces no other file.
     pub(super) fn check_folder(&self) -> Result<(), Failure> {
         for name in [RESULTS, SHEET] {
-            let path = self.common.out.join(name);
+            let path = self.settings.out.join(name);
             if is_special(&path) {
                 let why = format!(
                     "{} is no regular file: move it, or give another folder with --out; nothing was sent",
@@ -240,19 +248,19 @@ impl Batch<'_> {
             }
         }
         self.check_replay()?;
-        let own = [RESULTS, SHEET].map(|name| self.common.out.join(name));
-        self.common.reports().try_for_each(|place| place.check(&own)).map_err(Failure::from)
+        let own = [RESULTS, SHEET].map(|name| self.settings.out.join(name));
+        self.settings.reports().try_for_each(|report| report.check(&own)).map_err(Failure::from)
     }
 
     /// Refuses a replay into the folder of a batch at a gateway: the rows' pictures are there, and its
     /// manifest tells of what was paid for.
     fn check_replay(&self) -> Result<(), Failure> {
-        if !is_replay(&self.common.origin) {
+        if !is_replay(&self.settings.origin) {
             return Ok(());
         }
-        let manifest = self.common.out.join(RESULTS);
+        let manifest = self.settings.out.join(RESULTS);
         let unreadable = |error: io::Error| unreadable(&manifest, &error);
-        let here = self.common.origin.to_string();
+        let here = self.settings.origin.to_string();
         for text in earlier_lines(&manifest).map_err(unreadable)? {
             let Some(line) = text.map_err(unreadable)?.line else { continue };
             // A line of the first edition has no origin, and counts as one of another gateway: it may be
@@ -290,58 +298,60 @@ impl Batch<'_> {
     }
 
     /// Under `--strict`: what to end with if any row is bad; nothing was sent or written then.
-    fn strictly(
+    fn check_strictly(
         &self,
         store: Option<&dyn JournalStore>,
-        live: &ProgressLine,
+        progress: &ProgressLine,
     ) -> Result<Option<CommandEnd>, Failure> {
         let mut bad = Vec::new();
-        live.doing("looking through the manifest");
+        progress.show_step("looking through the manifest");
         // Only the rows of the pilot count: a bad row after them keeps nothing from being sent.
-        let (decodes, most) = (!self.options.no_photo_check, self.pilot.unwrap_or(u64::MAX));
-        let found = survey(self.manifest, self.common, store, None, decodes, most, |report| {
-            bad.push(report);
-        })?;
+        let (decodes, max_good) = (!self.options.no_photo_check, self.pilot.unwrap_or(u64::MAX));
+        let found =
+            preflight(self.manifest, self.settings, store, None, decodes, max_good, |report| {
+                bad.push(report);
+            })?;
         if found.good + found.bad == 0 {
             return Err(Error::new(ErrorKind::Misconfigured, self.manifest.without_rows()).into());
         }
         if bad.is_empty() {
             return Ok(None);
         }
-        live.clear();
+        progress.clear();
         let prints = self.prints();
         for report in &bad {
             if prints {
                 self.output.json_line(&report.json())?;
             }
-            self.output.urge(&report.line());
+            self.output.note_always(&report.line());
         }
         let rows = found.good + found.bad;
         let (rows, are) = (count_of(rows, "row"), if found.bad == 1 { "is" } else { "are" });
-        self.output.urge(&format!("{} of {rows} {are} bad, so nothing was sent", found.bad));
-        Ok(Some(CommandEnd::Bad(ErrorKind::InvalidRequest)))
+        self.output.note_always(&format!("{} of {rows} {are} bad, so nothing was sent", found.bad));
+        Ok(Some(CommandEnd::Invalid(ErrorKind::InvalidRequest)))
     }
 
-    fn survey(
+    fn preflight(
         &self,
         store: Option<&dyn JournalStore>,
-        live: &ProgressLine,
-        mut tell: impl FnMut(RowReport) -> Result<(), Failure>,
+        progress: &ProgressLine,
+        mut report_invalid: impl FnMut(RowReport) -> Result<(), Failure>,
     ) -> Result<Preflight, Failure> {
-        live.doing("looking through the manifest");
+        progress.show_step("looking through the manifest");
         // What earlier runs spent counts in the budget, so it has to be known before anything is.
         let retry_failed = self.options.retry_failed;
-        let question = Question { store, imported: None, retry_failed, scope: None };
-        let asked = (self.options.budget.is_some() && store.is_some()).then_some(&question);
-        let most = self.pilot.unwrap_or(u64::MAX);
+        let journal = JournalQuery { store, imported: None, retry_failed, scope: None };
+        let query = (self.options.budget.is_some() && store.is_some()).then_some(&journal);
+        let max_good = self.pilot.unwrap_or(u64::MAX);
         let mut broken = None;
-        // The callback cannot stop the survey, so the first failure is kept and returned after it.
-        let survey = survey(self.manifest, self.common, store, asked, false, most, |report| {
-            broken = broken.take().or(tell(report).err());
-        })?;
+        // The callback cannot stop the preflight, so the first failure is kept and returned after it.
+        let preflight =
+            preflight(self.manifest, self.settings, store, query, false, max_good, |report| {
+                broken = broken.take().or(report_invalid(report).err());
+            })?;
         match broken {
             Some(failure) => Err(failure),
-            None => Ok(survey),
+            None => Ok(preflight),
         }
     }
 
@@ -354,45 +364,45 @@ impl Batch<'_> {
     fn source(
         &self,
         store: Option<Arc<dyn JournalStore>>,
-        mut most: u64,
+        mut remaining: u64,
         refused: HashSet<usize>,
-    ) -> impl FnOnce(&Beginner<'_>) -> Result<(), Error> + Send + 'static {
-        let (manifest, common) = (self.manifest.clone(), self.common.clone());
-        move |beginner| {
+    ) -> impl FnOnce(&RowStarter<'_>) -> Result<(), Error> + Send + 'static {
+        let (manifest, settings) = (self.manifest.clone(), self.settings.clone());
+        move |starter| {
             // Everything is counted anew from the first row on, so that each row comes to the place, name
-            // and identity that it had in the survey.
-            let (mut checker, mut counted) = (Checker::new(&common), CountedRows::new(&common));
-            for line in manifest.lines(common.template.is_some())? {
-                if most == 0 {
+            // and identity that it had in the preflight.
+            let (mut checker, mut counted) = (Checker::new(&settings), CountedRows::new(&settings));
+            for line in manifest.lines(settings.template.is_some())? {
+                if remaining == 0 {
                     break;
                 }
-                // Bad rows were told of at the first look.
-                let Ok(mut wanted) = checker.check(line?) else { continue };
-                let index = wanted.told.index;
-                let was_told = wanted.told.duplicate_of.is_some();
+                // Invalid rows were reported by the preflight.
+                let Ok(mut checked_row) = checker.check(line?) else { continue };
+                let index = checked_row.label.index;
+                let was_warned = checked_row.label.duplicate_of.is_some();
                 let row = store
                     .as_deref()
-                    .map(|store| counted.row(&common, &mut wanted, &looking_in(Some(store))));
+                    .map(|store| counted.row(&settings, &mut checked_row, &lookup_in(Some(store))));
                 let row = match row.transpose() {
                     Ok(row) => row.map(|counted| counted.row),
                     Err(_) if refused.contains(&index) => continue,
                     Err(problem) => {
-                        let (told, problems) = (wanted.told.into(), vec![problem]);
-                        beginner.tell_of(RowReport::of_bad(Bad { told, problems }));
+                        let (label, problems) = (checked_row.label.into(), vec![problem]);
+                        starter.send_report(RowReport::of_invalid(InvalidRow { label, problems }));
                         continue;
                     }
                 };
-                // Told of at the first look as well; it counted, so that equal rows stay the same.
+                // Reported by the preflight as well; it counted, so that equal rows stay the same.
                 if refused.contains(&index) {
                     continue;
                 }
-                // The survey counted left-out rows among the good ones, so they count here too.
-                most -= 1;
-                if is_left_out(&wanted.told, was_told, &common, beginner) {
+                // The preflight counted left-out rows among the good ones, so they count here too.
+                remaining -= 1;
+                if is_left_out(&checked_row.label, was_warned, &settings, starter) {
                     continue;
                 }
-                let (told, job) = wanted.into_job(row);
-                if !beginner.begin(told, None, job) {
+                let (label, job) = checked_row.into_job(row);
+                if !starter.begin(label, None, job) {
                     break;
                 }
             }
@@ -408,24 +418,24 @@ fn ends_by(policy: &Policy) -> Option<Instant> {
     policy.deadline.map(|_| Instant::now() + policy.ends_by(now).since(now))
 }
 
-/// Whether a row is left out since an earlier one asks for the same: it is told then. One that is not is
-/// warned of, unless it `was_told` before.
+/// Whether a row is left out since an earlier one asks for the same: it is reported then. One that is not is
+/// warned of, unless it `was_warned` before.
 pub(super) fn is_left_out(
-    told: &RowLabel,
-    was_told: bool,
-    common: &Common,
-    beginner: &Beginner<'_>,
+    label: &RowLabel,
+    was_warned: bool,
+    settings: &BatchSettings,
+    starter: &RowStarter<'_>,
 ) -> bool {
-    let Some(first) = told.duplicate_of else { return false };
-    if common.skips_duplicates {
-        beginner.tell_of(RowReport::new(told.clone(), RowStatus::Skipped));
-    } else if !was_told {
+    let Some(first) = label.duplicate_of else { return false };
+    if settings.skips_duplicates {
+        starter.send_report(RowReport::new(label.clone(), RowStatus::Skipped));
+    } else if !was_warned {
         let why = format!(
             "it asks for what line {first} asks for, and is paid for as well: --skip-duplicates leaves it out"
         );
-        beginner.warn(told, &why);
+        starter.warn(label, &why);
     }
-    common.skips_duplicates
+    settings.skips_duplicates
 }
 
 fn make_folder(out: &Path) -> Result<(), Failure> {

@@ -18,9 +18,9 @@ use effects_core::{Error, ErrorKind};
 use effects_jobs::JournalStore;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
 use super::options::Batch;
 use super::output_paths::RESULTS;
+use super::request_hash::RequestHash;
 use super::rows::Checker;
 use crate::failure::Failure;
 use crate::journal;
@@ -39,7 +39,7 @@ pub(super) struct JournalInUse {
     origin: String,
     journal: String,
     journal_id: Option<String>,
-    rows: HashSet<Asked>,
+    rows: HashSet<RequestHash>,
     /// Whether any row may be one of its rows: of a folder that is watched they are not known before.
     #[serde(default)]
     any: bool,
@@ -52,11 +52,11 @@ impl RunningMark {
     ///
     /// Those of [`JournalInUse::check`], and when the folder cannot be read or written.
     pub(super) fn begin(batch: &Batch<'_>, own: &JournalInUse) -> Result<Self, Failure> {
-        let out = &batch.common.out;
+        let out = &batch.settings.out;
         let put = || -> io::Result<Self> {
             let name = random_name()?;
             let part = out.join(format!(".{RESULTS}.{name}.part"));
-            let path = out.join(format!(".{RESULTS}.{name}{ENDING}"));
+            let path = out.join(format!(".{RESULTS}.{name}{MARK_SUFFIX}"));
             // Written and locked before it gets its name, so that no other batch reads half a mark, or
             // takes one that has no lock yet for a killed batch's.
             let mut file = File::create_new(&part)?;
@@ -92,14 +92,16 @@ impl JournalInUse {
     ) -> Result<Option<Self>, Failure> {
         let Some(path) = batch.journal else { return Ok(None) };
         let id = store.map_or(Ok(None), JournalStore::id);
-        let mut checker = Checker::new(batch.common);
+        let mut checker = Checker::new(batch.settings);
         let mut rows = HashSet::new();
-        for line in batch.manifest.lines(batch.common.template.is_some())? {
-            // What is wrong with a row is told elsewhere.
-            rows.extend(checker.check(line?).ok().map(|wanted| Asked::of(&wanted.told)));
+        for line in batch.manifest.lines(batch.settings.template.is_some())? {
+            // What is wrong with a row is reported elsewhere.
+            rows.extend(
+                checker.check(line?).ok().map(|checked_row| RequestHash::of(&checked_row.label)),
+            );
         }
         Ok(Some(Self {
-            origin: batch.common.origin.to_string(),
+            origin: batch.settings.origin.to_string(),
             journal: path.to_string_lossy().into_owned(),
             journal_id: id.map_err(|error| journal::failure(&error))?,
             rows,
@@ -119,7 +121,7 @@ impl JournalInUse {
     /// Refuses where a mark names another journal for some of these rows. With the mark of this batch,
     /// `own_mark`, in place, those that a kill left are removed where it says as much as they do.
     fn refuse_others(&self, batch: &Batch<'_>, own_mark: Option<&Path>) -> Result<(), Failure> {
-        let out = &batch.common.out;
+        let out = &batch.settings.out;
         let fail = |error: &io::Error| unusable(out, error);
         let entries = match fs::read_dir(out) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -128,7 +130,7 @@ impl JournalInUse {
         for entry in entries {
             let path = entry.map_err(|error| fail(&error))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let is_mark = name.starts_with(&format!(".{RESULTS}.")) && name.ends_with(ENDING);
+            let is_mark = name.starts_with(&format!(".{RESULTS}.")) && name.ends_with(MARK_SUFFIX);
             if !is_mark || !path.is_file() || own_mark == Some(&path) {
                 continue;
             }
@@ -193,4 +195,4 @@ fn unusable(out: &Path, error: &io::Error) -> Failure {
     Error::new(ErrorKind::Misconfigured, message).into()
 }
 
-const ENDING: &str = ".running";
+const MARK_SUFFIX: &str = ".running";

@@ -1,5 +1,5 @@
 //! [`put`]: writes the contact sheet of a pilot (`--pilot`): its pictures side by side, each a
-//! [`Pilot`]. `Reporter` collects the pictures, and calls it at the end of a batch.
+//! [`PilotPicture`]. `Reporter` collects the pictures, and calls it at the end of a batch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,30 +12,30 @@ use super::report::RowReport;
 
 /// A picture for the sheet.
 #[derive(Debug)]
-pub(crate) struct Pilot {
+pub(crate) struct PilotPicture {
     index: usize,
     path: PathBuf,
     title: String,
     caption: String,
 }
 
-impl Pilot {
+impl PilotPicture {
     /// The picture of a row, if it has one.
     pub(crate) fn of(report: &RowReport) -> Option<Self> {
-        let told = &report.told;
-        let image = told.image.as_deref().unwrap_or_default();
+        let label = &report.label;
+        let image = label.image.as_deref().unwrap_or_default();
         let name = image.rsplit('/').next().unwrap_or_default();
         Some(Self {
-            index: told.index,
+            index: label.index,
             path: report.paths.first()?.clone(),
-            title: format!("{}: {name}", told.line.unwrap_or_default()),
-            caption: told.template.clone().unwrap_or_default(),
+            title: format!("{}: {name}", label.line.unwrap_or_default()),
+            caption: label.template.clone().unwrap_or_default(),
         })
     }
 }
 
 /// Puts the sheet where it goes, in the order of the rows; none where there is no picture.
-pub(crate) fn put(mut pilots: Vec<Pilot>, path: &Path) -> Result<Option<PathBuf>, Error> {
+pub(crate) fn put(mut pilots: Vec<PilotPicture>, path: &Path) -> Result<Option<PathBuf>, Error> {
     if pilots.is_empty() {
         return Ok(None);
     }
@@ -57,9 +57,9 @@ pub(crate) fn put(mut pilots: Vec<Pilot>, path: &Path) -> Result<Option<PathBuf>
         Error::new(ErrorKind::Download, format!("the contact sheet cannot be made: {error}"))
     };
     let sheet = contact_sheet(&pictures, SIDE).map_err(fails)?;
-    let mut landing = AtomicFile::begin(path)?;
-    landing.write(&sheet)?;
-    landing.finish().map(Some)
+    let mut file = AtomicFile::begin(path)?;
+    file.write(&sheet)?;
+    file.finish().map(Some)
 }
 
 /// Pixels of each picture on the sheet.

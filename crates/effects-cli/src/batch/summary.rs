@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use effects_core::{ErrorKind, ServiceCode};
 use rust_decimal::Decimal;
 
-use super::report::{How, ReportedError, RowReport, RowStatus};
+use super::report::{ReportedError, ReportedMethod, RowReport, RowStatus};
 use crate::failure::UNFORESEEN;
 
 /// What became of the rows so far.
@@ -74,11 +74,11 @@ impl BatchSummary {
 
     pub(crate) fn add(&mut self, report: &RowReport) {
         *self.counts.entry(report.status).or_default() += 1;
-        self.kept += u64::from(report.how == Some(How::Kept));
+        self.kept += u64::from(report.method == Some(ReportedMethod::Kept));
         self.unpriced += u64::from(report.is_unpriced());
         self.cost += report.paid().unwrap_or_default();
         // What earlier runs submitted was spent by them, and what failed before is in `spent` already.
-        if report.how == Some(How::Submitted) && !report.is_counted {
+        if report.method == Some(ReportedMethod::Submitted) && !report.is_counted {
             self.spent += report.cost.unwrap_or_default();
         }
         if let Some(error) = &report.error {
@@ -97,23 +97,23 @@ impl BatchSummary {
             let error = error.map(|error| (error.exit_code, error.kind, service_code(report)));
             let (status, earlier) = (report.status, report.paid().unwrap_or_default());
             let added = UnsentRow { status, earlier, error, is_over_budget_for_now };
-            unsent.insert(report.told.index, added);
+            unsent.insert(report.label.index, added);
         }
     }
 
-    /// Takes back what was added of the row at this place, for which nothing was sent: it is begun anew.
-    pub(crate) fn take_back(&mut self, index: usize) {
+    /// Subtracts what was added of the row at this place, for which nothing was sent: it is begun anew.
+    pub(crate) fn subtract(&mut self, index: usize) {
         let unsent = self.unsent.as_mut().and_then(|unsent| unsent.remove(&index));
         let Some(UnsentRow { status, earlier, error, is_over_budget_for_now }) = unsent else {
             return;
         };
-        take_one(&mut self.counts, &status);
+        subtract_one(&mut self.counts, &status);
         self.cost -= earlier;
         self.over_budget_for_now -= u64::from(is_over_budget_for_now);
         if let Some((exit_code, kind, code)) = error {
-            take_one(&mut self.codes, &exit_code);
-            take_one(&mut self.kinds, &kind);
-            code.iter().for_each(|code| take_one(&mut self.service_codes, code));
+            subtract_one(&mut self.codes, &exit_code);
+            subtract_one(&mut self.kinds, &kind);
+            code.iter().for_each(|code| subtract_one(&mut self.service_codes, code));
         }
     }
 
@@ -136,8 +136,8 @@ impl BatchSummary {
         self.kept
     }
 
-    /// Rows that were told.
-    pub(crate) fn told(&self) -> u64 {
+    /// How many rows have a report.
+    pub(crate) fn reported(&self) -> u64 {
         self.counts.values().sum()
     }
 
@@ -147,7 +147,7 @@ impl BatchSummary {
         match found {
             Some(code) => code,
             // A row may have neither a picture nor an error: one that this run did not come to.
-            None if self.told()
+            None if self.reported()
                 == self.count(RowStatus::Completed) + self.count(RowStatus::Skipped) =>
             {
                 0
@@ -173,8 +173,8 @@ impl BatchSummary {
         // Rows that took no time say nothing of those that will. Without any other the division below is
         // by 0, which makes no duration.
         let idle = self.kept + self.count(RowStatus::Invalid) + self.count(RowStatus::Skipped);
-        let worked = self.told().saturating_sub(idle);
-        let left = rows.saturating_sub(self.told());
+        let worked = self.reported().saturating_sub(idle);
+        let left = rows.saturating_sub(self.reported());
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let each = self.since.elapsed().as_secs_f64() / worked as f64;
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
@@ -189,7 +189,7 @@ fn service_code(report: &RowReport) -> Option<String> {
     error.code.as_ref().map(ToString::to_string)
 }
 
-fn take_one<K: Ord>(counts: &mut BTreeMap<K, u64>, key: &K) {
+fn subtract_one<K: Ord>(counts: &mut BTreeMap<K, u64>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {
@@ -221,12 +221,12 @@ mod tests {
     use super::super::rows::RowLabel;
     use super::*;
 
-    fn tally(kinds: &[ErrorKind]) -> BatchSummary {
-        let mut tally = BatchSummary::new();
+    fn summary(kinds: &[ErrorKind]) -> BatchSummary {
+        let mut summary = BatchSummary::new();
         for kind in kinds {
-            tally.add(&RowReport::of_error(RowLabel::default(), &Error::new(*kind, "x")));
+            summary.add(&RowReport::of_error(RowLabel::default(), &Error::new(*kind, "x")));
         }
-        tally
+        summary
     }
 
     #[test]
@@ -246,21 +246,21 @@ mod tests {
             (&[Kind::Journal, Kind::Rejected], 2),
             (&[Kind::Journal], 1),
         ] {
-            assert_eq!(tally(kinds).exit_code(), code, "{kinds:?}");
+            assert_eq!(summary(kinds).exit_code(), code, "{kinds:?}");
         }
     }
 
     #[test]
     fn what_is_taken_back_of_a_row_leaves_nothing_of_it() {
-        let mut tally = BatchSummary::of_changing_rows();
+        let mut summary = BatchSummary::of_changing_rows();
         let refused = |index| {
-            let told = RowLabel { index, ..RowLabel::default() };
-            RowReport::refused(told, ErrorKind::BudgetExceeded, "x".to_owned())
+            let label = RowLabel { index, ..RowLabel::default() };
+            RowReport::refused(label, ErrorKind::BudgetExceeded, "x".to_owned())
         };
-        tally.add(&refused(0));
-        assert!(!tally.is_over_budget(), "the same line may reach it");
-        tally.take_back(0);
-        assert_eq!((tally.told(), tally.exit_code()), (0, 0));
+        summary.add(&refused(0));
+        assert!(!summary.is_over_budget(), "the same line may reach it");
+        summary.subtract(0);
+        assert_eq!((summary.reported(), summary.exit_code()), (0, 0));
         // This one is over the budget for good.
         let mut for_good = refused(1);
         for_good.error.as_mut().unwrap().over_budget = Some(OverBudget::Exceeded {
@@ -269,7 +269,7 @@ mod tests {
             reserved: Decimal::ZERO,
             price: Decimal::ONE,
         });
-        tally.add(&for_good);
-        assert!(tally.is_over_budget());
+        summary.add(&for_good);
+        assert!(summary.is_over_budget());
     }
 }

@@ -14,16 +14,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::manifest::{FolderListing, FoundFile, Manifest};
 
-/// Looks at a folder.
+/// Polls a folder.
 pub(super) struct FolderWatcher {
     manifest: Manifest,
     /// How long a file must have been as it is to be whole.
     settle: Duration,
     files: HashMap<PathBuf, SeenFile>,
-    looks: u64,
+    polls: u64,
 }
 
-/// What a look finds changed.
+/// What a poll finds changed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum FolderChange {
     /// A photo, whole as far as its size and time tell.
@@ -42,8 +42,8 @@ struct SeenFile {
     modified: Option<SystemTime>,
     since: Instant,
     state: FileState,
-    /// The last look that found it.
-    look: u64,
+    /// The last poll that found it.
+    last_poll: u64,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -56,27 +56,27 @@ enum FileState {
 
 impl FolderWatcher {
     pub(super) fn new(manifest: Manifest, settle: Duration) -> Self {
-        Self { manifest, settle, files: HashMap::new(), looks: 0 }
+        Self { manifest, settle, files: HashMap::new(), polls: 0 }
     }
 
-    /// How long to wait from one look to the next: shorter than what a file needs to settle.
+    /// How long to wait from one poll to the next: shorter than what a file needs to settle.
     pub(super) fn interval(&self) -> Duration {
         (self.settle / 2).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL)
     }
 
-    /// What has changed since the last look: what is gone comes first, so that a photo that was renamed is
+    /// What has changed since the last poll: what is gone comes first, so that a photo that was renamed is
     /// known again.
     ///
     /// # Errors
     ///
     /// When the folder cannot be read; then nothing has changed.
-    pub(super) fn look(&mut self) -> io::Result<Vec<FolderChange>> {
-        let found = self.manifest.look()?;
+    pub(super) fn poll(&mut self) -> io::Result<Vec<FolderChange>> {
+        let found = self.manifest.list()?;
         Ok(self.changes(found, Instant::now()))
     }
 
     fn changes(&mut self, found: FolderListing, now: Instant) -> Vec<FolderChange> {
-        self.looks += 1;
+        self.polls += 1;
         let (mut gone, mut came) = (Vec::new(), Vec::new());
         let photos = found.photos.into_iter().map(|file| (file, true));
         for (file, is_photo) in photos.chain(found.others.into_iter().map(|file| (file, false))) {
@@ -86,9 +86,9 @@ impl FolderWatcher {
                 modified,
                 since: now,
                 state: FileState::Settling,
-                look: 0,
+                last_poll: 0,
             });
-            seen.look = self.looks;
+            seen.last_poll = self.polls;
             if (seen.length, seen.modified) != (length, modified) {
                 if seen.state == FileState::Arrived && is_photo {
                     gone.push(FolderChange::Gone(path));
@@ -112,9 +112,9 @@ impl FolderWatcher {
             }
             seen.state = FileState::Arrived;
         }
-        let looks = self.looks;
+        let polls = self.polls;
         self.files.retain(|path, file| {
-            if file.look == looks {
+            if file.last_poll == polls {
                 return true;
             }
             if file.state == FileState::Arrived {
@@ -155,7 +155,7 @@ mod tests {
             Self { watcher, begun: Instant::now(), _folder: folder }
         }
 
-        /// The changes that a look so many seconds after the first one tells of these photos.
+        /// The changes that a poll so many seconds after the first one finds of these photos.
         fn at(&mut self, second: u64, photos: &[(&str, u64)]) -> Vec<FolderChange> {
             let photos = photos.iter().map(|(path, length)| FoundFile {
                 path: path.into(),
@@ -178,37 +178,37 @@ mod tests {
 
     #[test]
     fn a_photo_arrives_once_it_has_stopped_growing() {
-        let mut looks = WatchedFolder::new();
+        let mut folder = WatchedFolder::new();
         for (second, length) in [(0, 0), (1, 10), (2, 20), (3, 20), (4, 30), (5, 30)] {
-            assert_eq!(looks.at(second, &[("a.png", length)]), [], "{second}");
+            assert_eq!(folder.at(second, &[("a.png", length)]), [], "{second}");
         }
-        assert_eq!(looks.at(6, &[("a.png", 30)]), [arrived("a.png")]);
-        assert_eq!(looks.at(9, &[("a.png", 30)]), []);
+        assert_eq!(folder.at(6, &[("a.png", 30)]), [arrived("a.png")]);
+        assert_eq!(folder.at(9, &[("a.png", 30)]), []);
         // Written anew it is another photo, and one that comes and goes at once is none.
-        assert_eq!(looks.at(10, &[("a.png", 31), ("b.png", 1)]), [gone("a.png")]);
-        assert_eq!(looks.at(12, &[("a.png", 31)]), [arrived("a.png")]);
-        assert_eq!(looks.at(13, &[("a.png", 31), ("b.png", 1)]), []);
-        assert_eq!(looks.at(15, &[("a.png", 31), ("b.png", 1)]), [arrived("b.png")]);
+        assert_eq!(folder.at(10, &[("a.png", 31), ("b.png", 1)]), [gone("a.png")]);
+        assert_eq!(folder.at(12, &[("a.png", 31)]), [arrived("a.png")]);
+        assert_eq!(folder.at(13, &[("a.png", 31), ("b.png", 1)]), []);
+        assert_eq!(folder.at(15, &[("a.png", 31), ("b.png", 1)]), [arrived("b.png")]);
     }
 
     #[test]
     fn an_empty_file_never_arrives() {
-        let mut looks = WatchedFolder::new();
+        let mut folder = WatchedFolder::new();
         for second in [0, 5, 50] {
-            assert_eq!(looks.at(second, &[("a.png", 0)]), []);
+            assert_eq!(folder.at(second, &[("a.png", 0)]), []);
         }
     }
 
     #[test]
     fn what_is_gone_is_told_before_what_came_and_may_return_as_it_was() {
-        let mut looks = WatchedFolder::new();
-        looks.at(0, &[("a.png", 5), ("c.png", 5)]);
-        looks.at(2, &[("a.png", 5), ("c.png", 5)]);
-        assert_eq!(looks.at(3, &[("b.png", 5), ("c.png", 5)]), [gone("a.png")]);
-        assert_eq!(looks.at(5, &[("b.png", 5)]), [gone("c.png"), arrived("b.png")]);
+        let mut folder = WatchedFolder::new();
+        folder.at(0, &[("a.png", 5), ("c.png", 5)]);
+        folder.at(2, &[("a.png", 5), ("c.png", 5)]);
+        assert_eq!(folder.at(3, &[("b.png", 5), ("c.png", 5)]), [gone("a.png")]);
+        assert_eq!(folder.at(5, &[("b.png", 5)]), [gone("c.png"), arrived("b.png")]);
         let returned = FolderChange::Returned("c.png".into());
-        assert_eq!(looks.at(6, &[("b.png", 5), ("c.png", 5)]), [returned]);
-        assert_eq!(looks.at(7, &[("b.png", 5), ("c.png", 6)]), [gone("c.png")]);
-        assert_eq!(looks.at(9, &[("b.png", 5), ("c.png", 6)]), [arrived("c.png")]);
+        assert_eq!(folder.at(6, &[("b.png", 5), ("c.png", 5)]), [returned]);
+        assert_eq!(folder.at(7, &[("b.png", 5), ("c.png", 6)]), [gone("c.png")]);
+        assert_eq!(folder.at(9, &[("b.png", 5), ("c.png", 6)]), [arrived("c.png")]);
     }
 }

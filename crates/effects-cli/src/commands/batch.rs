@@ -12,19 +12,19 @@ use effects_core::model::{Draft, DraftImage};
 use effects_core::{Origin, Policy};
 
 use crate::batch::{
-    Batch, BatchOptions, CSV, Common, Manifest, ManifestOptions, NameTemplate, PAGE, RESULTS,
-    remembered_photos,
+    Batch, BatchOptions, BatchSettings, CSV, Manifest, ManifestOptions, NameTemplate, PAGE,
+    RESULTS, remembered_photos,
 };
-use crate::done::CommandResult;
+use crate::command_result::CommandResult;
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::journal::JournalChoice;
 use crate::known_key::KnownKey;
 use crate::output::Output;
-use crate::place::GatewayPlace;
 use crate::problem::{self, InputProblem, Problems};
-use crate::report_place::{ReportKind, ReportPlace};
+use crate::report_file::{ReportFile, ReportKind};
 use crate::values::TemplateIdParser;
 
 #[derive(Args)]
@@ -90,62 +90,69 @@ pub(super) struct RowArguments {
     pub(super) options: BatchOptions,
 }
 
-pub(crate) fn batch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+pub(crate) fn batch(
+    global: &GlobalOptions,
+    arguments: &Arguments,
+    output: &Output,
+) -> CommandResult {
     let Arguments { rows, manifest_options, .. } = arguments;
-    let place = GatewayPlace::of(global)?;
+    let location = GatewayLocation::of(global)?;
     let out = std::path::absolute(&rows.out).map_err(Failure::system)?;
     // Pictures may go into a folder below the photos: with --recursive they would be rows of the next run.
-    let recursive_but = rows.recursive.then(|| out.clone());
-    let manifest = Manifest::at(&arguments.manifest, manifest_options.strict, recursive_but)?;
+    let recursive_except = rows.recursive.then(|| out.clone());
+    let manifest = Manifest::at(&arguments.manifest, manifest_options.strict, recursive_except)?;
     rows.check(&arguments.manifest, &manifest, &out)?;
     let policy = || manifest_options.deadline.policy(rows.policy(global));
-    let gateway = match place {
+    let gateway = match location {
         // Its origin is known only once it listens.
-        GatewayPlace::Inside if !arguments.plan => Some(Gateway::open(global, &place, policy())?),
+        GatewayLocation::Inside if !arguments.plan => {
+            Some(Gateway::open(global, &location, policy())?)
+        }
         _ => None,
     };
-    let origin = gateway.as_ref().map_or_else(|| place.origin(), |gateway| Ok(gateway.origin()))?;
-    let common = rows.common(global, &place, &manifest, out, origin)?;
-    let store = rows.journal.for_batch(&place, arguments.plan)?;
-    let journal = rows.journal.path_for_batch(&place)?;
+    let origin =
+        gateway.as_ref().map_or_else(|| location.origin(), |gateway| Ok(gateway.origin()))?;
+    let settings = rows.settings(global, &location, &manifest, out, origin)?;
+    let store = rows.journal.for_batch(&location, arguments.plan)?;
+    let journal = rows.journal.path_for_batch(&location)?;
     let batch = Batch {
         options: &rows.options,
         is_strict: manifest_options.strict,
         pilot: manifest_options.pilot,
         manifest: &manifest,
-        common: &common,
+        settings: &settings,
         // The lines to be pasted and the folder's manifest name it.
         journal: journal.as_deref(),
         output,
     };
     if arguments.plan {
         // A plan asks no gateway, so that it needs no key either.
-        return batch.plan(store.as_deref(), gateway::usual_duration(&common.origin));
+        return batch.plan(store.as_deref(), gateway::usual_duration(&settings.origin));
     }
     // Opened by the batch once its rows are checked: bad rows are reported without key or network.
     batch.run(store, || match gateway {
         Some(gateway) => Ok(gateway),
-        None => Gateway::open(global, &place, policy()),
+        None => Gateway::open(global, &location, policy()),
     })
 }
 
 impl RowArguments {
     /// The limits and pauses of a batch.
-    pub(super) fn policy(&self, global: &Global) -> Policy {
+    pub(super) fn policy(&self, global: &GlobalOptions) -> Policy {
         let unknown_in_a_row = self.options.unknown_in_a_row;
         Policy { unknown_in_a_row, ..gateway::policy(global) }
     }
 
     /// What all rows have in common, their pictures going to `out`.
-    pub(super) fn common(
+    pub(super) fn settings(
         &self,
-        global: &Global,
-        place: &GatewayPlace,
+        global: &GlobalOptions,
+        location: &GatewayLocation,
         manifest: &Manifest,
         out: PathBuf,
         origin: Origin,
-    ) -> Result<Common, Failure> {
-        Ok(Common {
+    ) -> Result<BatchSettings, Failure> {
+        Ok(BatchSettings {
             folder: manifest.folder().to_owned(),
             known_photos: Arc::new(remembered_photos(&out.join(RESULTS))),
             out,
@@ -155,10 +162,10 @@ impl RowArguments {
             name: self.name.clone(),
             tag: global.tag.clone(),
             api_key: KnownKey::of(global),
-            report_csv: self.place(CSV)?,
-            report: self.place(PAGE)?,
+            report_csv: self.report_file(CSV)?,
+            report: self.report_file(PAGE)?,
             origin,
-            uploads: place.uploads(global.uploads.as_ref()),
+            uploads: location.uploads(global.uploads.as_ref()),
         })
     }
 
@@ -220,9 +227,9 @@ impl RowArguments {
     }
 
     /// Where a report of this kind goes, if one is asked for.
-    fn place(&self, kind: ReportKind) -> Result<Option<ReportPlace>, Failure> {
+    fn report_file(&self, kind: ReportKind) -> Result<Option<ReportFile>, Failure> {
         let given = self.options.reports().find(|(known, _)| known.option == kind.option);
-        given.map(|(kind, path)| ReportPlace::of(kind, path)).transpose()
+        given.map(|(kind, path)| ReportFile::of(kind, path)).transpose()
     }
 
     /// Why reports cannot be where the options say.
@@ -233,7 +240,7 @@ impl RowArguments {
     ) -> Result<Vec<String>, Failure> {
         let (mut problems, mut taken) = (Vec::new(), Vec::new());
         for (kind, given) in self.options.reports() {
-            let (option, place) = (kind.option, ReportPlace::of(kind, given)?);
+            let (option, report) = (kind.option, ReportFile::of(kind, given)?);
             if given == Path::new("-") {
                 problems.push(format!(
                     "{option} - would be stdout, where the rows are printed: give the name of a file"
@@ -241,12 +248,12 @@ impl RowArguments {
             // A report that is not made yet has no identity, and two that are missing must not count as one.
             } else if manifest.is_some() && manifest == FileId::of(given).as_ref() {
                 problems.push(format!("{option} is the manifest: give another file"));
-            } else if taken.contains(&place.path) {
+            } else if taken.contains(&report.path) {
                 problems.push(format!("{option} names the file of another report: give another"));
             } else {
-                problems.extend(place.unusable(Some(out)));
+                problems.extend(report.unusable(Some(out)));
             }
-            taken.push(place.path);
+            taken.push(report.path);
         }
         Ok(problems)
     }

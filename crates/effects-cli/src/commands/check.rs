@@ -9,8 +9,8 @@ use effects_core::{Size, count_of};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandEnd, CommandResult};
-use crate::global::Global;
+use crate::command_result::{CommandEnd, CommandResult};
+use crate::global::GlobalOptions;
 use crate::known_key::KnownKey;
 use crate::output::Output;
 use crate::problem::InputProblem;
@@ -50,13 +50,17 @@ pub(super) struct CheckObject<'a> {
     warnings: &'a [String],
 }
 
-pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+pub(crate) fn check(
+    global: &GlobalOptions,
+    arguments: &Arguments,
+    output: &Output,
+) -> CommandResult {
     let request = &arguments.request;
     let mut problems = Vec::new();
-    let place = request::place_of(global, &mut problems);
+    let location = request::location_of(global, &mut problems);
     let api_key = KnownKey::of(global);
     problems.extend(typed_words::problems(|text| api_key.is_in(text)));
-    let checked = request.check(place.as_ref(), global.uploads.as_ref(), problems);
+    let checked = request.check(location.as_ref(), global.uploads.as_ref(), problems);
     // This command lists where the key is repeated instead
     // of refusing at once, so it must not repeat it, too.
     let checked = checked.map_err(|problems| problems.without_key(&api_key));
@@ -85,18 +89,18 @@ pub(crate) fn check(global: &Global, arguments: &Arguments, output: &Output) -> 
                 format!("ok: {} ({}), {size}, {photo}", ready.template(), ready.template().title());
             let here =
                 // Where the gateway is not known, nothing is said of which photos it reaches.
-                place.and_then(|place| place.origin().ok()).is_none_or(|it| it.is_loopback());
+                location.and_then(|location| location.origin().ok()).is_none_or(|it| it.is_loopback());
             let warnings = ready.warnings(here);
             object.warnings = &warnings;
-            let told = warnings.iter().map(|warning| format!("warning: {warning}"));
-            output.result(&object, &std::iter::once(line).chain(told).collect::<Vec<_>>())?;
-            Ok(CommandEnd::Well)
+            let lines = warnings.iter().map(|warning| format!("warning: {warning}"));
+            output.result(&object, &std::iter::once(line).chain(lines).collect::<Vec<_>>())?;
+            Ok(CommandEnd::Ok)
         }
         Err(problems) => {
             object.problems = problems.list();
             let lines: Vec<String> = problems.list().iter().map(InputProblem::to_string).collect();
             output.result(&object, &lines)?;
-            Ok(CommandEnd::Bad(problems.kind()))
+            Ok(CommandEnd::Invalid(problems.kind()))
         }
     }
 }

@@ -4,7 +4,7 @@
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::output;
 
 #[derive(Args)]
@@ -23,5 +23,5 @@ pub(crate) fn completions(arguments: &Arguments, command: &mut Command) -> Comma
     // Into memory first: the generator panics where stdout is closed.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, command, "effects", &mut script);
-    output::script(&script).map(|()| CommandEnd::Well)
+    output::script(&script).map(|()| CommandEnd::Ok)
 }

@@ -13,12 +13,12 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::journal::{self, JournalChoice};
 use crate::output::{self, Output};
 use crate::page::{CostTable, Page};
-use crate::report_place::{ReportKind, ReportPlace};
+use crate::report_file::{ReportFile, ReportKind};
 use crate::rerun_line::journal_line;
 
 #[derive(Args)]
@@ -96,25 +96,25 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
         let why = "--html - prints a page on stdout, where --json prints objects: give the name of a file";
         return Err(Error::new(ErrorKind::Misconfigured, why).into());
     }
-    let place = arguments.html.as_deref().filter(|_| !is_printed);
-    let place = place.map(|path| ReportPlace::of(COSTS, path)).transpose()?;
-    if let Some(place) = &place {
+    let report = arguments.html.as_deref().filter(|_| !is_printed);
+    let report = report.map(|path| ReportFile::of(COSTS, path)).transpose()?;
+    if let Some(report) = &report {
         // Before the journal is read, which takes a while for a long one.
-        let unusable = place.unusable(None).map(|why| Error::new(ErrorKind::Misconfigured, why));
-        unusable.map_or_else(|| place.check(&[]), Err)?;
+        let unusable = report.unusable(None).map(|why| Error::new(ErrorKind::Misconfigured, why));
+        unusable.map_or_else(|| report.check(&[]), Err)?;
     }
-    let store = arguments.journal.that_is_there(output)?;
+    let store = arguments.journal.existing(output)?;
     // Without a journal the page has no sums, and is printed all the same.
     if is_printed {
         let page = page(store.as_deref(), Vec::new())?;
         output::script(&page)?;
-        return Ok(CommandEnd::Well);
+        return Ok(CommandEnd::Ok);
     }
-    if let Some(place) = place {
-        let path = page(store.as_deref(), AtomicFile::begin(&place.path)?)?.finish()?;
+    if let Some(report) = report {
+        let path = page(store.as_deref(), AtomicFile::begin(&report.path)?)?.finish()?;
         output.note(&format!("the page is {}", path.display()));
     }
-    let Some(store) = store else { return Ok(CommandEnd::Well) };
+    let Some(store) = store else { return Ok(CommandEnd::Ok) };
     let by = match arguments.by {
         // Totals are added up from templates: each task has
         // one, while a row of several orders is in each scope.
@@ -141,11 +141,11 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
     }
     for object in objects {
         if !output.listing(&object, &[object.line()])? {
-            return Ok(CommandEnd::Well);
+            return Ok(CommandEnd::Ok);
         }
     }
     left_out.iter().for_each(|text| output.note(text));
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 /// What to say of forgotten rows where the sums do not have them.

@@ -10,18 +10,18 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::doctor::live::{self, LiveOrder, LiveReport};
 use crate::doctor::network::{self, Probe};
 use crate::doctor::{self, Check, machine};
-use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
-use crate::global::Global;
-use crate::interruptible::{AttendingThread, interruptible};
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
+use crate::interruptible::{WorkContext, interruptible};
 use crate::journal::JournalChoice;
 use crate::output::Output;
-use crate::place::GatewayPlace;
-use crate::submission_tracker::SubmissionStanding;
+use crate::submission_tracker::SubmissionState;
 use crate::values::{TemplateIdParser, usd};
 
 #[derive(Args)]
@@ -72,7 +72,11 @@ pub(super) struct DoctorObject {
     live: Option<LiveReport>,
 }
 
-pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+pub(crate) fn doctor(
+    global: &GlobalOptions,
+    arguments: Arguments,
+    output: &Output,
+) -> CommandResult {
     if let Some(cassette) = global.cassette() {
         let why = format!(
             "doctor asks the gateway itself, and a cassette ({}) says nothing of it: leave --cassette and \
@@ -81,14 +85,14 @@ pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> 
         );
         return Err(Error::new(ErrorKind::Misconfigured, why).into());
     }
-    let place = GatewayPlace::of(global);
+    let location = GatewayLocation::of(global);
     // A URL that cannot be read is a check that fails, and the others are made all the same.
-    let shown = place.clone().unwrap_or(GatewayPlace::Inside);
-    let (global, work_place) = (global.clone(), shown.clone());
-    let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
+    let shown = location.clone().unwrap_or(GatewayLocation::Inside);
+    let (global, work_location) = (global.clone(), shown.clone());
+    let object = interruptible(output, &shown, SubmissionState::Nothing(None), move |context| {
         let mut checks = vec![];
-        let probe = match &place {
-            Ok(place) => set_up(&global, place, &mut checks),
+        let probe = match &location {
+            Ok(location) => set_up(&global, location, &mut checks),
             Err(error) => {
                 checks.push(Check::failed("base url", &error.clone().into()));
                 None
@@ -96,15 +100,15 @@ pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> 
         };
         checks.push(machine::state());
         checks.push(machine::journal(&arguments.journal));
-        if let Ok(place) = &place {
-            checks.push(machine::uploads(&global, place));
+        if let Ok(location) = &location {
+            checks.push(machine::uploads(&global, location));
         }
         // What needs no network is checked before, so that it
         // is reported even where the gateway holds requests back.
         if let Some(probe) = &probe {
-            checks.extend(network::ask(&probe.client, &gateway::key_source(&global))?);
+            checks.extend(network::check_gateway(&probe.client, &gateway::key_source(&global))?);
         }
-        let live = live(desk, &global, arguments, &work_place, probe.as_ref(), &checks)?;
+        let live = live(context, &global, arguments, &work_location, probe.as_ref(), &checks)?;
         let exit_code = match doctor::exit_code(&checks) {
             0 => live.as_ref().map_or(0, |live| live.exit_code),
             failed => failed,
@@ -121,20 +125,22 @@ pub(crate) fn doctor(global: &Global, arguments: Arguments, output: &Output) -> 
 
 /// Looks at the settings, and makes what asks the gateway of them.
 fn set_up(
-    global: &Global,
-    place: &GatewayPlace,
+    global: &GlobalOptions,
+    location: &GatewayLocation,
     checks: &mut Vec<Check>,
 ) -> Option<Gateway<Probe>> {
-    match place {
-        GatewayPlace::At(base) => {
+    match location {
+        GatewayLocation::At(base) => {
             checks.push(Check::ok("base url", base.to_string()));
             checks.push(machine::proxy(base, global));
             checks.push(machine::certificates(base, global));
             checks.push(machine::client_certificate(base, global));
         }
-        GatewayPlace::Inside => checks.push(Check::ok("base url", "a gateway inside this command")),
+        GatewayLocation::Inside => {
+            checks.push(Check::ok("base url", "a gateway inside this command"));
+        }
     }
-    match Gateway::<Probe>::open_as(global, place, gateway::policy(global)) {
+    match Gateway::<Probe>::open_as(global, location, gateway::policy(global)) {
         Ok(probe) => {
             checks.push(Check::ok("key", gateway::key_source(global)));
             Some(probe)
@@ -150,10 +156,10 @@ fn set_up(
 
 /// Makes the task of `--live`, unless something that it needs is missing.
 fn live(
-    desk: &AttendingThread,
-    global: &Global,
+    context: &WorkContext,
+    global: &GlobalOptions,
     arguments: Arguments,
-    place: &GatewayPlace,
+    location: &GatewayLocation,
     probe: Option<&Gateway<Probe>>,
     checks: &[Check],
 ) -> Result<Option<LiveReport>, Failure> {
@@ -162,11 +168,13 @@ fn live(
     };
     // A task costs, and what fails already would most likely keep it from its picture.
     if doctor::exit_code(checks) != 0 {
-        desk.note("no task is made: see what fails first");
+        context.note("no task is made: see what fails first");
         return Ok(None);
     }
-    let store = arguments.journal.for_run(place)?;
+    let store = arguments.journal.for_run(location)?;
     let Arguments { template, image, price, .. } = arguments;
     let order = LiveOrder { template, image, budget, price, tag: global.tag.clone() };
-    live::make(desk, &probe.client, store, order).map(Some).map_err(|failure| failure.at(place))
+    live::run_task(context, &probe.client, store, order)
+        .map(Some)
+        .map_err(|failure| failure.at(location))
 }

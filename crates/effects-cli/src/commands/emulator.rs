@@ -15,11 +15,11 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway;
-use crate::global::Global;
-use crate::output::{Output, say};
+use crate::global::GlobalOptions;
+use crate::output::{Output, write_stderr};
 use crate::secret_variables::without_secrets;
 use crate::values::with_words;
 
@@ -123,7 +123,11 @@ pub(super) struct EmulatorObject<'a> {
     pid: u32,
 }
 
-pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+pub(crate) fn emulator(
+    global: &GlobalOptions,
+    arguments: Arguments,
+    output: &Output,
+) -> CommandResult {
     let opens = arguments.open;
     // Never the environment's key, which may be a real one: `announce` prints what it accepts.
     // Trimmed, since a file's line break is not part of the key.
@@ -131,7 +135,7 @@ pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -
     let mut printed = Ok(());
     serve(options, |emulator| {
         for warning in emulator.warnings() {
-            say(&format!("warning: {warning}"));
+            write_stderr(&format!("warning: {warning}"));
         }
         // An error is kept for the end: the gateway serves until it is stopped, also where stdout is closed.
         printed = announce(emulator, output);
@@ -140,7 +144,7 @@ pub(crate) fn emulator(global: &Global, arguments: Arguments, output: &Output) -
         }
     })
     .map_err(|error| gateway::cannot_start(&error))?;
-    printed.map(|()| CommandEnd::Well)
+    printed.map(|()| CommandEnd::Ok)
 }
 
 impl Arguments {
@@ -203,7 +207,9 @@ fn open_page(base_url: &str) {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // Not waited for: some of these programs run for as long as the browser does.
     if let Err(error) = command.spawn() {
-        say(&format!("warning: cannot open {page} ({program}: {error}): open it yourself"));
+        write_stderr(&format!(
+            "warning: cannot open {page} ({program}: {error}): open it yourself"
+        ));
     }
 }
 

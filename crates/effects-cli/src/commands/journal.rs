@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::batch::{EarlierLine, ManifestText, earlier_lines};
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 #[cfg(not(feature = "postgres"))]
 use crate::journal::connected;
@@ -175,13 +175,13 @@ pub(crate) fn journal(arguments: &Arguments, output: &Output) -> CommandResult {
 }
 
 fn backup(arguments: &BackupArguments, output: &Output) -> CommandResult {
-    let (path, store) = arguments.journal.to_be_copied()?;
+    let (path, store) = arguments.journal.open_for_backup()?;
     let file = &arguments.file;
     store.backup(file).map_err(|error| failure(&error))?;
     let object = BackupObject { schema: "effects.backup.v1", journal: &path, file };
     let said = format!("the journal {} is copied to {}", path.display(), file.display());
     output.result(&object, &[said])?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 fn copy(arguments: &CopyArguments, output: &Output) -> CommandResult {
@@ -217,12 +217,12 @@ fn copy_file(from: &Path, to: &str, output: &Output) -> CommandResult {
     let said =
         format!("{counted} of the journal {} copied to {shown} and verified", from.display());
     output.result(&object, &[said])?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 #[cfg(not(feature = "postgres"))]
 fn copy_file(_from: &Path, to: &str, _output: &Output) -> CommandResult {
-    connected(to).map(|_| CommandEnd::Well)
+    connected(to).map(|_| CommandEnd::Ok)
 }
 
 fn prune(arguments: &PruneArguments, output: &Output) -> CommandResult {
@@ -230,7 +230,7 @@ fn prune(arguments: &PruneArguments, output: &Output) -> CommandResult {
     let object = PruneObject { schema: "effects.prune.v1", journal: &path, rows };
     let counted = count_of(rows, "row");
     output.result(&object, &[format!("{counted} of the journal {} forgotten", path.display())])?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 /// A time in whole days or weeks.
@@ -253,7 +253,7 @@ fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
     let from = &arguments.from;
     // All of it is read before a journal is made or written.
     let lines = read(from)?;
-    let (path, store) = arguments.journal.to_be_rebuilt()?;
+    let (path, store) = arguments.journal.open_for_rebuild()?;
     let whole = std::path::absolute(from).map_err(Failure::system)?;
     let folder = whole.parent().unwrap_or(Path::new("/"));
     let (schema, rows) = ("effects.rebuild.v1", lines.len() as u64);
@@ -280,7 +280,7 @@ fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
             Ok(false) => object.known += 1,
             Err(why) => {
                 object.unusable += 1;
-                output.urge(&format!("error: {}", unusable_row(from, number, &line, &why)));
+                output.note_always(&format!("error: {}", unusable_row(from, number, &line, &why)));
             }
         }
     }
@@ -288,9 +288,9 @@ fn rebuild(arguments: &RebuildArguments, output: &Output) -> CommandResult {
     store.flush().map_err(|error| failure(&error))?;
     output.result(&object, &[object.words()])?;
     Ok(if object.unusable == 0 {
-        CommandEnd::Well
+        CommandEnd::Ok
     } else {
-        CommandEnd::Bad(ErrorKind::InvalidRequest)
+        CommandEnd::Invalid(ErrorKind::InvalidRequest)
     })
 }
 

@@ -12,9 +12,9 @@ use effects_core::{ApiKey, Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::global::Global;
+use crate::global::GlobalOptions;
 use crate::output::Output;
 use crate::profile;
 
@@ -124,7 +124,11 @@ pub(super) struct ProfileObject<'a> {
     journal: Option<String>,
 }
 
-pub(crate) fn login(global: &Global, arguments: &LoginArguments, output: &Output) -> CommandResult {
+pub(crate) fn login(
+    global: &GlobalOptions,
+    arguments: &LoginArguments,
+    output: &Output,
+) -> CommandResult {
     arguments.typed.refuse(
         "login takes no argument: the key is read from standard input or a prompt, where other users do not \
          see it; one that was typed into the command line is in the shell's history now, so make another; \
@@ -148,13 +152,13 @@ pub(crate) fn login(global: &Global, arguments: &LoginArguments, output: &Output
     }
     let store = store(&stored, key.expose(), arguments.store, output)?;
     let file = stored.path();
-    let (store, place) = match store {
+    let (store, location) = match store {
         KeyStore::Keyring => ("keyring", "the system's keyring".to_owned()),
         KeyStore::File => ("file", file.display().to_string()),
     };
     let object = LoginObject { schema: "effects.login.v1", profile: &name, store, file };
-    output.result(&object, &[format!("the key of profile {name} is stored in {place}")])?;
-    Ok(CommandEnd::Well)
+    output.result(&object, &[format!("the key of profile {name} is stored in {location}")])?;
+    Ok(CommandEnd::Ok)
 }
 
 /// Stores the key where it is asked for. Where that is left open, a keyring that is of no use gives way to a file.
@@ -177,7 +181,7 @@ fn store(
     }
     // The file decides where the key is read, so the new key is in use although the old one was not removed.
     if let Some(error) = stored.store(key, KeyStore::File)? {
-        output.urge(&format!("the earlier key is still in the system's keyring: {error}"));
+        output.note_always(&format!("the earlier key is still in the system's keyring: {error}"));
     }
     Ok(KeyStore::File)
 }
@@ -197,7 +201,7 @@ fn refuse_key_elsewhere(name: &str) -> Result<(), Failure> {
 }
 
 pub(crate) fn logout(
-    global: &Global,
+    global: &GlobalOptions,
     arguments: &LogoutArguments,
     output: &Output,
 ) -> CommandResult {
@@ -209,11 +213,11 @@ pub(crate) fn logout(
     let object = LogoutObject { schema: "effects.logout.v1", profile: &name, removed };
     let line = if removed { "is removed" } else { "was not stored" };
     output.result(&object, &[format!("the key of profile {name} {line}")])?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 pub(crate) fn profiles(
-    global: &Global,
+    global: &GlobalOptions,
     arguments: &ProfileArguments,
     output: &Output,
 ) -> CommandResult {
@@ -253,10 +257,10 @@ pub(crate) fn profiles(
     if profiles.is_empty() {
         output.note("there is no profile: `effects login` makes one, or write profiles.toml");
     }
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
-fn name(global: &Global) -> String {
+fn name(global: &GlobalOptions) -> String {
     profile::named(global).map_or(profile::DEFAULT.to_owned(), |(name, _)| name)
 }
 
@@ -264,12 +268,12 @@ fn read_key(output: &Output) -> io::Result<String> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
         // With --quiet, too: a prompt that says nothing looks like a command that hangs.
-        output.urge("API key (it is not shown):");
+        output.note_always("API key (it is not shown):");
         return rpassword::read_password();
     }
     let mut key = String::new();
     // What never ends, such as a device, is not read to its end.
-    stdin.lock().take(MOST_KEY_BYTES).read_to_string(&mut key)?;
+    stdin.lock().take(MAX_KEY_BYTES).read_to_string(&mut key)?;
     Ok(key)
 }
 
@@ -278,4 +282,4 @@ fn misconfigured(message: String) -> Failure {
 }
 
 /// No key is nearly as long.
-const MOST_KEY_BYTES: u64 = 64 * 1024;
+const MAX_KEY_BYTES: u64 = 64 * 1024;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Command};
 use effects_core::{Error, ErrorKind};
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::output;
 
@@ -26,7 +26,7 @@ pub(crate) fn man(arguments: &Arguments, command: Command) -> CommandResult {
     let Some(folder) = &arguments.dir else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page).map_err(Failure::system)?;
-        return output::script(&page).map(|()| CommandEnd::Well);
+        return output::script(&page).map(|()| CommandEnd::Ok);
     };
     let written = fs::create_dir_all(folder)
         // No page for clap's own command `help`.
@@ -35,5 +35,5 @@ pub(crate) fn man(arguments: &Arguments, command: Command) -> CommandResult {
         let why = format!("the manual pages cannot be written to {}: {error}", folder.display());
         Error::new(ErrorKind::Misconfigured, why)
     })?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }

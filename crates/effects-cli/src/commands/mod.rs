@@ -34,11 +34,11 @@ use crate::known_key::KnownKey;
 use crate::output::{self, Output};
 use crate::pictures::RunObject;
 use crate::problem::Problems;
-use crate::schemas::Objects;
+use crate::schemas::SchemaCollector;
 use crate::{help_json, logging, option_use, profile, rerun_line, typed_words};
 
 /// Adds the schemas of what the commands print.
-fn schemas(objects: &mut Objects) {
+fn schemas(objects: &mut SchemaCollector) {
     objects.add::<ErrorObject<'_>>("effects.error.v1");
     objects.add::<RunObject>("effects.run.v1");
     crate::batch::schemas(objects);
@@ -80,7 +80,7 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         return failure.exit_code();
     }
     // `check` lists them among what else is wrong.
-    if command.keeps_words() && !matches!(command, Command::Check(_)) {
+    if command.exposes_words() && !matches!(command, Command::Check(_)) {
         let known = KnownKey::of(&global);
         if let Some(problems) = Problems::among(typed_words::problems(|text| known.is_in(text))) {
             let failure = Failure::Invalid(problems);
@@ -129,16 +129,16 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
 fn print(error: &clap::Error, arguments: &[OsString]) {
     let escape = |argument: &OsString| printable(&argument.to_string_lossy()).into_owned().into();
     let escaped: Vec<OsString> = arguments.iter().map(escape).collect();
-    let told = if escaped == arguments {
+    let rebuilt = if escaped == arguments {
         // Where stderr is closed, the help is lost.
         return drop(error.print());
     } else {
         Cli::read(&escaped).err()
     };
-    match told {
-        Some(told) => drop(told.print()),
+    match rebuilt {
+        Some(rebuilt) => drop(rebuilt.print()),
         // What cannot be read is what was escaped.
-        None => error.to_string().lines().for_each(output::say),
+        None => error.to_string().lines().for_each(output::write_stderr),
     }
 }
 

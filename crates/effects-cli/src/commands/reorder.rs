@@ -15,19 +15,19 @@ use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, RowState};
 use rust_decimal::Decimal;
 
 use crate::batch::{
-    self, BatchSummary, BatchWake, FolderRows, MostCost, PROGRESS_EVERY, ProgressLine, RowCount,
-    RowLabel, RowNews, RowReport, RowStatus, Session, decode, kept_after_failed_order,
+    self, BatchSummary, FolderRows, MaxPrice, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel,
+    RowNews, RowReport, RowStatus, Session, SessionMessage, decode, kept_after_failed_order,
 };
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::commands::resume;
-use crate::done::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::image::read_file;
 use crate::journal::{self, JournalChoice};
 use crate::order_budget::{self, OrderBudget};
 use crate::output::Output;
-use crate::place::GatewayPlace;
 use crate::signals;
 use crate::time_options::DeadlineOption;
 
@@ -70,12 +70,16 @@ pub(crate) struct Arguments {
     journal: JournalChoice,
 }
 
-pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
-    let place = GatewayPlace::of(global)?;
+pub(crate) fn reorder(
+    global: &GlobalOptions,
+    arguments: &Arguments,
+    output: &Output,
+) -> CommandResult {
+    let location = GatewayLocation::of(global)?;
     if arguments.image.is_some() && arguments.rows.len() > 1 {
         return Err(unusable("--image is the photo of one row: give one"));
     }
-    let store = arguments.journal.that_is_there(output)?;
+    let store = arguments.journal.existing(output)?;
     let Some(store) = store else { return Err(no_row(arguments.rows[0])) };
     let mut rows = arguments.rows.clone();
     // Sorted for `dedup`: a row that is named twice would be paid for twice.
@@ -86,29 +90,29 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     }
     // All of them are checked before one is paid for.
     let jobs = rows.iter().enumerate();
-    let jobs = jobs.map(|(index, row)| arguments.job(&*store, index, *row, &place, global));
+    let jobs = jobs.map(|(index, row)| arguments.job(&*store, index, *row, &location, global));
     let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
     let policy = arguments.deadline.policy(gateway::policy(global));
-    let gateway = Gateway::open(global, &place, policy)?;
-    let (tell, woken) = mpsc::channel();
-    let signal = tell.clone();
+    let gateway = Gateway::open(global, &location, policy)?;
+    let (sender, messages) = mpsc::channel();
+    let signal = sender.clone();
     // Before anything is paid for, so that a Ctrl-C in the first moment waits for the answers.
-    signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
-    let journal = arguments.journal.path_for_batch(&place)?;
+    signals::listen(move || drop(signal.send(SessionMessage::Signal))).map_err(Failure::system)?;
+    let journal = arguments.journal.path_for_batch(&location)?;
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
-    let identities: Vec<_> = jobs.iter().filter_map(|(told, ..)| told.identity).collect();
+    let identities: Vec<_> = jobs.iter().filter_map(|(label, ..)| label.identity).collect();
     let journal_session =
-        arguments.budget.journal_session(&store, &place.origin()?, &identities, output)?;
+        arguments.budget.journal_session(&store, &location.origin()?, &identities, output)?;
     // Before anything is sent, so that a kill leaves no folder that does not know of it.
     for row in &rows {
         folders.note_order(*row, WallClock::new().now())?;
     }
     // Given with a budget alone.
-    let price = arguments.budget.price.map(|usd| MostCost { usd, is_reserved: true });
+    let price = arguments.budget.price.map(|usd| MaxPrice { usd, is_reserved: true });
     // Without it a row that has a verdict is never submitted again.
     let reordering = Some(journal_session.reordering());
-    let session = Session::new(gateway.client.clone(), reordering, price, tell);
+    let session = Session::new(gateway.client.clone(), reordering, price, sender);
     let session = Arc::new(session);
     let files = SaveFiles {
         overwrite: arguments.overwrite,
@@ -121,60 +125,68 @@ pub(crate) fn reorder(global: &Global, arguments: &Arguments, output: &Output) -
     };
     let count = jobs.len() as u64;
     let begun = gateway.client.jobs().save(Save::Files(files)).check_photos(decode);
-    let started = session.start(begun, move |beginner| {
-        for (told, row, job) in jobs {
-            if !beginner.begin(told, Some(row), job) {
+    let started = session.start(begun, move |starter| {
+        for (label, row, job) in jobs {
+            if !starter.begin(label, Some(row), job) {
                 break;
             }
         }
         Ok(())
     })?;
-    let live = ProgressLine::new(output, PROGRESS_EVERY);
-    let hear = |news: RowNews<'_>| {
+    let progress = ProgressLine::new(output, PROGRESS_EVERY);
+    let on_news = |news: RowNews<'_>| {
         let report = match news {
             RowNews::Ended(report) => report,
-            RowNews::Submitted(row) => return Ok(folders.note_standing(row)?),
+            RowNews::Submitted(row) => return Ok(folders.note_state(row)?),
             RowNews::BegunAnew(_) | RowNews::None => return Ok(()),
         };
         // The row is printed in any case; a manifest that cannot be written ends the command after it.
         let noted = folders.note(report).map_err(Failure::from);
         let kept = kept_picture(&*store, report)?;
-        let told = RowReport { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
+        let printed =
+            RowReport { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
         // What is said of an order that failed says why; where none was made, the reason comes first.
         let line = match (kept, &report.task) {
-            (Some(kept), Some(_)) => format!("{}: {kept}", report.told.place(report.row)),
+            (Some(kept), Some(_)) => format!("{}: {kept}", report.label.position(report.row)),
             (Some(kept), None) => format!("{}; {kept}", report.line()),
             (None, _) => report.line(),
         };
-        resume::hear(&told, &line, &live, output)?;
+        resume::print_row(&printed, &line, &progress, output)?;
         noted
     };
     // No exchange takes longer, so by then a submission under way is answered or lost.
-    let most_wait = gateway.client.policy().request_timeout;
+    let max_wait = gateway.client.policy().request_timeout;
     let count = RowCount::Known(count);
-    let ended =
-        batch::interruptible(&started, most_wait, &woken, &live, count, BatchSummary::new(), hear);
+    let ended = batch::interruptible(
+        &started,
+        max_wait,
+        &messages,
+        &progress,
+        count,
+        BatchSummary::new(),
+        on_news,
+    );
     // Also of rows that were not come to.
-    let noted = rows.iter().try_for_each(|row| folders.note_standing(*row));
-    let tally = &ended.tally;
-    let open = tally.count(RowStatus::Running) + tally.count(RowStatus::NotDownloaded);
+    let noted = rows.iter().try_for_each(|row| folders.note_state(*row));
+    let summary = &ended.summary;
+    let open = summary.count(RowStatus::Running) + summary.count(RowStatus::NotDownloaded);
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };
-        let line = resume::resume_line(&place, journal.as_deref());
-        output.urge(&format!(
+        let line = resume::resume_line(&location, journal.as_deref());
+        output.note_always(&format!(
             "{why}; the tasks go on, and the same line again would buy once more; wait on with: {line}"
         ));
     }
     let price = match arguments.budget.price {
         Some(price) => Some(price),
         // Asked only now: these tasks may be the first whose cost is known.
-        None => order_budget::highest_cost(&*store, &place.origin()?)
+        None => order_budget::highest_cost(&*store, &location.origin()?)
             .map_err(|error| journal::failure(&error))?,
     };
-    let running = tally.count(RowStatus::Running) + tally.count(RowStatus::Doubtful);
-    output.note(&format!("{} USD spent{}", tally.spent, may_cost(running, price)));
+    let running = summary.count(RowStatus::Running) + summary.count(RowStatus::Doubtful);
+    output.note(&format!("{} USD spent{}", summary.spent, may_cost(running, price)));
     noted?;
-    Ok(CommandEnd::Code(ended.tally.exit_code()))
+    Ok(CommandEnd::Code(ended.summary.exit_code()))
 }
 
 impl Arguments {
@@ -184,13 +196,13 @@ impl Arguments {
         store: &dyn JournalStore,
         index: usize,
         row: RowNumber,
-        place: &GatewayPlace,
-        global: &Global,
+        location: &GatewayLocation,
+        global: &GlobalOptions,
     ) -> Result<(RowLabel, RowNumber, Job), Failure> {
         let found = store.find(&RowName::Number(row));
         let record = found.map_err(|error| journal::failure(&error))?;
         let record = record.ok_or_else(|| no_row(row))?;
-        let origin = place.origin()?;
+        let origin = location.origin()?;
         // A row is bought again at its own gateway: another one has another key and other prices.
         if record.row.origin != origin {
             let of = &record.row.origin;
@@ -206,7 +218,7 @@ impl Arguments {
         let (reference, photo) = self.photo(&record)?;
         if photo.is_some() {
             // A photo that cannot be uploaded is refused before the first of the rows is paid for.
-            place.uploads(global.uploads.as_ref())?;
+            location.uploads(global.uploads.as_ref())?;
         }
         let (template, size) = (record.row.template.clone(), record.row.size);
         let params = record.row.params.clone();

@@ -14,13 +14,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::batch::FolderRows;
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::journal::{self, JournalChoice};
 use crate::known_key::KnownKey;
 use crate::output::Output;
-use crate::place::GatewayPlace;
 use crate::values::TemplateIdParser;
 
 #[derive(Args)]
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     from: Option<PathBuf>,
 
     #[command(flatten)]
-    found: FoundOut,
+    found: Finding,
 
     #[command(flatten)]
     journal: JournalChoice,
@@ -63,7 +63,7 @@ pub(crate) struct Arguments {
 
 #[derive(Args)]
 #[group(multiple = false)]
-struct FoundOut {
+struct Finding {
     /// It made this task
     #[arg(long, value_name = "ID")]
     task: Option<TaskId>,
@@ -88,14 +88,18 @@ pub(super) struct ResolveObject<'a> {
 }
 
 /// Which rows are meant, and what was found of them.
-enum Meant {
-    These(Vec<(RowNumber, Resolution)>),
+enum RowSelection {
+    Named(Vec<(RowNumber, Resolution)>),
     AllNotBilled,
 }
 
-pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
-    let meant = arguments.meant()?;
-    if let Meant::These(rows) = &meant {
+pub(crate) fn resolve(
+    global: &GlobalOptions,
+    arguments: &Arguments,
+    output: &Output,
+) -> CommandResult {
+    let selection = arguments.selection()?;
+    if let RowSelection::Named(rows) = &selection {
         let key = KnownKey::of(global);
         for (row, found) in rows {
             // The journal would keep the key as a task's id, and
@@ -105,17 +109,17 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
             }
         }
     }
-    let Some(store) = arguments.journal.that_is_there(output)? else {
-        return match meant {
-            Meant::These(rows) if !rows.is_empty() => Err(no_row(rows[0].0)),
-            _ => Ok(CommandEnd::Well),
+    let Some(store) = arguments.journal.existing(output)? else {
+        return match selection {
+            RowSelection::Named(rows) if !rows.is_empty() => Err(no_row(rows[0].0)),
+            _ => Ok(CommandEnd::Ok),
         };
     };
-    let rows = match meant {
+    let rows = match selection {
         // Rows that were named are not looked up here: each
         // one that is not doubtful is an error of its own.
-        Meant::These(rows) => rows,
-        Meant::AllNotBilled => doubtful(&*store, global, arguments)?,
+        RowSelection::Named(rows) => rows,
+        RowSelection::AllNotBilled => doubtful(&*store, global, arguments)?,
     };
     if rows.is_empty() {
         output.note("none of the rows that were meant is doubtful, so nothing was changed");
@@ -132,27 +136,27 @@ pub(crate) fn resolve(global: &Global, arguments: &Arguments, output: &Output) -
     let last = failures.pop();
     for failure in failures {
         // The last one becomes the command's own failure, and decides the exit code.
-        output.urge(&format!("error: {failure}"));
+        output.note_always(&format!("error: {failure}"));
     }
-    last.map_or(Ok(CommandEnd::Well), Err)
+    last.map_or(Ok(CommandEnd::Ok), Err)
 }
 
 impl Arguments {
-    fn meant(&self) -> Result<Meant, Failure> {
+    fn selection(&self) -> Result<RowSelection, Failure> {
         let Self { rows, all, template, from, found, .. } = self;
         if template.is_some() && !*all {
             return Err(unusable("--template narrows --all, which is missing"));
         }
         // Each way to name rows goes with one kind of finding alone; everything else is refused in the end.
         match (&rows[..], *all, from, &found.task, found.not_billed) {
-            ([], false, Some(path), None, false) => Ok(Meant::These(read(path)?)),
-            ([], true, None, None, true) => Ok(Meant::AllNotBilled),
+            ([], false, Some(path), None, false) => Ok(RowSelection::Named(read(path)?)),
+            ([], true, None, None, true) => Ok(RowSelection::AllNotBilled),
             ([_, ..], false, None, None, true) => {
                 let not_billed = |row: &RowNumber| (*row, Resolution::NotBilled);
-                Ok(Meant::These(rows.iter().map(not_billed).collect()))
+                Ok(RowSelection::Named(rows.iter().map(not_billed).collect()))
             }
             ([row], false, None, Some(task), false) => {
-                Ok(Meant::These(vec![(*row, Resolution::Task(task.clone()))]))
+                Ok(RowSelection::Named(vec![(*row, Resolution::Task(task.clone()))]))
             }
             _ => Err(unusable(
                 "give rows or --all with --not-billed, one row with --task, or a file with --from",
@@ -169,24 +173,24 @@ fn resolve_one(
     output: &Output,
 ) -> Result<(), Failure> {
     let failed = |error| journal::failure(&error);
-    let look = || store.find(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row));
+    let lookup = || store.find(&RowName::Number(row)).map_err(failed)?.ok_or_else(|| no_row(row));
     // Looked up now: afterwards the row has no doubtful submission to name.
     let before = store.find(&RowName::Number(row)).map_err(failed)?;
     let request_id = before.as_ref().and_then(last_request);
-    store.resolve(row, found).map_err(|error| match (&error, look()) {
+    store.resolve(row, found).map_err(|error| match (&error, lookup()) {
         (JournalError::WrongRowState { .. }, Ok(record)) => {
             // It says what to do about the state that the row has now.
             unusable(&format!("{error}: {}", journal::way_out(&record)))
         }
         _ => failed(error),
     })?;
-    let record = look()?;
+    let record = lookup()?;
     // A task that was found is noted in the row's batch folder, too; that none was made, the next batch
     // notes there.
     if !matches!(record.state, RowState::Released { .. })
-        && let Err(error) = folders.note_standing(row)
+        && let Err(error) = folders.note_state(row)
     {
-        output.urge(&format!("warning: row {row} is resolved, and {error}"));
+        output.note_always(&format!("warning: row {row} is resolved, and {error}"));
     }
     let state = record.state.name();
     let object = ResolveObject {
@@ -212,11 +216,11 @@ fn last_request(record: &Record) -> Option<&str> {
 /// Every doubtful row, as far as the options narrow that.
 fn doubtful(
     store: &dyn JournalStore,
-    global: &Global,
+    global: &GlobalOptions,
     arguments: &Arguments,
 ) -> Result<Vec<(RowNumber, Resolution)>, Failure> {
-    let place = global.base_url.is_some().then(|| GatewayPlace::of(global)).transpose()?;
-    let origin = place.map(|place| place.origin()).transpose()?;
+    let location = global.base_url.is_some().then(|| GatewayLocation::of(global)).transpose()?;
+    let origin = location.map(|location| location.origin()).transpose()?;
     let filter =
         Filter { which: Which::Doubtful, origin, tag: global.tag.clone(), ..Filter::default() };
     let mut rows = Vec::new();

@@ -1,6 +1,6 @@
 //! `effects resume` ([`resume`]): waits for what the journal has unfinished, and downloads it; nothing
 //! is submitted. It starts the rows as jobs of a batch `Session`. `commands::main` calls it;
-//! `effects reorder` shares [`hear`], which prints a row, and [`resume_line`].
+//! `effects reorder` shares [`print_row`], and [`resume_line`].
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -11,16 +11,16 @@ use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{Filter, Which};
 
 use crate::batch::{
-    self, BatchSummary, BatchWake, FolderRows, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel,
-    RowNews, RowReport, RowStatus, Session,
+    self, BatchSummary, FolderRows, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel, RowNews,
+    RowReport, RowStatus, Session, SessionMessage,
 };
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::journal::{self, JournalChoice, each};
 use crate::output::Output;
-use crate::place::GatewayPlace;
 use crate::rerun_line::{keyed_line, line_to_run_again, quoted};
 use crate::signals;
 
@@ -38,20 +38,24 @@ pub(crate) struct Arguments {
     journal: JournalChoice,
 }
 
-pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
-    let place = GatewayPlace::of(global)?;
-    let origin = place.origin()?;
-    let replayed = global.cassette().filter(|_| place.is_replay());
+pub(crate) fn resume(
+    global: &GlobalOptions,
+    arguments: &Arguments,
+    output: &Output,
+) -> CommandResult {
+    let location = GatewayLocation::of(global)?;
+    let origin = location.origin()?;
+    let replayed = global.cassette().filter(|_| location.is_replay());
     // Only a journal that was named can have tasks of a replay: the usual one and a profile's have none.
     if let Some(cassette) = replayed.filter(|_| !arguments.journal.is_given()) {
-        output.urge(&format!(
+        output.note_always(&format!(
             "replaying {}: it looks at no real task, and a replay leaves none to go on with; leave the \
              cassette out (--cassette, EFFECTS_CASSETTE) to go on with the tasks of the journal",
             cassette.display()
         ));
-        return Ok(CommandEnd::Well);
+        return Ok(CommandEnd::Ok);
     }
-    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(CommandEnd::Well) };
+    let Some(store) = arguments.journal.existing(output)? else { return Ok(CommandEnd::Ok) };
     // Counted first: where nothing is unfinished, neither key nor gateway is needed.
     let mut rows = 0;
     each(&*store, unfinished(&origin), |_| {
@@ -60,14 +64,14 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
     })?;
     if rows == 0 {
         output.note(&format!("nothing of {origin} is unfinished"));
-        return Ok(CommandEnd::Well);
+        return Ok(CommandEnd::Ok);
     }
-    let gateway = Gateway::open(global, &place, gateway::policy(global))?;
-    let (tell, woken) = mpsc::channel();
-    let signal = tell.clone();
+    let gateway = Gateway::open(global, &location, gateway::policy(global))?;
+    let (sender, messages) = mpsc::channel();
+    let signal = sender.clone();
     // Before the first job: from here on Ctrl-C waits for downloads under way.
-    signals::listen(move || drop(signal.send(BatchWake::Signal))).map_err(Failure::system)?;
-    let journal = arguments.journal.path_for_batch(&place)?;
+    signals::listen(move || drop(signal.send(SessionMessage::Signal))).map_err(Failure::system)?;
+    let journal = arguments.journal.path_for_batch(&location)?;
     let folders = FolderRows::new(&*store, journal.as_deref());
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
     let rows_store = Arc::clone(&store);
@@ -75,52 +79,59 @@ pub(crate) fn resume(global: &Global, arguments: &Arguments, output: &Output) ->
         gateway.client.clone(),
         Some(JournalSession::new(Arc::clone(&store))),
         None,
-        tell,
+        sender,
     );
     let session = Arc::new(session);
     let jobs = gateway.client.jobs().in_flight(IN_FLIGHT).save(Save::Files(SaveFiles::default()));
-    let started = session.start(jobs, move |beginner| {
+    let started = session.start(jobs, move |starter| {
         let mut index = 0;
         // The journal is read once more, page by page, rather than all its rows kept in memory.
         let begun = each(&*rows_store, unfinished(&origin), |record| {
-            let told = RowLabel::of_record(index, record);
+            let label = RowLabel::of_record(index, record);
             index += 1;
-            Ok(beginner.begin(told, Some(record.number), Job::resume(record)))
+            Ok(starter.begin(label, Some(record.number), Job::resume(record)))
         });
         begun.map_err(|failure| Error::new(ErrorKind::Journal, failure.to_string()))
     })?;
-    let live = ProgressLine::new(output, PROGRESS_EVERY);
-    let hear = |news: RowNews<'_>| {
+    let progress = ProgressLine::new(output, PROGRESS_EVERY);
+    let on_news = |news: RowNews<'_>| {
         let RowNews::Ended(report) = news else { return Ok(()) };
         let noted = folders.note(report);
         // The row is printed even where its folder's manifest
         // cannot be written; that ends the command after it.
-        hear(report, &report.line(), &live, output).and(noted.map_err(Failure::from))
+        print_row(report, &report.line(), &progress, output).and(noted.map_err(Failure::from))
     };
-    let most_wait = gateway.client.policy().request_timeout;
+    let max_wait = gateway.client.policy().request_timeout;
     let rows = RowCount::Known(rows);
-    let ended =
-        batch::interruptible(&started, most_wait, &woken, &live, rows, BatchSummary::new(), hear);
-    let tally = &ended.tally;
+    let ended = batch::interruptible(
+        &started,
+        max_wait,
+        &messages,
+        &progress,
+        rows,
+        BatchSummary::new(),
+        on_news,
+    );
+    let summary = &ended.summary;
     // A picture that was not downloaded counts as open: it is paid for, and its link expires.
-    let open = tally.count(RowStatus::Running) + tally.count(RowStatus::NotDownloaded);
+    let open = summary.count(RowStatus::Running) + summary.count(RowStatus::NotDownloaded);
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };
         let line = line_to_run_again();
-        output.urge(&format!(
+        output.note_always(&format!(
             "{why}; the tasks go on, and nothing is paid twice; wait on with: {line}"
         ));
     }
-    Ok(CommandEnd::Code(ended.tally.exit_code()))
+    Ok(CommandEnd::Code(ended.summary.exit_code()))
 }
 
 /// The line that goes on with the unfinished tasks of a journal at this gateway.
-pub(super) fn resume_line(place: &GatewayPlace, journal: Option<&Path>) -> String {
+pub(super) fn resume_line(location: &GatewayLocation, journal: Option<&Path>) -> String {
     let mut line = "effects resume".to_owned();
     if let Some(path) = journal {
         line.push_str(&format!(" --journal {}", quoted(&path.to_string_lossy())));
     }
-    if let GatewayPlace::At(base) = place {
+    if let GatewayLocation::At(base) = location {
         line.push_str(&base.command_options());
     }
     keyed_line(&line)
@@ -131,23 +142,23 @@ fn unfinished(origin: &Origin) -> Filter {
 }
 
 /// Prints what became of a row: its object, or its paths. Where it has no picture, `line` is said of it.
-pub(super) fn hear(
+pub(super) fn print_row(
     report: &RowReport,
     line: &str,
-    live: &ProgressLine,
+    progress: &ProgressLine,
     output: &Output,
 ) -> Result<(), Failure> {
     if report.status != RowStatus::Completed {
-        live.urge(line);
+        progress.note_always(line);
     }
     if let Some(line) = report.cost_line() {
-        live.urge(&line);
+        progress.note_always(&line);
     }
     if output.json {
-        return live.aside(|| output.json_line(&report.json()));
+        return progress.suspended(|| output.json_line(&report.json()));
     }
     let mut paths = report.paths.iter();
-    paths.try_for_each(|path| live.aside(|| output.line(&path.display().to_string())))
+    paths.try_for_each(|path| progress.suspended(|| output.line(&path.display().to_string())))
 }
 
 /// Tasks followed at once.

@@ -1,6 +1,6 @@
 //! `effects run` ([`run`]): submits a request, waits for its task and saves its picture. It works under
 //! `interruptible`, and journals its row as a `JournaledRow`. `commands::main` calls it; `effects wait`
-//! shares [`Saving`], the options of where pictures go.
+//! shares [`SaveOptions`], the options of where pictures go.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use effects_client::file_names::Names;
 use effects_core::{EffectRequest, Policy, TaskId};
 use effects_jobs::JournalStore;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::input_file::InputFile;
-use crate::interruptible::{AttendingThread, interruptible};
+use crate::interruptible::{WorkContext, interruptible};
 use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
-use crate::place::GatewayPlace;
 use crate::request::{self, ReadyRequest, RequestArguments};
-use crate::submission_tracker::SubmissionStanding;
+use crate::submission_tracker::SubmissionState;
 use crate::time_options::WaitOptions;
 use crate::values::duration;
 
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     request: RequestArguments,
 
     #[command(flatten)]
-    saving: Saving,
+    saving: SaveOptions,
 
     #[command(flatten)]
     times: WaitOptions,
@@ -62,7 +62,7 @@ pub(crate) struct Arguments {
 
 /// Where pictures go: the same for `run` and `wait`.
 #[derive(Args, Clone)]
-pub(crate) struct Saving {
+pub(crate) struct SaveOptions {
     /// The file to save the picture in; an existing one is replaced whole
     ///
     /// Left out, it is TEMPLATE-TASKID.png in the current folder; TASKID.png with `wait`, which
@@ -75,7 +75,7 @@ pub(crate) struct Saving {
     no_download: bool,
 }
 
-impl Saving {
+impl SaveOptions {
     /// A file that would be written, to find out beforehand whether it can be. The id in a default
     /// name is not known by then; the folder is.
     pub(crate) fn probe(&self) -> Option<PathBuf> {
@@ -108,46 +108,46 @@ impl Saving {
     }
 }
 
-pub(crate) fn run(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+pub(crate) fn run(global: &GlobalOptions, arguments: Arguments, output: &Output) -> CommandResult {
     let Arguments { request, saving, times, first_answer_timeout, journal, no_journal } = arguments;
     let policy = Policy { first_answer_timeout, ..times.policy(gateway::policy(global)) };
     let (work_global, mut problems) = (global.clone(), Vec::new());
-    let place = request::place_of(global, &mut problems);
+    let location = request::location_of(global, &mut problems);
     // Without a place there is nothing to resume, and nothing is sent.
-    let shown = place.clone().unwrap_or(GatewayPlace::Inside);
-    let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
+    let shown = location.clone().unwrap_or(GatewayLocation::Inside);
+    let object = interruptible(output, &shown, SubmissionState::Nothing(None), move |context| {
         let input = request.input();
         // An output that cannot be written is reported with what is wrong with the request: before
         // anything is paid, and all at once.
         problems.extend(saving.probe().and_then(|path| pictures::unwritable(&path, &input)));
-        let checked = request.check(place.as_ref(), work_global.uploads.as_ref(), problems);
-        let (ready, place) = match (checked, place) {
+        let checked = request.check(location.as_ref(), work_global.uploads.as_ref(), problems);
+        let (ready, location) = match (checked, location) {
             (Err(problems), _) => return Err(Failure::Invalid(problems)),
-            (Ok(ready), Some(place)) => (ready, place),
-            (Ok(_), None) => unreachable!("a place that cannot be read is a problem"),
+            (Ok(ready), Some(location)) => (ready, location),
+            (Ok(_), None) => unreachable!("a location that cannot be read is a problem"),
         };
         // Opened after the checks: a request that is refused makes no journal and needs no key.
-        let store = if no_journal { None } else { journal.for_run(&place)? };
-        let gateway = Gateway::open(&work_global, &place, policy)?;
+        let store = if no_journal { None } else { journal.for_run(&location)? };
+        let gateway = Gateway::open(&work_global, &location, policy)?;
         let target = SaveTarget { saving, input };
-        work(desk, &gateway, &place, ready, &target, store, work_global.tag)
-            .map_err(|failure| failure.at(&place))
+        work(context, &gateway, &location, ready, &target, store, work_global.tag)
+            .map_err(|failure| failure.at(&location))
     })?;
     output.note(&object.summary(&shown));
     output.result(&object, &object.lines())?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 /// Where the picture goes, and the photo that it must not replace.
 struct SaveTarget {
-    saving: Saving,
+    saving: SaveOptions,
     input: InputFile,
 }
 
 fn work(
-    desk: &AttendingThread,
+    context: &WorkContext,
     gateway: &Gateway,
-    place: &GatewayPlace,
+    location: &GatewayLocation,
     ready: ReadyRequest,
     SaveTarget { saving, input }: &SaveTarget,
     store: Option<Arc<dyn JournalStore>>,
@@ -156,25 +156,27 @@ fn work(
     // Made before the upload, which takes the photo away: the journal knows a photo by its content, and the
     // URL that the upload gives may be another one each time.
     let draft = ready.row(gateway.origin(), tag.clone(), saving.target());
-    let request: EffectRequest = ready.upload(desk, &gateway.client, tag.as_deref())?;
+    let request: EffectRequest = ready.upload(context, &gateway.client, tag.as_deref())?;
     // After the upload, so that one that fails leaves no row behind.
-    let kept = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
-    let client = desk.client(&gateway.client, kept.as_ref().map(JournaledRow::journal));
+    let journaled = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
+    let client = context.client(&gateway.client, journaled.as_ref().map(JournaledRow::journal));
     let template = request.template().clone();
-    let result = desk.follow(client.watch(request));
+    let result = context.follow(client.watch(request));
     // An error is settled, too: it says whether the money is spent, free again or in doubt.
-    if let Some(kept) = &kept {
-        kept.settle(&result);
+    if let Some(journaled) = &journaled {
+        journaled.settle(&result);
     }
-    let effect = match (result, &kept) {
+    let effect = match (result, &journaled) {
         (Ok(effect), _) => effect,
-        (Err(error), Some(kept)) => return Err(kept.failure(error)),
+        (Err(error), Some(journaled)) => return Err(journaled.failure(error)),
         (Err(error), None) => return Err(error.into()),
     };
     let default = |task: &TaskId| Names::default_for(Some(&template), task);
     let pictures = match saving.names(|| default(&effect.task_id)) {
         // The row is settled by now: a download that fails leaves a paid task that `effects resume` fetches.
-        Some(names) => pictures::save(desk, &client, place, &effect, &names, input, kept.as_ref())?,
+        Some(names) => {
+            pictures::save(context, &client, location, &effect, &names, input, journaled.as_ref())?
+        }
         None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
     };
     Ok(RunObject::new(effect, Some(template), tag, pictures))

@@ -11,7 +11,7 @@ use effects_core::{Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::image::InputImage;
 use crate::input_file::InputFile;
@@ -54,22 +54,22 @@ pub(crate) fn sampler(arguments: &Arguments, output: &Output) -> CommandResult {
     };
     // By identity, so that no link leads the sheet onto the photo.
     let input = InputFile::of(Some(&arguments.image));
-    let default = || input.spared(&Names::chosen(PathBuf::from("sheet.png")), &mut 0);
+    let default = || input.free_path(&Names::chosen(PathBuf::from("sheet.png")), &mut 0);
     let path = arguments.output.clone().unwrap_or_else(default);
     // An output that cannot be written is reported before the painting, not after.
     let unwritable = pictures::unwritable(&path, &input);
     if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {
         return Err(Failure::Invalid(problems));
     }
-    let mut landing = AtomicFile::begin(&path)?;
+    let mut file = AtomicFile::begin(&path)?;
     let sheet = effects_render::sampler(photo.bytes(), SIDE).map_err(|error| {
         Error::new(ErrorKind::UnusablePhoto, format!("photo {:?}: {error}", photo.shown()))
     })?;
-    landing.write(&sheet)?;
-    let path = landing.finish()?.display().to_string();
+    file.write(&sheet)?;
+    let path = file.finish()?.display().to_string();
     let object = SamplerObject { schema: "effects.sampler.v1", path: &path };
     output.result(&object, std::slice::from_ref(&path))?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 /// Pixels of each picture on the sheet.

@@ -8,16 +8,16 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::interruptible::interruptible;
 use crate::output::Output;
 use crate::pictures::PictureObject;
-use crate::place::GatewayPlace;
 use crate::response_object::ResponseObject;
-use crate::submission_tracker::SubmissionStanding;
+use crate::submission_tracker::SubmissionState;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -65,18 +65,22 @@ pub(super) struct StatusObject {
     response: Option<ResponseObject>,
 }
 
-pub(crate) fn status(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
-    let place = GatewayPlace::of(global)?;
-    let gateway = Gateway::open(global, &place, gateway::policy(global))?;
+pub(crate) fn status(
+    global: &GlobalOptions,
+    arguments: &Arguments,
+    output: &Output,
+) -> CommandResult {
+    let location = GatewayLocation::of(global)?;
+    let gateway = Gateway::open(global, &location, gateway::policy(global))?;
     let task_id = arguments.task_id.clone();
     // The task is there from the beginning, so that Ctrl-C names it and the line that waits for it.
-    let begins = SubmissionStanding::Made(task_id.clone());
-    let task = interruptible(output, &place, begins, move |_| {
+    let first_state = SubmissionState::Made(task_id.clone());
+    let task = interruptible(output, &location, first_state, move |_| {
         gateway.client.task(task_id).status().map_err(Failure::from)
     })?;
     let object = StatusObject::from(task);
     output.result(&object, &object.lines())?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 impl From<Task> for StatusObject {

@@ -9,17 +9,17 @@ use effects_core::{Event, Policy, TaskId, Template};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::interruptible::interruptible;
 use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
-use crate::place::GatewayPlace;
 use crate::request::{self, RequestArguments};
 use crate::rerun_line::task_line;
-use crate::submission_tracker::SubmissionStanding;
+use crate::submission_tracker::SubmissionState;
 use crate::time_options::DeadlineOption;
 use crate::values::duration;
 
@@ -57,47 +57,51 @@ pub(super) struct SubmitObject {
     resume: Option<String>,
 }
 
-pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+pub(crate) fn submit(
+    global: &GlobalOptions,
+    arguments: Arguments,
+    output: &Output,
+) -> CommandResult {
     let policy = arguments.deadline.policy(gateway::policy(global));
     let (work_global, mut problems) = (global.clone(), Vec::new());
-    let place = request::place_of(global, &mut problems);
+    let location = request::location_of(global, &mut problems);
     // As in `effects run`: without a place nothing is sent, so what is shown of it does not matter.
-    let shown = place.clone().unwrap_or(GatewayPlace::Inside);
-    let object = interruptible(output, &shown, SubmissionStanding::Nothing(None), move |desk| {
+    let shown = location.clone().unwrap_or(GatewayLocation::Inside);
+    let object = interruptible(output, &shown, SubmissionState::Nothing(None), move |context| {
         let uploads = work_global.uploads.as_ref();
-        let checked = arguments.request.check(place.as_ref(), uploads, problems);
-        let (ready, place) = match (checked, place) {
+        let checked = arguments.request.check(location.as_ref(), uploads, problems);
+        let (ready, location) = match (checked, location) {
             (Err(problems), _) => return Err(Failure::Invalid(problems)),
-            (Ok(ready), Some(place)) => (ready, place),
-            (Ok(_), None) => unreachable!("a place that cannot be read is a problem"),
+            (Ok(ready), Some(location)) => (ready, location),
+            (Ok(_), None) => unreachable!("a location that cannot be read is a problem"),
         };
-        let store = arguments.journal.for_run(&place)?;
+        let store = arguments.journal.for_run(&location)?;
         let first_answer_timeout = arguments.first_answer_timeout;
         let policy = Policy { first_answer_timeout, ..policy };
-        let gateway = Gateway::open(&work_global, &place, policy)?;
+        let gateway = Gateway::open(&work_global, &location, policy)?;
         let draft = ready.row(gateway.origin(), work_global.tag.clone(), None);
         // Before the row is begun: an upload that fails leaves no row.
-        let request = ready.upload(desk, &gateway.client, work_global.tag.as_deref())?;
-        let kept = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
-        let client = desk.client(&gateway.client, kept.as_ref().map(JournaledRow::journal));
+        let request = ready.upload(context, &gateway.client, work_global.tag.as_deref())?;
+        let journaled = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
+        let client = context.client(&gateway.client, journaled.as_ref().map(JournaledRow::journal));
         let template = request.template().clone();
         let submitted = client.submit_with(request, |event| {
             // The id is the result.
             if !matches!(event, Event::Submitted { .. }) {
-                desk.show(event);
+                context.show(event);
             }
         });
-        let task_id = match (submitted, &kept) {
+        let task_id = match (submitted, &journaled) {
             (Ok(handle), _) => handle.id().clone(),
             (Err(error), None) => return Err(error.into()),
             // Only an error is settled: a task that was made has no verdict yet, so its row stays
             // unfinished and `effects resume` goes on with it.
-            (Err(error), Some(kept)) => {
-                kept.settle(&Err(error.clone()));
-                return Err(kept.failure(error));
+            (Err(error), Some(journaled)) => {
+                journaled.settle(&Err(error.clone()));
+                return Err(journaled.failure(error));
             }
         };
-        let resume = place.resume_line(&task_id).map(|line| task_line(&line));
+        let resume = location.resume_line(&task_id).map(|line| task_line(&line));
         let (schema, tag) = ("effects.submit.v1", work_global.tag);
         Ok(SubmitObject { schema, task_id, template, tag, resume })
     })?;
@@ -106,5 +110,5 @@ pub(crate) fn submit(global: &Global, arguments: Arguments, output: &Output) -> 
         output.note(&format!("submitted; wait for it with: {line}"));
     }
     output.result(&object, &[object.task_id.to_string()])?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }

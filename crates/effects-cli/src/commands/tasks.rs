@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::batch::PaidPicture;
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::journal::{self, JournalChoice};
 use crate::output::Output;
 
@@ -100,7 +100,7 @@ impl<'a> FailedOrder<'a> {
 }
 
 pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
-    let Some(store) = arguments.journal.that_is_there(output)? else { return Ok(CommandEnd::Well) };
+    let Some(store) = arguments.journal.existing(output)? else { return Ok(CommandEnd::Ok) };
     let which = match (arguments.unfinished, arguments.doubtful) {
         (true, _) => Which::Unfinished,
         (_, true) => Which::Doubtful,
@@ -111,7 +111,7 @@ pub(crate) fn tasks(arguments: &Arguments, output: &Output) -> CommandResult {
         let object = TaskObject::of(record);
         output.listing(&object, &object.lines())
     })?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 impl<'a> TaskObject<'a> {

@@ -6,7 +6,7 @@ use effects_core::{Group, Template};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
 use crate::output::Output;
 
 #[derive(Args)]
@@ -52,5 +52,5 @@ pub(crate) fn templates(arguments: &Arguments, output: &Output) -> CommandResult
         };
         output.note(&format!("no template matches {query:?}{hint}"));
     }
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }

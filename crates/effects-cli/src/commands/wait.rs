@@ -6,19 +6,19 @@ use clap::Args;
 use effects_client::file_names::Names;
 use effects_core::TaskId;
 
-use crate::commands::run::Saving;
-use crate::done::{CommandEnd, CommandResult};
+use crate::command_result::{CommandEnd, CommandResult};
+use crate::commands::run::SaveOptions;
 use crate::failure::Failure;
 use crate::gateway::{self, Gateway};
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::input_file::InputFile;
-use crate::interruptible::{AttendingThread, interruptible};
+use crate::interruptible::{WorkContext, interruptible};
 use crate::journal::{JournalChoice, JournaledRow};
 use crate::output::Output;
 use crate::pictures::{self, PictureObject, RunObject};
-use crate::place::GatewayPlace;
 use crate::problem::Problems;
-use crate::submission_tracker::SubmissionStanding;
+use crate::submission_tracker::SubmissionState;
 use crate::time_options::WaitOptions;
 
 #[derive(Args)]
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     task_id: TaskId,
 
     #[command(flatten)]
-    saving: Saving,
+    saving: SaveOptions,
 
     #[command(flatten)]
     times: WaitOptions,
@@ -42,49 +42,51 @@ pub(crate) struct Arguments {
     journal: JournalChoice,
 }
 
-pub(crate) fn wait(global: &Global, arguments: Arguments, output: &Output) -> CommandResult {
+pub(crate) fn wait(global: &GlobalOptions, arguments: Arguments, output: &Output) -> CommandResult {
     let Arguments { task_id, saving, times, journal } = arguments;
     let policy = times.policy(gateway::policy(global));
-    let place = GatewayPlace::of(global)?;
-    let gateway = Gateway::open(global, &place, policy)?;
+    let location = GatewayLocation::of(global)?;
+    let gateway = Gateway::open(global, &location, policy)?;
     // A journal that knows the task records its end, and names the photo, which no picture may replace.
-    let kept = journal.row_of(&gateway.origin(), &task_id, output)?;
-    let input = kept.as_ref().map(JournaledRow::input).unwrap_or_default();
+    let journaled = journal.row_of(&gateway.origin(), &task_id, output)?;
+    let input = journaled.as_ref().map(JournaledRow::input).unwrap_or_default();
     let unwritable = saving.probe().and_then(|path| pictures::unwritable(&path, &input));
     if let Some(problems) = Problems::among(unwritable.into_iter().collect()) {
         return Err(Failure::Invalid(problems));
     }
-    let (begins, work_place) = (SubmissionStanding::Made(task_id.clone()), place.clone());
-    let object = interruptible(output, &place, begins, move |desk| {
-        work(desk, &gateway, &work_place, task_id, &saving, kept.as_ref(), &input)
+    let (first_state, work_location) = (SubmissionState::Made(task_id.clone()), location.clone());
+    let object = interruptible(output, &location, first_state, move |context| {
+        work(context, &gateway, &work_location, task_id, &saving, journaled.as_ref(), &input)
     })?;
-    output.note(&object.summary(&place));
+    output.note(&object.summary(&location));
     output.result(&object, &object.lines())?;
-    Ok(CommandEnd::Well)
+    Ok(CommandEnd::Ok)
 }
 
 fn work(
-    desk: &AttendingThread,
+    context: &WorkContext,
     gateway: &Gateway,
-    place: &GatewayPlace,
+    location: &GatewayLocation,
     task: TaskId,
-    saving: &Saving,
-    kept: Option<&JournaledRow>,
+    saving: &SaveOptions,
+    journaled: Option<&JournaledRow>,
     input: &InputFile,
 ) -> Result<RunObject, Failure> {
     let client = &gateway.client;
     let mut handle = client.task(task);
     // The pace, and the minute in which a 404 ends nothing, count from there and not from this command.
-    if let Some(submitted) = kept.and_then(JournaledRow::submitted) {
+    if let Some(submitted) = journaled.and_then(JournaledRow::submitted) {
         handle = handle.submitted_at(submitted);
     }
-    let result = desk.follow(handle.events());
-    if let Some(kept) = kept {
-        kept.settle(&result);
+    let result = context.follow(handle.events());
+    if let Some(journaled) = journaled {
+        journaled.settle(&result);
     }
     let effect = result?;
     let pictures = match saving.names(|| Names::default_for(None, &effect.task_id)) {
-        Some(names) => pictures::save(desk, client, place, &effect, &names, input, kept)?,
+        Some(names) => {
+            pictures::save(context, client, location, &effect, &names, input, journaled)?
+        }
         None => effect.pictures.iter().cloned().map(PictureObject::from).collect(),
     };
     Ok(RunObject::new(effect, None, None, pictures))

@@ -12,12 +12,12 @@ use effects_jobs::{JournalStore, MemoryStore};
 
 use super::batch::RowArguments;
 use crate::batch::{Batch, Manifest};
-use crate::done::CommandResult;
+use crate::command_result::CommandResult;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::output::Output;
-use crate::place::GatewayPlace;
 use crate::values::duration;
 
 #[derive(Args)]
@@ -53,21 +53,25 @@ pub(crate) struct Arguments {
     settle: Duration,
 }
 
-pub(crate) fn watch(global: &Global, arguments: &Arguments, output: &Output) -> CommandResult {
+pub(crate) fn watch(
+    global: &GlobalOptions,
+    arguments: &Arguments,
+    output: &Output,
+) -> CommandResult {
     let rows = &arguments.rows;
-    let place = GatewayPlace::of(global)?;
+    let location = GatewayLocation::of(global)?;
     let out = std::path::absolute(&rows.out).map_err(Failure::system)?;
     // The pictures' folder may be below the photos, and no picture is a photo.
-    let recursive_but = rows.recursive.then(|| out.clone());
-    let manifest = Manifest::watched(&arguments.folder, recursive_but)?;
+    let recursive_except = rows.recursive.then(|| out.clone());
+    let manifest = Manifest::watched(&arguments.folder, recursive_except)?;
     rows.check(&arguments.folder, &manifest, &out)?;
     // Every row has a photo on this machine.
-    place.uploads(global.uploads.as_ref())?;
-    let gateway = Gateway::open(global, &place, rows.policy(global))?;
-    let common = rows.common(global, &place, &manifest, out, gateway.origin())?;
-    let store = match rows.journal.for_batch(&place, false)? {
+    location.uploads(global.uploads.as_ref())?;
+    let gateway = Gateway::open(global, &location, rows.policy(global))?;
+    let settings = rows.settings(global, &location, &manifest, out, gateway.origin())?;
+    let store = match rows.journal.for_batch(&location, false)? {
         // A replay pays for nothing, so that nothing has to be known later.
-        None if place.is_replay() => Some(Arc::new(MemoryStore::new()) as Arc<dyn JournalStore>),
+        None if location.is_replay() => Some(Arc::new(MemoryStore::new()) as Arc<dyn JournalStore>),
         store => store,
     };
     // The same line is given again for the same folder, and
@@ -77,13 +81,13 @@ pub(crate) fn watch(global: &Global, arguments: &Arguments, output: &Output) -> 
                    --emulator, name one with --journal";
         return Err(Error::new(ErrorKind::Misconfigured, why).into());
     };
-    let journal = rows.journal.path_for_batch(&place)?;
+    let journal = rows.journal.path_for_batch(&location)?;
     let batch = Batch {
         options: &rows.options,
         is_strict: false,
         pilot: None,
         manifest: &manifest,
-        common: &common,
+        settings: &settings,
         journal: journal.as_deref(),
         output,
     };

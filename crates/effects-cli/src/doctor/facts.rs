@@ -55,7 +55,7 @@ impl ServiceFact {
 
 /// What one exchange showed.
 #[derive(Clone, Debug)]
-struct Exchanged {
+struct ObservedExchange {
     is_create: bool,
     status: u16,
     /// Whether the answer repeats the request's `X-Request-Id`.
@@ -69,7 +69,7 @@ struct Exchanged {
 pub(crate) struct AnswerRecorder {
     stack: DynExchange,
     endpoint: Endpoint,
-    seen: Mutex<Vec<Exchanged>>,
+    seen: Mutex<Vec<ObservedExchange>>,
 }
 
 impl AnswerRecorder {
@@ -98,7 +98,7 @@ impl Exchange for &AnswerRecorder {
             let has = |headers: &HeaderMap| {
                 sent.is_some() && headers.get("x-request-id") == sent.as_ref()
             };
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(Exchanged {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(ObservedExchange {
                 is_create,
                 status: status.as_u16(),
                 repeats_request_id: has(headers),
@@ -111,18 +111,18 @@ impl Exchange for &AnswerRecorder {
 }
 
 /// What is known of a task beside its exchanges.
-pub(crate) struct MadeTask<'a> {
+pub(crate) struct LiveTask<'a> {
     /// How its photo was put somewhere; none where it was a URL.
     pub(crate) uploads: Option<&'a Uploads>,
     /// Whether it was completed.
     pub(crate) is_completed: bool,
     /// How long it took, from its submission on.
-    pub(crate) took: Duration,
+    pub(crate) duration: Duration,
 }
 
 impl AnswerRecorder {
     /// What the exchanges say about each fact of the table, in its order.
-    pub(crate) fn facts(&self, made: &MadeTask<'_>) -> Vec<ServiceFact> {
+    pub(crate) fn facts(&self, made: &LiveTask<'_>) -> Vec<ServiceFact> {
         use FactVerdict::{Confirmed, NotSeen, Partly, Refuted};
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let tasks = || seen.iter().filter_map(|exchanged| exchanged.task.as_ref());
@@ -216,7 +216,7 @@ impl AnswerRecorder {
             (storage, storage_seen.to_owned()),
             (data_url, data_url_seen.to_owned()),
             // One task shows neither limits nor how long results are kept; its time is shown as an example.
-            (NotSeen, format!("this task took {:.1} s", made.took.as_secs_f64())),
+            (NotSeen, format!("this task took {:.1} s", made.duration.as_secs_f64())),
             (
                 // A number alone does not say whether it is an amount or a factor.
                 NotSeen,

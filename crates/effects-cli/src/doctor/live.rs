@@ -1,4 +1,4 @@
-//! [`make`]: the one real task of `effects doctor --live` ([`LiveOrder`]), within its budget and in the
+//! [`run_task`]: the one real task of `effects doctor --live` ([`LiveOrder`]), within its budget and in the
 //! journal, if there is one. It returns a [`LiveReport`] of what the task's exchanges show.
 //! `commands/doctor.rs` calls it.
 
@@ -19,11 +19,11 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::facts::{AnswerRecorder, MadeTask, ServiceFact};
+use super::facts::{AnswerRecorder, LiveTask, ServiceFact};
 use super::network::Probe;
 use crate::failure::Failure;
 use crate::image::InputImage;
-use crate::interruptible::AttendingThread;
+use crate::interruptible::WorkContext;
 use crate::journal;
 use crate::order_budget::{highest_cost, price_unknown};
 
@@ -72,8 +72,8 @@ impl LiveReport {
 }
 
 /// Makes the task and waits for it.
-pub(crate) fn make(
-    desk: &AttendingThread,
+pub(crate) fn run_task(
+    context: &WorkContext,
     probe: &Probe,
     store: Option<Arc<dyn JournalStore>>,
     order: LiveOrder,
@@ -87,7 +87,7 @@ pub(crate) fn make(
         Some(price) if price > order.budget => {
             return Ok(refused(order.template, price, order.budget));
         }
-        None if known.is_none() => desk.note(price_unknown("the one task", order.budget)),
+        None if known.is_none() => context.note(price_unknown("the one task", order.budget)),
         _ => {}
     }
     // Of the probe's own stack, so that the task goes the way that the checks have just shown to work.
@@ -140,17 +140,17 @@ pub(crate) fn make(
     let recording = AnswerRecorder::new(probe.exchange.clone(), probe.settings.endpoint.clone());
     let request = checked.with_reference(reference);
     // The tracker stands before the journal, so that a Ctrl-C loses no task here either.
-    let record = desk.journal(Some(open.journal::<Arc<dyn Journal>>()));
-    let (result, took) = follow(desk, probe, &recording, request, &*record)?;
+    let record = context.journal(Some(open.journal::<Arc<dyn Journal>>()));
+    let (result, duration) = follow(context, probe, &recording, request, &*record)?;
     open.settle(&result).map_err(|error| journal::failure(&error))?;
-    let made = MadeTask { uploads: uploads.as_ref(), is_completed: result.is_ok(), took };
+    let made = LiveTask { uploads: uploads.as_ref(), is_completed: result.is_ok(), duration };
     let facts = recording.facts(&made);
-    Ok(report(&client, order.template, result, took.as_secs_f64(), facts))
+    Ok(report(&client, order.template, result, duration.as_secs_f64(), facts))
 }
 
 /// Drives the run to its end over the stack that records.
 fn follow(
-    desk: &AttendingThread,
+    context: &WorkContext,
     probe: &Probe,
     recording: &AnswerRecorder,
     request: EffectRequest,
@@ -162,7 +162,7 @@ fn follow(
     let begun = clock.now();
     // Driven here and not by the client, whose exchanges do not pass the recorder.
     let mut run = Run::submit(request, policy, fresh_seed()?, begun);
-    let driven = drive(&mut run, &gateway, &clock, journal, |event| desk.show(event));
+    let driven = drive(&mut run, &gateway, &clock, journal, |event| context.show(event));
     let outcome = driven.map_err(|error| journal::failure(&error))?;
     let result = outcome.into_result();
     let result = result.map_err(|error| error.with_resume_line(|task| gateway.resume_line(task)));

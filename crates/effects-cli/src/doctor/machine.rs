@@ -15,15 +15,15 @@ use effects_core::{BaseUrl, ErrorKind};
 use effects_jobs::{Filter, Uploads, Which};
 
 use super::Check;
-use crate::global::Global;
+use crate::gateway_location::GatewayLocation;
+use crate::global::GlobalOptions;
 use crate::journal::{self, JournalChoice};
-use crate::place::GatewayPlace;
 use crate::rerun_line::{journal_line, rows_line};
 
 /// By which proxy requests to the gateway go: the profile's, else the environment's.
-pub(crate) fn proxy(base: &BaseUrl, global: &Global) -> Check {
+pub(crate) fn proxy(base: &BaseUrl, global: &GlobalOptions) -> Check {
     let name = "proxy";
-    let profile = global.settings.as_ref().map(|settings| &settings.profile);
+    let profile = global.active_profile.as_ref().map(|settings| &settings.profile);
     // A profile's proxy counts even where it is empty, which means none, and the environment is not asked.
     if let Some((profile, proxy)) = profile.and_then(|it| Some((it, it.proxy.as_deref()?))) {
         let name_of_profile = &profile.name;
@@ -57,7 +57,7 @@ fn without_user(proxy: &str) -> &str {
 }
 
 /// Whose certificates are trusted. Whether the gateway's is, its answer shows.
-pub(crate) fn certificates(base: &BaseUrl, global: &Global) -> Check {
+pub(crate) fn certificates(base: &BaseUrl, global: &GlobalOptions) -> Check {
     let name = "certificates";
     let bundle = SetFile::of(global, |it| &it.ca_bundle, "--ca-bundle", |it| &it.ca_bundle);
     let bundle = bundle.or_else(|| SetFile::of_variable(CA_BUNDLE_VARIABLE));
@@ -68,7 +68,7 @@ pub(crate) fn certificates(base: &BaseUrl, global: &Global) -> Check {
     let Some(file) = bundle.or_else(|| SetFile::of_variable("SSL_CERT_FILE")) else {
         return Check::ok(name, "those that this system trusts");
     };
-    let trouble = match fs::read(&file.path) {
+    let problem = match fs::read(&file.path) {
         Ok(text) if contains(&text, b"-----BEGIN CERTIFICATE-----") => {
             return Check::ok(name, format!("those of {file}{}", not_used(base)));
         }
@@ -76,11 +76,11 @@ pub(crate) fn certificates(base: &BaseUrl, global: &Global) -> Check {
         Err(error) => format!("cannot be read: {error}"),
     };
     let way_out = "name a PEM file that you may read, or leave it out";
-    Check::fail(name, ErrorKind::Misconfigured, format!("{file} {trouble}"), way_out)
+    Check::fail(name, ErrorKind::Misconfigured, format!("{file} {problem}"), way_out)
 }
 
 /// Which certificate is shown to a gateway that asks for one.
-pub(crate) fn client_certificate(base: &BaseUrl, global: &Global) -> Check {
+pub(crate) fn client_certificate(base: &BaseUrl, global: &GlobalOptions) -> Check {
     let name = "client cert";
     let cert = SetFile::of(global, |it| &it.client_cert, "--client-cert", |it| &it.client_cert);
     let key = SetFile::of(global, |it| &it.client_key, "--client-key", |it| &it.client_key);
@@ -123,15 +123,15 @@ struct SetFile {
 impl SetFile {
     /// That of an option, else of the profile in use.
     fn of(
-        global: &Global,
-        option: impl Fn(&Global) -> &Option<PathBuf>,
+        global: &GlobalOptions,
+        option: impl Fn(&GlobalOptions) -> &Option<PathBuf>,
         name: &str,
         setting: impl Fn(&Profile) -> &Option<PathBuf>,
     ) -> Option<Self> {
         if let Some(path) = option(global) {
             return Some(Self { path: path.clone(), source: name.to_owned() });
         }
-        let profile = &global.settings.as_ref()?.profile;
+        let profile = &global.active_profile.as_ref()?.profile;
         let path = setting(profile).clone()?;
         Some(Self { path, source: format!("profile {}", profile.name) })
     }
@@ -176,8 +176,8 @@ pub(crate) fn state() -> Check {
 pub(crate) fn journal(choice: &JournalChoice) -> Check {
     let name = "journal";
     // It is read and never made: a doctor changes nothing.
-    let seen = choice.seen().and_then(|(place, store)| {
-        let Some(store) = store else { return Ok((place, None)) };
+    let seen = choice.find().and_then(|(location, store)| {
+        let Some(store) = store else { return Ok((location, None)) };
         let mut counts = [0_usize; 2];
         for (which, count) in [Which::Unfinished, Which::Doubtful].into_iter().zip(&mut counts) {
             let filter = Filter { which, ..Filter::default() };
@@ -186,21 +186,21 @@ pub(crate) fn journal(choice: &JournalChoice) -> Check {
                 Ok(true)
             })?;
         }
-        Ok((place, Some(counts)))
+        Ok((location, Some(counts)))
     });
-    let shown = |place: PathBuf| place.display().to_string();
+    let shown = |location: PathBuf| location.display().to_string();
     match seen {
         Err(failure) => Check::failed(name, &failure),
-        Ok((place, None)) => Check::ok(name, format!("{}, not made yet", shown(place))),
-        Ok((place, Some([0, _]))) => Check::ok(name, shown(place)),
-        Ok((place, Some([unfinished, 0]))) => Check::warn(
+        Ok((location, None)) => Check::ok(name, format!("{}, not made yet", shown(location))),
+        Ok((location, Some([0, _]))) => Check::ok(name, shown(location)),
+        Ok((location, Some([unfinished, 0]))) => Check::warn(
             name,
-            format!("{}; unfinished: {unfinished}", shown(place)),
+            format!("{}; unfinished: {unfinished}", shown(location)),
             format!("`{}` waits for them and fetches their pictures", rows_line("effects resume")),
         ),
-        Ok((place, Some([unfinished, doubtful]))) => Check::warn(
+        Ok((location, Some([unfinished, doubtful]))) => Check::warn(
             name,
-            format!("{}; unfinished: {unfinished}, of them doubtful: {doubtful}", shown(place)),
+            format!("{}; unfinished: {unfinished}, of them doubtful: {doubtful}", shown(location)),
             format!(
                 "`{}` names those that may be paid for; `{}` takes the others",
                 journal_line("effects tasks --doubtful"),
@@ -211,9 +211,9 @@ pub(crate) fn journal(choice: &JournalChoice) -> Check {
 }
 
 /// How photos of this machine get to where the service can fetch them.
-pub(crate) fn uploads(global: &Global, place: &GatewayPlace) -> Check {
+pub(crate) fn uploads(global: &GlobalOptions, location: &GatewayLocation) -> Check {
     let name = "uploads";
-    match place.uploads(global.uploads.as_ref()) {
+    match location.uploads(global.uploads.as_ref()) {
         Ok(Uploads::Gateway(_)) => Check::ok(name, "the gateway's storage endpoint"),
         Ok(Uploads::DataUrl) => Check::ok(name, "within the request, as a data: URL"),
         Ok(Uploads::Command(program) | Uploads::PresignedPut(program)) => {

@@ -1,4 +1,4 @@
-//! [`ask`]: the checks of `effects doctor` that ask the gateway, by one look at a task that does not
+//! [`check_gateway`]: the checks of `effects doctor` that ask the gateway, by one look at a task that does not
 //! exist: it costs nothing and shows whether the gateway is reached, takes the key, and has the same
 //! time. `commands/doctor.rs` calls it with a [`Probe`], over which `doctor/live.rs` makes its task,
 //! too.
@@ -31,7 +31,7 @@ impl BuildClient for Probe {
 
 /// What the gateway's answer to one look shows.
 /// `key_source` says where the key is from.
-pub(crate) fn ask(probe: &Probe, key_source: &str) -> Result<Vec<Check>, Failure> {
+pub(crate) fn check_gateway(probe: &Probe, key_source: &str) -> Result<Vec<Check>, Failure> {
     let gateway = Gateway::new(probe.settings.endpoint.clone(), probe.exchange.clone());
     let base = gateway.endpoint().base();
     // No service makes such an id, so the look shows no real task.
@@ -49,7 +49,7 @@ pub(crate) fn ask(probe: &Probe, key_source: &str) -> Result<Vec<Check>, Failure
             vec![unreachable(&error)]
         }
         (Answer::Lost(_) | Answer::BrokenOff { .. }, Err(error)) => vec![unanswered(&error)],
-        (_, Ok(_)) => vec![reached(200), key_taken()],
+        (_, Ok(_)) => vec![reached(200), key_accepted()],
         (_, Err(error)) => answered(&error, key_source),
     };
     if let Answer::Answered { headers, .. } = result.answer()
@@ -65,7 +65,7 @@ fn reached(status: u16) -> Check {
     Check::ok("gateway", format!("answers (HTTP {status})"))
 }
 
-fn key_taken() -> Check {
+fn key_accepted() -> Check {
     Check::ok("key accepted", "the gateway takes the key")
 }
 
@@ -95,7 +95,7 @@ fn answered(error: &Error, key_source: &str) -> Vec<Check> {
         .is_some_and(|found| found.is_json);
     match error.kind() {
         // The gateway's API says in JSON that it has no such task; a 404 page of anything else is no gateway.
-        ErrorKind::TaskNotFound if is_json => vec![reached(status), key_taken()],
+        ErrorKind::TaskNotFound if is_json => vec![reached(status), key_accepted()],
         ErrorKind::TaskNotFound | ErrorKind::NoSuchEndpoint | ErrorKind::Redirected => {
             let way_out = "check --base-url, EFFECTS_BASE_URL and the profile";
             let message = format!("what answers there is not the gateway's API: {reason}");
@@ -134,8 +134,11 @@ fn clock(ours: SystemTime, theirs: SystemTime) -> Check {
         Ok(apart) => ("ahead of", apart),
         Err(error) => ("behind", error.duration()),
     };
-    if apart < CLOSE {
-        return Check::ok("clock", format!("within {} s of the gateway's", CLOSE.as_secs()));
+    if apart < ALLOWED_DIFFERENCE {
+        return Check::ok(
+            "clock",
+            format!("within {} s of the gateway's", ALLOWED_DIFFERENCE.as_secs()),
+        );
     }
     Check::warn(
         "clock",
@@ -145,4 +148,4 @@ fn clock(ours: SystemTime, theirs: SystemTime) -> Check {
 }
 
 /// A header's date has no fractions, and an answer takes a while.
-const CLOSE: Duration = Duration::from_secs(30);
+const ALLOWED_DIFFERENCE: Duration = Duration::from_secs(30);

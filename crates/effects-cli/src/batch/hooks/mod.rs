@@ -1,6 +1,6 @@
 //! [`BatchHooks`]: what is done for each row of a batch that ends, on threads of their own: a program is
 //! started (`--on-done`, `program.rs`), and the row is posted to a URL (`--post-to`, `posts.rs` and
-//! `webhook.rs`). One that fails is told and counted, and ends nothing. `Reporter` hands it the rows;
+//! `webhook.rs`). One that fails is reported and counted, and ends nothing. `Reporter` hands it the rows;
 //! [`HookOptions`] are the options.
 
 mod posts;
@@ -19,7 +19,7 @@ use clap::Args;
 
 use self::posts::PostQueue;
 use self::webhook::Webhook;
-use super::report::{How, RowReport, RowStatus};
+use super::report::{ReportedMethod, RowReport, RowStatus};
 use crate::failure::Failure;
 use crate::secret_variables::SECRET_VARIABLES;
 
@@ -103,28 +103,30 @@ impl BatchHooks {
                 | RowStatus::Refused
         );
         let (true, Some(row)) = (ended, EndedRow::of(report, json)) else { return };
-        if let Some(programs) = self.programs.as_ref().filter(|_| report.how != Some(How::Kept)) {
-            programs.take(row.clone());
+        if let Some(programs) =
+            self.programs.as_ref().filter(|_| report.method != Some(ReportedMethod::Kept))
+        {
+            programs.push(row.clone());
         }
         if let Some(posts) = &self.posts {
-            posts.take(row);
+            posts.push(row);
         }
     }
 
-    /// Tells of the programs that failed since it was asked last.
-    pub(super) fn tell_failed(&mut self, say: impl Fn(&str)) {
+    /// Prints a line for each program that failed since the last call.
+    pub(super) fn note_failed(&mut self, note_line: impl Fn(&str)) {
         if let Some(programs) = &mut self.programs {
-            programs.tell_failed(&say);
+            programs.note_failed(&note_line);
         }
     }
 
-    /// Waits for what is under way, for a while; `say` is told of each that failed.
-    pub(super) fn finish(self, patience: Duration, say: impl Fn(&str)) -> HookCounts {
-        let until = Instant::now() + patience;
+    /// Waits for what is under way, for a while; `note_line` gets a line for each that failed.
+    pub(super) fn finish(self, max_wait: Duration, note_line: impl Fn(&str)) -> HookCounts {
+        let until = Instant::now() + max_wait;
         let (failed, unfinished) =
-            self.programs.map_or((0, 0), |programs| programs.finish(until, &say));
+            self.programs.map_or((0, 0), |programs| programs.finish(until, &note_line));
         let undelivered =
-            self.posts.map_or(0, |posts| posts.finish(until, MOST_SAID as usize, &say));
+            self.posts.map_or(0, |posts| posts.finish(until, MAX_NOTES as usize, &note_line));
         HookCounts { failed, unfinished, undelivered }
     }
 }
@@ -138,7 +140,7 @@ impl EndedRow {
         // then.
         let known =
             [text("identity"), text("task_id"), text("status"), text("image"), text("template")];
-        let shown = report.told.place(report.row);
+        let shown = report.label.position(report.row);
         Some(Self { id: webhook::id_of(&known), shown, status, json: json.to_owned() })
     }
 }
@@ -146,12 +148,12 @@ impl EndedRow {
 /// Threads that do one thing for each row.
 struct HookWorkers {
     rows: Sender<(u64, EndedRow)>,
-    troubles: Receiver<String>,
+    failures: Receiver<String>,
     threads: Vec<JoinHandle<()>>,
     left: Arc<UnfinishedRows>,
     /// How many rows were taken.
     taken: AtomicU64,
-    /// Rows whose failure was taken note of.
+    /// Rows whose failure was counted.
     failed: u64,
 }
 
@@ -179,12 +181,12 @@ impl HookWorkers {
     ) -> Self {
         // Not bounded: the main thread, which takes the rows, waits for no program.
         let (rows, taken) = channel::<(u64, EndedRow)>();
-        let (tell, troubles) = channel();
+        let (report_failure, failures) = channel();
         let (act, taken) = (Arc::new(act), Arc::new(Mutex::new(taken)));
         let left = Arc::<UnfinishedRows>::default();
         let work = || {
-            let (act, taken, tell, left) =
-                (Arc::clone(&act), Arc::clone(&taken), tell.clone(), Arc::clone(&left));
+            let (act, taken, report_failure, left) =
+                (Arc::clone(&act), Arc::clone(&taken), report_failure.clone(), Arc::clone(&left));
             thread::spawn(move || {
                 loop {
                     // The lock is held during the wait, so that the other threads wait for the lock; each
@@ -196,17 +198,17 @@ impl HookWorkers {
                     }
                     if let Err(why) = act(&row) {
                         // The receiver is gone only once the batch no longer waits.
-                        let _ = tell.send(format!("{}: {why}", row.shown));
+                        let _ = report_failure.send(format!("{}: {why}", row.shown));
                     }
                     left.lock().remove(&number);
                 }
             })
         };
         let threads = (0..threads).map(|_| work()).collect();
-        Self { rows, troubles, threads, left, taken: AtomicU64::new(0), failed: 0 }
+        Self { rows, failures, threads, left, taken: AtomicU64::new(0), failed: 0 }
     }
 
-    fn take(&self, row: EndedRow) {
+    fn push(&self, row: EndedRow) {
         let number = self.taken.fetch_add(1, Ordering::SeqCst);
         let unfinished = UnfinishedRow { shown: row.shown.clone(), is_begun: false };
         // Before the row is sent, since a thread may be done with it, and take it out, at once.
@@ -215,38 +217,40 @@ impl HookWorkers {
         let _ = self.rows.send((number, row));
     }
 
-    fn tell_failed(&mut self, say: &impl Fn(&str)) {
-        while let Ok(why) = self.troubles.try_recv() {
-            self.note(&why, say);
+    fn note_failed(&mut self, note_line: &impl Fn(&str)) {
+        while let Ok(why) = self.failures.try_recv() {
+            self.note(&why, note_line);
         }
     }
 
-    fn note(&mut self, why: &str, say: &impl Fn(&str)) {
+    fn note(&mut self, why: &str, note_line: &impl Fn(&str)) {
         self.failed += 1;
         match self.failed {
-            ..=MOST_SAID => say(&format!("warning: {why}")),
-            NEXT_SAID => say("more programs of --on-done fail; the end of the command counts them"),
+            ..=MAX_NOTES => note_line(&format!("warning: {why}")),
+            FIRST_OMITTED => {
+                note_line("more programs of --on-done fail; the end of the command counts them");
+            }
             _ => {}
         }
     }
 
     /// Waits until all is done, or until then. How many programs failed, and how many have no end.
-    fn finish(mut self, until: Instant, say: &impl Fn(&str)) -> (u64, u64) {
+    fn finish(mut self, until: Instant, note_line: &impl Fn(&str)) -> (u64, u64) {
         // The threads end once they have taken what is left.
         drop(std::mem::replace(&mut self.rows, channel().0));
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.troubles.recv_timeout(left.min(TICK)) {
-                Ok(why) => self.note(&why, say),
+            match self.failures.recv_timeout(left.min(TICK)) {
+                Ok(why) => self.note(&why, note_line),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) if Instant::now() >= until => {
-                    self.tell_failed(say);
-                    return (self.failed, self.tell_unfinished(say));
+                    self.note_failed(note_line);
+                    return (self.failed, self.note_unfinished(note_line));
                 }
                 Err(RecvTimeoutError::Timeout)
                     if self.threads.iter().all(JoinHandle::is_finished) =>
                 {
-                    self.tell_failed(say);
+                    self.note_failed(note_line);
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -255,19 +259,19 @@ impl HookWorkers {
         (self.failed, 0)
     }
 
-    /// Tells of the rows whose program has no end, and how many they are.
-    fn tell_unfinished(&self, say: &impl Fn(&str)) -> u64 {
+    /// Prints a line for each row whose program has no end, and returns how many they are.
+    fn note_unfinished(&self, note_line: &impl Fn(&str)) -> u64 {
         let left = self.left.lock();
-        for row in left.values().take(MOST_SAID as usize) {
+        for row in left.values().take(MAX_NOTES as usize) {
             let what = match row.is_begun {
                 true => "has not ended yet, and goes on without this command",
                 false => "was not started, since earlier ones have not ended",
             };
-            say(&format!("warning: {}: the program of --on-done {what}", row.shown));
+            note_line(&format!("warning: {}: the program of --on-done {what}", row.shown));
         }
         let count = left.len() as u64;
-        if count > MOST_SAID {
-            say("more programs of --on-done have no end; the end of the command counts them");
+        if count > MAX_NOTES {
+            note_line("more programs of --on-done have no end; the end of the command counts them");
         }
         count
     }
@@ -275,6 +279,6 @@ impl HookWorkers {
 
 const PROGRAMS_AT_ONCE: usize = 4;
 /// Lines about single hooks.
-const MOST_SAID: u64 = 20;
-const NEXT_SAID: u64 = MOST_SAID + 1;
+const MAX_NOTES: u64 = 20;
+const FIRST_OMITTED: u64 = MAX_NOTES + 1;
 const TICK: Duration = Duration::from_millis(50);

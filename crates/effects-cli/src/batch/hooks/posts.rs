@@ -40,7 +40,7 @@ struct WaitingRow {
     row: EndedRow,
     failures: u32,
     due: Instant,
-    trouble: String,
+    last_error: String,
 }
 
 impl PostQueue {
@@ -55,18 +55,18 @@ impl PostQueue {
     }
 
     /// Takes a row, unless it was acknowledged before.
-    pub(super) fn take(&self, row: EndedRow) {
+    pub(super) fn push(&self, row: EndedRow) {
         if self.0.webhook.was_acknowledged(&row.id) {
             return;
         }
-        let (failures, due, trouble) = (0, Instant::now(), "it was not posted yet".to_owned());
-        self.0.lock().waiting.push_back(WaitingRow { row, failures, due, trouble });
+        let (failures, due, last_error) = (0, Instant::now(), "it was not posted yet".to_owned());
+        self.0.lock().waiting.push_back(WaitingRow { row, failures, due, last_error });
         self.0.changed.notify_all();
     }
 
     /// Posts what waits, until that is done, nothing was acknowledged for a while, or this time. How many
-    /// rows are not acknowledged; `say` is told of the first of them.
-    pub(super) fn finish(self, until: Instant, most_said: usize, say: &impl Fn(&str)) -> u64 {
+    /// rows are not acknowledged; `note_line` gets a line for each of the first of them.
+    pub(super) fn finish(self, until: Instant, max_notes: usize, note_line: &impl Fn(&str)) -> u64 {
         let Self(shared) = self;
         let mut state = shared.lock();
         let ended = Instant::now();
@@ -95,13 +95,13 @@ impl PostQueue {
         let lines = state.waiting.iter().map(|waiting| {
             format!(
                 "warning: {}: --post-to has not acknowledged it ({}); the same line run again posts it again",
-                waiting.row.shown, waiting.trouble
+                waiting.row.shown, waiting.last_error
             )
         });
-        let lines: Vec<String> = lines.take(most_said).chain(state.unrecorded.clone()).collect();
+        let lines: Vec<String> = lines.take(max_notes).chain(state.unrecorded.clone()).collect();
         let count = undelivered + state.unrecorded.len() as u64;
         drop(state);
-        lines.iter().take(most_said).for_each(|line| say(line));
+        lines.iter().take(max_notes).for_each(|line| note_line(line));
         count
     }
 }
@@ -143,7 +143,7 @@ impl SharedQueue {
                     // refuses each time waits longer than others, which pass it.
                     state.not_before = Some(now + pause(state.failures));
                     waiting.due = now + pause(waiting.failures);
-                    waiting.trouble = why;
+                    waiting.last_error = why;
                     state.waiting.push_back(waiting);
                 }
             }
@@ -162,13 +162,13 @@ impl SharedQueue {
             let now = Instant::now();
             // Since a post failed, one at a time shows whether the URL acknowledges again.
             let is_held = state.failures > 0 && state.posting > 0;
-            let due = (0..state.waiting.len()).min_by_key(|place| state.waiting[*place].due);
+            let due = (0..state.waiting.len()).min_by_key(|index| state.waiting[*index].due);
             let due = due.filter(|_| !is_held);
-            let when = due.map(|place| state.not_before.max(Some(state.waiting[place].due)));
+            let when = due.map(|index| state.not_before.max(Some(state.waiting[index].due)));
             let wait = match (due, when.flatten()) {
-                (Some(place), Some(when)) if when <= now => {
+                (Some(index), Some(when)) if when <= now => {
                     state.posting += 1;
-                    return state.waiting.remove(place);
+                    return state.waiting.remove(index);
                 }
                 (_, Some(when)) => when - now,
                 (_, None) => LONGEST_PAUSE,

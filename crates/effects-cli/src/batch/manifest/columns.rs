@@ -28,7 +28,7 @@ pub(crate) struct Cells {
     /// The file of the photo, where its path is no text: `image` is as near to it as can be.
     pub(crate) file: Option<PathBuf>,
     /// Fields of no meaning here, where a row names its own.
-    pub(crate) strange: Vec<String>,
+    pub(crate) unknown_columns: Vec<String>,
 }
 
 /// Every column there is.
@@ -78,7 +78,7 @@ impl Cells {
 }
 
 /// A column's name as we write it: without blanks around it and capitals. A parameter keeps its own.
-pub(super) fn plain_name(name: &str) -> String {
+pub(super) fn normalised_name(name: &str) -> String {
     let name = name.trim();
     match name.split_at_checked(PARAM.len()) {
         Some((prefix, param)) if prefix.eq_ignore_ascii_case(PARAM) => format!("{PARAM}{param}"),
@@ -92,8 +92,8 @@ pub(super) fn param_of(name: &str) -> Option<&str> {
 }
 
 /// Whether there is such a column.
-pub(super) fn is_known(plain_name: &str) -> bool {
-    NAMES.contains(&plain_name) || param_of(plain_name).is_some()
+pub(super) fn is_known(normalised_name: &str) -> bool {
+    NAMES.contains(&normalised_name) || param_of(normalised_name).is_some()
 }
 
 const PARAM: &str = "param:";
@@ -124,7 +124,7 @@ pub(super) fn lookalike<T: AsRef<str>>(names: &[T]) -> Option<(&str, &'static st
     })
 }
 
-/// What is said of a column of no meaning here.
+/// The warning about a column of no meaning here.
 pub(crate) fn unknown(name: &str) -> String {
     let shown: String = name.chars().take(60).collect();
     match suggestion(name) {
@@ -140,7 +140,7 @@ pub(crate) fn unknown(name: &str) -> String {
 
 /// The column that was probably meant.
 pub(super) fn suggestion(name: &str) -> Option<&'static str> {
-    let plain = plain_name(name);
+    let plain = normalised_name(name);
     if let Some(known) = NAMES.into_iter().find(|known| *known == plain) {
         return Some(known);
     }

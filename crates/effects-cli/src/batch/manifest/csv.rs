@@ -12,10 +12,10 @@ use super::columns::{self, Cells};
 use super::{ManifestLine, ManifestLines, text, unreadable, unusable};
 
 pub(super) fn read(path: &Path, has_template: bool, strict: bool) -> Result<ManifestLines, Error> {
-    let (file, told) = text::open(path)?;
-    let told = told.map(|told| format!("manifest {}: {told}", path.display()));
+    let (file, warning) = text::open(path)?;
+    let warning = warning.map(|warning| format!("manifest {}: {warning}", path.display()));
     let lines = read_text(path, file, has_template, strict)?;
-    let warnings = told.into_iter().chain(lines.warnings.iter().cloned()).collect();
+    let warnings = warning.into_iter().chain(lines.warnings.iter().cloned()).collect();
     Ok(lines.with_warnings(warnings))
 }
 
@@ -25,9 +25,9 @@ fn read_text(
     has_template: bool,
     strict: bool,
 ) -> Result<ManifestLines, Error> {
-    let mut feeds = LineFeeds::new(file);
-    let Start { text, separator, lines } =
-        Start::of(&mut feeds).map_err(|error| unreadable(path, &error))?;
+    let mut feeds = LineFeedReader::new(file);
+    let CsvStart { text, separator, lines } =
+        CsvStart::of(&mut feeds).map_err(|error| unreadable(path, &error))?;
     // Rows of another length are looked at one by one, and the rest goes on.
     let mut reader = ReaderBuilder::new()
         .flexible(true)
@@ -37,13 +37,14 @@ fn read_text(
     let names: Vec<String> =
         header.iter().map(|name| String::from_utf8_lossy(name).into()).collect();
     let warnings = check(path, &names, has_template, strict, lines + 1)?;
-    let names = names.iter().map(|name| columns::plain_name(name)).collect();
-    let rows = CsvRows { reader, names, path: path.to_owned(), lines_before: lines, over: false };
+    let names = names.iter().map(|name| columns::normalised_name(name)).collect();
+    let rows =
+        CsvRows { reader, names, path: path.to_owned(), lines_before: lines, is_over: false };
     Ok(ManifestLines::new(rows).with_warnings(warnings))
 }
 
 /// The beginning of a manifest, to its header's end.
-struct Start {
+struct CsvStart {
     /// What was read, without a line that only names the separator.
     text: Vec<u8>,
     separator: u8,
@@ -51,8 +52,8 @@ struct Start {
     lines: u64,
 }
 
-impl Start {
-    fn of<R: Read>(feeds: &mut LineFeeds<R>) -> io::Result<Self> {
+impl CsvStart {
+    fn of<R: Read>(feeds: &mut LineFeedReader<R>) -> io::Result<Self> {
         let mut text = feeds.line()?;
         // Excel's own way to say which separator follows.
         if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator, b'\n'] = text[..] {
@@ -79,11 +80,11 @@ fn known(header: &[u8], separator: u8) -> usize {
     let mut reader = ReaderBuilder::new().delimiter(separator).from_reader(header);
     let names = reader.byte_headers().cloned().unwrap_or_default();
     let is_known =
-        |name: &&[u8]| columns::is_known(&columns::plain_name(&String::from_utf8_lossy(name)));
+        |name: &&[u8]| columns::is_known(&columns::normalised_name(&String::from_utf8_lossy(name)));
     names.iter().filter(is_known).count()
 }
 
-/// A header without which no row could be read is told at once; what is left out, beside it.
+/// Refuses a header by which no row could be read. Returns a warning for each column that is left out.
 fn check(
     path: &Path,
     given: &[String],
@@ -91,7 +92,7 @@ fn check(
     strict: bool,
     line: u64,
 ) -> Result<Vec<String>, Error> {
-    let names: Vec<String> = given.iter().map(|name| columns::plain_name(name)).collect();
+    let names: Vec<String> = given.iter().map(|name| columns::normalised_name(name)).collect();
     if names.iter().all(String::is_empty) {
         return Err(unusable(path, "it is empty: the first line names the columns"));
     }
@@ -121,18 +122,18 @@ fn check(
         );
         return Err(unusable(path, &why));
     }
-    let unknown = |name: &&String| !columns::is_known(&columns::plain_name(name));
+    let unknown = |name: &&String| !columns::is_known(&columns::normalised_name(name));
     let named = given.iter().filter(|name| !name.trim().is_empty());
     Ok(named.filter(unknown).map(|name| columns::unknown(name.trim())).collect())
 }
 
 struct CsvRows<R> {
-    reader: Reader<Chain<Cursor<Vec<u8>>, LineFeeds<R>>>,
+    reader: Reader<Chain<Cursor<Vec<u8>>, LineFeedReader<R>>>,
     names: Vec<String>,
     path: PathBuf,
     /// Lines before those that are read.
     lines_before: u64,
-    over: bool,
+    is_over: bool,
 }
 
 impl<R: Read> Iterator for CsvRows<R> {
@@ -140,7 +141,7 @@ impl<R: Read> Iterator for CsvRows<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if self.over {
+            if self.is_over {
                 return None;
             }
             let mut record = ByteRecord::new();
@@ -148,7 +149,7 @@ impl<R: Read> Iterator for CsvRows<R> {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => {
-                    self.over = true;
+                    self.is_over = true;
                     return Some(Err(unusable(&self.path, &error.to_string())));
                 }
             }
@@ -161,7 +162,7 @@ impl<R: Read> Iterator for CsvRows<R> {
             // A quote left open to the end of the text has the last line feed in its cell, and the row
             // none after it.
             let unended = record.as_slice().ends_with(b"\n")
-                && self.reader.get_ref().get_ref().1.told_its_end;
+                && self.reader.get_ref().get_ref().1.was_end_read;
             let ends = within + u64::from(!unended);
             let begins = self.reader.position().line().saturating_sub(ends) + self.lines_before;
             let cells = cells(&self.names, &record, within > 0).map_err(|why| match within {
@@ -178,20 +179,20 @@ fn is_blank(cell: &[u8]) -> bool {
 }
 
 /// A text whose lines all end in a line feed, the last one too, so that rows can be counted.
-struct LineFeeds<R> {
+struct LineFeedReader<R> {
     bytes: Bytes<BufReader<R>>,
     /// A carriage return whose line feed may follow, or what followed it instead.
-    held: Option<u8>,
+    lookahead: Option<u8>,
     last: u8,
-    over: bool,
-    /// Whether the reader was told that there is no more: a row that ends then has no end.
-    told_its_end: bool,
+    is_over: bool,
+    /// Whether the last read returned the end of the text: a row that ends then has no line feed.
+    was_end_read: bool,
 }
 
-impl<R: Read> LineFeeds<R> {
+impl<R: Read> LineFeedReader<R> {
     fn new(file: R) -> Self {
         let bytes = BufReader::new(file).bytes();
-        Self { bytes, held: None, last: b'\n', over: false, told_its_end: false }
+        Self { bytes, lookahead: None, last: b'\n', is_over: false, was_end_read: false }
     }
 
     /// The next line, with its end; nothing at the end of the text.
@@ -208,13 +209,13 @@ impl<R: Read> LineFeeds<R> {
     }
 
     fn next(&mut self) -> io::Result<Option<u8>> {
-        let byte = match self.held.take() {
-            Some(held) => held,
+        let byte = match self.lookahead.take() {
+            Some(lookahead) => lookahead,
             None => match self.bytes.next().transpose()? {
                 Some(byte) => byte,
-                None if self.over || self.last == b'\n' => return Ok(None),
+                None if self.is_over || self.last == b'\n' => return Ok(None),
                 None => {
-                    self.over = true;
+                    self.is_over = true;
                     b'\n'
                 }
             },
@@ -224,12 +225,12 @@ impl<R: Read> LineFeeds<R> {
         }
         let next = self.bytes.next().transpose()?;
         // Alone it ends a line too, as it did on old machines.
-        self.held = next.filter(|next| *next != b'\n');
+        self.lookahead = next.filter(|next| *next != b'\n');
         Ok(Some(b'\n'))
     }
 }
 
-impl<R: Read> Read for LineFeeds<R> {
+impl<R: Read> Read for LineFeedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -240,7 +241,7 @@ impl<R: Read> Read for LineFeeds<R> {
         }
         // The CSV reader asks once more after the last byte, and takes the row that it has for whole
         // then.
-        self.told_its_end = filled == 0;
+        self.was_end_read = filled == 0;
         Ok(filled)
     }
 }

@@ -1,5 +1,5 @@
 //! A folder of photos as a manifest, on request with the folders in it. [`read`] makes a row of each
-//! photo, in the order of their names, for `Manifest::lines`; [`look`] lists what is there now
+//! photo, in the order of their names, for `Manifest::lines`; [`list`] lists what is there now
 //! ([`FolderListing`]), for the watcher of `effects watch`; [`line_of`] makes the row of one photo.
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,18 +18,18 @@ use super::{ManifestLine, ManifestLines, unreadable, unusable};
 /// The photos of the folder at `path`; with `out`, the folder of the pictures, those of the folders in
 /// it too, except in `out` itself.
 pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<ManifestLines, Error> {
-    let found = look(path, out).map_err(|error| unreadable(path, &error))?;
+    let found = list(path, out).map_err(|error| unreadable(path, &error))?;
     let left_out = found.left_out(path);
     let FolderListing { photos, folders, .. } = found;
     let mut warnings: Vec<String> =
-        left_out.iter().map(|(reason, files)| reason.words(files)).collect();
+        left_out.iter().map(|(reason, files)| reason.message(files)).collect();
     if folders > 0 {
         let (are, their) = if folders == 1 { ("is", "its") } else { ("are", "their") };
         let folders = count_of(folders, "folder");
         warnings.push(format!("{folders} {are} left out: --recursive takes {their} photos too"));
     }
     if photos.is_empty() {
-        let endings = ENDINGS.join(", ");
+        let endings = PHOTO_EXTENSIONS.join(", ");
         let mut why = format!("the folder has no photos (files that end in {endings})");
         for warning in warnings {
             why.push_str(&format!("; {warning}"));
@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<ManifestLines, Err
 /// # Errors
 ///
 /// When the folder, or one in it that is to be read, cannot be read.
-pub(super) fn look(path: &Path, out: Option<&Path>) -> io::Result<FolderListing> {
+pub(super) fn list(path: &Path, out: Option<&Path>) -> io::Result<FolderListing> {
     let mut found = FolderListing::default();
     // Counted as entered, so that no picture of an earlier run is taken for a photo.
     let own_pictures = out.map(FileId::of);
@@ -67,7 +67,7 @@ pub(super) fn line_of(number: u64, photo: PathBuf) -> ManifestLine {
 /// Why a file of the folder is no row, in words.
 pub(super) fn why_left_out(folder: &Path, file: &Path) -> String {
     let reason = why_not(&folder.join(file));
-    reason.words(&LeftOut { count: 1, first: file.to_owned() })
+    reason.message(&LeftOut { count: 1, first: file.to_owned() })
 }
 
 /// What is in a folder.
@@ -161,8 +161,8 @@ impl LeftOutReason {
         Self { format: String::new(), why: why.to_owned() }
     }
 
-    /// What is told of the files that are left out for it.
-    fn words(&self, LeftOut { count, first }: &LeftOut) -> String {
+    /// The warning about the files that are left out for it.
+    fn message(&self, LeftOut { count, first }: &LeftOut) -> String {
         let Self { format, why } = self;
         let first = first.display();
         let files = count_of(*count, &format!("{format}file"));
@@ -181,7 +181,7 @@ fn why_not(file: &Path) -> LeftOutReason {
     }
     match ImageFormat::sniff(&start) {
         Some(format) => {
-            let why = match ENDINGS.contains(&format.extension()) {
+            let why = match PHOTO_EXTENSIONS.contains(&format.extension()) {
                 true => format!("give it a name that ends in .{}", format.extension()),
                 false => format.how_to_convert().to_owned(),
             };
@@ -196,7 +196,7 @@ fn why_not(file: &Path) -> LeftOutReason {
 
 fn is_photo(path: &Path) -> bool {
     let ending = path.extension().map(OsStr::to_ascii_lowercase);
-    ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known))
+    ending.is_some_and(|ending| PHOTO_EXTENSIONS.iter().any(|known| ending == *known))
 }
 
-const ENDINGS: [&str; 7] = ["jpg", "jpeg", "jfif", "jpe", "png", "webp", "gif"];
+const PHOTO_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "jfif", "jpe", "png", "webp", "gif"];

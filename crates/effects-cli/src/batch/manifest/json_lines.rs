@@ -12,7 +12,7 @@ use super::columns::{self, Cells};
 use super::{ManifestLine, ManifestLines, text, unreadable, unusable};
 
 pub(super) fn read(path: &Path, strict: bool) -> Result<ManifestLines, Error> {
-    let (file, told) = text::open(path)?;
+    let (file, warning) = text::open(path)?;
     let mut rows = JsonRows::new(path, file, strict);
     let first = rows.line().transpose()?;
     // Read as lines it would be one bad row for each of them.
@@ -22,9 +22,9 @@ pub(super) fn read(path: &Path, strict: bool) -> Result<ManifestLines, Error> {
             "it is a JSON array: give each row as a JSON object on a line of its own, without [ ] and commas between them",
         ));
     }
-    rows.ahead.extend(first);
-    let told = told.map(|told| format!("manifest {}: {told}", path.display()));
-    Ok(ManifestLines::new(rows).with_warnings(told.into_iter().collect()))
+    rows.unread.extend(first);
+    let warning = warning.map(|warning| format!("manifest {}: {warning}", path.display()));
+    Ok(ManifestLines::new(rows).with_warnings(warning.into_iter().collect()))
 }
 
 struct JsonRows<R> {
@@ -32,9 +32,9 @@ struct JsonRows<R> {
     path: PathBuf,
     strict: bool,
     /// Lines that were read and belong to no row yet.
-    ahead: VecDeque<TextLine>,
+    unread: VecDeque<TextLine>,
     number: u64,
-    over: bool,
+    is_over: bool,
 }
 
 /// A line that is not blank.
@@ -46,27 +46,27 @@ struct TextLine {
 impl<R: BufRead> JsonRows<R> {
     fn new(path: &Path, file: R, strict: bool) -> Self {
         let path = path.to_owned();
-        Self { file, path, strict, ahead: VecDeque::new(), number: 0, over: false }
+        Self { file, path, strict, unread: VecDeque::new(), number: 0, is_over: false }
     }
 
     /// The next line.
     fn line(&mut self) -> Option<Result<TextLine, Error>> {
-        if let Some(line) = self.ahead.pop_front() {
+        if let Some(line) = self.unread.pop_front() {
             return Some(Ok(line));
         }
         let mut line = Vec::new();
-        while !self.over {
+        while !self.is_over {
             line.clear();
             self.number += 1;
             match self.file.read_until(b'\n', &mut line) {
-                Ok(0) => self.over = true,
+                Ok(0) => self.is_over = true,
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(_) => {
                     let text = String::from_utf8_lossy(&line).trim().to_owned();
                     return Some(Ok(TextLine { number: self.number, text }));
                 }
                 Err(error) => {
-                    self.over = true;
+                    self.is_over = true;
                     return Some(Err(unreadable(&self.path, &error)));
                 }
             }
@@ -79,7 +79,7 @@ impl<R: BufRead> JsonRows<R> {
     fn object_of_lines(&mut self, first: &str) -> Result<Option<String>, Error> {
         let (mut text, mut taken) = (first.to_owned(), VecDeque::new());
         // The line may also be cut for good, so that lines are taken only where they make a whole object.
-        while taken.len() < MOST_LINES && is_cut(&text) {
+        while taken.len() < MAX_LINES && is_cut(&text) {
             let Some(line) = self.line().transpose()? else { break };
             text.push('\n');
             text.push_str(&line.text);
@@ -89,8 +89,8 @@ impl<R: BufRead> JsonRows<R> {
             return Ok(Some(text));
         }
         // They come before what was read ahead already.
-        taken.append(&mut self.ahead);
-        self.ahead = taken;
+        taken.append(&mut self.unread);
+        self.unread = taken;
         Ok(None)
     }
 
@@ -105,8 +105,8 @@ impl<R: BufRead> JsonRows<R> {
         }
         // One error for the whole object, not one for each of its lines.
         if text == "{" {
-            self.over = true;
-            self.ahead.clear();
+            self.is_over = true;
+            self.unread.clear();
             let why = format!(
                 "line {number}: the object that begins here cannot be read: give one object a line, or \
                  objects over several lines without commas between them"
@@ -137,7 +137,7 @@ fn cells(text: &str, strict: bool) -> Result<Cells, String> {
     let mut cells = Cells::default();
     let mut names: Vec<String> = Vec::new();
     for (given, value) in object {
-        let name = columns::plain_name(&given);
+        let name = columns::normalised_name(&given);
         if let ("params", Value::Object(params)) = (name.as_str(), &value) {
             params.iter().for_each(|(name, value)| cells.param(name, value.clone()));
             names.push(name);
@@ -147,7 +147,7 @@ fn cells(text: &str, strict: bool) -> Result<Cells, String> {
             return Err("field \"params\" is no object of names and values".to_owned());
         }
         if name != "params" && !columns::is_known(&name) {
-            cells.strange.push(given);
+            cells.unknown_columns.push(given);
             names.push(name);
             continue;
         }
@@ -176,7 +176,7 @@ fn cells(text: &str, strict: bool) -> Result<Cells, String> {
 }
 
 /// Enough for any object, so that one that is never closed does not take in all that follows.
-const MOST_LINES: usize = 200;
+const MAX_LINES: usize = 200;
 
 /// The parser counts lines within the one line it got; the column alone means something.
 fn plain(error: &serde_json::Error) -> String {
@@ -207,8 +207,8 @@ mod tests {
     #[test]
     fn an_object_over_several_lines_that_cannot_be_read_is_told_once() {
         let text = "{\n  \"image\": \"a.jpg\",\n},\n{\n  \"image\": \"b.jpg\"\n}\n";
-        let told: Vec<_> = rows_of(text).collect();
-        let [Err(error)] = &told[..] else { panic!("{told:?}") };
+        let lines: Vec<_> = rows_of(text).collect();
+        let [Err(error)] = &lines[..] else { panic!("{lines:?}") };
         assert!(error.to_string().contains("line 1: the object that begins here"), "{error}");
     }
 
@@ -220,7 +220,7 @@ mod tests {
         let numbers: Vec<u64> = rows.iter().map(|row| row.number).collect();
         assert_eq!(numbers, [1, 3, 4, 5, 6]);
         assert_eq!(rows[0].cells.as_ref().unwrap().width.as_deref(), Some("640"));
-        assert_eq!(rows[0].cells.as_ref().unwrap().strange, ["x"]);
+        assert_eq!(rows[0].cells.as_ref().unwrap().unknown_columns, ["x"]);
         assert!(rows[1].cells.as_ref().unwrap_err().contains("\"image\" is neither"));
         assert!(rows[2].cells.as_ref().unwrap_err().contains("not a JSON object: EOF"));
         assert!(rows[3].cells.is_err());

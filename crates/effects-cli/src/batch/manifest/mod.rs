@@ -26,11 +26,11 @@ pub(crate) use folder::{FolderListing, FoundFile};
 #[derive(Clone, Debug)]
 pub(crate) struct Manifest {
     path: PathBuf,
-    form: Form,
+    format: ManifestFormat,
     /// Whether a column that is left out, and looks like one of ours, is an error.
     strict: bool,
     /// Of a folder whose folders are read too: the folder of the pictures, which is none of them.
-    recursive_but: Option<PathBuf>,
+    recursive_except: Option<PathBuf>,
     /// Of a folder that is watched: the photos that came so far, in their order.
     // Clones share it: the thread of the rows adds photos, and the main thread counts them.
     arrived: Arc<Mutex<Vec<PathBuf>>>,
@@ -38,7 +38,7 @@ pub(crate) struct Manifest {
 
 /// How a manifest is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Form {
+enum ManifestFormat {
     Csv,
     JsonLines,
     Folder,
@@ -58,13 +58,13 @@ pub(crate) struct ManifestLine {
 /// The rows of a manifest, being read.
 pub(crate) struct ManifestLines {
     rows: Box<dyn Iterator<Item = Result<ManifestLine, Error>> + Send>,
-    /// Columns of no meaning here, as they are found; a person is told of each once.
+    /// Columns of no meaning here, as they are found; each is a warning once.
     warnings: Vec<String>,
 }
 
 impl Manifest {
     /// The manifest at this path. If it is `strict`, a column that is left out, and looks like one of
-    /// ours, is an error. With `recursive_but`, the folders of a folder are read too, but not this one.
+    /// ours, is an error. With `recursive_except`, the folders of a folder are read too, but not this one.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Manifest {
     pub(crate) fn at(
         path: &Path,
         strict: bool,
-        recursive_but: Option<PathBuf>,
+        recursive_except: Option<PathBuf>,
     ) -> Result<Self, Error> {
         if path == Path::new("-") {
             return Err(unusable(path, "a manifest is read twice, so it cannot come from stdin"));
@@ -82,14 +82,20 @@ impl Manifest {
             let why = "it is no regular file, and a manifest is read twice: save it as one";
             return Err(unusable(path, why));
         }
-        if recursive_but.is_some() && !found.is_dir() {
+        if recursive_except.is_some() && !found.is_dir() {
             return Err(unusable(
                 path,
                 "it is no folder, so --recursive says nothing: leave it out",
             ));
         }
-        let form = if found.is_dir() { Form::Folder } else { form_of(path)? };
-        Ok(Self { path: path.to_owned(), form, strict, recursive_but, arrived: Arc::default() })
+        let format = if found.is_dir() { ManifestFormat::Folder } else { format_of(path)? };
+        Ok(Self {
+            path: path.to_owned(),
+            format,
+            strict,
+            recursive_except,
+            arrived: Arc::default(),
+        })
     }
 
     /// A folder whose photos come while the batch runs: its rows are those that [arrived](Self::arrive).
@@ -97,31 +103,32 @@ impl Manifest {
     /// # Errors
     ///
     /// When it cannot be read, or is no folder.
-    pub(crate) fn watched(path: &Path, recursive_but: Option<PathBuf>) -> Result<Self, Error> {
+    pub(crate) fn watched(path: &Path, recursive_except: Option<PathBuf>) -> Result<Self, Error> {
         let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         if !found.is_dir() {
             return Err(unusable(path, "it is no folder: give one, or do it with `effects batch`"));
         }
-        let (path, form, arrived) = (path.to_owned(), Form::WatchedFolder, Arc::default());
-        let watched = Self { path, form, strict: false, recursive_but, arrived };
+        let (path, format, arrived) =
+            (path.to_owned(), ManifestFormat::WatchedFolder, Arc::default());
+        let watched = Self { path, format, strict: false, recursive_except, arrived };
         // A folder that cannot be read is refused now. Once it is watched, it is waited for.
-        watched.look().map_err(|error| unreadable(&watched.path, &error))?;
+        watched.list().map_err(|error| unreadable(&watched.path, &error))?;
         Ok(watched)
     }
 
     /// Whether it is a folder of photos, where no row names a template.
     pub(crate) fn is_folder(&self) -> bool {
-        matches!(self.form, Form::Folder | Form::WatchedFolder)
+        matches!(self.format, ManifestFormat::Folder | ManifestFormat::WatchedFolder)
     }
 
     /// Whether photos come while the batch runs.
     pub(crate) fn is_watched(&self) -> bool {
-        self.form == Form::WatchedFolder
+        self.format == ManifestFormat::WatchedFolder
     }
 
     /// What is in the folder now.
-    pub(crate) fn look(&self) -> io::Result<FolderListing> {
-        folder::look(&self.path, self.recursive_but.as_deref())
+    pub(crate) fn list(&self) -> io::Result<FolderListing> {
+        folder::list(&self.path, self.recursive_except.as_deref())
     }
 
     /// Why a file of the folder is no row, in words.
@@ -148,13 +155,15 @@ impl Manifest {
 
     /// The folder that paths in it start from.
     pub(crate) fn folder(&self) -> &Path {
-        match self.form {
-            Form::Folder | Form::WatchedFolder => &self.path,
-            Form::Csv | Form::JsonLines => self.path.parent().unwrap_or(Path::new("")),
+        match self.format {
+            ManifestFormat::Folder | ManifestFormat::WatchedFolder => &self.path,
+            ManifestFormat::Csv | ManifestFormat::JsonLines => {
+                self.path.parent().unwrap_or(Path::new(""))
+            }
         }
     }
 
-    /// What a person is told of a manifest of nothing but a header.
+    /// The warning about a manifest of nothing but a header.
     pub(crate) fn without_rows(&self) -> String {
         format!(
             "manifest {} has no rows, so nothing is sent and nothing is paid",
@@ -164,11 +173,11 @@ impl Manifest {
 
     /// Its rows from the first. `has_template` says whether rows may go without one.
     pub(crate) fn lines(&self, has_template: bool) -> Result<ManifestLines, Error> {
-        match self.form {
-            Form::Csv => csv::read(&self.path, has_template, self.strict),
-            Form::JsonLines => json_lines::read(&self.path, self.strict),
-            Form::Folder => folder::read(&self.path, self.recursive_but.as_deref()),
-            Form::WatchedFolder => {
+        match self.format {
+            ManifestFormat::Csv => csv::read(&self.path, has_template, self.strict),
+            ManifestFormat::JsonLines => json_lines::read(&self.path, self.strict),
+            ManifestFormat::Folder => folder::read(&self.path, self.recursive_except.as_deref()),
+            ManifestFormat::WatchedFolder => {
                 // A copy, since photos go on coming while these rows are read.
                 let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let rows = (1..).zip(arrived);
@@ -204,18 +213,18 @@ impl Iterator for ManifestLines {
 }
 
 /// By its name, else by how it begins: an object can only be JSON Lines.
-fn form_of(path: &Path) -> Result<Form, Error> {
+fn format_of(path: &Path) -> Result<ManifestFormat, Error> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.as_deref() {
-        Some("csv") => return Ok(Form::Csv),
-        Some("jsonl" | "ndjson" | "json") => return Ok(Form::JsonLines),
+        Some("csv") => return Ok(ManifestFormat::Csv),
+        Some("jsonl" | "ndjson" | "json") => return Ok(ManifestFormat::JsonLines),
         _ => {}
     }
     // Opened as text, so that a workbook or an archive is named here, before its rows are bad one by one.
     let (mut file, _) = text::open(path)?;
     let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
     let begins = start.iter().find(|byte| !byte.is_ascii_whitespace());
-    Ok(if begins == Some(&b'{') { Form::JsonLines } else { Form::Csv })
+    Ok(if begins == Some(&b'{') { ManifestFormat::JsonLines } else { ManifestFormat::Csv })
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {

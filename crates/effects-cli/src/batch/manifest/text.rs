@@ -37,17 +37,17 @@ pub(super) fn open(path: &Path) -> Result<(TextReader, Option<String>), Error> {
     };
     file.consume(mark);
     if encoding == UTF_8 {
-        // Cells that are not UTF-8 after all are told row by row.
+        // Cells that are not UTF-8 after all are reported row by row.
         return Ok((Box::new(file), None));
     }
-    let told = (encoding == WINDOWS_1252).then(|| {
+    let warning = (encoding == WINDOWS_1252).then(|| {
         "it is not UTF-8 and is read as Windows-1252 (Latin-1): look whether letters with accents are \
          right, or save it as UTF-8"
             .to_owned()
     });
     let decoder = encoding.new_decoder_without_bom_handling();
-    let decoded = Decoded { file, decoder, is_over: false };
-    Ok((Box::new(BufReader::new(decoded)), told))
+    let decoded = Utf8Decoder { file, decoder, is_over: false };
+    Ok((Box::new(BufReader::new(decoded)), warning))
 }
 
 /// What a file is that is no text, and the way out.
@@ -103,13 +103,13 @@ fn unmarked(mut file: File) -> io::Result<&'static Encoding> {
 }
 
 /// Decodes what it reads.
-struct Decoded<R> {
+struct Utf8Decoder<R> {
     file: R,
     decoder: Decoder,
     is_over: bool,
 }
 
-impl<R: BufRead> Read for Decoded<R> {
+impl<R: BufRead> Read for Utf8Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !self.is_over {
             let coded = self.file.fill_buf()?;

@@ -7,10 +7,10 @@ use crate::failure::Failure;
 
 /// How a command ended that did what it was asked.
 pub(crate) enum CommandEnd {
-    /// All is well.
-    Well,
+    /// It succeeded.
+    Ok,
     /// It was asked for a judgement (`effects check`), and what it judged would fail with this kind of error.
-    Bad(ErrorKind),
+    Invalid(ErrorKind),
     /// It did many things, and this is the exit code of them all.
     Code(u8),
 }
@@ -18,8 +18,8 @@ pub(crate) enum CommandEnd {
 impl From<CommandEnd> for u8 {
     fn from(done: CommandEnd) -> Self {
         match done {
-            CommandEnd::Well => 0,
-            CommandEnd::Bad(kind) => kind.exit_code(),
+            CommandEnd::Ok => 0,
+            CommandEnd::Invalid(kind) => kind.exit_code(),
             CommandEnd::Code(code) => code,
         }
     }

@@ -1,4 +1,4 @@
-//! [`ReportPlace`]: the file that an option such as `--report` names for a report of a [`ReportKind`]. A
+//! [`ReportFile`]: the file that an option such as `--report` names for a report of a [`ReportKind`]. A
 //! report replaces an earlier one of its kind and no other file. `commands/batch.rs` (for
 //! `effects batch` and `effects watch`) and `effects cost` check it, and the reports are written there.
 
@@ -22,14 +22,14 @@ pub(crate) struct ReportKind {
 
 /// Where a report goes.
 #[derive(Clone, Debug)]
-pub(crate) struct ReportPlace {
+pub(crate) struct ReportFile {
     kind: ReportKind,
     /// Absolute.
     pub(crate) path: PathBuf,
 }
 
-impl ReportPlace {
-    /// The place of this name.
+impl ReportFile {
+    /// The file of this name.
     pub(crate) fn of(kind: ReportKind, given: &Path) -> Result<Self, Failure> {
         let path = std::path::absolute(given).map_err(Failure::system)?;
         Ok(Self { kind, path })

@@ -1,4 +1,4 @@
-//! [`Asked`]: a hash of what a row asks for (key, template, image, size, parameters), by which a row is
+//! [`RequestHash`]: a hash of what a row asks for (key, template, image, size, parameters), by which a row is
 //! found in the folder's `manifest.jsonl` where its photo is not read, or where an earlier run's line
 //! has no identity. Used by `results.rs`, `preflight.rs`, `other_journal.rs`, `reporter.rs` and
 //! `running_mark.rs`.
@@ -19,20 +19,20 @@ use super::rows::RowLabel;
 /// What a row asks for, hashed, and how many equal rows came before it: by this it is known again in
 /// the manifest that an earlier run left, where its identity is not there.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub(crate) struct Asked(pub(super) u64, u32);
+pub(crate) struct RequestHash(pub(super) u64, u32);
 
-impl Asked {
-    pub(crate) fn of(told: &RowLabel) -> Self {
-        let (key, template, image) = (&told.key, &told.template, &told.image);
-        let Size { width, height } = told.size;
-        let mut asked = format!("{:?}", (key, template, image, width, height));
+impl RequestHash {
+    pub(crate) fn of(label: &RowLabel) -> Self {
+        let (key, template, image) = (&label.key, &label.template, &label.image);
+        let Size { width, height } = label.size;
+        let mut request = format!("{:?}", (key, template, image, width, height));
         // Only where there is one, and so with the parameters: other rows keep the hash that earlier
         // versions wrote into the marks of running batches.
-        asked.extend(told.scope.as_ref().map(|scope| format!("{scope:?}")));
-        if !told.params.is_empty() {
-            asked.push_str(&told.params.to_string());
+        request.extend(label.scope.as_ref().map(|scope| format!("{scope:?}")));
+        if !label.params.is_empty() {
+            request.push_str(&label.params.to_string());
         }
-        Self(file_names::hash(&asked), told.before)
+        Self(file_names::hash(&request), label.before)
     }
 
     /// The same, for the next of equal rows; `before` counts them.
@@ -47,7 +47,7 @@ impl Asked {
 pub(super) fn earlier_identities(
     manifest: &Path,
     origin: &str,
-) -> io::Result<HashMap<Asked, Identity>> {
+) -> io::Result<HashMap<RequestHash, Identity>> {
     let (mut identities, mut before) = (HashMap::new(), HashMap::new());
     let mut seen = HashSet::new();
     for text in earlier_lines(manifest)? {
@@ -58,8 +58,8 @@ pub(super) fn earlier_identities(
         }
         // Nothing was sent for an invalid row, so it is not counted among equal ones.
         if line.origin.as_deref() == Some(origin) && line.status != RowStatus::Invalid {
-            let asked = Asked::of(&line.told()).counted(&mut before);
-            identities.extend(line.identity().map(|identity| (asked, identity)));
+            let request_hash = RequestHash::of(&line.label()).counted(&mut before);
+            identities.extend(line.identity().map(|identity| (request_hash, identity)));
         }
     }
     Ok(identities)
@@ -71,15 +71,15 @@ pub(super) fn earlier_identities(
 ///
 /// When it cannot be read.
 pub(super) fn identities_of(
-    asked: &[Asked],
+    request_hashes: &[RequestHash],
     manifest: &Path,
     origin: &Origin,
 ) -> io::Result<Vec<Identity>> {
-    let asked: HashSet<u64> = asked.iter().map(|asked| asked.0).collect();
-    if asked.is_empty() {
+    let hashes: HashSet<u64> = request_hashes.iter().map(|request_hash| request_hash.0).collect();
+    if hashes.is_empty() {
         return Ok(Vec::new());
     }
     let known = earlier_identities(manifest, &origin.to_string())?.into_iter();
-    let known = known.filter(|(known, _)| asked.contains(&known.0));
+    let known = known.filter(|(known, _)| hashes.contains(&known.0));
     Ok(known.map(|(_, identity)| identity).collect())
 }

@@ -1,4 +1,4 @@
-//! [`GatewayPlace`]: where the gateway is that a command talks to: inside this command or at a URL.
+//! [`GatewayLocation`]: where the gateway is that a command talks to: inside this command or at a URL.
 //! `run`, `batch`, `wait` and the other commands that talk to one make it from the global options, and
 //! open their `Gateway` and journal for it.
 
@@ -6,20 +6,20 @@ use effects_client::{base_url_of_the_environment, is_replay, replay_base};
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, TaskId};
 use effects_jobs::Uploads;
 
-use crate::global::Global;
+use crate::global::GlobalOptions;
 
 /// Where the gateway is.
 #[derive(Clone, Debug)]
-pub(crate) enum GatewayPlace {
+pub(crate) enum GatewayLocation {
     /// Inside this command.
     Inside,
     /// At this URL.
     At(BaseUrl),
 }
 
-impl GatewayPlace {
+impl GatewayLocation {
     /// The gateway the global options and the environment name.
-    pub(crate) fn of(global: &Global) -> Result<Self, Error> {
+    pub(crate) fn of(global: &GlobalOptions) -> Result<Self, Error> {
         // First of all: a cassette that is there is replayed
         // whatever gateway is set, so nothing is sent to that.
         let replayed = global.cassette().map(|path| replay_base(&path)).transpose()?.flatten();

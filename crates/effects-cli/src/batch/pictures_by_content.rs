@@ -1,4 +1,4 @@
-//! [`MadePictures`]: the pictures that the rows of a folder came to, by their content, so that a copy of
+//! [`PicturesByContent`]: the pictures that the rows of a folder came to, by their content, so that a copy of
 //! one among the photos is known. `Batch::watch` asks it before a photo is ordered.
 
 use std::collections::HashMap;
@@ -11,9 +11,9 @@ use effects_jobs::{Record, RowState, SavedContent};
 
 /// The pictures as they were saved, by their size: only files of such a size are read.
 #[derive(Debug, Default)]
-pub(super) struct MadePictures(HashMap<u64, Vec<([u8; 32], RowNumber)>>);
+pub(super) struct PicturesByContent(HashMap<u64, Vec<([u8; 32], RowNumber)>>);
 
-impl MadePictures {
+impl PicturesByContent {
     /// Takes the pictures of a row; whether all of them are saved.
     pub(super) fn add(&mut self, record: &Record) -> bool {
         // A row with a new order under way still has the picture of its earlier one.
@@ -36,7 +36,7 @@ impl MadePictures {
     /// The row whose picture has the same bytes as a file.
     pub(super) fn row_of(&self, file: &Path) -> Option<RowNumber> {
         let made = self.0.get(&fs::metadata(file).ok()?.len())?;
-        // One that cannot be read is told when it is checked.
+        // One that cannot be read is reported when it is checked.
         let digest = file_digest(file).ok()?;
         made.iter().find(|(made, _)| *made == digest).map(|(_, row)| *row)
     }
