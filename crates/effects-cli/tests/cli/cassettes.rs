@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use effects_emulator::{ClockKind, Emulator, Latency, Pictures};
 use serde_json::{Value, json};
 
-use crate::world::{KEY, Ran, World};
+use crate::world::{CommandOutput, KEY, World};
 
 /// The cassette that every client of this library replays in its tests.
 fn shared() -> PathBuf {
@@ -27,14 +27,14 @@ fn stopped_emulator() -> Emulator {
 }
 
 /// The command with nothing set but a cassette: by the environment or by its option.
-fn replays(world: &World, cassette: &Path, by_option: bool, arguments: &[&str]) -> Ran {
+fn replays(world: &World, cassette: &Path, by_option: bool, arguments: &[&str]) -> CommandOutput {
     let mut command = world.bare(arguments);
     if by_option {
         command.arg("--cassette").arg(cassette);
     } else {
         command.env("EFFECTS_CASSETTE", cassette);
     }
-    Ran::of(&mut command)
+    CommandOutput::of(&mut command)
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_run_is_recorded_and_replayed_without_key_and_network() {
     let cassette = world.path("run.json");
     let mut command = world.bare(&["run", "glass_ball", photo, "-vvv", "-o", "first.png"]);
     command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
-    let recorded = Ran::of(command.env("EFFECTS_CASSETTE", &cassette)).exits(0);
+    let recorded = CommandOutput::of(command.env("EFFECTS_CASSETTE", &cassette)).exits(0);
     assert!(!recorded.stderr.contains(KEY));
     assert!(recorded.stderr.contains("recording to "), "{}", recorded.stderr);
     let exchanges = emulator.requests().len();
@@ -71,12 +71,13 @@ fn a_run_is_recorded_and_replayed_without_key_and_network() {
     let line = ["run", "glass_ball", photo, "-o", "again.png", "--journal", named];
     replays(&world, &cassette, true, &line).exits(0);
     let rows = |more: &[&str]| {
-        let ran = Ran::of(&mut world.bare(&[&["tasks", "--json"], more].concat())).exits(0);
+        let ran =
+            CommandOutput::of(&mut world.bare(&[&["tasks", "--json"], more].concat())).exits(0);
         (ran.stdout.lines().count(), ran.stdout.contains("http://replay.localhost"))
     };
     assert_eq!(rows(&[]), (1, false));
     assert_eq!(rows(&["--journal", named]), (1, true));
-    let cost = Ran::of(&mut world.bare(&["cost"])).exits(0);
+    let cost = CommandOutput::of(&mut world.bare(&["cost"])).exits(0);
     assert!(!cost.stdout.contains("0.06"), "{}", cost.stdout);
 }
 
@@ -131,10 +132,10 @@ fn a_batch_is_recorded_and_replayed() {
     let mut command =
         world.bare(&["batch", "rows.csv", "--out", "first", "--cassette", "run.json"]);
     command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
-    Ran::of(&mut command).exits(0);
+    CommandOutput::of(&mut command).exits(0);
     emulator.stop();
     let line = ["batch", "rows.csv", "--out", "again", "--cassette", "run.json"];
-    Ran::of(&mut world.bare(&line)).exits(0);
+    CommandOutput::of(&mut world.bare(&line)).exits(0);
     let pictures = |folder: &str| {
         let names = crate::world::names(&world.path(folder)).into_iter();
         names.filter(|name| name.ends_with(".png")).count()
@@ -154,7 +155,7 @@ fn a_batch_is_recorded_and_replayed() {
     let overwrite = [&line[..], &["--overwrite"]].concat();
     let plan = [&line[..], &["--plan"]].concat();
     for line in [&line[..], &own, &overwrite, &plan, &watch] {
-        let ran = Ran::of(&mut world.bare(line)).exits(2);
+        let ran = CommandOutput::of(&mut world.bare(line)).exits(2);
         for words in ["manifest.jsonl is of a batch that was not replayed", "--out DIR"] {
             assert!(ran.stderr.contains(words), "{line:?}: {}", ran.stderr);
         }
@@ -178,17 +179,17 @@ fn a_recording_that_ends_early_names_a_line_that_does_not_replay_it() {
         let mut command = world.bare(arguments);
         command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
         command.envs(variable.map(|path| ("EFFECTS_CASSETTE", path)));
-        Ran::of(&mut command)
+        CommandOutput::of(&mut command)
     };
     let given = [&batch[..], &["--cassette", cassette.to_str().unwrap()]].concat();
     let left = runs(&given, None);
     let line = batch.join(" ");
-    let told = format!("pays for nothing twice: effects {line}\n");
-    assert!(left.stderr.contains(&told), "{}", left.stderr);
+    let hint = format!("pays for nothing twice: effects {line}\n");
+    assert!(left.stderr.contains(&hint), "{}", left.stderr);
     fs::remove_file(&cassette).unwrap();
     let left = runs(&batch, Some(&cassette));
-    let told = format!("pays for nothing twice: EFFECTS_CASSETTE= effects {line}\n");
-    assert!(left.stderr.contains(&told), "{}", left.stderr);
+    let hint = format!("pays for nothing twice: EFFECTS_CASSETTE= effects {line}\n");
+    assert!(left.stderr.contains(&hint), "{}", left.stderr);
     emulator.advance(Duration::from_secs(3600)).unwrap();
     // The line as it was told, without the deadline.
     runs(&["batch", "rows.csv", "--out", "out", "--poll", "0.02"], None).exits(0);
@@ -216,7 +217,7 @@ fn a_cassette_that_another_process_records_or_that_is_no_file_is_refused() {
 }
 
 /// Whether a command says that the recording ended it, in few lines, and without what cannot help.
-fn ends_a_replay(ran: &Ran) {
+fn ends_a_replay(ran: &CommandOutput) {
     assert!(ran.stderr.contains("nothing was sent and nothing is owed"), "{}", ran.stderr);
     assert!(ran.stderr.contains("leave the cassette out"), "{}", ran.stderr);
     for wrong in ["network", "proxy", "resume with", "the same line goes on", "again in 0"] {
@@ -230,7 +231,7 @@ fn cut_off(world: &World, cassette: &Path, line: &[&str]) {
     let emulator = emulator();
     let mut command = world.bare(line);
     command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
-    Ran::of(command.arg("--cassette").arg(cassette)).exits(0);
+    CommandOutput::of(command.arg("--cassette").arg(cassette)).exits(0);
     let mut tape: Value = serde_json::from_slice(&fs::read(cassette).unwrap()).unwrap();
     let exchanges = tape["exchanges"].as_array_mut().unwrap();
     let is_create = |exchange: &Value| {
@@ -290,7 +291,7 @@ fn a_recording_that_ends_early_ends_a_batch_and_a_watch_of_it() {
     let ran = replays(&world, &cassette, false, &[&watch[..], &budget].concat()).exits(7);
     ends_a_replay(&ran);
     assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
-    let rows = Ran::of(&mut world.bare(&["tasks", "--json"])).exits(0).stdout;
+    let rows = CommandOutput::of(&mut world.bare(&["tasks", "--json"])).exits(0).stdout;
     assert!(!rows.contains("replay.localhost"), "{rows}");
     // Of the real tasks nothing is lost: the line without the cassette finds all of them.
     assert_eq!(rows.lines().count(), 3, "{rows}");
@@ -354,7 +355,7 @@ fn photos_beyond_those_that_were_recorded_are_told_as_more_and_not_as_others() {
     let line = |out| ["batch", "in", "--template", "glass_ball", "--out", out, "--in-flight", "1"];
     let mut command = world.bare(&line("first"));
     command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
-    Ran::of(command.arg("--cassette").arg(&cassette)).exits(0);
+    CommandOutput::of(command.arg("--cassette").arg(&cassette)).exits(0);
     let mut photo = crate::world::PHOTO.to_vec();
     photo.extend_from_slice(b"another");
     fs::write(world.path("in/b.png"), photo).unwrap();
@@ -375,7 +376,7 @@ fn a_replay_of_a_lost_submission_and_of_a_picture_says_that_it_is_one() {
     let line = ["run", "glass_ball", photo, "-o", "a.png"];
     let mut command = world.bare(&line);
     command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
-    Ran::of(command.arg("--cassette").arg(&cassette)).exits(0);
+    CommandOutput::of(command.arg("--cassette").arg(&cassette)).exits(0);
     let again = ["run", "glass_ball", photo, "-o", "b.png"];
     let ran = replays(&world, &cassette, true, &again).exits(0);
     assert!(ran.stderr.contains("in a replay, which pays nothing"), "{}", ran.stderr);
@@ -408,7 +409,8 @@ fn a_watch_that_is_killed_while_it_records_goes_on_without_its_cassette() {
     };
     let mut watching = at_emulator(&watch).arg("--cassette").arg(&cassette).spawn().unwrap();
     let unfinished = || {
-        let ran = Ran::of(&mut at_emulator(&["tasks", "--unfinished", "--json"])).exits(0);
+        let ran =
+            CommandOutput::of(&mut at_emulator(&["tasks", "--unfinished", "--json"])).exits(0);
         ran.stdout.lines().filter(|line| line.contains("created")).count()
     };
     until("the task is in the journal", || unfinished() == 1);
@@ -427,7 +429,7 @@ fn a_watch_that_is_killed_while_it_records_goes_on_without_its_cassette() {
     assert!(ran.stderr.contains("leave the cassette out"), "{}", ran.stderr);
     assert_eq!(unfinished(), 1);
     emulator.advance(Duration::from_secs(3600)).unwrap();
-    Ran::of(&mut at_emulator(&["resume", "--poll", "0.02"])).exits(0);
+    CommandOutput::of(&mut at_emulator(&["resume", "--poll", "0.02"])).exits(0);
     assert_eq!(unfinished(), 0);
 }
 
@@ -460,6 +462,6 @@ fn an_interrupted_watch_that_records_names_a_line_without_its_cassette() {
     assert!(sent.success());
     let output = watching.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    let told = format!("nothing is paid twice: effects {}\n", line.join(" "));
-    assert!(stderr.contains(&told), "{stderr}");
+    let hint = format!("nothing is paid twice: effects {}\n", line.join(" "));
+    assert!(stderr.contains(&hint), "{stderr}");
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
 use serde_json::Value;
 
-use crate::world::{CREATE, IMAGE, KEY, Ran, World};
+use crate::world::{CREATE, CommandOutput, IMAGE, KEY, World};
 
 const NEW_KEY: &str = "sk-the-key-of-today-that-nobody-may-see";
 const RUN: [&str; 6] = ["run", "glass_ball", IMAGE, "--poll", "0.05", "--no-download"];
@@ -57,7 +57,7 @@ fn a_program_gives_the_key_and_is_asked_again_once_where_it_is_refused() {
     let program = key_program(&world, &[KEY, NEW_KEY]);
     let mut command =
         keyless(&world, &[&RUN[..], &["-vvv", "--api-key-command", program]].concat());
-    let ran = Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(0);
+    let ran = CommandOutput::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(0);
     assert_eq!(
         (world.submissions(), asked(&world)),
         (2, 2),
@@ -71,7 +71,7 @@ fn a_program_gives_the_key_and_is_asked_again_once_where_it_is_refused() {
     let program = key_program(&world, &[KEY]);
     let mut command = keyless(&world, &RUN);
     command.env("EFFECTS_BASE_URL", world.server.base_url());
-    let ran = Ran::of(command.env("EFFECTS_API_KEY_COMMAND", program)).exits(3);
+    let ran = CommandOutput::of(command.env("EFFECTS_API_KEY_COMMAND", program)).exits(3);
     assert_eq!((world.submissions(), asked(&world)), (1, 2), "{ran:?}");
 
     // A second refusal stands.
@@ -79,7 +79,7 @@ fn a_program_gives_the_key_and_is_asked_again_once_where_it_is_refused() {
     takes_only(&world, "another");
     let program = key_program(&world, &[KEY, NEW_KEY, "a-third-key-that-is-not-asked-for"]);
     let mut command = keyless(&world, &[&RUN[..], &["--api-key-command", program]].concat());
-    Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
+    CommandOutput::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
     assert_eq!((world.submissions(), asked(&world)), (2, 2));
 }
 
@@ -91,7 +91,7 @@ fn a_refusal_that_names_a_task_is_not_sent_again() {
     world.looks([world.completed()]);
     let program = key_program(&world, &[KEY, NEW_KEY]);
     let mut command = keyless(&world, &[&RUN[..], &["--api-key-command", program]].concat());
-    Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(0);
+    CommandOutput::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(0);
     assert_eq!((world.submissions(), asked(&world)), (1, 1));
 }
 
@@ -102,11 +102,12 @@ fn a_program_that_fails_says_why_and_nothing_is_sent() {
         fs::write(world.path("key.sh"), script).unwrap();
         let mut command =
             keyless(&world, &[&RUN[..], &["--api-key-command", "sh key.sh"]].concat());
-        let ran = Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
+        let ran =
+            CommandOutput::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
         assert!(ran.stderr.contains(why), "{ran:?}");
     }
     let two = ["--api-key-command", "sh key.sh", "--api-key-file", "key"];
-    Ran::of(&mut keyless(&world, &[&RUN[..], &two].concat())).exits(2);
+    CommandOutput::of(&mut keyless(&world, &[&RUN[..], &two].concat())).exits(2);
     assert_eq!(world.server.connections(), 0);
 }
 
@@ -122,20 +123,22 @@ fn a_profile_says_gateway_key_uploads_and_journal() {
         ),
     );
     let ran =
-        Ran::of(&mut keyless(&world, &[&RUN[..], &["--profile", "studio"]].concat())).exits(0);
+        CommandOutput::of(&mut keyless(&world, &[&RUN[..], &["--profile", "studio"]].concat()))
+            .exits(0);
     assert!(world.path("studio.db").is_file(), "{ran:?}");
     assert_eq!(world.submissions(), 1);
     let mut command = keyless(&world, &["tasks", "--json"]);
-    let task = Ran::of(command.env("EFFECTS_PROFILE", "studio")).exits(0).object();
+    let task = CommandOutput::of(command.env("EFFECTS_PROFILE", "studio")).exits(0).object();
     assert_eq!(task["task_id"], "task-1");
-    let doctor = Ran::of(&mut keyless(&world, &["doctor", "--profile", "studio"]));
+    let doctor = CommandOutput::of(&mut keyless(&world, &["doctor", "--profile", "studio"]));
     assert!(doctor.stdout.contains("of profile studio, from its file"), "{doctor:?}");
     assert!(
         doctor.stdout.contains("data: URL") && doctor.stdout.contains("studio.db"),
         "{doctor:?}"
     );
     assert!(!format!("{doctor:?}").contains(KEY), "{doctor:?}");
-    let missing = Ran::of(&mut keyless(&world, &["doctor", "--profile", "nope"])).exits(2);
+    let missing =
+        CommandOutput::of(&mut keyless(&world, &["doctor", "--profile", "nope"])).exits(2);
     assert!(missing.stderr.contains("has studio"), "{missing:?}");
 }
 
@@ -149,7 +152,7 @@ fn options_win_over_the_named_profile_and_that_over_the_environment() {
     profiles(&world, &format!("[default]\nbase_url = {url:?}\napi_key_file = {key:?}\n"));
     let asked_with = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = keyless(&world, &[&["doctor"], arguments].concat());
-        Ran::of(command.envs(variables.iter().copied())).exits(0);
+        CommandOutput::of(command.envs(variables.iter().copied())).exits(0);
         world.server.requests().pop().unwrap().header("authorization").unwrap().to_owned()
     };
     assert_eq!(asked_with(&[], &[]), "Bearer of-the-profile");
@@ -172,7 +175,7 @@ fn the_key_of_a_profile_goes_to_its_own_gateway_alone() {
         [(&["--base-url", elsewhere.as_str()][..], ""), (&[], elsewhere.as_str())]
     {
         let mut command = keyless(&world, &[&RUN[..], arguments].concat());
-        let ran = Ran::of(command.env("EFFECTS_BASE_URL", variable)).exits(2);
+        let ran = CommandOutput::of(command.env("EFFECTS_BASE_URL", variable)).exits(2);
         assert!(ran.stderr.contains("the key of profile default is for"), "{ran:?}");
     }
     assert_eq!(other.connections() + world.server.connections(), 0);
@@ -188,14 +191,15 @@ fn a_setting_that_is_not_known_is_named_and_no_line_is_repeated() {
     ] {
         profiles(&world, &text);
         let ran =
-            Ran::of(&mut keyless(&world, &[&RUN[..], &["--profile", "studio"]].concat())).exits(2);
+            CommandOutput::of(&mut keyless(&world, &[&RUN[..], &["--profile", "studio"]].concat()))
+                .exits(2);
         assert!(ran.stderr.contains(why), "{ran:?}");
         assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
     }
     // A key in the file is this user's alone.
     profiles(&world, &format!("[studio]\napi_key = \"{KEY}\"\n"));
     let file = world.path("config/profiles.toml");
-    let list = || Ran::of(&mut keyless(&world, &["profile", "list", "--json"]));
+    let list = || CommandOutput::of(&mut keyless(&world, &["profile", "list", "--json"]));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(list().exits(2).stderr.contains("chmod 600"));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -212,7 +216,7 @@ fn login_stores_the_key_for_its_owner_alone_and_logout_forgets_it() {
         fs::write(world.path("typed"), key).unwrap();
         let mut command =
             keyless(&world, &[&["login", "--store", "file", "--json"], arguments].concat());
-        Ran::of(command.stdin(Stdio::from(fs::File::open(world.path("typed")).unwrap())))
+        CommandOutput::of(command.stdin(Stdio::from(fs::File::open(world.path("typed")).unwrap())))
     };
     let ran = login(&["--profile", "studio"], &format!("{KEY}\n")).exits(0);
     assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
@@ -225,23 +229,27 @@ fn login_stores_the_key_for_its_owner_alone_and_logout_forgets_it() {
     login(&["--profile", "studio"], KEY).exits(0);
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
-    let doctor = Ran::of(&mut keyless(&world, &["doctor", "--profile", "studio", "-vvv"])).exits(0);
+    let doctor =
+        CommandOutput::of(&mut keyless(&world, &["doctor", "--profile", "studio", "-vvv"]))
+            .exits(0);
     assert!(doctor.stdout.contains("stored by `effects login`"), "{doctor:?}");
     let sent = world.server.requests().pop().unwrap();
     assert_eq!(sent.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
-    let list = Ran::of(&mut keyless(&world, &["profile", "list", "--json"])).exits(0);
+    let list = CommandOutput::of(&mut keyless(&world, &["profile", "list", "--json"])).exits(0);
     let listed: Value = list.object();
     assert_eq!((&listed["profile"], &listed["key"]), (&"studio".into(), &"stored".into()));
-    for ran in [&doctor, &list, &Ran::of(&mut keyless(&world, &["--help", "--json"]))] {
+    for ran in [&doctor, &list, &CommandOutput::of(&mut keyless(&world, &["--help", "--json"]))] {
         assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
     }
 
-    let logout =
-        || Ran::of(&mut keyless(&world, &["logout", "--profile", "studio", "--json"])).exits(0);
+    let logout = || {
+        CommandOutput::of(&mut keyless(&world, &["logout", "--profile", "studio", "--json"]))
+            .exits(0)
+    };
     assert_eq!(logout().object()["removed"], true);
     assert!(!std::path::Path::new(&file).exists());
     assert_eq!(logout().object()["removed"], false);
-    Ran::of(&mut keyless(&world, &["doctor", "--profile", "studio"])).exits(3);
+    CommandOutput::of(&mut keyless(&world, &["doctor", "--profile", "studio"])).exits(3);
 }
 
 #[test]
@@ -252,7 +260,7 @@ fn no_key_is_stored_where_it_would_never_be_used() {
         profiles(&world, &format!("[studio]\n{setting}\n"));
         let mut command = keyless(&world, &["login", "--profile", "studio"]);
         let typed = Stdio::from(fs::File::open(world.path("typed")).unwrap());
-        let ran = Ran::of(command.stdin(typed)).exits(2);
+        let ran = CommandOutput::of(command.stdin(typed)).exits(2);
         let name = setting.split(' ').next().unwrap();
         assert!(ran.stderr.contains(&format!("profile studio has {name}")), "{ran:?}");
         assert!(ran.stderr.contains("nothing was stored"), "{ran:?}");
@@ -266,7 +274,7 @@ fn a_refused_key_is_to_be_changed_where_it_comes_from() {
     world.server.otherwise(Response::json(r#"{"error":{"message":"no such key"}}"#).status(401));
     fs::write(world.path("key.sh"), "echo a-key").unwrap();
     let mut command = keyless(&world, &["doctor", "--api-key-command", "sh key.sh"]);
-    let ran = Ran::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
+    let ran = CommandOutput::of(command.env("EFFECTS_BASE_URL", world.server.base_url())).exits(3);
     let line = ran.stdout.lines().find(|line| line.contains("key accepted")).unwrap();
     assert!(line.contains("printed by the program of --api-key-command"), "{ran:?}");
     assert!(!line.contains("EFFECTS_API_KEY"), "{ran:?}");
@@ -279,24 +287,24 @@ fn login_warns_of_a_key_that_is_too_short_to_be_looked_for() {
         fs::write(world.path("typed"), key).unwrap();
         let mut command = keyless(&world, &["login", "--store", "file"]);
         let typed = fs::File::open(world.path("typed")).unwrap();
-        let ran = Ran::of(command.stdin(Stdio::from(typed))).exits(0);
-        let told = ran.stderr.matches("warning: the API key has 5 characters").count();
-        assert_eq!(told, warnings, "{ran:?}");
+        let ran = CommandOutput::of(command.stdin(Stdio::from(typed))).exits(0);
+        let warned = ran.stderr.matches("warning: the API key has 5 characters").count();
+        assert_eq!(warned, warnings, "{ran:?}");
     }
 }
 
 #[test]
 fn login_takes_no_key_from_the_command_line_and_no_text_that_is_none() {
     let world = World::new();
-    let ran = Ran::of(&mut keyless(&world, &["login", "--api-key", KEY])).exits(2);
+    let ran = CommandOutput::of(&mut keyless(&world, &["login", "--api-key", KEY])).exits(2);
     assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
     for command in ["login", "logout"] {
-        let ran = Ran::of(&mut keyless(&world, &[command, KEY, "--json"])).exits(2);
+        let ran = CommandOutput::of(&mut keyless(&world, &[command, KEY, "--json"])).exits(2);
         assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
         assert!(ran.stderr.contains("takes no argument"), "{ran:?}");
     }
-    Ran::of(&mut keyless(&world, &["login"])).exits(2);
-    let ran = Ran::of(&mut keyless(&world, &["login", "--profile", "../x"])).exits(2);
+    CommandOutput::of(&mut keyless(&world, &["login"])).exits(2);
+    let ran = CommandOutput::of(&mut keyless(&world, &["login", "--profile", "../x"])).exits(2);
     assert!(ran.stderr.contains("profile's name"), "{ran:?}");
     assert!(crate::world::names(world.state.path()).is_empty());
 }

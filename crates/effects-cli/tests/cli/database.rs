@@ -4,8 +4,8 @@ use effects_testkit::http::{Behaviour, Response};
 use effects_testkit::postgres::TestDatabase;
 use serde_json::Value;
 
-use crate::batch::site::{Site, count, told};
-use crate::world::{CREATE, IMAGE, Ran, World};
+use crate::batch::site::{Site, count, rows_and_batch};
+use crate::world::{CREATE, CommandOutput, IMAGE, World};
 
 const PASSWORD: &str = "a-password-that-no-one-may-see";
 
@@ -16,7 +16,7 @@ fn database() -> Option<(TestDatabase, String)> {
     Some((database, url))
 }
 
-fn tells_no_password(ran: Ran) -> Ran {
+fn tells_no_password(ran: CommandOutput) -> CommandOutput {
     assert!(!ran.stdout.contains(PASSWORD) && !ran.stderr.contains(PASSWORD), "{ran:?}");
     ran
 }
@@ -77,7 +77,7 @@ fn a_batch_goes_on_from_another_machine_under_one_budget() {
         );
         command.env("EFFECTS_BASE_URL", here.emulator.base_url());
         command.env("EFFECTS_API_KEY", here.emulator.api_key());
-        tells_no_password(Ran::of(&mut command))
+        tells_no_password(CommandOutput::of(&mut command))
     };
     let plan = batch(&here, &["--plan"]);
     assert!(plan.stdout.contains("postgres://postgres@"), "{plan:?}");
@@ -87,11 +87,11 @@ fn a_batch_goes_on_from_another_machine_under_one_budget() {
     let page = std::fs::read_to_string(here.path("report.html")).unwrap();
     // A batch that its budget ended has no line to go on with, which alone would name the database.
     assert!(page.contains("Report of a batch") && !page.contains(PASSWORD), "{page}");
-    let (rows, _) = told(&first);
+    let (rows, _) = rows_and_batch(&first);
     let done = count(&rows, "completed");
     assert!(done > 0 && done < 12, "{first:?}");
     let accepted = here.emulator.counts().accepted;
-    let (rows, end) = told(&batch(&there, &[]));
+    let (rows, end) = rows_and_batch(&batch(&there, &[]));
     assert_eq!(count(&rows, "completed"), done, "{end}");
     assert_eq!(here.accepted_once(), accepted, "what is paid for is paid for once, on any machine");
     let manifest = std::fs::read_to_string(here.path("out/manifest.jsonl")).unwrap();
@@ -113,11 +113,11 @@ fn hosts_with_lists_of_their_own_share_the_budget_of_a_scope() {
         );
         command.env("EFFECTS_BASE_URL", here.emulator.base_url());
         command.env("EFFECTS_API_KEY", here.emulator.api_key());
-        tells_no_password(Ran::of(&mut command))
+        tells_no_password(CommandOutput::of(&mut command))
     };
-    let (rows, _) = told(&batch(&here).exits(6));
+    let (rows, _) = rows_and_batch(&batch(&here).exits(6));
     assert_eq!(count(&rows, "completed"), 4);
-    let (rows, end) = told(&batch(&there).exits(6));
+    let (rows, end) = rows_and_batch(&batch(&there).exits(6));
     assert_eq!(count(&rows, "completed"), 0, "{end}");
     assert_eq!(here.accepted_once(), 4);
 }

@@ -5,16 +5,16 @@ use effects_emulator::Emulator;
 use effects_testkit::http::{Response, ScriptedServer, unused_address};
 use serde_json::{Value, json};
 
-use crate::world::{KEY, Ran, World, names};
+use crate::world::{CommandOutput, KEY, World, names};
 
 /// Runs it at a URL with a key, in JSON.
-fn doctor(world: &World, url: &str, key: &str, more: &[&str]) -> Ran {
+fn doctor(world: &World, url: &str, key: &str, more: &[&str]) -> CommandOutput {
     let mut command = world.bare(&[&["doctor", "--json"], more].concat());
-    Ran::of(command.env("EFFECTS_BASE_URL", url).env("EFFECTS_API_KEY", key))
+    CommandOutput::of(command.env("EFFECTS_BASE_URL", url).env("EFFECTS_API_KEY", key))
 }
 
 /// The status of the check of this name, and what it says.
-fn check(ran: &Ran, name: &str) -> (String, String) {
+fn check(ran: &CommandOutput, name: &str) -> (String, String) {
     let object = ran.object();
     let checks = object["checks"].as_array().unwrap();
     let found = checks.iter().rfind(|check| check["name"] == name);
@@ -23,7 +23,7 @@ fn check(ran: &Ran, name: &str) -> (String, String) {
     (text("status"), format!("{} {}", text("message"), text("way_out")))
 }
 
-fn status(ran: &Ran, name: &str) -> String {
+fn status(ran: &CommandOutput, name: &str) -> String {
     check(ran, name).0
 }
 
@@ -46,7 +46,7 @@ fn the_files_of_certificates_are_named_with_where_they_are_set_and_read() {
     let (bundle, cert, key) = (file("ca.pem"), file("client.pem"), file("server.key"));
     let url = format!("https://{}", unused_address());
     let ran = doctor(&world, &url, KEY, &["--ca-bundle", &bundle, "--client-cert", &cert]).exits(7);
-    let said = |ran: &Ran, name: &str| {
+    let said = |ran: &CommandOutput, name: &str| {
         let (status, message) = check(ran, name);
         format!("{status} {message}")
     };
@@ -59,7 +59,7 @@ fn the_files_of_certificates_are_named_with_where_they_are_set_and_read() {
     let mut command = world.bare(&["doctor", "--json"]);
     command.env("EFFECTS_BASE_URL", &url).env("EFFECTS_API_KEY", KEY);
     command.env("EFFECTS_CA_BUNDLE", file("none.pem")).env("EFFECTS_CLIENT_CERT", &cert);
-    let ran = Ran::of(command.env("EFFECTS_CLIENT_KEY", &key)).exits(2);
+    let ran = CommandOutput::of(command.env("EFFECTS_CLIENT_KEY", &key)).exits(2);
     let trust = said(&ran, "certificates");
     assert!(
         trust.starts_with("fail ")
@@ -78,7 +78,7 @@ fn the_files_of_certificates_are_named_with_where_they_are_set_and_read() {
     std::fs::create_dir(&settings).unwrap();
     std::fs::write(settings.join("profiles.toml"), profile).unwrap();
     let mut command = world.bare(&["doctor", "--json", "--profile", "studio"]);
-    let ran = Ran::of(command.env("EFFECTS_CONFIG_DIR", &settings)).exits(7);
+    let ran = CommandOutput::of(command.env("EFFECTS_CONFIG_DIR", &settings)).exits(7);
     assert!(
         said(&ran, "certificates").contains(&format!("{bundle}, from profile studio")),
         "{ran:?}"
@@ -106,7 +106,8 @@ fn at_a_gateway_that_works_everything_is_ok_and_nothing_is_made() {
 
     let mut command = world.bare(&["doctor"]);
     command.env("EFFECTS_BASE_URL", emulator.base_url());
-    let lines = Ran::of(command.env("EFFECTS_API_KEY", emulator.api_key())).exits(0).stdout;
+    let lines =
+        CommandOutput::of(command.env("EFFECTS_API_KEY", emulator.api_key())).exits(0).stdout;
     assert!(lines.lines().all(|line| line.starts_with("ok ")), "{lines}");
 }
 
@@ -129,7 +130,7 @@ fn a_proxy_that_refuses_is_named_without_its_password() {
     let proxy = world.server.base_url().replace("http://", "http://me:hunter2@");
     let mut command = world.bare(&["doctor", "--json", "--allow-http"]);
     command.env("EFFECTS_BASE_URL", "http://gateway.example.com").env("EFFECTS_API_KEY", KEY);
-    let ran = Ran::of(command.env("http_proxy", proxy)).exits(7);
+    let ran = CommandOutput::of(command.env("http_proxy", proxy)).exits(7);
     let (known, message) = check(&ran, "proxy");
     assert_eq!(known, "ok");
     assert!(message.contains(&world.server.base_url()), "{message}");
@@ -215,7 +216,7 @@ fn one_real_task_shows_which_facts_hold() {
     assert!(!object["live"].to_string().contains("http://"), "{text}");
 
     // It is in the journal like any other task.
-    let tasks = Ran::of(&mut world.bare(&["tasks", "--json"])).exits(0).object();
+    let tasks = CommandOutput::of(&mut world.bare(&["tasks", "--json"])).exits(0).object();
     assert_eq!(tasks["task_id"], object["live"]["task_id"]);
     assert_eq!(tasks["standing"], "completed");
     // From now on one is known, and kept.

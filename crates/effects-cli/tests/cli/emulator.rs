@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::world::{IMAGE, Ran, Started, World};
+use crate::world::{CommandOutput, IMAGE, RunningCommand, World};
 
 /// The sides of a PNG file.
 fn sides(png: &[u8]) -> (u32, u32) {
@@ -33,7 +33,7 @@ fn without_an_environment_it_needs_nothing() {
     let world = World::new();
     let photo = world.photo();
     let run = ["run", "my_world", photo, "--emulator", "--width", "512", "--height", "512"];
-    let ran = Ran::of(&mut world.bare(&run)).exits(0);
+    let ran = CommandOutput::of(&mut world.bare(&run)).exits(0);
     assert!(world.path(ran.stdout.trim()).is_file(), "{ran:?}");
     assert!(ran.stderr.contains("stand-in") && !ran.stderr.contains("USD"), "{ran:?}");
 }
@@ -61,25 +61,26 @@ fn the_emulator_tells_where_it_is_serves_and_stops_gracefully() {
     for signal in ["INT", "TERM"] {
         let world = World::new();
         let flags = ["--pictures", "stub", "--latency", "10ms", "--price", "0.07", "--json"];
-        let mut server = Started::new(world.bare(&[&["emulator"], &flags[..]].concat()));
-        let told: Value = serde_json::from_str(&server.first_line()).unwrap();
-        assert_eq!(told["schema"], "effects.emulator.v1");
-        assert!(told["pid"].as_u64().is_some());
-        let (url, key) = (told["base_url"].as_str().unwrap(), told["api_key"].as_str().unwrap());
+        let mut server = RunningCommand::new(world.bare(&[&["emulator"], &flags[..]].concat()));
+        let object: Value = serde_json::from_str(&server.first_line()).unwrap();
+        assert_eq!(object["schema"], "effects.emulator.v1");
+        assert!(object["pid"].as_u64().is_some());
+        let (url, key) =
+            (object["base_url"].as_str().unwrap(), object["api_key"].as_str().unwrap());
 
         let at = ["--base-url", url, "--api-key", key, "--json"];
         let submit = [&["submit", "glass_ball", IMAGE], &at[..]].concat();
-        let submitted = Ran::of(&mut world.bare(&submit)).exits(0).object();
+        let submitted = CommandOutput::of(&mut world.bare(&submit)).exits(0).object();
         let id = submitted["task_id"].as_str().unwrap();
         let waited = [&["wait", id, "--poll", "0.05"], &at[..]].concat();
-        let waited = Ran::of(&mut world.bare(&waited)).exits(0).object();
+        let waited = CommandOutput::of(&mut world.bare(&waited)).exits(0).object();
         assert_eq!(waited["cost"], "0.07");
         assert!(world.path(waited["pictures"][0]["path"].as_str().unwrap()).is_file());
         let status = [&["status", id], &at[..]].concat();
-        let status = Ran::of(&mut world.bare(&status)).exits(0).object();
+        let status = CommandOutput::of(&mut world.bare(&status)).exits(0).object();
         assert_eq!(status["status"], "completed");
         let stranger = ["status", id, "--base-url", url, "--api-key", "wrong"];
-        Ran::of(&mut world.bare(&stranger)).exits(3);
+        CommandOutput::of(&mut world.bare(&stranger)).exits(3);
 
         server.signal(signal);
         let ran = server.end().exits(0);
@@ -104,7 +105,7 @@ fn the_containers_entry_point_starts_and_its_health_check_finds_it_well() {
     let arguments: Vec<&str> =
         entry[1..].iter().map(|word| if word == "8600" { port.as_str() } else { word }).collect();
     let flags = ["--json", "--api-key", "any-key"];
-    let mut server = Started::new(world.bare(&[&arguments[..], &flags].concat()));
+    let mut server = RunningCommand::new(world.bare(&[&arguments[..], &flags].concat()));
     server.first_line();
     let check = words("    CMD ");
     let well = |port: &str| {
@@ -130,9 +131,9 @@ fn its_page_is_opened_on_request() {
     fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = world.bare(&["emulator", "--open", "--json"]);
     command.env("PATH", format!("{}:/usr/bin:/bin", world.path("").display()));
-    let mut server = Started::new(command);
-    let told: Value = serde_json::from_str(&server.first_line()).unwrap();
-    let page = format!("{}/\n", told["base_url"].as_str().unwrap());
+    let mut server = RunningCommand::new(command);
+    let object: Value = serde_json::from_str(&server.first_line()).unwrap();
+    let page = format!("{}/\n", object["base_url"].as_str().unwrap());
     let begun = std::time::Instant::now();
     while fs::read_to_string(world.path("opened")).ok().as_deref() != Some(&*page) {
         assert!(begun.elapsed().as_secs() < 20, "nothing was opened");
@@ -143,9 +144,9 @@ fn its_page_is_opened_on_request() {
     // Where there is none, it says so and runs.
     let mut command = world.bare(&["emulator", "--open", "--json"]);
     command.env("PATH", "/nowhere");
-    let mut server = Started::new(command);
+    let mut server = RunningCommand::new(command);
     server.first_line();
-    server.says("open it yourself");
+    server.wait_for_text("open it yourself");
     server.signal("TERM");
     server.end().exits(0);
 }
@@ -173,7 +174,7 @@ fn an_emulator_that_cannot_be_exits_2() {
 fn the_sampler_paints_a_sheet_of_all_templates_without_a_key() {
     let world = World::new();
     let photo = world.photo();
-    let ran = Ran::of(&mut world.bare(&["sampler", photo, "-o", "looks.png"])).exits(0);
+    let ran = CommandOutput::of(&mut world.bare(&["sampler", photo, "-o", "looks.png"])).exits(0);
     assert_eq!(ran.stdout.trim(), "looks.png");
     // Six pictures of 320 pixels in a row, and five rows.
     let (width, height) = sides(&fs::read(world.path("looks.png")).unwrap());
@@ -206,7 +207,7 @@ fn photos_of_other_formats_are_painted_on_this_machine_or_named() {
     ));
     let run = |photo: &str| {
         let small = ["--width", "512", "--height", "512", "-o", "out.png"];
-        Ran::of(
+        CommandOutput::of(
             &mut world.bare(&[&["run", "glass_ball", photo, "--emulator"][..], &small].concat()),
         )
     };
@@ -233,6 +234,6 @@ fn photos_of_other_formats_are_painted_on_this_machine_or_named() {
                   Most Compatible)";
     assert!(ran.stderr.contains("HEIC") && ran.stderr.contains(advice), "{ran:?}");
     let json = ["run", "glass_ball", "phone.heic", "--emulator", "--json"];
-    let error = Ran::of(&mut world.bare(&json)).exits(4).object();
+    let error = CommandOutput::of(&mut world.bare(&json)).exits(4).object();
     assert!(error["message"].as_str().unwrap().contains(advice), "{error}");
 }

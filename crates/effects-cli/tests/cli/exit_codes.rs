@@ -3,12 +3,12 @@
 use effects_core::ErrorKind;
 use effects_testkit::http::{Behaviour, Response, unused_address};
 
-use crate::world::{CREATE, IMAGE, Ran, TASK, World, failed, running};
+use crate::world::{CREATE, CommandOutput, IMAGE, TASK, World, failed, running};
 
 const RUN: [&str; 5] = ["run", "glass_ball", IMAGE, "--poll", "0.05"];
 
 /// Runs with `--json` and checks kind and code against the table.
-fn ends(world: &World, arguments: &[&str], kind: ErrorKind) -> Ran {
+fn ends(world: &World, arguments: &[&str], kind: ErrorKind) -> CommandOutput {
     let arguments = [arguments, &["--json"]].concat();
     let ran = world.run(&arguments).exits(kind.exit_code().into());
     let object = ran.object();
@@ -142,7 +142,7 @@ fn a_wait_adds_no_more_than_its_last_look() {
 #[test]
 fn a_missing_key_exits_3_and_says_where_keys_are_made() {
     let world = World::new();
-    let ran = Ran::of(&mut world.bare(&RUN)).exits(3);
+    let ran = CommandOutput::of(&mut world.bare(&RUN)).exits(3);
     assert!(ran.stderr.contains("API key page"), "{ran:?}");
     // In the words of the command alone.
     assert!(ran.stderr.contains("--api-key-file FILE"), "{ran:?}");
@@ -150,7 +150,7 @@ fn a_missing_key_exits_3_and_says_where_keys_are_made() {
     let mut command = world.bare(&RUN);
     command.env("VTRIX_API_KEY", "other").env("EFFECTS_BASE_URL", world.server.base_url());
     // Nothing is scripted: 404 without JSON. The key was found.
-    Ran::of(&mut command).exits(2);
+    CommandOutput::of(&mut command).exits(2);
     assert_eq!(world.server.requests()[0].header("authorization"), Some("Bearer other"));
 }
 
@@ -247,8 +247,8 @@ fn a_refusal_that_is_not_the_gateways_own_is_told_once_and_outlasted() {
     world.looks([page(), page(), gone(), page(), gone(), world.completed()]);
     world.serves_picture();
     let ran = world.run(&RUN).exits(0);
-    let told = |text: &str| ran.stderr.lines().filter(|line| line.contains(text)).count();
-    assert_eq!((told("Just a moment..."), told("HTTP 410")), (1, 1), "{ran:?}");
+    let line_count = |text: &str| ran.stderr.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((line_count("Just a moment..."), line_count("HTTP 410")), (1, 1), "{ran:?}");
 }
 
 #[test]
@@ -308,6 +308,7 @@ fn throttling_to_the_end_exits_9() {
 fn a_stdout_that_takes_nothing_exits_1_and_the_result_is_not_lost() {
     let world = World::with_service();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let ran = Ran::of(world.command(&["submit", "glass_ball", IMAGE]).stdout(full)).exits(1);
+    let ran =
+        CommandOutput::of(world.command(&["submit", "glass_ball", IMAGE]).stdout(full)).exits(1);
     assert!(ran.stderr.contains("task-1"), "{ran:?}");
 }

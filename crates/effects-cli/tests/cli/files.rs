@@ -4,7 +4,7 @@ use std::fs;
 
 use effects_testkit::http::{Behaviour, Response};
 
-use crate::world::{CREATE, IMAGE, PHOTO, Ran, World};
+use crate::world::{CREATE, CommandOutput, IMAGE, PHOTO, World};
 
 const STORAGE: &str = "/api/v1/storage/files";
 
@@ -68,11 +68,11 @@ fn a_photo_whose_name_is_no_text_works_in_every_command() {
         if is_saved {
             command.arg("-o").arg(saved);
         }
-        let ran = Ran::of(&mut command).exits(0);
+        let ran = CommandOutput::of(&mut command).exits(0);
         assert!(!is_saved || fs::remove_file(world.path("").join(saved)).is_ok(), "{ran:?}");
     }
     let mut missing = world.bare(&["check", "glass_ball", "--json"]);
-    let object = Ran::of(missing.arg(OsStr::from_bytes(b"\xff.png"))).exits(2).object();
+    let object = CommandOutput::of(missing.arg(OsStr::from_bytes(b"\xff.png"))).exits(2).object();
     assert_eq!(object["image"], "\u{fffd}.png");
 }
 
@@ -89,7 +89,7 @@ fn a_pipe_or_a_device_as_a_photo_is_refused_and_what_the_shell_has_opened_is_rea
             &["submit", "glass_ball", photo, "--uploads", "data-url"],
             &["sampler", photo],
         ] {
-            let ran = Ran::of(&mut world.command(command)).exits(2);
+            let ran = CommandOutput::of(&mut world.command(command)).exits(2);
             let said = format!("photo {photo} is not a regular file");
             assert!(ran.stderr.contains(&said) || ran.stdout.contains(&said), "{ran:?}");
         }
@@ -99,7 +99,7 @@ fn a_pipe_or_a_device_as_a_photo_is_refused_and_what_the_shell_has_opened_is_rea
     let effects = env!("CARGO_BIN_EXE_effects");
     let line = format!("cat cat.png | {effects} check glass_ball /dev/fd/0 --emulator");
     let mut shell = std::process::Command::new("sh");
-    Ran::of(shell.args(["-c", &line]).current_dir(world.path(""))).exits(0);
+    CommandOutput::of(shell.args(["-c", &line]).current_dir(world.path(""))).exits(0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::world::{IMAGE, KEY, Ran, World};
+use crate::world::{CommandOutput, IMAGE, KEY, World};
 
 fn codes(object: &Value) -> Vec<&str> {
     let problems = object["problems"].as_array().unwrap();
@@ -61,14 +61,14 @@ fn a_photo_that_is_none_or_has_nowhere_to_go_is_found_before_anything_is_sent() 
 
     let photo = world.photo();
     let mut command = world.bare(&["run", "glass_ball", photo, "--width", "1", "--json"]);
-    let ran = Ran::of(&mut command).exits(2);
+    let ran = CommandOutput::of(&mut command).exits(2);
     let object = ran.object();
     assert_eq!(codes(&object), ["3009004", "-"]);
     assert!(ran.stderr.contains("presigned-put"), "{ran:?}");
     let mut check = world.bare(&["check", "glass_ball", photo]);
-    Ran::of(&mut check).exits(2);
+    CommandOutput::of(&mut check).exits(2);
     world.run(&["check", "glass_ball", photo]).exits(0);
-    Ran::of(&mut world.bare(&["check", "glass_ball", photo, "--emulator"])).exits(0);
+    CommandOutput::of(&mut world.bare(&["check", "glass_ball", photo, "--emulator"])).exits(0);
     assert_eq!(world.server.connections(), 0);
 }
 
@@ -157,7 +157,7 @@ fn a_base_url_or_a_photo_that_no_url_standard_knows_is_refused_with_its_reason()
             assert!(ran.stderr.contains(named) && ran.stderr.contains(url), "{ran:?}");
         }
         let mut command = world.bare(&["status", "task-1"]);
-        let ran = Ran::of(command.env("EFFECTS_BASE_URL", url)).exits(2);
+        let ran = CommandOutput::of(command.env("EFFECTS_BASE_URL", url)).exits(2);
         assert!(ran.stderr.contains(named), "{ran:?}");
         let ran = world.run(&["check", "glass_ball", url]).exits(2);
         assert!(ran.stdout.contains(named) && ran.stdout.contains(url), "{ran:?}");
@@ -184,7 +184,7 @@ fn a_variable_that_is_no_text_is_an_error_unless_something_else_is_given() {
             } else {
                 command.env("EFFECTS_BASE_URL", world.server.base_url());
             }
-            let ran = Ran::of(command.env(name, odd)).exits(2);
+            let ran = CommandOutput::of(command.env(name, odd)).exits(2);
             assert!(ran.stderr.contains(name) && ran.stderr.contains("UTF-8"), "{ran:?}");
         }
     }
@@ -194,10 +194,10 @@ fn a_variable_that_is_no_text_is_an_error_unless_something_else_is_given() {
     let url = world.server.base_url();
     let mut given = world.bare(&["status", "task-1", "--base-url", &url, "--api-key", KEY]);
     given.env("EFFECTS_BASE_URL", odd).env("EFFECTS_API_KEY", odd);
-    Ran::of(&mut given).exits(0);
+    CommandOutput::of(&mut given).exits(0);
     // The first key that is set is the one.
     let mut first = world.command(&["status", "task-1", "-v"]);
-    let ran = Ran::of(first.env("VTRIX_API_KEY", odd).env("RUST_LOG", odd)).exits(0);
+    let ran = CommandOutput::of(first.env("VTRIX_API_KEY", odd).env("RUST_LOG", odd)).exits(0);
     assert!(ran.stderr.contains("RUST_LOG is not understood"), "{ran:?}");
 }
 
@@ -253,14 +253,15 @@ fn an_unknown_parameter_is_sent_and_a_misspelt_one_refused() {
     ] {
         for command in ["run", "submit", "check"] {
             let ran = world.run(&[command, "glass_ball", IMAGE, "--param", param]).exits(2);
-            let told = [ran.stdout.as_str(), &ran.stderr].concat();
-            assert!(told.contains(words), "{param}: {ran:?}");
+            let printed = [ran.stdout.as_str(), &ran.stderr].concat();
+            assert!(printed.contains(words), "{param}: {ran:?}");
         }
     }
     let twice = ["--param", "seed=1", "--param", "seed=2", "--param", "height=3"];
     let ran = world.run(&[&run[..], &twice].concat()).exits(2);
-    for told in ["parameter \"seed\" is there twice", "parameter \"height\" is a documented one"] {
-        assert!(ran.stderr.contains(told), "{ran:?}");
+    for printed in ["parameter \"seed\" is there twice", "parameter \"height\" is a documented one"]
+    {
+        assert!(ran.stderr.contains(printed), "{ran:?}");
     }
     assert_eq!(world.submissions(), 1);
 }

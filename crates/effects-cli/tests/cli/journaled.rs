@@ -6,7 +6,9 @@ use effects_journal::SqliteJournal;
 use effects_testkit::http::Response;
 use rusqlite::Connection;
 
-use crate::world::{CREATE, IMAGE, KEY, PATIENCE, Ran, Started, World, on_word};
+use crate::world::{
+    CREATE, CommandOutput, IMAGE, KEY, RunningCommand, TIMEOUT, World, held_response,
+};
 
 /// The standings and tasks of all rows.
 fn rows(world: &World) -> Vec<(String, String)> {
@@ -38,7 +40,7 @@ fn a_task_whose_id_the_journal_does_not_take_is_a_failure_with_the_id_and_in_it_
         assert!(object["message"].as_str().unwrap().contains("the disk is full"), "{object}");
         assert_eq!(world.submissions(), 1);
         world.accepts();
-        let plain: Ran = world.run(&[command, "glass_ball", IMAGE]).exits(1);
+        let plain: CommandOutput = world.run(&[command, "glass_ball", IMAGE]).exits(1);
         assert!(plain.stderr.contains("effects wait task-1"), "{plain:?}");
         assert!(plain.stdout.is_empty(), "{plain:?}");
 
@@ -56,11 +58,11 @@ fn a_task_that_is_made_while_the_journal_vanishes_is_a_failure_with_its_id() {
         let world = World::new();
         let (answer, word) = std::sync::mpsc::channel();
         let created = r#"{"id":"task-1","status":"in_progress","model":"spark_img_effects"}"#;
-        world.server.on("POST", CREATE, [on_word(word, Response::json(created))]);
-        let run = Started::new(world.command(&[command, "glass_ball", IMAGE, "--json"]));
+        world.server.on("POST", CREATE, [held_response(word, Response::json(created))]);
+        let run = RunningCommand::new(world.command(&[command, "glass_ball", IMAGE, "--json"]));
         let begun = std::time::Instant::now();
         while world.submissions() == 0 {
-            assert!(begun.elapsed() < PATIENCE);
+            assert!(begun.elapsed() < TIMEOUT);
             std::thread::yield_now();
         }
         let path = world.state.path().join("journal.db");
@@ -99,7 +101,7 @@ fn every_one_of_the_first_commands_given_at_once_is_journaled() {
         };
         let started: Vec<_> = (0..COMMANDS).map(|_| start()).collect();
         for child in started {
-            let ran = Ran::from(child.wait_with_output().unwrap()).exits(0);
+            let ran = CommandOutput::from(child.wait_with_output().unwrap()).exits(0);
             assert!(!ran.stderr.contains("warning"), "{ran:?}");
         }
         assert_eq!(rows(&world).len(), COMMANDS);

@@ -5,7 +5,7 @@ use std::fs;
 use effects_testkit::http::Response;
 use serde_json::json;
 
-use crate::world::{CREATE, IMAGE, KEY, Ran, World, failed, running};
+use crate::world::{CREATE, CommandOutput, IMAGE, KEY, World, failed, running};
 
 #[test]
 fn run_and_wait_tell_of_pictures_and_bill() {
@@ -194,9 +194,10 @@ fn a_line_that_resumes_finds_the_key_where_the_command_did() {
     let url = world.server.base_url();
     let key = ["--base-url", &url, "--api-key-file", "my key", "--json"];
     let submit = ["submit", "glass_ball", IMAGE];
-    let submitted = Ran::of(&mut world.bare(&[&submit[..], &key].concat())).exits(0).object();
+    let submitted =
+        CommandOutput::of(&mut world.bare(&[&submit[..], &key].concat())).exits(0).object();
     let wait = ["wait", "task-1", "--wait-timeout", "0"];
-    let error = Ran::of(&mut world.bare(&[&wait[..], &key].concat())).exits(5).object();
+    let error = CommandOutput::of(&mut world.bare(&[&wait[..], &key].concat())).exits(5).object();
     for line in [&submitted["resume"], &error["resume"]] {
         let line = line.as_str().unwrap();
         assert!(line.ends_with(" --api-key-file 'my key'") && !line.contains(KEY), "{line}");
@@ -204,5 +205,5 @@ fn a_line_that_resumes_finds_the_key_where_the_command_did() {
     let words = error["resume"].as_str().unwrap().replace("'my key'", "my_key");
     fs::copy(world.path("my key"), world.path("my_key")).unwrap();
     let words: Vec<&str> = words.split(' ').skip(1).collect();
-    Ran::of(&mut world.bare(&words)).exits(0);
+    CommandOutput::of(&mut world.bare(&words)).exits(0);
 }

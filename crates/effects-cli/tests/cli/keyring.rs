@@ -11,7 +11,7 @@ use effects_testkit::http::Response;
 use serde_json::Value;
 
 use crate::keyring_server::KeyringServer;
-use crate::world::{KEY, Ran, World};
+use crate::world::{CommandOutput, KEY, World};
 
 const NEW_KEY: &str = "sk-the-key-of-today-that-nobody-may-see";
 
@@ -34,11 +34,11 @@ fn world() -> World {
     world
 }
 
-fn login(world: &World, mut command: Command, key: &str) -> Ran {
+fn login(world: &World, mut command: Command, key: &str) -> CommandOutput {
     fs::write(world.path("typed"), key).unwrap();
     let typed = fs::File::open(world.path("typed")).unwrap();
     fs::remove_file(world.path("typed")).unwrap();
-    let ran = Ran::of(command.stdin(Stdio::from(typed)));
+    let ran = CommandOutput::of(command.stdin(Stdio::from(typed)));
     assert!(!format!("{ran:?}").contains(key), "{ran:?}");
     ran
 }
@@ -69,11 +69,12 @@ fn login_stores_the_key_in_the_keyring_that_answers_and_logout_takes_it_out() {
     assert_eq!(keyring.vault().items[0].attributes["service"], "effects");
 
     let connections = keyring.vault().connections;
-    let listed: Value = Ran::of(&mut command(&["profile", "list", "--json"])).exits(0).object();
+    let listed: Value =
+        CommandOutput::of(&mut command(&["profile", "list", "--json"])).exits(0).object();
     assert_eq!(listed["key"], "keyring");
     assert_eq!(keyring.vault().connections, connections, "a list asks no keyring");
 
-    let doctor = Ran::of(&mut command(&["doctor", "-vvv"])).exits(0);
+    let doctor = CommandOutput::of(&mut command(&["doctor", "-vvv"])).exits(0);
     assert!(doctor.stdout.contains("of profile default, in the system's keyring"), "{doctor:?}");
     assert_eq!(key_sent(&world), KEY);
     assert!(!format!("{doctor:?}").contains(KEY), "{doctor:?}");
@@ -83,15 +84,15 @@ fn login_stores_the_key_in_the_keyring_that_answers_and_logout_takes_it_out() {
     let object = login(&world, command(&["login", "--store", "keyring", "--json"]), NEW_KEY);
     assert_eq!(object.exits(0).object()["store"], "keyring");
     assert_eq!(keyring.secrets(), [NEW_KEY]);
-    Ran::of(&mut command(&["doctor"])).exits(0);
+    CommandOutput::of(&mut command(&["doctor"])).exits(0);
     assert_eq!(key_sent(&world), NEW_KEY);
     assert!(!format!("{}{}", texts(world.state.path()), texts(&world.path("."))).contains(NEW_KEY));
 
-    let logout = || Ran::of(&mut command(&["logout", "--json"])).exits(0).object();
+    let logout = || CommandOutput::of(&mut command(&["logout", "--json"])).exits(0).object();
     assert_eq!(logout()["removed"], true);
     assert!(keyring.secrets().is_empty());
     assert_eq!(logout()["removed"], false);
-    Ran::of(&mut command(&["doctor"])).exits(3);
+    CommandOutput::of(&mut command(&["doctor"])).exits(3);
     assert_eq!(keyring.vault().prompts, 0);
 }
 
@@ -107,7 +108,7 @@ fn a_key_moves_from_the_file_to_the_keyring_and_back() {
     assert!(!texts(world.state.path()).contains(KEY));
     let ran = login(&world, command(&["login", "--store", "file"]), KEY).exits(0);
     assert!(keyring.secrets().is_empty() && ran.stderr.is_empty(), "{ran:?}");
-    Ran::of(&mut command(&["doctor"])).exits(0);
+    CommandOutput::of(&mut command(&["doctor"])).exits(0);
     assert_eq!(key_sent(&world), KEY);
 }
 
@@ -117,10 +118,10 @@ fn profiles_of_two_state_folders_share_no_key() {
     login(&one, on_bus(&one, keyring.address(), &["login"]), KEY).exits(0);
     login(&other, on_bus(&other, keyring.address(), &["login"]), NEW_KEY).exits(0);
     for (world, key) in [(&one, KEY), (&other, NEW_KEY)] {
-        Ran::of(&mut on_bus(world, keyring.address(), &["doctor"])).exits(0);
+        CommandOutput::of(&mut on_bus(world, keyring.address(), &["doctor"])).exits(0);
         assert_eq!(key_sent(world), key);
     }
-    Ran::of(&mut on_bus(&one, keyring.address(), &["logout"])).exits(0);
+    CommandOutput::of(&mut on_bus(&one, keyring.address(), &["logout"])).exits(0);
     assert_eq!(keyring.secrets(), [NEW_KEY]);
 }
 
@@ -145,7 +146,7 @@ fn without_a_keyring_the_key_is_in_a_file_and_a_line_says_why() {
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
         assert!(ran.stderr.contains("not in the system's keyring"), "{ran:?}");
         assert!(ran.stderr.contains(why) && ran.stdout.contains("is stored in /"), "{ran:?}");
-        Ran::of(&mut on_bus(&world, address, &["doctor"])).exits(0);
+        CommandOutput::of(&mut on_bus(&world, address, &["doctor"])).exits(0);
         assert_eq!(key_sent(&world), KEY);
     }
 }
@@ -158,14 +159,14 @@ fn a_bus_that_never_speaks_is_given_up_in_a_few_seconds() {
     let listener = UnixListener::bind(world.path("silent")).unwrap();
     let address = format!("unix:path={}", world.path("silent").display());
     let begun = Instant::now();
-    let ran = Ran::of(&mut on_bus(&world, &address, &["doctor"])).exits(3);
+    let ran = CommandOutput::of(&mut on_bus(&world, &address, &["doctor"])).exits(3);
     assert!(ran.stdout.contains("did not answer within 5 s"), "{ran:?}");
     assert!(ran.stdout.contains("effects login --profile default --store file"), "{ran:?}");
     // A profile that is named comes before the environment, so that this way out is a file's.
     let named = |more: &[&str]| {
         let line = [&["doctor", "--profile", "default"], more].concat();
         let mut command = on_bus(&world, "", &line);
-        Ran::of(command.env("EFFECTS_API_KEY", KEY))
+        CommandOutput::of(command.env("EFFECTS_API_KEY", KEY))
     };
     let ran = named(&[]).exits(3);
     assert!(
@@ -179,7 +180,7 @@ fn a_bus_that_never_speaks_is_given_up_in_a_few_seconds() {
     let way_out = on_bus(&world, &address, &["login", "--store", "file", "--quiet"]);
     let ran = login(&world, way_out, NEW_KEY).exits(0);
     assert!(ran.stderr.contains("the earlier key is still in the system's keyring"), "{ran:?}");
-    Ran::of(&mut on_bus(&world, &address, &["doctor"])).exits(0);
+    CommandOutput::of(&mut on_bus(&world, &address, &["doctor"])).exits(0);
     assert_eq!(key_sent(&world), NEW_KEY);
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     drop(listener);
@@ -192,15 +193,15 @@ fn a_locked_keyring_asks_a_person_on_a_desktop_alone() {
     login(&world, command(&["login"]), KEY).exits(0);
     keyring.vault().is_locked = true;
 
-    let ran = Ran::of(&mut command(&["doctor"])).exits(3);
+    let ran = CommandOutput::of(&mut command(&["doctor"])).exits(3);
     assert!(ran.stdout.contains("is locked, and there is no desktop"), "{ran:?}");
     assert!(ran.stdout.contains("EFFECTS_API_KEY"), "{ran:?}");
-    let ran = Ran::of(&mut command(&["doctor", "--json"])).exits(3).object();
+    let ran = CommandOutput::of(&mut command(&["doctor", "--json"])).exits(3).object();
     let key = ran["checks"].as_array().unwrap().iter().find(|it| it["name"] == "key").unwrap();
     let text = |field: &str| key[field].as_str().unwrap();
     assert!(text("message").contains("is locked") && !text("message").contains("--store"), "{key}");
     assert!(text("way_out").ends_with("effects login --profile default --store file"), "{key}");
-    let ran = Ran::of(&mut command(&["logout"])).exits(2);
+    let ran = CommandOutput::of(&mut command(&["logout"])).exits(2);
     assert!(
         ran.stderr.contains("is locked") && ran.stderr.contains("nothing was removed"),
         "{ran:?}"
@@ -212,10 +213,10 @@ fn a_locked_keyring_asks_a_person_on_a_desktop_alone() {
 
     // A person says no, and then yes.
     keyring.vault().is_dismissed = true;
-    let ran = Ran::of(command(&["doctor"]).env("DISPLAY", ":0")).exits(3);
+    let ran = CommandOutput::of(command(&["doctor"]).env("DISPLAY", ":0")).exits(3);
     assert!(ran.stdout.contains("the keyring was not unlocked"), "{ran:?}");
     keyring.vault().is_dismissed = false;
-    Ran::of(command(&["doctor"]).env("WAYLAND_DISPLAY", "wayland-0")).exits(0);
+    CommandOutput::of(command(&["doctor"]).env("WAYLAND_DISPLAY", "wayland-0")).exits(0);
     assert_eq!((key_sent(&world), keyring.vault().prompts), (KEY.to_owned(), 2));
 }
 
@@ -224,7 +225,7 @@ fn a_key_that_was_taken_out_of_the_keyring_is_said_to_be_gone() {
     let (world, keyring) = (world(), KeyringServer::start());
     login(&world, on_bus(&world, keyring.address(), &["login"]), KEY).exits(0);
     keyring.vault().items.clear();
-    let ran = Ran::of(&mut on_bus(&world, keyring.address(), &["doctor"])).exits(3);
+    let ran = CommandOutput::of(&mut on_bus(&world, keyring.address(), &["doctor"])).exits(3);
     assert!(ran.stdout.contains("not in the system's keyring any more"), "{ran:?}");
     assert!(ran.stdout.contains("effects login --profile default"), "{ran:?}");
 }
@@ -244,6 +245,6 @@ fn another_source_of_the_key_asks_no_keyring() {
     login(&world, on_bus(&world, keyring.address(), &["login"]), KEY).exits(0);
     let connections = keyring.vault().connections;
     let mut doctor = on_bus(&world, keyring.address(), &["doctor"]);
-    Ran::of(doctor.env("EFFECTS_API_KEY", NEW_KEY)).exits(0);
+    CommandOutput::of(doctor.env("EFFECTS_API_KEY", NEW_KEY)).exits(0);
     assert_eq!((key_sent(&world).as_str(), keyring.vault().connections), (NEW_KEY, connections));
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use effects_testkit::http::Response;
 
-use crate::world::{CREATE, IMAGE, PHOTO, Ran, World};
+use crate::world::{CREATE, CommandOutput, IMAGE, PHOTO, World};
 
 const STORAGE: &str = "/api/v1/storage/files";
 
@@ -42,7 +42,7 @@ fn a_picture_never_replaces_the_photo_by_whatever_path() {
     for command in [&["run", "glass_ball", "-"][..], &["sampler", "-"]] {
         let mut command = world.command(&[command, &["-o", "cat.png"]].concat());
         command.stdin(File::open(world.path("hard.png")).unwrap());
-        let ran = Ran::of(&mut command).exits(2);
+        let ran = CommandOutput::of(&mut command).exits(2);
         assert!(ran.stderr.contains("is the photo itself"), "{ran:?}");
         assert!(fs::read(world.path("cat.png")).unwrap() == PHOTO);
     }
@@ -58,8 +58,9 @@ fn a_folder_that_is_missing_is_named_before_anything_is_sent() {
         &["sampler", "cat.png", "-o", "no/such/ball.png"],
     ] {
         let ran = world.run(line).exits(2);
-        let told = "no/such/ball.png cannot be written: the folder no/such is not there: make it";
-        assert!(ran.stderr.contains(told), "{ran:?}");
+        let message =
+            "no/such/ball.png cannot be written: the folder no/such is not there: make it";
+        assert!(ran.stderr.contains(message), "{ran:?}");
     }
     assert_eq!(world.server.connections(), 0);
 }

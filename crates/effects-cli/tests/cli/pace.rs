@@ -8,7 +8,7 @@ use std::thread;
 use effects_testkit::http::Response;
 use serde_json::json;
 
-use crate::world::{CREATE, IMAGE, Ran, TASK, World, running};
+use crate::world::{CREATE, CommandOutput, IMAGE, TASK, World, running};
 
 /// A gateway that is not this machine, as far as the command can tell: reached through a proxy that
 /// takes every host for the world's server. Ends with the test's process.
@@ -45,12 +45,12 @@ fn tunnel(mut client: TcpStream, mut server: TcpStream) {
     upward.join().unwrap();
 }
 
-fn wait(world: &World, proxy: &str, state: &str) -> Ran {
+fn wait(world: &World, proxy: &str, state: &str) -> CommandOutput {
     world.looks([running(), world.completed()]);
     let arguments = ["run", "glass_ball", IMAGE, "--no-download", "--allow-http", "--poll", "0.05"];
     let mut command = world.command(&arguments);
     command.env("EFFECTS_BASE_URL", "http://gateway.example.com").env("http_proxy", proxy);
-    Ran::of(command.env("EFFECTS_STATE_DIR", world.path(state)))
+    CommandOutput::of(command.env("EFFECTS_STATE_DIR", world.path(state)))
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_batchs_report_tells_what_was_learnt_before_it_beside_what_it_took() {
         let line = ["batch", "rows.csv", "--out", "out", "--allow-http", "--poll", "0.05"];
         let mut command = world.command(&[&line[..], &["--report", "report.html"]].concat());
         command.env("EFFECTS_BASE_URL", "http://gateway.example.com").env("http_proxy", &proxy);
-        Ran::of(&mut command).exits(0);
+        CommandOutput::of(&mut command).exits(0);
         let page = fs::read_to_string(world.path("report.html")).unwrap();
         let (_, data) = page.split_once("id=\"durations\">").unwrap();
         let (data, _) = data.split_once("</script>").unwrap();
@@ -123,10 +123,10 @@ fn nothing_is_kept_of_a_gateway_on_this_machine() {
     let world = World::with_service();
     let run = ["run", "glass_ball", IMAGE, "--no-download", "--poll", "0.05"];
     let mut command = world.command(&run);
-    Ran::of(command.env("EFFECTS_STATE_DIR", world.path("state"))).exits(0);
+    CommandOutput::of(command.env("EFFECTS_STATE_DIR", world.path("state"))).exits(0);
     let photo = world.photo();
     let run = ["run", "glass_ball", photo, "--emulator", "--no-download", "--width", "512"];
     let mut command = world.command(&run);
-    Ran::of(command.env("EFFECTS_STATE_DIR", world.path("state"))).exits(0);
+    CommandOutput::of(command.env("EFFECTS_STATE_DIR", world.path("state"))).exits(0);
     assert!(!world.path("state/pace.json").exists(), "{:?}", world.names());
 }

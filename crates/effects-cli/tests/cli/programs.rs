@@ -8,7 +8,7 @@ use std::process::Command;
 use effects_emulator::{Emulator, Pictures};
 use serde_json::{Value, json};
 
-use crate::world::{IMAGE, PHOTO, Ran, World};
+use crate::world::{CommandOutput, IMAGE, PHOTO, World};
 
 fn help(world: &World) -> Value {
     world.run(&["--help", "--json"]).exits(0).object()
@@ -207,7 +207,7 @@ fn the_snippets_of_the_guide_run_as_they_stand() {
             .env("EFFECTS_API_KEY", emulator.api_key())
             .env("EFFECTS_BASE_URL", emulator.base_url())
             .current_dir(world.folder.path());
-        Ran::of(&mut command).exits(0);
+        CommandOutput::of(&mut command).exits(0);
     }
     for made in ["help.json", "ball.png", "world.png", "rehearsal.png", "pictures/manifest.jsonl"] {
         assert!(world.path(made).is_file(), "{made}");

@@ -7,12 +7,12 @@ use std::path::Path;
 use effects_testkit::http::{Response, ScriptedServer};
 use serde_json::json;
 
-use crate::world::{CREATE, IMAGE, KEY, Ran, World, failed};
+use crate::world::{CREATE, CommandOutput, IMAGE, KEY, World, failed};
 
 /// The most talkative there is.
-fn loud(world: &World, arguments: &[&str]) -> Ran {
+fn loud(world: &World, arguments: &[&str]) -> CommandOutput {
     let mut command = world.command(arguments);
-    let ran = Ran::of(command.arg("-vvv").env("RUST_LOG", "trace"));
+    let ran = CommandOutput::of(command.arg("-vvv").env("RUST_LOG", "trace"));
     for said in [&ran.stdout, &ran.stderr] {
         assert!(!said.contains(KEY), "{said}");
     }
@@ -56,13 +56,13 @@ fn a_key_that_is_repeated_as_escapes_reaches_no_output_and_no_file() {
         r#"{"message":"<b>odd/k&#43;y&amp;1234</b>"}"#,
         "<title>odd/k&#x2b;y&amp;1234</title>",
     ];
-    let clean = |ran: &Ran| {
+    let clean = |ran: &CommandOutput| {
         for text in [&ran.stdout, &ran.stderr] {
             assert!(spelled.iter().all(|spelled| !text.contains(spelled)), "{text}");
         }
     };
     let command = |arguments: &[&str]| {
-        let ran = Ran::of(world.command(arguments).env("EFFECTS_API_KEY", ODD));
+        let ran = CommandOutput::of(world.command(arguments).env("EFFECTS_API_KEY", ODD));
         clean(&ran);
         ran
     };
@@ -102,13 +102,15 @@ fn a_short_key_is_warned_of_once_and_loses_no_task() {
     for key in ["i", "id", "task", "status"] {
         let world = World::with_service();
         let run = ["run", "glass_ball", IMAGE, "--poll", "0.05"];
-        let ran = Ran::of(world.command(&run).env("EFFECTS_API_KEY", key)).exits(0);
+        let ran = CommandOutput::of(world.command(&run).env("EFFECTS_API_KEY", key)).exits(0);
         assert_eq!(ran.stdout, "glass_ball-task-1.png\n");
         let warning = "warning: the API key has ";
         assert_eq!(ran.stderr.matches(warning).count(), 1, "{ran:?}");
     }
     let world = World::with_service();
-    let short = |arguments: &[&str]| Ran::of(world.command(arguments).env("EFFECTS_API_KEY", "id"));
+    let short = |arguments: &[&str]| {
+        CommandOutput::of(world.command(arguments).env("EFFECTS_API_KEY", "id"))
+    };
     assert_eq!(short(&["submit", "glass_ball", IMAGE, "-q"]).exits(0).stderr, "");
     world.accepts();
     let logged = short(&["submit", "glass_ball", IMAGE, "-v"]).exits(0);
@@ -121,7 +123,7 @@ fn a_key_on_the_command_line_or_in_a_file_is_used_and_not_shown() {
     fs::write(world.path("key"), format!("{KEY}\n")).unwrap();
     for option in [["--api-key", KEY], ["--api-key-file", "key"]] {
         let mut command = world.command(&["submit", "glass_ball", IMAGE, "-vvv"]);
-        let ran = Ran::of(command.env("EFFECTS_API_KEY", "another").args(option));
+        let ran = CommandOutput::of(command.env("EFFECTS_API_KEY", "another").args(option));
         assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
         let seen = world.server.requests().pop().unwrap();
         assert_eq!(seen.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
@@ -174,8 +176,8 @@ fn a_request_that_holds_the_key_is_refused_before_anything_is_kept_or_sent() {
         for command in ["run", "submit"] {
             let line = [&[command], line, &["--cassette", "run.json"]].concat();
             let ran = world.run(&line).exits(2);
-            let told = format!("{place} holds the API key");
-            assert!(ran.stderr.contains(&told), "{line:?}: {}", ran.stderr);
+            let refusal = format!("{place} holds the API key");
+            assert!(ran.stderr.contains(&refusal), "{line:?}: {}", ran.stderr);
             assert!(!ran.stderr.contains(KEY) && !ran.stdout.contains(KEY), "{ran:?}");
         }
     }
@@ -237,18 +239,18 @@ fn a_word_of_the_command_line_that_holds_the_key_is_refused_before_anything_is_k
     ] {
         let line: Vec<String> = line.iter().chain(more).map(|word| with(word)).collect();
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
-        let told = format!("{place} holds the API key");
+        let refusal = format!("{place} holds the API key");
         let mut ran = vec![world.run(&line)];
         if !matches!(line[0], "resolve" | "reorder") {
             // A key that is known once its program was asked.
             let program = key_program(&world);
             let mut command =
                 world.command(&[&line[..], &["--api-key-command", &program]].concat());
-            ran.push(Ran::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY)));
+            ran.push(CommandOutput::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY)));
         }
         for ran in ran {
             let ran = ran.exits(2);
-            assert!(ran.stderr.contains(&told), "{line:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains(&refusal), "{line:?}: {}", ran.stderr);
             assert!(!ran.stderr.contains(KEY) && !ran.stdout.contains(KEY), "{ran:?}");
         }
     }
@@ -296,15 +298,15 @@ fn a_row_that_holds_the_key_is_refused_with_the_place_and_without_the_key() {
         let world = World::with_service();
         let ran = world.run(&[&line[..], &reports, strict, &["--json"]].concat()).exits(2);
         assert!(!ran.stderr.contains(KEY) && !ran.stdout.contains(KEY), "{ran:?}");
-        let told: Vec<serde_json::Value> =
+        let rows: Vec<serde_json::Value> =
             ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for (index, (_, _, place, field)) in places.iter().enumerate() {
-            let row = told.iter().find(|row| row["line"] == index + 2).unwrap();
+            let row = rows.iter().find(|row| row["line"] == index + 2).unwrap();
             let message =
                 |problem: &serde_json::Value| problem["message"].as_str().unwrap().to_owned();
             let problems = row["problems"].as_array().unwrap();
-            let told = format!("{place} holds the API key");
-            let problem = problems.iter().find(|it| message(it).starts_with(&told)).unwrap();
+            let refusal = format!("{place} holds the API key");
+            let problem = problems.iter().find(|it| message(it).starts_with(&refusal)).unwrap();
             assert_eq!(problem["field"], *field, "{row}");
             assert!(!row.to_string().contains("--scope"), "{row}");
         }
@@ -319,12 +321,12 @@ fn a_row_that_holds_the_key_is_refused_with_the_place_and_without_the_key() {
     let program = key_program(&world);
     let mut command =
         world.command(&[&line[..], &reports, &["--api-key-command", &program]].concat());
-    let ran = Ran::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY)).exits(2);
+    let ran = CommandOutput::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY)).exits(2);
     assert!(!ran.stdout.contains(KEY), "{ran:?}");
     assert_eq!(ran.stderr.matches("holds the API key").count(), 5, "{}", ran.stderr);
     assert_eq!(world.submissions(), 1, "the good row alone");
-    let told = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
-    let fields: BTreeMap<u64, String> = told
+    let lines = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+    let fields: BTreeMap<u64, String> = lines
         .filter(|row: &serde_json::Value| row["status"] == "invalid")
         .map(|row| {
             let field = row["problems"][0]["field"].as_str().unwrap_or("none").to_owned();
@@ -354,10 +356,10 @@ fn check_and_a_plan_find_the_key_where_one_is_at_hand() {
         let message = ran.object()["problems"][0]["message"].as_str().unwrap().to_owned();
         assert!(message.starts_with(&format!("{place} holds the API key")), "{message}");
         // Without a key nothing can be said of it.
-        Ran::of(world.command(line).env_remove("EFFECTS_API_KEY")).exits(0);
+        CommandOutput::of(world.command(line).env_remove("EFFECTS_API_KEY")).exits(0);
         // A program is not run for a check.
         let mut command = world.command(&[line, &["--api-key-command", "false"]].concat());
-        Ran::of(&mut command).exits(0);
+        CommandOutput::of(&mut command).exits(0);
     }
     assert_eq!(world.server.requests().len(), 0);
 }

@@ -6,27 +6,28 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
-use crate::world::{IMAGE, Ran, Started, World};
+use crate::world::{CommandOutput, IMAGE, RunningCommand, World};
 
 /// An emulator in a process of its own, and how to reach it.
 struct Server {
-    process: Started,
+    process: RunningCommand,
     base_url: String,
     api_key: String,
 }
 
 impl Server {
     fn start(world: &World, flags: &[&str]) -> Self {
-        let mut process = Started::new(world.bare(&[&["emulator", "--json"], flags].concat()));
-        let told: Value = serde_json::from_str(&process.first_line()).unwrap();
-        let text = |name: &str| told[name].as_str().unwrap().to_owned();
+        let mut process =
+            RunningCommand::new(world.bare(&[&["emulator", "--json"], flags].concat()));
+        let object: Value = serde_json::from_str(&process.first_line()).unwrap();
+        let text = |name: &str| object[name].as_str().unwrap().to_owned();
         Self { process, base_url: text("base_url"), api_key: text("api_key") }
     }
 
     /// A command at this emulator, in JSON.
-    fn run(&self, world: &World, command: &[&str]) -> Ran {
+    fn run(&self, world: &World, command: &[&str]) -> CommandOutput {
         let at = ["--base-url", &self.base_url, "--api-key", &self.api_key, "--json"];
-        Ran::of(&mut world.bare(&[command, &at].concat()))
+        CommandOutput::of(&mut world.bare(&[command, &at].concat()))
     }
 
     /// A request of the control API.
@@ -53,7 +54,7 @@ impl Server {
         serde_json::from_str(body).unwrap()
     }
 
-    fn stop(self) -> Ran {
+    fn stop(self) -> CommandOutput {
         self.process.signal("TERM");
         self.process.end().exits(0)
     }
@@ -188,7 +189,7 @@ fn what_it_cannot_be_is_told_with_its_name() {
         (&["--pictures", "none"], "pictures"),
         (&["--port", "65536"], "port"),
     ] {
-        let ran = Ran::of(&mut world.bare(&[&["emulator"], flags].concat())).exits(2);
+        let ran = CommandOutput::of(&mut world.bare(&[&["emulator"], flags].concat())).exits(2);
         assert!(ran.stderr.contains(named) && ran.stdout.is_empty(), "{ran:?}");
     }
 }

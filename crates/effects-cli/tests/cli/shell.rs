@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::world::{IMAGE, Ran, World};
+use crate::world::{CommandOutput, IMAGE, World};
 
 const COMMANDS: [&str; 10] = [
     "run",
@@ -59,11 +59,11 @@ fn a_reader_that_is_gone_is_no_panic_and_loses_no_task() {
         writer
     };
     for arguments in [&["templates"][..], &["completions", "zsh"], &["check", "my_world", IMAGE]] {
-        let ran = Ran::of(world.command(arguments).stdout(unread())).exits(0);
+        let ran = CommandOutput::of(world.command(arguments).stdout(unread())).exits(0);
         assert!(!ran.stderr.contains("panicked"), "{ran:?}");
     }
     let mut command = world.command(&["submit", "glass_ball", IMAGE, "-q"]);
-    let ran = Ran::of(command.stdout(unread())).exits(0);
+    let ran = CommandOutput::of(command.stdout(unread())).exits(0);
     assert!(ran.stderr.contains("task-1"), "{ran:?}");
     // Nor where stderr is not read.
     let status = world.command(&["run", "nope"]).stderr(unread()).stdout(unread()).status();
@@ -161,8 +161,8 @@ fn bash_completes_the_words_that_a_value_may_be() {
              _effects effects '{begun}' \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo \"${{COMPREPLY[*]}}\"",
             script.display()
         );
-        let told = Command::new("bash").args(["-c", &line]).output();
-        told.ok().map(|told| String::from_utf8(told.stdout).unwrap().trim().to_owned())
+        let output = Command::new("bash").args(["-c", &line]).output();
+        output.ok().map(|output| String::from_utf8(output.stdout).unwrap().trim().to_owned())
     };
     for (words, begun, offered) in [
         ("effects run", "gl", "glass_ball"),

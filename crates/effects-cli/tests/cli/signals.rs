@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use effects_testkit::http::{Behaviour, Response, unused_address};
 use serde_json::Value;
 
-use crate::world::{CREATE, IMAGE, PATIENCE, Started, World, on_word, running};
+use crate::world::{CREATE, IMAGE, RunningCommand, TIMEOUT, World, held_response, running};
 
 const RUN: [&str; 5] = ["run", "glass_ball", IMAGE, "--poll", "0.1"];
 
-fn start(world: &World, arguments: &[&str]) -> Started {
-    Started::new(world.command(arguments))
+fn start(world: &World, arguments: &[&str]) -> RunningCommand {
+    RunningCommand::new(world.command(arguments))
 }
 
 /// A submission that is answered when the sender says so.
 fn slow_submission(response: Response) -> (World, mpsc::Sender<()>) {
     let world = World::new();
     let (answer, word) = mpsc::channel();
-    world.server.on("POST", CREATE, [on_word(word, response)]);
+    world.server.on("POST", CREATE, [held_response(word, response)]);
     (world, answer)
 }
 
@@ -31,7 +31,7 @@ fn while_polling_it_leaves_at_once_with_the_id() {
         world.accepts();
         world.server.otherwise(running());
         let run = start(&world, &[&RUN[..], &["--json"]].concat());
-        assert_eq!(world.server.wait_for_requests(3, PATIENCE).len(), 3);
+        assert_eq!(world.server.wait_for_requests(3, TIMEOUT).len(), 3);
         run.signal(signal);
         let ran = run.end().exits(130);
         let object = ran.object();
@@ -52,9 +52,9 @@ fn during_the_submission_it_waits_for_the_answer_and_keeps_the_id() {
     for command in [&RUN[..], &["submit", "glass_ball", IMAGE]] {
         let (world, answer) = slow_submission(Response::json(r#"{"id":"task-1"}"#));
         let mut run = start(&world, command);
-        world.server.wait_for_requests(1, PATIENCE);
+        world.server.wait_for_requests(1, TIMEOUT);
         run.signal("INT");
-        run.says("interrupt again to leave");
+        run.wait_for_text("interrupt again to leave");
         answer.send(()).unwrap();
         let ran = run.end().exits(130);
         assert!(ran.stderr.contains("effects wait task-1 --base-url"), "{ran:?}");
@@ -66,9 +66,9 @@ fn during_the_submission_it_waits_for_the_answer_and_keeps_the_id() {
 fn the_second_one_leaves_and_says_that_the_task_may_exist() {
     let (world, _never) = slow_submission(Response::new(200));
     let mut run = start(&world, &[&RUN[..], &["--json"]].concat());
-    let requests = world.server.wait_for_requests(1, PATIENCE);
+    let requests = world.server.wait_for_requests(1, TIMEOUT);
     run.signal("INT");
-    run.says("interrupt again to leave");
+    run.wait_for_text("interrupt again to leave");
     run.signal("INT");
     let ran = run.end().exits(130);
     let object: Value = ran.object();
@@ -81,17 +81,17 @@ fn the_second_one_leaves_and_says_that_the_task_may_exist() {
 fn a_submission_that_is_lost_or_refused_meanwhile_says_so() {
     let (world, answer) = slow_submission(Response::new(500));
     let mut run = start(&world, &RUN);
-    world.server.wait_for_requests(1, PATIENCE);
+    world.server.wait_for_requests(1, TIMEOUT);
     run.signal("INT");
-    run.says("interrupt again to leave");
+    run.wait_for_text("interrupt again to leave");
     answer.send(()).unwrap();
     run.end().exits(8);
 
     let (world, answer) = slow_submission(Response::json(r#"{"message":"slow down"}"#).status(429));
     let mut run = start(&world, &RUN);
-    world.server.wait_for_requests(1, PATIENCE);
+    world.server.wait_for_requests(1, TIMEOUT);
     run.signal("INT");
-    run.says("interrupt again to leave");
+    run.wait_for_text("interrupt again to leave");
     answer.send(()).unwrap();
     let ran = run.end().exits(130);
     assert!(ran.stderr.contains("nothing is billed") && ran.stderr.contains("429"), "{ran:?}");
@@ -104,7 +104,7 @@ fn before_anything_is_submitted_nothing_is() {
     world.server.on("POST", "/api/v1/storage/files", [Behaviour::Hang]);
     let photo = world.photo();
     let run = start(&world, &["run", "glass_ball", photo]);
-    world.server.wait_for_requests(1, PATIENCE);
+    world.server.wait_for_requests(1, TIMEOUT);
     run.signal("INT");
     let ran = run.end().exits(130);
     assert!(ran.stderr.contains("nothing is billed"), "{ran:?}");
@@ -119,7 +119,7 @@ fn a_download_under_way_leaves_nothing_behind() {
     world.looks([world.completed()]);
     world.server.on("GET", "/out.png", [Behaviour::HangAfter { response: half, body_bytes: 5000 }]);
     let run = start(&world, &RUN);
-    world.server.wait_for_requests(3, PATIENCE);
+    world.server.wait_for_requests(3, TIMEOUT);
     run.signal("INT");
     let ran = run.end().exits(130);
     assert!(ran.stderr.contains("effects wait task-1"), "{ran:?}");
@@ -131,7 +131,7 @@ fn a_run_leaves_a_pipe_that_has_no_reader() {
     let world = World::with_service();
     assert!(Command::new("mkfifo").arg(world.path("pipe")).status().unwrap().success());
     let run = start(&world, &[&RUN[..], &["-o", "pipe"]].concat());
-    world.server.wait_for_requests(3, PATIENCE);
+    world.server.wait_for_requests(3, TIMEOUT);
     run.signal("INT");
     let ran = run.end().exits(130);
     assert!(ran.stderr.contains("effects wait task-1"), "{ran:?}");
@@ -144,7 +144,7 @@ fn waiting_and_looking_can_be_interrupted_too() {
     for command in ["wait", "status"] {
         let before = world.server.requests().len();
         let run = start(&world, &[command, "task-1"]);
-        world.server.wait_for_requests(before + 1, PATIENCE);
+        world.server.wait_for_requests(before + 1, TIMEOUT);
         run.signal("INT");
         let ran = run.end().exits(130);
         assert!(ran.stderr.contains("effects wait task-1"), "{ran:?}");
@@ -161,7 +161,7 @@ fn of_a_task_that_the_service_does_not_show_it_is_not_known_whether_it_is_billed
     for line in [&["wait", "task-1", "--poll", "0.1"][..], &RUN] {
         let before = world.server.requests().len();
         let run = start(&world, line);
-        world.server.wait_for_requests(before + 3, PATIENCE);
+        world.server.wait_for_requests(before + 3, TIMEOUT);
         run.signal("INT");
         let ran = run.end().exits(130);
         assert!(ran.stderr.contains("stopped watching task task-1"), "{ran:?}");
@@ -175,7 +175,7 @@ fn of_a_task_that_the_service_does_not_show_it_is_not_known_whether_it_is_billed
     // Seen running, it goes on.
     world.server.otherwise(running());
     let run = start(&world, &["wait", "task-1", "--poll", "0.1"]);
-    world.server.wait_for_requests(world.server.requests().len() + 3, PATIENCE);
+    world.server.wait_for_requests(world.server.requests().len() + 3, TIMEOUT);
     run.signal("INT");
     let ran = run.end().exits(130);
     assert!(ran.stderr.contains("goes on, and is billed if it completes"), "{ran:?}");
@@ -193,7 +193,7 @@ fn who_waits_for_what_nothing_answers_knows_it_and_leaves_at_once() {
         &["batch", "rows.csv", "--out", "out", "--uploads", "gateway"],
     ] {
         let mut run = start(&world, &[command, &["--base-url", &nowhere]].concat());
-        run.says(&format!("{nowhere} cannot be reached: "));
+        run.wait_for_text(&format!("{nowhere} cannot be reached: "));
         run.signal("INT");
         let left = Instant::now();
         let ran = run.end().exits(130);

@@ -9,7 +9,7 @@ use effects_testkit::http::{Behaviour, Response};
 use serde_json::json;
 
 use crate::batch::site::Site;
-use crate::world::{CREATE, IMAGE, PHOTO, Ran, World};
+use crate::world::{CREATE, CommandOutput, IMAGE, PHOTO, World};
 
 /// Control characters of both kinds, marks of direction, ends of lines, and what no terminal shows.
 const NASTY: &str = "a\u{1b}[2J\u{9b}31m\u{7}\u{8}\u{7f}\r\nerror: forged\u{85}\u{202e}b\u{2066}\
@@ -22,7 +22,7 @@ const SLY: &str = "a\u{202e}b\u{2066}\u{200f}\u{61c}\u{200b}\u{feff}\u{e0041}z";
 const FINE: &str = "Größe 尺寸 می\u{200c}خواهم 👩\u{200d}🚀";
 
 /// Whether nothing printed is obeyed or hidden by a terminal.
-fn is_plain(ran: Ran) -> Ran {
+fn is_plain(ran: CommandOutput) -> CommandOutput {
     for line in ran.stdout.split('\n').chain(ran.stderr.split('\n')) {
         assert_eq!(printable(line), line, "{ran:?}");
         assert!(!line.starts_with("error: forged"), "{ran:?}");
@@ -31,7 +31,7 @@ fn is_plain(ran: Ran) -> Ran {
 }
 
 /// The same, and what was nasty is shown.
-fn shows(ran: Ran) -> Ran {
+fn shows(ran: CommandOutput) -> CommandOutput {
     let ran = is_plain(ran);
     assert!(ran.stderr.contains(r"\u{202e}b") || ran.stdout.contains(r"\u{202e}b"), "{ran:?}");
     ran
@@ -143,7 +143,7 @@ fn what_the_command_line_says_is_escaped() {
     }
     let mut command = world.command(&["templates"]);
     command.arg(std::ffi::OsStr::from_bytes(b"--\xff\x1b[2J"));
-    is_plain(Ran::of(&mut command));
+    is_plain(CommandOutput::of(&mut command));
 }
 
 #[test]
@@ -168,14 +168,14 @@ fn keys_tags_and_cells_of_a_manifest_are_escaped() {
     let rows = json!({ "template": NASTY, "image": NASTY, NASTY: NASTY, "out": NASTY });
     site.write("rows.jsonl", format!("{rows}\n{{\"{SLY}\n"));
     // The objects on stdout are JSON, whatever stands in them.
-    let told_well = |arguments: &[&str]| {
+    let shows_stderr = |arguments: &[&str]| {
         let ran = site.run(arguments);
-        shows(Ran { stdout: String::new(), ..ran })
+        shows(CommandOutput { stdout: String::new(), ..ran })
     };
-    told_well(&["batch", "rows.csv", "--out", "out", "--poll", "0.05"]);
-    told_well(&["batch", "rows.jsonl", "--out", "out", "--poll", "0.05"]);
+    shows_stderr(&["batch", "rows.csv", "--out", "out", "--poll", "0.05"]);
+    shows_stderr(&["batch", "rows.jsonl", "--out", "out", "--poll", "0.05"]);
     shows(site.run(&["batch", "rows.csv", "--out", "out", "--plan"]));
-    told_well(&["batch", "rows.csv", "--out", "out", "--strict"]);
+    shows_stderr(&["batch", "rows.csv", "--out", "out", "--strict"]);
     shows(site.run(&["tasks"]).exits(0));
     shows(site.run(&["cost", "--by", "tag"]).exits(0));
     is_plain(site.run(&["resume"]));

@@ -27,7 +27,7 @@ pub(crate) struct World {
 
 /// How a command ended.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -96,12 +96,12 @@ impl World {
         command
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&mut self.command(arguments))
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::of(&mut self.command(arguments))
     }
 
     /// Runs it with something on stdin.
-    pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &[u8]) -> Ran {
+    pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &[u8]) -> CommandOutput {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -110,7 +110,7 @@ impl World {
         let writer = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap();
-        Ran::from(output)
+        CommandOutput::from(output)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -153,16 +153,16 @@ pub(crate) fn failed(code: &str) -> Response {
 }
 
 /// Answers a request when the sender says so.
-pub(crate) fn on_word(word: Receiver<()>, response: Response) -> Behaviour {
-    let word = std::sync::Mutex::new(word);
+pub(crate) fn held_response(release: Receiver<()>, response: Response) -> Behaviour {
+    let release = std::sync::Mutex::new(release);
     Behaviour::with(move |_| {
         // Also when the test is over.
-        let _ = word.lock().unwrap().recv();
+        let _ = release.lock().unwrap().recv();
         response.clone().into()
     })
 }
 
-impl Ran {
+impl CommandOutput {
     pub(crate) fn of(command: &mut Command) -> Self {
         command.output().unwrap().into()
     }
@@ -179,7 +179,7 @@ impl Ran {
     }
 }
 
-impl From<std::process::Output> for Ran {
+impl From<std::process::Output> for CommandOutput {
     fn from(output: std::process::Output) -> Self {
         Self {
             code: output.status.code(),
@@ -190,13 +190,13 @@ impl From<std::process::Output> for Ran {
 }
 
 /// A command that runs, its stderr read line by line.
-pub(crate) struct Started {
+pub(crate) struct RunningCommand {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
 
-impl Started {
+impl RunningCommand {
     pub(crate) fn new(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -221,9 +221,9 @@ impl Started {
     }
 
     /// Waits until it says something on stderr.
-    pub(crate) fn says(&mut self, text: &str) {
+    pub(crate) fn wait_for_text(&mut self, text: &str) {
         while !self.seen.iter().any(|line| line.contains(text)) {
-            let line = self.lines.recv_timeout(PATIENCE);
+            let line = self.lines.recv_timeout(TIMEOUT);
             self.seen.push(line.unwrap_or_else(|_| panic!("never said {text:?}: {:?}", self.seen)));
         }
     }
@@ -237,7 +237,7 @@ impl Started {
     }
 
     /// Waits for its end.
-    pub(crate) fn end(mut self) -> Ran {
+    pub(crate) fn end(mut self) -> CommandOutput {
         let stdout = self.child.stdout.take().map(|mut stdout| {
             let mut text = String::new();
             std::io::Read::read_to_string(&mut stdout, &mut text).unwrap();
@@ -246,9 +246,9 @@ impl Started {
         let status = self.child.wait().unwrap();
         self.seen.extend(self.lines.iter());
         let stderr = self.seen.join("\n");
-        Ran { code: status.code(), stdout: stdout.unwrap_or_default(), stderr }
+        CommandOutput { code: status.code(), stdout: stdout.unwrap_or_default(), stderr }
     }
 }
 
 /// A bound for a broken test, not part of any.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);

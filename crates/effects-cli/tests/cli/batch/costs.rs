@@ -13,8 +13,8 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::proxy::Finished;
-use super::site::{Site, count, objects, told};
-use crate::world::Ran;
+use super::site::{Site, count, objects, rows_and_batch};
+use crate::world::CommandOutput;
 
 fn usd(text: &str) -> Decimal {
     Decimal::from_str(text).unwrap()
@@ -41,8 +41,8 @@ fn manifest(parts: &[String]) -> String {
     format!("template,image,width,height\n{}", parts.concat())
 }
 
-fn refusals(ran: &Ran) -> Vec<String> {
-    let (rows, _) = told(ran);
+fn refusals(ran: &CommandOutput) -> Vec<String> {
+    let (rows, _) = rows_and_batch(ran);
     let refused = rows.iter().filter(|row| row["status"] == "refused");
     refused.map(|row| row["error"]["message"].as_str().unwrap().to_owned()).collect()
 }
@@ -62,7 +62,7 @@ fn a_cost_that_cannot_be_read_ends_what_a_budget_without_a_price_buys() {
         let ran = site.batch("rows.csv", &["--json", "--budget", "0.05"]);
         assert_eq!(site.accepted_once(), 1, "{usage}: {ran:?}");
         let ran = ran.exits(6);
-        let (rows, batch) = told(&ran);
+        let (rows, batch) = rows_and_batch(&ran);
         assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (1, 7), "{usage}");
         assert!(refusals(&ran).iter().all(|why| why.contains("--price")), "{ran:?}");
         // The same line again buys nothing either, and is not told to go on.
@@ -80,14 +80,14 @@ fn a_cost_that_cannot_be_read_is_said_and_counts_as_the_price_that_was_given() {
     site.rows("rows.csv", 5);
     let ran = site.batch("rows.csv", &["--json", "--budget", "0.05", "--price", "0.02"]).exits(6);
     assert_eq!(site.accepted_once(), 2);
-    let (_, batch) = told(&ran);
+    let (_, batch) = rows_and_batch(&ran);
     assert_eq!((batch["spent"].as_str(), batch["unpriced"].as_u64()), (Some("0"), Some(2)));
     assert!(ran.stderr.contains("the cost of 2 pictures could not be read"), "{ran:?}");
 
     // Without a budget nothing is kept from being bought, but it is said all the same.
     let ran = site.batch("rows.csv", &["--json"]).exits(0);
     assert_eq!(site.accepted_once(), 5);
-    assert_eq!(told(&ran).1["unpriced"], 5, "those of earlier runs as well");
+    assert_eq!(rows_and_batch(&ran).1["unpriced"], 5, "those of earlier runs as well");
     assert!(ran.stderr.contains("the cost of 5 pictures could not be read"), "{ran:?}");
 }
 
@@ -123,7 +123,7 @@ fn a_row_has_paid_for_all_its_tasks_the_failed_ones_too() {
     let site = Site::billing(FaultPlan::none().with(fails), each("0.50"));
     site.rows("rows.csv", 1);
     let ran = site.batch("rows.csv", &["--json", "--retry-failed", "1"]).exits(0);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((rows[0]["cost"].as_str(), batch["cost"].as_str()), (Some("1.00"), Some("1.00")));
     assert_eq!(batch["spent"], "1.00");
 
@@ -133,7 +133,7 @@ fn a_row_has_paid_for_all_its_tasks_the_failed_ones_too() {
     assert_eq!((plan["spent"].as_str(), plan["over_budget"].as_u64()), (Some("1.00"), Some(1)));
 
     let ran = site.batch("rows.csv", &["--json", "--budget", "1.50"]).exits(6);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!(site.emulator.counts().accepted, 3, "{ran:?}");
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (2, 1));
     assert_eq!((batch["cost"].as_str(), batch["spent"].as_str()), (Some("1.50"), Some("0.50")));
@@ -148,7 +148,7 @@ fn each_task_of_a_row_that_fails_to_the_end_is_spent_once() {
     let site = Site::billing(FaultPlan::none().with(fails), each("0.50"));
     site.rows("rows.csv", 1);
     let line = ["--json", "--retry-failed", "2", "--budget", "9.00"];
-    let (rows, batch) = told(&site.batch("rows.csv", &line).exits(4));
+    let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &line).exits(4));
     assert_eq!(site.emulator.counts().accepted, 3);
     assert_eq!((batch["spent"].as_str(), batch["cost"].as_str()), (Some("1.50"), Some("1.50")));
     assert_eq!(rows[0]["cost"], "1.50");
@@ -165,7 +165,7 @@ fn a_row_that_the_budget_does_not_reach_keeps_no_cheaper_one_from_it() {
     let cheap = rows_of("glass_ball", 512, 9).replace("glass_ball-", "other-");
     site.write("rows.csv", manifest(&[dear, cheap]));
     let ran = site.batch("rows.csv", &["--json", "--budget", "0.30"]).exits(6);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (9, 3), "{batch}");
     assert_eq!(batch["cost"], "0.27");
 }
@@ -184,7 +184,7 @@ fn what_a_failed_task_cost_counts_while_its_row_is_submitted_anew() {
     // One task is paid for, and a second may be.
     let ran = site.rows("rows.csv", 4).batch("rows.csv", &["--json", "--budget", "1.50"]).exits(8);
     assert_eq!(site.emulator.counts().accepted, 3, "{ran:?}");
-    assert_eq!(told(&ran).1["cost"], "1.00");
+    assert_eq!(rows_and_batch(&ran).1["cost"], "1.00");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_price_of_another_template_or_size_is_not_this_rows() {
         let paid = paid(&site, price);
         assert!(paid <= usd(budget), "{paid} of {budget}: {}", ran.stderr);
         assert_eq!(site.accepted_once(), 1 + rows, "{template} {side}");
-        let batch = told(&ran.exits(6)).1;
+        let batch = rows_and_batch(&ran.exits(6)).1;
         assert_eq!(batch["cost"].as_str(), Some(paid.to_string().as_str()));
     }
 }
@@ -255,7 +255,7 @@ fn with_a_price_below_what_was_paid_before_one_row_goes_first() {
         site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
         site.write("more.csv", format!("template,image\n{more}"));
         let line = ["--json", "--budget", "0.07", "--price", price];
-        let (_, batch) = told(&site.batch("more.csv", &line).exits(6));
+        let (_, batch) = rows_and_batch(&site.batch("more.csv", &line).exits(6));
         assert_eq!((site.accepted_once(), batch["cost"].as_str()), (3, Some("0.06")), "{batch}");
     }
 }
@@ -266,7 +266,7 @@ fn more_spent_than_allowed_is_said_and_is_no_success() {
     site.rows("rows.csv", 2);
     let line = ["--json", "--budget", "0.06", "--price", "0.03"];
     let ran = site.batch("rows.csv", &line).exits(6);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), batch["cost"].as_str()), (2, Some("0.10")));
     assert_eq!(batch["exit_code"], 6);
     assert!(ran.stderr.contains("0.10 USD, more than the budget of 0.06 USD"), "{ran:?}");
@@ -283,8 +283,8 @@ fn a_price_that_is_too_low_is_told_while_the_batch_goes_on() {
     let site = Site::billing(FaultPlan::none().with(slow), each("0.05"));
     site.rows("rows.csv", 2);
     let line = ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--price", "0.03"];
-    let mut run = crate::world::Started::new(site.command(&line));
-    run.says("a picture cost 0.05 USD, more than --price 0.03");
+    let mut run = crate::world::RunningCommand::new(site.command(&line));
+    run.wait_for_text("a picture cost 0.05 USD, more than --price 0.03");
     run.signal("INT");
     run.end().exits(130);
 }
@@ -296,17 +296,21 @@ fn each_higher_cost_is_told_once_and_what_is_reserved_only_with_a_budget() {
     site.rows("rows.csv", 4);
     let line = ["--price", "0.03", "--in-flight", "1"];
     let ran = site.batch("rows.csv", &[&line[..], &["--budget", "1"]].concat()).exits(0);
-    let told = |ran: &Ran| -> Vec<String> {
+    let price_warnings = |ran: &CommandOutput| -> Vec<String> {
         let lines = ran.stderr.lines().filter_map(|line| line.split_once("a picture cost "));
-        lines.map(|(_, told)| told.to_owned()).collect()
+        lines.map(|(_, warning)| warning.to_owned()).collect()
     };
     let reserved = "USD, more than --price 0.03: from now on so much is reserved for each";
-    assert_eq!(told(&ran), [format!("0.05 {reserved}"), format!("0.06 {reserved}")], "{ran:?}");
+    assert_eq!(
+        price_warnings(&ran),
+        [format!("0.05 {reserved}"), format!("0.06 {reserved}")],
+        "{ran:?}"
+    );
 
     let site = Site::billing(FaultPlan::none(), each("0.05"));
     site.rows("rows.csv", 1);
     let ran = site.batch("rows.csv", &line).exits(0);
-    assert_eq!(told(&ran), ["0.05 USD, more than --price 0.03"], "{ran:?}");
+    assert_eq!(price_warnings(&ran), ["0.05 USD, more than --price 0.03"], "{ran:?}");
 }
 
 #[test]
@@ -315,7 +319,7 @@ fn each_open_attempt_of_a_row_keeps_its_price() {
     site.rows("rows.csv", 5);
     doubtful_twice(&site, "https://example.com/0.jpg");
     let line = ["--json", "--budget", "0.12", "--price", "0.03"];
-    let (rows, batch) = told(&site.batch("rows.csv", &line).exits(8));
+    let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &line).exits(8));
     assert_eq!((count(&rows, "doubtful"), count(&rows, "completed")), (1, 2), "{batch}");
     assert!(batch["resume"].is_null(), "a person decides on both: {batch}");
     assert_eq!(site.accepted_once(), 2);
@@ -375,7 +379,7 @@ fn a_budget_counts_what_was_paid_for_rows_that_nothing_is_sent_for_now() {
         let plan = plan.last().unwrap();
         assert_eq!((&plan["spent"], &plan["over_budget"]), (&"0.06".into(), &1.into()), "{plan}");
         let ran = site.batch("rows.csv", &more).exits(6);
-        let (rows, _) = told(&ran);
+        let (rows, _) = rows_and_batch(&ran);
         assert_eq!((count(&rows, "invalid"), count(&rows, "refused")), (2, 1), "{ran:?}");
         assert_eq!(site.accepted_once(), 2);
     }
@@ -388,7 +392,7 @@ fn a_budget_counts_what_was_paid_for_rows_that_nothing_is_sent_for_now() {
         format!("template,image\n{url}\n{url}\nmy_world,https://example.com/1.jpg\n"),
     );
     let ran = site.batch("rows.csv", &[&budget[..], &["--skip-duplicates"]].concat()).exits(6);
-    let (rows, _) = told(&ran);
+    let (rows, _) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "skipped"), count(&rows, "refused")), (1, 1), "{ran:?}");
     assert_eq!(site.emulator.counts().accepted, 2);
 }
@@ -410,7 +414,7 @@ fn the_days_of_a_report_add_up_to_what_the_rows_cost_doubts_and_refusals_among_t
     let line = ["--json", "--retry-failed", "1", "--budget", "0.16", "--price", "0.03"];
     for _ in 0..2 {
         let line = [&line[..], &["--report", "report.html"]].concat();
-        let (rows, batch) = told(&site.batch("rows.csv", &line).exits(8));
+        let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &line).exits(8));
         let ends = ["doubtful", "refused"].map(|status| count(&rows, status));
         assert_eq!((ends, &batch["cost"]), ([2, 1], &"0.09".into()), "{rows:?}");
         let page = fs::read_to_string(site.path("report.html")).unwrap();

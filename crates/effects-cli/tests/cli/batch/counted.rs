@@ -7,8 +7,8 @@ use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Pictures
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
-use crate::world::Started;
+use super::site::{Site, count, objects, rows_and_batch};
+use crate::world::RunningCommand;
 
 const ROWS: usize = 200;
 
@@ -29,13 +29,13 @@ fn behind_a_proxy_that_makes_no_connection_no_row_is_doubtful_and_it_says_so() {
         let mut command = site.command(&line);
         command.env("HTTPS_PROXY", proxy.base_url());
         command.env("EFFECTS_BASE_URL", "https://gateway.example.com");
-        let mut run = Started::new(command);
-        run.says("warning: no submission leaves this machine (");
+        let mut run = RunningCommand::new(command);
+        run.wait_for_text("warning: no submission leaves this machine (");
         // One at a time is tried from now on, and not each row.
         let tried = proxy.requests().len();
         assert!(tried < 40, "{tried}");
         run.signal("INT");
-        let (_, batch) = told(&run.end().exits(130));
+        let (_, batch) = rows_and_batch(&run.end().exits(130));
         assert_eq!((batch["doubtful"].as_u64(), doubtful(&site)), (Some(0), 0), "{batch}");
         let unsent = batch["refused"].as_u64().unwrap() + batch["not_submitted"].as_u64().unwrap();
         assert_eq!(unsent as usize, ROWS, "{batch}");
@@ -49,8 +49,8 @@ fn where_no_gateway_is_a_batch_ends_no_row_and_goes_on_when_there_is_one() {
     let address = effects_testkit::http::unused_address();
     let mut command = site.command(&["batch", "rows.csv", "--out", "out", "--poll", "0.05"]);
     command.env("EFFECTS_BASE_URL", format!("http://{address}"));
-    let mut run = Started::new(command);
-    run.says("warning: no submission leaves this machine (");
+    let mut run = RunningCommand::new(command);
+    run.wait_for_text("warning: no submission leaves this machine (");
     let key = site.emulator.api_key();
     let gateway = Emulator::builder().pictures(Pictures::Stub).options(|options| {
         (options.port, options.api_key) = (address.port(), Some(key.to_owned()));
@@ -70,7 +70,7 @@ fn a_gateway_that_answers_502_for_a_while_costs_a_person_a_few_rows_and_pays_not
     assert!((4..=7).contains(&doubts), "{doubts}");
     // It answers again, and the service has none of them on its bill.
     site.emulator.follow(FaultPlan::none()).unwrap();
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(8));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(8));
     assert_eq!((count(&rows, "completed"), count(&rows, "doubtful")), (ROWS - doubts, doubts));
     site.run(&["resolve", "--all", "--not-billed"]).exits(0);
     site.batch("rows.csv", &[]).exits(0);
@@ -81,11 +81,12 @@ fn a_gateway_that_answers_502_for_a_while_costs_a_person_a_few_rows_and_pays_not
 fn a_gateway_that_says_no_cost_sells_one_picture_under_a_budget_without_a_price() {
     let site = Site::billing(FaultPlan::none(), |_| Value::Null);
     site.rows("rows.csv", ROWS);
-    let (rows, batch) = told(&site.batch("rows.csv", &["--json", "--budget", "1.00"]).exits(6));
+    let (rows, batch) =
+        rows_and_batch(&site.batch("rows.csv", &["--json", "--budget", "1.00"]).exits(6));
     assert_eq!((site.accepted_once(), count(&rows, "completed")), (1, 1), "{batch}");
     // With a price, as many as it says.
     let priced = ["--json", "--budget", "1.00", "--price", "0.03"];
-    let (rows, batch) = told(&site.batch("rows.csv", &priced).exits(6));
+    let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &priced).exits(6));
     assert_eq!((site.accepted_once(), count(&rows, "completed")), (33, 33), "{batch}");
 }
 

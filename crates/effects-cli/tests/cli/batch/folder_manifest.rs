@@ -5,7 +5,7 @@ use std::fs;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
 
-use super::site::{Site, count, told};
+use super::site::{Site, count, rows_and_batch};
 
 /// What the first edition did not write.
 const NEW_FIELDS: [&str; 7] =
@@ -78,7 +78,7 @@ fn two_orders_that_end_at_once_lose_none_of_each_others_rows() {
             let image = format!("template,image\nmy_world,https://example.com/{name}.jpg\n");
             site.write(name, image);
             let line = ["batch", name, "--out", "out", "--poll", "0.05"];
-            crate::world::Started::new(site.command(&line))
+            crate::world::RunningCommand::new(site.command(&line))
         })
         .collect();
     for run in started {
@@ -99,7 +99,7 @@ fn lines_of_the_first_edition_stay_as_they_are_until_their_own_rows_are_told_ane
     site.batch("two.csv", &[]).exits(0);
     assert_eq!(lines(&site)[1..], old);
     // The journal knows the tasks, so its rows take the place of those lines.
-    let (rows, _) = told(&site.batch("one.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("one.csv", &["--json"]).exits(0));
     assert_eq!(count(&rows, "completed"), 2);
     let all = lines(&site);
     assert_eq!((all.len(), all[3].as_str()), (4, "a note of mine"));

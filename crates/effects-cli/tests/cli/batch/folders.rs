@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::site::{Site, count, told};
+use super::site::{Site, count, rows_and_batch};
 use crate::world::PHOTO;
 
 /// The paths of the pictures, from the folder they go to, in their order.
@@ -94,7 +94,7 @@ fn a_photo_whose_pixels_are_not_all_there_is_found_before_it_is_paid_for() {
     assert_eq!(site.emulator.requests().len(), 0);
 
     let ran = site.batch("photos", &line).exits(2);
-    let (rows, _) = told(&ran);
+    let (rows, _) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (1, 1), "{ran:?}");
     let refused = rows.iter().find(|row| row["status"] == "refused").unwrap();
     let why = refused["error"]["message"].as_str().unwrap();

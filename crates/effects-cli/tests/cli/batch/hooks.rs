@@ -9,13 +9,13 @@ use effects_testkit::http::{Behaviour, Response, ScriptedServer, Seen, unused_ad
 use serde_json::Value;
 
 use super::proxy;
-use super::site::{Site, objects, told};
-use crate::world::{CREATE, PATIENCE, Ran, World};
+use super::site::{Site, objects, rows_and_batch};
+use crate::world::{CREATE, CommandOutput, TIMEOUT, World};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SECRET_NAME: &str = "EFFECTS_WEBHOOK_SECRET";
 
-fn post(site: &Site, url: &str) -> Ran {
+fn post(site: &Site, url: &str) -> CommandOutput {
     let mut command = site.command(&[
         "batch",
         "rows.csv",
@@ -28,7 +28,7 @@ fn post(site: &Site, url: &str) -> Ran {
         "--post-to",
         url,
     ]);
-    Ran::of(command.env("EFFECTS_WEBHOOK_SECRET", SECRET))
+    CommandOutput::of(command.env("EFFECTS_WEBHOOK_SECRET", SECRET))
 }
 
 fn ids(seen: &[Seen]) -> Vec<String> {
@@ -42,7 +42,7 @@ fn ids(seen: &[Seen]) -> Vec<String> {
 fn a_program_is_started_for_each_row_that_ends_and_not_again_for_what_is_kept() {
     let site = Site::new();
     site.rows("rows.csv", 3).write("hook.sh", "cat >> ended.jsonl; echo said");
-    let (_, batch) = told(&site.batch("rows.csv", &["--on-done", "sh hook.sh"]).exits(0));
+    let (_, batch) = rows_and_batch(&site.batch("rows.csv", &["--on-done", "sh hook.sh"]).exits(0));
     assert!(batch.get("hooks_failed").is_none(), "{batch}");
     let ended = || objects(&fs::read_to_string(site.path("ended.jsonl")).unwrap());
     let rows = ended();
@@ -60,7 +60,7 @@ fn a_program_that_fails_is_told_and_counted_and_kills_nothing() {
         let site = Site::new();
         site.rows("rows.csv", count).write("hook.sh", "exit 3");
         let ran = site.batch("rows.csv", &["--on-done", "sh hook.sh"]).exits(0);
-        let (rows, batch) = told(&ran);
+        let (rows, batch) = rows_and_batch(&ran);
         assert_eq!(
             (rows.len(), &batch["completed"], &batch["hooks_failed"]),
             (count, &count.into(), &count.into())
@@ -80,7 +80,7 @@ fn a_program_that_has_no_end_when_the_command_has_is_no_failed_one_and_is_told_w
         "exec 2>/dev/null; while ! test -e stop; do sleep 0.1; done; touch ended",
     );
     let ran = site.batch("rows.csv", &["--on-done", "sh hook.sh", "--deadline", "4s"]).exits(0);
-    let (_, batch) = told(&ran);
+    let (_, batch) = rows_and_batch(&ran);
     assert_eq!(
         (batch.get("hooks_failed"), &batch["hooks_unfinished"]),
         (None, &1.into()),
@@ -96,7 +96,7 @@ fn a_program_that_has_no_end_when_the_command_has_is_no_failed_one_and_is_told_w
     site.write("stop", "");
     let begun = Instant::now();
     while !site.path("ended").exists() {
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TIMEOUT);
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -113,7 +113,7 @@ fn a_program_has_no_secret_of_the_command_unless_it_is_asked_for() {
         let mut command = site.command(&line);
         command.env("VTRIX_API_KEY", site.emulator.api_key()).env(SECRET_NAME, SECRET);
         command.env("PGPASSWORD", "secret of the database");
-        Ran::of(&mut command).exits(0);
+        CommandOutput::of(&mut command).exits(0);
         let environment = fs::read_to_string(site.path("environment")).unwrap();
         let names = environment.lines().filter_map(|line| line.split_once('=')).map(|it| it.0);
         let mut has: Vec<_> = names.filter(|name| secrets.contains(name)).collect();
@@ -190,7 +190,7 @@ fn a_post_is_repeated_until_it_is_acknowledged_also_by_the_same_line_with_the_sa
     server.otherwise(Response::new(500));
     site.rows("rows.csv", 2);
     let ran = post(&site, &server.url("/hook")).exits(7);
-    let (_, batch) = told(&ran);
+    let (_, batch) = rows_and_batch(&ran);
     assert_eq!((&batch["completed"], &batch["undelivered"]), (&2.into(), &2.into()));
     assert_eq!(ran.stderr.matches("does not acknowledge a row (HTTP 500)").count(), 1, "{ran:?}");
     assert!(ran.stderr.contains("--post-to has not acknowledged 2 rows"), "{ran:?}");
@@ -239,7 +239,7 @@ fn a_url_that_nothing_answers_is_told_as_such_and_holds_no_batch_up_beyond_its_d
     let line = ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--deadline", "5s"];
     let mut command = site.command(&[&line[..], &["--post-to", &url]].concat());
     let begun = Instant::now();
-    let ran = Ran::of(command.env("EFFECTS_WEBHOOK_SECRET", SECRET)).exits(7);
+    let ran = CommandOutput::of(command.env("EFFECTS_WEBHOOK_SECRET", SECRET)).exits(7);
     // Without a deadline it would be 8 s after the row, and the row's picture takes a moment.
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(ran.stderr.contains("--post-to does not acknowledge a row ("), "{ran:?}");
@@ -258,7 +258,7 @@ fn a_row_that_is_refused_holds_up_no_other() {
     }));
     site.rows("rows.csv", 6);
     let ran = post(&site, &server.url("/hook")).exits(7);
-    let (_, batch) = told(&ran);
+    let (_, batch) = rows_and_batch(&ran);
     assert_eq!((&batch["completed"], &batch["undelivered"]), (&6.into(), &1.into()), "{ran:?}");
 }
 

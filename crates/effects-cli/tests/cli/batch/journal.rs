@@ -6,8 +6,8 @@ use std::fs;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
-use crate::world::Ran;
+use super::site::{Site, count, objects, rows_and_batch};
+use crate::world::CommandOutput;
 
 const IMAGE: &str = "https://example.com/cat.jpg";
 
@@ -78,7 +78,7 @@ fn a_run_that_did_not_wait_long_enough_is_resumed_to_where_it_wanted_its_picture
     assert!(ran.stderr.contains(&format!("effects wait {id}")), "{ran:?}");
     let mut command = site.command(&["resume", "--poll", "0.05"]);
     fs::create_dir(site.path("elsewhere")).unwrap();
-    Ran::of(command.current_dir(site.path("elsewhere"))).exits(0);
+    CommandOutput::of(command.current_dir(site.path("elsewhere"))).exits(0);
     assert!(site.path("ball.png").is_file());
     assert!(site.path(&format!("glass_ball-{id}.png")).is_file(), "where it was run");
     assert_eq!((site.emulator.counts().accepted, tasks(&site, &["--unfinished"]).len()), (2, 0));
@@ -93,7 +93,7 @@ fn a_picture_goes_where_the_row_wanted_it() {
     assert_eq!(tasks(&site, &["--unfinished"]).len(), 3);
     fs::create_dir(site.path("elsewhere")).unwrap();
     let mut command = site.command(&["resume", "--json"]);
-    let ran = Ran::of(command.current_dir(site.path("elsewhere"))).exits(0);
+    let ran = CommandOutput::of(command.current_dir(site.path("elsewhere"))).exits(0);
     let rows = objects(&ran.stdout);
     assert_eq!(count(&rows, "completed"), 3);
     for row in &rows {
@@ -102,7 +102,7 @@ fn a_picture_goes_where_the_row_wanted_it() {
             "{row}"
         );
     }
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     assert!(rows.iter().all(|row| row["how"] == "kept"), "{rows:?}");
 }
 
@@ -111,7 +111,7 @@ fn a_doubtful_row_is_resolved_by_a_person_alone() {
     let lost = FaultRule::on(Endpoint::Create, Fault::lost()).first(2);
     let site = Site::with(FaultPlan::none().with(lost));
     site.rows("rows.csv", 3);
-    let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(8));
+    let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(8));
     assert_eq!((count(&rows, "doubtful"), batch["doubtful"].as_u64()), (2, Some(2)));
     let doubtful = rows.iter().find(|row| row["status"] == "doubtful").unwrap();
     assert!(doubtful["error"]["request_id"].is_string(), "{doubtful}");

@@ -6,7 +6,7 @@ use std::fs;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
+use super::site::{Site, count, objects, rows_and_batch};
 
 #[test]
 fn the_same_line_with_another_journal_pays_for_nothing_again() {
@@ -16,9 +16,12 @@ fn the_same_line_with_another_journal_pays_for_nothing_again() {
     // Its pictures are there, and what they cost is known, so the service is not even asked.
     let ran = site.batch("rows.csv", &["--journal", "mistyped.db", "--json"]).exits(0);
     assert_eq!(site.emulator.requests().len(), seen, "{ran:?}");
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), &batch["kept"]), (3, &3.into()), "{ran:?}");
-    assert_eq!(batch["cost"], told(&site.batch("rows.csv", &["--json"]).exits(0)).1["cost"]);
+    assert_eq!(
+        batch["cost"],
+        rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0)).1["cost"]
+    );
     let journal = site.state.path().join("journal.db");
     for said in [journal.to_str().unwrap(), "mistyped.db", "3 rows were paid for"] {
         assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
@@ -53,7 +56,7 @@ fn a_row_of_unknown_outcome_stops_another_journal_before_anything_is_sent() {
     let from = ["journal", "rebuild", "--from", "out/manifest.jsonl", "--journal", "other.db"];
     site.run(&from).exits(0);
     let ran = site.batch("rows.csv", &["--journal", "other.db", "--json"]).exits(8);
-    let (rows, _) = told(&ran);
+    let (rows, _) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "doubtful"), count(&rows, "completed")), (1, 2));
     assert_eq!(site.accepted_once(), 3);
     let doubtful = site.run(&["tasks", "--doubtful", "--json", "--journal", "other.db"]).exits(0);
@@ -74,7 +77,8 @@ fn a_row_that_this_journal_released_is_taken_in_from_the_one_that_paid_for_it() 
     site.rows("rows.csv", 1).batch("rows.csv", &["--journal", "first.db"]).exits(3);
     site.emulator.follow(FaultPlan::none()).unwrap();
     site.batch("rows.csv", &["--journal", "second.db"]).exits(0);
-    let (rows, _) = told(&site.batch("rows.csv", &["--journal", "first.db", "--json"]).exits(0));
+    let (rows, _) =
+        rows_and_batch(&site.batch("rows.csv", &["--journal", "first.db", "--json"]).exits(0));
     assert_eq!((count(&rows, "completed"), site.accepted_once()), (1, 1));
 }
 
@@ -128,7 +132,8 @@ fn tasks_that_only_the_folder_knows_are_followed_and_not_paid_again() {
     let broken = FaultRule::on(Endpoint::File, Fault::status(403)).first(2);
     let site = Site::with(FaultPlan::none().with(broken));
     site.rows("rows.csv", 2).batch("rows.csv", &[]).exits(7);
-    let (rows, _) = told(&site.batch("rows.csv", &["--journal", "new.db", "--json"]).exits(0));
+    let (rows, _) =
+        rows_and_batch(&site.batch("rows.csv", &["--journal", "new.db", "--json"]).exits(0));
     assert_eq!((count(&rows, "completed"), site.accepted_once()), (2, 2));
 }
 
@@ -168,17 +173,17 @@ fn a_journal_that_vanishes_is_noticed() {
     site.rows("rows.csv", 60);
     let line =
         ["batch", "rows.csv", "--out", "out", "--json", "--in-flight", "4", "--poll", "0.05"];
-    let run = crate::world::Started::new(site.command(&line));
+    let run = crate::world::RunningCommand::new(site.command(&line));
     let begun = std::time::Instant::now();
     while site.emulator.counts().accepted < 4 {
-        assert!(begun.elapsed() < crate::world::PATIENCE);
+        assert!(begun.elapsed() < crate::world::TIMEOUT);
         std::thread::yield_now();
     }
     for entry in fs::read_dir(site.state.path()).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
     let ran = run.end().exits(1);
-    let (_, batch) = told(&ran);
+    let (_, batch) = rows_and_batch(&ran);
     assert!(batch["error"].as_str().unwrap().contains("journal"), "{batch}");
     assert!(ran.stderr.contains("was deleted or moved while it was open"), "{ran:?}");
     let accepted = site.accepted_once();
@@ -282,16 +287,16 @@ mod of_a_batch_without_an_end {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::world::{PATIENCE, Ran, Started};
+    use crate::world::{CommandOutput, RunningCommand, TIMEOUT};
 
     const LINE: [&str; 8] =
         ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--journal", "first.db"];
 
-    fn submitting(rows: usize) -> (Site, Started) {
+    fn submitting(rows: usize) -> (Site, RunningCommand) {
         let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
         let site = Site::with(FaultPlan::none().with(slow));
         site.rows("rows.csv", rows);
-        let run = Started::new(site.command(&LINE));
+        let run = RunningCommand::new(site.command(&LINE));
         // A task is looked at once its id is in the journal.
         wait_until(|| looked_at(&site) == rows);
         (site, run)
@@ -307,7 +312,7 @@ mod of_a_batch_without_an_end {
     fn wait_until(mut done: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !done() {
-            assert!(begun.elapsed() < PATIENCE, "it does nothing");
+            assert!(begun.elapsed() < TIMEOUT, "it does nothing");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -315,7 +320,7 @@ mod of_a_batch_without_an_end {
     fn refused(site: &Site, what: &str) {
         for more in [&[][..], &["--plan"]] {
             let ran = site.batch("rows.csv", &[&["--journal", "second.db"][..], more].concat());
-            let ran: Ran = ran.exits(2);
+            let ran: CommandOutput = ran.exits(2);
             for said in [what, "first.db", "second.db", "--pay-again", "nothing was sent"] {
                 assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
             }
@@ -346,7 +351,7 @@ mod of_a_batch_without_an_end {
         refused(&site, "was broken off in");
         // Its own journal goes on.
         let seen = site.emulator.requests().len();
-        let run = Started::new(site.command(&LINE));
+        let run = RunningCommand::new(site.command(&LINE));
         wait_until(|| site.emulator.requests().len() > seen);
         run.signal("INT");
         run.end().exits(130);

@@ -11,8 +11,8 @@ use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::{Value, json};
 
 use super::proxy;
-use super::site::{Site, count, objects, told};
-use crate::world::{CREATE, Ran};
+use super::site::{Site, count, objects, rows_and_batch};
+use crate::world::{CREATE, CommandOutput};
 
 #[test]
 fn without_a_terminal_a_line_says_now_and_again_how_far_it_is() {
@@ -153,7 +153,7 @@ fn a_finished_batch_is_run_again_without_its_photos_being_read_unless_they_chang
         .unwrap()
         .set_modified(modified)
         .unwrap();
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (2, paid + 1));
 }
 
@@ -170,7 +170,7 @@ fn the_end_counts_errors_by_kind_and_writes_a_table() {
     site.write("rows.csv", csv);
     let line = ["--json", "--in-flight", "1", "--report-csv", "out/report.csv"];
     let ran = site.batch("rows.csv", &line).exits(4);
-    let (_, batch) = told(&ran);
+    let (_, batch) = rows_and_batch(&ran);
     assert_eq!(batch["errors"], json!({"invalid_request": 1, "rejected": 1, "task_failed": 2}));
     // The bad row has a code as well, which the service never said.
     assert_eq!(batch["codes"], json!({"3009003": 2, "BAD_REQUEST": 1}));
@@ -205,7 +205,7 @@ fn the_end_counts_errors_by_kind_and_writes_a_table() {
     let own = [picture.as_str(), &journal, "out/manifest.jsonl", "out/contact-sheet.png"];
     for bad in ["rows.csv", "no/such/folder.csv", "out"].into_iter().chain(own) {
         let seen = site.emulator.requests().len();
-        let ran: Ran = site.batch("rows.csv", &["--report-csv", bad]).exits(2);
+        let ran: CommandOutput = site.batch("rows.csv", &["--report-csv", bad]).exits(2);
         assert!(ran.stderr.contains("--report-csv"), "{ran:?}");
         assert_eq!(site.emulator.requests().len(), seen);
     }

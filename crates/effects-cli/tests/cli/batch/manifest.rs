@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::site::{Site, count, told};
+use super::site::{Site, count, rows_and_batch};
 
 #[test]
 fn a_csv_of_every_kind_of_row_becomes_pictures_and_a_manifest_with_cost() {
@@ -18,7 +18,7 @@ fn a_csv_of_every_kind_of_row_becomes_pictures_and_a_manifest_with_cost() {
                felt_keychain,https://example.com/b.jpg,,,,,\"sub/b, quoted.png\"\r\n";
     site.write("set/rows.csv", csv);
     let ran = site.batch("set/rows.csv", &["--json", "--tag", "all"]).exits(0);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((rows.len(), batch["completed"].as_u64()), (3, Some(3)));
     assert_eq!((batch["spent"].as_str(), batch["exit_code"].as_u64()), (Some("0.09"), Some(0)));
 
@@ -74,7 +74,8 @@ fn photos_whose_names_are_no_text_are_told_apart() {
             site.photo("photos/b.png", last);
             std::fs::rename(site.path("photos/b.png"), site.path("photos").join(name)).unwrap();
         }
-        let (mut rows, _) = told(&site.batch("photos", &[&line[..], more].concat()).exits(0));
+        let (mut rows, _) =
+            rows_and_batch(&site.batch("photos", &[&line[..], more].concat()).exits(0));
         rows.sort_by_key(|row| row["line"].as_u64());
         assert_eq!(count(&rows, "completed"), 2, "{rows:?}");
         let images = rows.iter().map(|row| row["image"].as_str().unwrap()).collect::<Vec<_>>();
@@ -88,9 +89,11 @@ fn photos_whose_names_are_no_text_are_told_apart() {
         if more.is_empty() {
             let number = rows[0]["row"].to_string();
             let mut reorder = site.command(&["reorder", &number, "--poll", "0.05", "--image"]);
-            crate::world::Ran::of(reorder.arg(site.path("photos").join(names[1]))).exits(2);
+            crate::world::CommandOutput::of(reorder.arg(site.path("photos").join(names[1])))
+                .exits(2);
             let mut reorder = site.command(&["reorder", &number, "--poll", "0.05", "--image"]);
-            crate::world::Ran::of(reorder.arg(site.path("photos").join(names[0]))).exits(0);
+            crate::world::CommandOutput::of(reorder.arg(site.path("photos").join(names[0])))
+                .exits(0);
             assert_eq!(site.emulator.counts().accepted, 3);
         }
     }
@@ -146,7 +149,7 @@ fn bad_rows_are_told_with_everything_wrong_and_the_rest_goes_on() {
                my_world,-,ten,,\n";
     site.write("rows.csv", csv);
     let ran = site.batch("rows.csv", &["--json"]).exits(2);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "invalid")), (2, 4));
     assert_eq!(batch["invalid"], 4);
     let bad: Vec<&Value> = rows.iter().filter(|row| row["status"] == "invalid").collect();
@@ -276,8 +279,8 @@ fn no_link_leads_a_picture_to_a_photo() {
     let ran = site.batch("here/rows.csv", &[]).exits(2);
     for line in [2, 3] {
         let photo = line + 2;
-        let told = format!("line {line}: its picture would replace the photo of line {photo}");
-        assert!(ran.stderr.contains(&told), "{ran:?}");
+        let message = format!("line {line}: its picture would replace the photo of line {photo}");
+        assert!(ran.stderr.contains(&message), "{ran:?}");
     }
     assert_eq!(site.accepted_once(), 2);
     assert!((photo("dog.png"), photo("owl.png")) == before);
@@ -325,7 +328,7 @@ fn a_picture_of_another_length_than_the_service_said_completes_its_row_with_a_wa
     let site = Site::with(plan.parse().unwrap());
     site.rows("rows.csv", 1);
     let ran = site.batch("rows.csv", &["--json"]).exits(0);
-    let (rows, _) = told(&ran);
+    let (rows, _) = rows_and_batch(&ran);
     assert!(ran.stderr.contains("line 2: "), "{ran:?}");
     let warning = rows[0]["warning"].as_str().unwrap();
     assert!(warning.contains("bytes where the service said"), "{warning}");

@@ -5,12 +5,12 @@ use std::fs;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
 
-use super::site::{Site, count, told};
-use crate::world::Ran;
+use super::site::{Site, count, rows_and_batch};
+use crate::world::CommandOutput;
 
 /// How each row came by its picture.
-fn hows(ran: &Ran, how: &str) -> usize {
-    told(ran).0.iter().filter(|row| row["how"] == how).count()
+fn hows(ran: &CommandOutput, how: &str) -> usize {
+    rows_and_batch(ran).0.iter().filter(|row| row["how"] == how).count()
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn the_same_batch_again_submits_only_what_is_missing() {
     assert_eq!(["kept", "resumed", "submitted"].map(|how| hows(&ran, how)), [9, 1, 2]);
     assert!(fs::metadata(&lost).is_ok());
     assert_eq!(
-        (told(&ran).1["spent"].as_str(), told(&ran).1["cost"].as_str()),
+        (rows_and_batch(&ran).1["spent"].as_str(), rows_and_batch(&ran).1["cost"].as_str()),
         (Some("0.06"), Some("0.36"))
     );
     assert_eq!(site.accepted_once(), 12);
@@ -64,7 +64,7 @@ fn rows_are_known_by_key_or_content_and_two_equal_rows_are_two_pictures() {
     // A key that asks for something else is a mistake.
     let csv = "key,image,template\nk,a.png,glass_ball\n,a.png,glass_ball\n";
     let ran = site.write("rows.csv", csv).batch("rows.csv", &["--json"]).exits(2);
-    assert_eq!(count(&told(&ran).0, "invalid"), 1);
+    assert_eq!(count(&rows_and_batch(&ran).0, "invalid"), 1);
     assert!(ran.stderr.contains("with another template"), "{ran:?}");
     assert_eq!(site.emulator.counts().accepted, 3);
 }
@@ -78,7 +78,7 @@ fn a_link_that_is_made_anew_each_time_needs_a_key() {
         format!("template,image,key\nglass_ball,{},\nglass_ball,{},b\n", link("one"), link("two")),
     );
     let ran = site.batch("rows.csv", &["--json"]).exits(2);
-    assert_eq!(count(&told(&ran).0, "completed"), 1);
+    assert_eq!(count(&rows_and_batch(&ran).0, "completed"), 1);
     assert!(ran.stderr.contains("looks signed"), "{ran:?}");
     let rerun = format!("template,image,key\nglass_ball,{},b\n", link("three"));
     site.write("rows.csv", rerun).batch("rows.csv", &[]).exits(0);
@@ -93,7 +93,7 @@ fn the_budget_is_for_the_rows_whenever_they_were_paid() {
     site.rows("rows.csv", 20);
     // No price is known: one task finds it out, the rest goes by it.
     let ran = site.batch("rows.csv", &["--json", "--budget", "0.30"]).exits(6);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (10, 10));
     assert_eq!(batch["spent"], "0.30");
     assert!(batch["resume"].is_null() && !ran.stderr.contains("the same line goes on"), "{batch}");
@@ -129,7 +129,7 @@ fn a_failed_row_is_paid_anew_only_where_it_may_help_and_an_option_says_so() {
     let site = Site::with(plan);
     site.rows("rows.csv", 3);
     let ran = site.batch("rows.csv", &["--json", "--in-flight", "1"]).exits(4);
-    assert_eq!(count(&told(&ran).0, "failed"), 2);
+    assert_eq!(count(&rows_and_batch(&ran).0, "failed"), 2);
     let way_out = "1 row failed for a reason that may pass: the same line with --retry-failed 1 pays for a new task";
     assert!(ran.stderr.contains(way_out), "{ran:?}");
     let ran = site.batch("rows.csv", &["--json"]).exits(4);
@@ -137,7 +137,7 @@ fn a_failed_row_is_paid_anew_only_where_it_may_help_and_an_option_says_so() {
 
     let ran = site.batch("rows.csv", &["--json", "--retry-failed", "1"]).exits(4);
     assert!(!ran.stderr.contains("may pass"), "{ran:?}");
-    let (rows, _) = told(&ran);
+    let (rows, _) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "failed")), (2, 1));
     assert_eq!(site.emulator.counts().accepted, 4);
     let failed = rows.iter().find(|row| row["status"] == "failed").unwrap();
@@ -150,7 +150,7 @@ fn within_one_run_a_row_fails_and_is_tried_again_as_often_as_allowed() {
     let site = Site::with(FaultPlan::none().with(fails.first(5)));
     site.rows("rows.csv", 1);
     let ran = site.batch("rows.csv", &["--json", "--retry-failed", "2"]).exits(4);
-    assert_eq!((site.emulator.counts().accepted, count(&told(&ran).0, "failed")), (3, 1));
+    assert_eq!((site.emulator.counts().accepted, count(&rows_and_batch(&ran).0, "failed")), (3, 1));
     assert!(ran.stderr.contains("with --retry-failed 3"), "{ran:?}");
     site.batch("rows.csv", &["--retry-failed", "2"]).exits(4);
     assert_eq!(site.emulator.counts().accepted, 3, "earlier runs count");
@@ -165,11 +165,11 @@ fn a_gateway_inside_the_command_journals_nothing_unless_told_to() {
         .write("rows.csv", "template,image,width,height\nglass_ball,a.png,512,512\n");
     let line = ["batch", "rows.csv", "--out", "out", "--emulator", "--json"];
     let ran = site.run(&line).exits(0);
-    assert_eq!(told(&ran).0[0]["row"], Value::Null);
+    assert_eq!(rows_and_batch(&ran).0[0]["row"], Value::Null);
     assert!(!site.state.path().join("journal.db").exists());
     // The picture of the first run is one that this journal knows nothing of.
     let journaled = ["--journal", "own.db", "--overwrite"];
     let ran = site.run(&[&line[..], &journaled].concat()).exits(0);
-    assert_eq!(told(&ran).0[0]["row"], 1);
+    assert_eq!(rows_and_batch(&ran).0[0]["row"], 1);
     assert!(site.path("own.db").exists() && site.emulator.requests().is_empty());
 }

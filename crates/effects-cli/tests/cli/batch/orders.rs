@@ -4,7 +4,7 @@ use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::site::{Site, count, objects, told};
+use super::site::{Site, count, objects, rows_and_batch};
 
 fn field(rows: &[Value], name: &str) -> Vec<Value> {
     rows.iter().map(|row| row[name].clone()).collect()
@@ -50,7 +50,8 @@ fn an_order_that_is_given_a_scope_later_pays_for_nothing_twice() {
     site.photo("2.png", 2).write("rows.csv", csv);
     site.batch("rows.csv", &[]).exits(0);
     let before = field(&site.results(), "task_id");
-    let (rows, _) = told(&site.batch("rows.csv", &["--scope", "march", "--json"]).exits(0));
+    let (rows, _) =
+        rows_and_batch(&site.batch("rows.csv", &["--scope", "march", "--json"]).exits(0));
     assert_eq!((count(&rows, "completed"), site.accepted_once()), (2, 2));
     assert_eq!(field(&site.results(), "task_id"), before);
     // The same key for another picture is a row of the scope alone.
@@ -93,7 +94,8 @@ fn an_order_without_its_scope_or_with_another_spelling_stops_before_anything_is_
     std::fs::rename(site.path("2.png"), site.path("b.png")).unwrap();
     site.write("rows.csv", csv.replace("2.png", "b.png"));
     stops(&[], meant);
-    let (rows, _) = told(&site.batch("rows.csv", &["--scope", "Two  kings", "--json"]).exits(0));
+    let (rows, _) =
+        rows_and_batch(&site.batch("rows.csv", &["--scope", "Two  kings", "--json"]).exits(0));
     assert_eq!(field(&rows, "how"), ["kept", "kept"]);
     // Another name is another order on purpose, and so are other pictures without one.
     site.write("rows.csv", csv.replace("2.png", "b.png"));
@@ -120,7 +122,7 @@ fn orders_of_one_scope_share_its_budget() {
         "template,image\nmy_world,https://example.com/a.jpg\nmy_world,https://example.com/b.jpg\n",
     );
     let ran = site.batch("two.csv", &[&budget[..], &["--json"]].concat()).exits(6);
-    let (rows, _) = told(&ran);
+    let (rows, _) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (1, 1), "{ran:?}");
     site.batch("two.csv", &["--scope", "april", "--budget", "0.03", "--price", "0.03"]).exits(6);
     assert_eq!(site.accepted_once(), 3);
@@ -138,7 +140,7 @@ fn a_url_is_one_row_however_its_host_port_and_fragment_are_written() {
     let before = field(&site.results(), "task_id");
     let other = ["HTTPS://EXAMPLE.com:443/a.jpg#top", "http://Example.com:80/b.jpg?v=1"];
     site.write("rows.csv", csv(other));
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     assert_eq!(field(&rows, "how"), ["kept", "kept"]);
     assert_eq!((field(&site.results(), "task_id"), site.accepted_once()), (before, 2));
     // A path may be told apart by case, and another port is another server.
@@ -159,7 +161,8 @@ fn a_row_with_a_key_has_its_lost_picture_again_after_its_photo_is_gone() {
         std::fs::remove_file(before[0]["path"].as_str().unwrap()).unwrap();
         let plan = objects(&site.batch("rows.csv", &["--plan", "--json"]).exits(0).stdout);
         assert_eq!((&plan[0]["download"], &plan[0]["kept"]), (&json!(1), &json!(1)), "{plan:?}");
-        let (rows, _) = told(&site.batch("rows.csv", &[more, &["--json"]].concat()).exits(0));
+        let (rows, _) =
+            rows_and_batch(&site.batch("rows.csv", &[more, &["--json"]].concat()).exits(0));
         assert_eq!(count(&rows, "completed"), 2);
         assert_eq!(field(&site.results(), "task_id"), field(&before, "task_id"));
         site.pictures_are_there();
@@ -252,7 +255,7 @@ fn a_row_that_an_earlier_version_knew_by_the_letters_of_its_url_is_known_again()
     }
     for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
         site.write("rows.csv", rows(order));
-        let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+        let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
         assert_eq!(
             (count(&rows, "completed"), site.emulator.counts().accepted),
             (3, 3),
@@ -280,7 +283,7 @@ fn duplicates_are_told_before_they_are_paid_for_and_left_out_on_request() {
     assert_eq!(plan["skipped"], 3);
     for _ in 0..2 {
         let ran = site.batch("rows.csv", &line).exits(0);
-        let (rows, batch) = told(&ran);
+        let (rows, batch) = rows_and_batch(&ran);
         assert_eq!((count(&rows, "completed"), count(&rows, "skipped")), (5, 3), "{ran:?}");
         assert_eq!((&batch["skipped"], &batch["completed"]), (&json!(3), &json!(5)));
         let mut skipped: Vec<_> = rows.iter().filter(|row| row["status"] == "skipped").collect();
@@ -299,7 +302,7 @@ fn duplicates_are_told_before_they_are_paid_for_and_left_out_on_request() {
     }
     // Without the option each is a picture, and the way to leave them out is named.
     let ran = site.batch("rows.csv", &["--json"]).exits(0);
-    let (rows, _) = told(&ran);
+    let (rows, _) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (8, 8));
     assert!(
         ran.stderr.contains("are paid for as well (--skip-duplicates leaves them out): line 3, 7"),

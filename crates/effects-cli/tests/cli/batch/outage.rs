@@ -6,7 +6,7 @@ use std::fs;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
+use super::site::{Site, count, objects, rows_and_batch};
 
 fn bad_gateway() -> FaultRule {
     FaultRule::on(Endpoint::Create, Fault::status(502))
@@ -21,7 +21,7 @@ fn under_a_gateway_that_fails_a_batch_pauses_probes_once_and_ends() {
     let site = Site::with(FaultPlan::none().with(bad_gateway()));
     site.rows("rows.csv", 300);
     let ran = site.batch("rows.csv", &["--json"]).exits(8);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     // Three in a row, those that were in flight by then (four at once), and the probe.
     let seen = usize::try_from(site.emulator.counts().creates_seen).unwrap();
     assert!((4..=7).contains(&seen), "{seen}");
@@ -43,7 +43,7 @@ fn a_gateway_that_recovers_in_the_pause_is_gone_on_with() {
     site.rows("rows.csv", 20);
     // One submission at a time.
     let ran = site.batch("rows.csv", &["--json", "--in-flight", "4"]).exits(8);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "doubtful")), (17, 3), "{batch}");
     assert_eq!((site.accepted_once(), site.emulator.counts().creates_seen), (17, 20));
 }
@@ -71,7 +71,7 @@ fn how_many_unknown_outcomes_in_a_row_are_too_many_is_an_option() {
     let site = Site::with(FaultPlan::none().with(bad_gateway().first(9)));
     site.rows("rows.csv", 12);
     let line = ["--json", "--in-flight", "4", "--unknown-in-a-row", "10"];
-    let (rows, _) = told(&site.batch("rows.csv", &line).exits(8));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &line).exits(8));
     assert_eq!((count(&rows, "completed"), count(&rows, "doubtful")), (3, 9));
     site.batch("rows.csv", &["--unknown-in-a-row", "0"]).exits(2);
 }

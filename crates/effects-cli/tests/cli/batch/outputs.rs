@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
-use crate::world::Ran;
+use super::site::{Site, count, objects, rows_and_batch};
+use crate::world::CommandOutput;
 
 /// A manifest of rows whose pictures have these names, their photos called after `order`.
 fn order(site: &Site, order: &str, names: &[&str]) -> String {
@@ -24,14 +24,14 @@ fn downloads(site: &Site) -> usize {
 }
 
 /// The row of a batch that has one, which has its picture.
-fn only(ran: &Ran) -> Value {
+fn only(ran: &CommandOutput) -> Value {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let objects = objects(&ran.stdout);
     assert_eq!((objects.len(), &objects[0]["status"]), (2, &Value::from("completed")), "{ran:?}");
     objects[0].clone()
 }
 
-fn only_path(ran: &Ran) -> String {
+fn only_path(ran: &CommandOutput) -> String {
     only(ran)["path"].as_str().unwrap().to_owned()
 }
 
@@ -63,7 +63,7 @@ fn a_row_whose_picture_would_replace_another_orders_is_refused_before_it_is_paid
     fs::write(site.path("out/cat.png"), "the picture of the first order").unwrap();
     let ran = site.batch(&second, &["--json"]);
     assert_eq!(site.accepted_once(), 3, "{ran:?}");
-    let (rows, _) = told(&ran.exits(2));
+    let (rows, _) = rows_and_batch(&ran.exits(2));
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (1, 1));
     let refused = rows.iter().find(|row| row["status"] == "refused").unwrap();
     let why = refused["error"]["message"].as_str().unwrap();
@@ -82,7 +82,7 @@ fn an_empty_file_is_no_picture() {
     site.rows("rows.csv", 2).batch("rows.csv", &[]).exits(0);
     let path = site.results()[0]["path"].as_str().unwrap().to_owned();
     fs::write(&path, "").unwrap();
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     let hows: Vec<&Value> = rows.iter().map(|row| &row["how"]).collect();
     assert!(hows.contains(&&Value::from("resumed")), "{rows:?}");
     assert!(fs::metadata(&path).unwrap().len() > 0);
@@ -91,7 +91,7 @@ fn an_empty_file_is_no_picture() {
     fs::write(&path, "").unwrap();
     fs::rename(site.path("out"), site.path("moved")).unwrap();
     let line = ["batch", "rows.csv", "--out", "moved", "--json", "--poll", "0.05"];
-    let (rows, _) = told(&site.run(&line).exits(0));
+    let (rows, _) = rows_and_batch(&site.run(&line).exits(0));
     for row in rows {
         assert!(fs::metadata(row["path"].as_str().unwrap()).unwrap().len() > 0, "{row}");
     }
@@ -105,14 +105,14 @@ fn a_picture_that_is_paid_for_is_saved_beside_a_file_in_its_way() {
     let rows = order(&site, "order", &["cat.png"]);
     site.batch(&rows, &[]).exits(7);
     site.write("out/cat.png", "somebody's");
-    let (told_rows, _) = told(&site.batch(&rows, &["--json"]).exits(0));
+    let (row_objects, _) = rows_and_batch(&site.batch(&rows, &["--json"]).exits(0));
     assert_eq!(fs::read_to_string(site.path("out/cat.png")).unwrap(), "somebody's");
-    let path = told_rows[0]["path"].as_str().unwrap();
+    let path = row_objects[0]["path"].as_str().unwrap();
     assert!(path.starts_with(site.path("out").to_str().unwrap()), "{path}");
     assert!(fs::read(path).unwrap().starts_with(b"\x89PNG"), "{path}");
 
     let before = downloads(&site);
-    let (again, _) = told(&site.batch(&rows, &["--json"]).exits(0));
+    let (again, _) = rows_and_batch(&site.batch(&rows, &["--json"]).exits(0));
     assert_eq!((again[0]["how"].as_str(), again[0]["path"].as_str()), (Some("kept"), Some(path)));
     assert_eq!((downloads(&site), site.accepted_once()), (before, 1));
 }
@@ -128,8 +128,11 @@ fn a_file_in_the_way_that_is_the_very_picture_is_taken_for_it() {
     let [there, missing] =
         if names[0].exists() { names } else { [names[1].clone(), names[0].clone()] };
     fs::copy(there, &missing).unwrap();
-    let (told_rows, _) = told(&site.batch(&rows, &["--json"]).exits(0));
-    assert!(told_rows.iter().any(|row| row["path"].as_str() == missing.to_str()), "{told_rows:?}");
+    let (row_objects, _) = rows_and_batch(&site.batch(&rows, &["--json"]).exits(0));
+    assert!(
+        row_objects.iter().any(|row| row["path"].as_str() == missing.to_str()),
+        "{row_objects:?}"
+    );
     assert_eq!((fs::read_dir(site.path("out")).unwrap().count(), site.accepted_once()), (3, 2));
 }
 
@@ -194,7 +197,7 @@ fn rows_whose_names_differ_in_their_letters_case_alone_have_a_picture_each() {
         "template,image,key\nglass_ball,https://example.com/a.jpg,Cat\n\
          glass_ball,https://example.com/b.jpg,cat\n",
     );
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     let mut names: Vec<String> =
         rows.iter().map(|row| row["path"].as_str().unwrap().to_lowercase()).collect();
     names.sort();
@@ -209,7 +212,7 @@ fn a_file_that_the_journal_does_not_know_is_in_the_way_of_a_made_name_too() {
     let site = Site::new();
     site.write("rows.csv", "template,image,key\nglass_ball,https://example.com/a.jpg,cat\n");
     site.write("out/cat.png", "the user's own");
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(2));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(2));
     let why = rows[0]["error"]["message"].as_str().unwrap();
     assert!(why.contains("cat.png") && why.contains("--overwrite"), "{why}");
     assert_eq!(fs::read_to_string(site.path("out/cat.png")).unwrap(), "the user's own");
@@ -229,7 +232,7 @@ fn a_picture_that_was_changed_since_it_was_saved_is_kept_with_a_warning() {
         fs::write(&path, retouched).unwrap();
         for _ in 0..2 {
             let ran = site.batch("rows.csv", &["--json"]).exits(0);
-            let row = &told(&ran).0[0];
+            let row = &rows_and_batch(&ran).0[0];
             assert_eq!(row["how"], "kept");
             assert!(ran.stderr.contains("changed since it was saved"), "{ran:?}");
             let warning = row["warning"].as_str().unwrap();
@@ -241,7 +244,7 @@ fn a_picture_that_was_changed_since_it_was_saved_is_kept_with_a_warning() {
     assert_eq!((downloads(&site), site.accepted_once()), (before, 1));
 
     let ran = site.batch("rows.csv", &["--json", "--overwrite"]).exits(0);
-    assert_eq!(told(&ran).0[0]["path"].as_str(), Some(&*path));
+    assert_eq!(rows_and_batch(&ran).0[0]["path"].as_str(), Some(&*path));
     assert_eq!((fs::read(&path).unwrap(), site.accepted_once()), (saved, 1));
     let ran = site.batch("rows.csv", &["--json"]).exits(0);
     assert!(only(&ran)["warning"].is_null() && !ran.stderr.contains("changed"), "{ran:?}");
@@ -296,9 +299,9 @@ fn a_picture_that_the_journal_was_not_told_of_is_taken_up_where_it_is() {
     site.rows("rows.csv", 2).batch("rows.csv", &[]).exits(0);
     let forget = "UPDATE pictures SET path = NULL, size = NULL, modified = NULL, digest = NULL";
     assert_eq!(site.journal().execute(forget, []).unwrap(), 2);
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     assert_eq!((count(&rows, "completed"), pictures_in(&site, "out")), (2, 2));
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     assert!(rows.iter().all(|row| row["how"] == "kept"), "{rows:?}");
     assert_eq!(site.accepted_once(), 2);
 }
@@ -368,7 +371,7 @@ fn each_file_beside_stays_and_a_paid_picture_is_saved_all_the_same() {
     let broken = FaultRule::on(Endpoint::File, Fault::status(403)).first(1);
     let site = Site::with(FaultPlan::none().with(broken));
     let rows = order(&site, "order", &["cat.png"]);
-    let task = told(&site.batch(&rows, &["--json"]).exits(7)).0[0]["task_id"].clone();
+    let task = rows_and_batch(&site.batch(&rows, &["--json"]).exits(7)).0[0]["task_id"].clone();
     let beside = format!("out/cat-{}.png", task.as_str().unwrap());
     for name in ["out/cat.png", &beside] {
         site.write(name, "the user's own");
@@ -396,7 +399,7 @@ fn a_pipe_keeps_no_picture_and_holds_nothing_up() {
     pipe("out/cat.png");
     for more in [&[][..], &["--overwrite"]] {
         let line = [&["--json"][..], more].concat();
-        let (rows, _) = told(&site.batch(&orders, &line).exits(2));
+        let (rows, _) = rows_and_batch(&site.batch(&orders, &line).exits(2));
         let refused = rows.iter().find(|row| row["status"] == "refused").unwrap();
         let why = refused["error"]["message"].as_str().unwrap();
         assert!(why.contains("cat.png is no regular file") && why.contains("nothing was sent"));
@@ -406,7 +409,7 @@ fn a_pipe_keeps_no_picture_and_holds_nothing_up() {
     // A paid row's picture goes beside it.
     fs::remove_file(site.path("out/dog.png")).unwrap();
     pipe("out/dog.png");
-    let (rows, _) = told(&site.batch(&orders, &["--json"]).exits(2));
+    let (rows, _) = rows_and_batch(&site.batch(&orders, &["--json"]).exits(2));
     let path = rows.iter().find_map(|row| row["path"].as_str()).unwrap();
     assert!(path.ends_with(".png") && fs::metadata(path).unwrap().is_file(), "{path}");
 
@@ -426,14 +429,14 @@ fn a_pipe_keeps_no_picture_and_holds_nothing_up() {
     // A pipe on stdin is one, by any name.
     for manifest in ["-", "/dev/stdin"] {
         let mut command = site.command(&["batch", manifest, "--out", "out"]);
-        let ran = Ran::of(command.stdin(std::process::Stdio::piped()));
+        let ran = CommandOutput::of(command.stdin(std::process::Stdio::piped()));
         assert!(ran.stderr.contains("a manifest is read twice"), "{ran:?}");
         ran.exits(2);
     }
 
     pipe("photo.jpg");
     site.write("photos.csv", "template,image\nglass_ball,photo.jpg\n");
-    let (rows, _) = told(&site.batch("photos.csv", &["--json"]).exits(2));
+    let (rows, _) = rows_and_batch(&site.batch("photos.csv", &["--json"]).exits(2));
     assert_eq!((count(&rows, "invalid"), site.accepted_once()), (1, 1));
     let why = rows[0]["error"]["message"].as_str().unwrap();
     assert!(why.contains("photo.jpg is no regular file"), "{why}");
@@ -451,7 +454,7 @@ fn a_name_that_the_file_system_refuses_is_found_before_anything_is_paid() {
     site.write("rows.csv", rows);
     let ran = site.batch("rows.csv", &["--json"]);
     assert_eq!(site.accepted_once(), 1, "{ran:?}");
-    let (rows, _) = told(&ran.exits(2));
+    let (rows, _) = rows_and_batch(&ran.exits(2));
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (1, 1));
 }
 
@@ -461,7 +464,7 @@ mod nothing_can_be_saved {
     use std::process::Command;
 
     use super::*;
-    use crate::world::{PATIENCE, Started};
+    use crate::world::{RunningCommand, TIMEOUT};
 
     /// So many rows whose pictures go to a folder below that of `--out`.
     fn rows_below(site: &Site, folder: &str, count: usize) {
@@ -481,7 +484,7 @@ mod nothing_can_be_saved {
         rows_below(&site, "sub", 200);
         let ran = site.batch("rows.csv", &["--json"]);
         assert_eq!(site.accepted_once(), 0, "{ran:?}");
-        let (_, batch) = told(&ran.exits(2));
+        let (_, batch) = rows_and_batch(&ran.exits(2));
         assert_eq!(batch["completed"], 0);
     }
 
@@ -492,10 +495,10 @@ mod nothing_can_be_saved {
         fs::create_dir_all(site.path("out/sub")).unwrap();
         rows_below(&site, "sub", 200);
         let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
-        let run = Started::new(site.command(&line));
+        let run = RunningCommand::new(site.command(&line));
         let begun = std::time::Instant::now();
         while site.emulator.counts().accepted == 0 {
-            assert!(begun.elapsed() < PATIENCE);
+            assert!(begun.elapsed() < TIMEOUT);
             std::thread::yield_now();
         }
         fs::rename(site.path("out/sub"), site.path("out/was")).unwrap();
@@ -505,13 +508,13 @@ mod nothing_can_be_saved {
         // saved.
         let accepted = site.accepted_once();
         assert!(accepted <= 32, "{accepted}");
-        let (_, batch) = told(&ran);
+        let (_, batch) = rows_and_batch(&ran);
         assert!(batch["error"].as_str().unwrap().contains("cannot be saved"), "{batch}");
         // Nothing is lost: once there is a place, they are fetched.
         fs::remove_file(site.path("out/sub")).unwrap();
         let fast = site.emulator.follow(FaultPlan::none());
         fast.unwrap();
-        let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+        let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
         assert_eq!((count(&rows, "completed"), site.accepted_once()), (200, 200));
     }
 
@@ -541,9 +544,9 @@ mod nothing_can_be_saved {
         let mut shell = unshare(&format!("{mount} && exec {}", words.join(" ")));
         shell.current_dir(site.folder.path()).env_clear();
         shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let ran = Ran::of(&mut shell).exits(7);
+        let ran = CommandOutput::of(&mut shell).exits(7);
         let accepted = site.accepted_once();
-        let (rows, batch) = told(&ran);
+        let (rows, batch) = rows_and_batch(&ran);
         let completed = count(&rows, "completed") as u64;
         assert!(completed > 0 && accepted < 400, "{accepted}: {}", ran.stderr);
         assert!(accepted <= completed + 64, "{accepted} paid, {completed} saved");

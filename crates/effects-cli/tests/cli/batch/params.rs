@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
+use super::site::{Site, count, objects, rows_and_batch};
 
 impl Site {
     /// The extra parameters of each submission, in order.
@@ -37,7 +37,7 @@ fn columns_and_objects_of_parameters_are_sent_and_make_rows_of_their_own() {
     ] {
         let site = Site::new();
         site.write(name, rows);
-        let (sent, _) = told(&site.batch(name, &["--json", "--in-flight", "1"]).exits(0));
+        let (sent, _) = rows_and_batch(&site.batch(name, &["--json", "--in-flight", "1"]).exits(0));
         assert_eq!(count(&sent, "completed"), 3, "{sent:?}");
         let mut asked: Vec<_> = site.sent("seed").into_iter().zip(site.sent("style")).collect();
         // They are made ready side by side.
@@ -48,7 +48,7 @@ fn columns_and_objects_of_parameters_are_sent_and_make_rows_of_their_own() {
         names.dedup();
         assert_eq!(names.len(), 3, "each has a file of its own");
         // They are known again, with what was asked for.
-        let (again, _) = told(&site.batch(name, &["--json"]).exits(0));
+        let (again, _) = rows_and_batch(&site.batch(name, &["--json"]).exits(0));
         assert_eq!(again.iter().filter(|row| row["how"] == "kept").count(), 3, "{again:?}");
         let lines = site.results();
         assert_eq!(lines.iter().filter(|row| row["params"]["seed"] == 3).count(), 1, "{lines:?}");
@@ -119,8 +119,8 @@ fn everything_that_is_wrong_with_parameters_is_told_and_nothing_is_sent() {
     ] {
         site.write(name, text);
         let ran = site.batch(name, &[]).exits(2);
-        for told in all {
-            assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+        for message in all {
+            assert!(ran.stderr.contains(message), "{message}: {ran:?}");
         }
     }
     assert!(site.emulator.requests().is_empty());
@@ -135,7 +135,7 @@ fn a_number_is_the_same_however_a_table_writes_it_and_a_column_that_looks_like_o
     site.write("rows.csv", rows("param:seed", "3"));
     site.batch("rows.csv", &[]).exits(0);
     site.write("rows.csv", rows("param:seed", "3.0"));
-    let (again, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (again, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     assert_eq!((again[0]["how"].as_str(), site.emulator.counts().accepted), (Some("kept"), 1));
     for odd in ["params", "param_seed", "parameter:seed"] {
         site.write("rows.csv", rows(odd, "3"));

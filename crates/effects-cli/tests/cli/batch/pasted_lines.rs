@@ -6,7 +6,7 @@ use std::process::Command;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 
 use super::site::{Site, objects};
-use crate::world::Ran;
+use crate::world::CommandOutput;
 
 /// A name that a shell takes apart where it is not quoted.
 const JOURNAL: &str = "my journal.db";
@@ -14,7 +14,7 @@ const RUN: [&str; 3] = ["run", "glass_ball", "https://example.com/cat.jpg"];
 
 impl Site {
     /// Runs a line in a shell, in the folder and environment of the command that told it.
-    fn paste(&self, line: &str) -> Ran {
+    fn paste(&self, line: &str) -> CommandOutput {
         let binary = std::path::Path::new(env!("CARGO_BIN_EXE_effects"));
         let folders = std::env::var("PATH").unwrap();
         let path = format!("{}:{folders}", binary.parent().unwrap().display());
@@ -27,7 +27,7 @@ impl Site {
             .env("EFFECTS_API_KEY", self.emulator.api_key())
             .env("EFFECTS_BASE_URL", self.base_url())
             .current_dir(self.folder.path());
-        Ran::of(&mut shell)
+        CommandOutput::of(&mut shell)
     }
 
     /// The standings of the rows of a journal, by their numbers.
@@ -52,13 +52,13 @@ fn lost(count: u64) -> FaultPlan {
 fn a_doubtful_row_is_resolved_in_the_journal_that_has_it() {
     let named = ["--journal", JOURNAL];
     let batch = ["batch", "rows.csv", "--out", "out", "--poll", "0.05"];
-    for told in [&RUN[..], &batch] {
+    for arguments in [&RUN[..], &batch] {
         let site = Site::with(lost(2));
         site.rows("rows.csv", 1)
             .write("other.csv", "template,image\nmy_world,https://example.com/o.jpg\n");
         // Row 1 of the usual journal is doubtful, too.
         site.run(&["batch", "other.csv", "--out", "other"]).exits(8);
-        let ran = site.run(&[told, &named].concat()).exits(8);
+        let ran = site.run(&[arguments, &named].concat()).exits(8);
         let lines = lines_in(&ran.stderr, "effects resolve 1 ");
         assert!(lines.len() >= 2, "{ran:?}");
         assert!(lines.iter().all(|line| line.contains("my journal.db'")), "{ran:?}");

@@ -4,8 +4,8 @@ use std::fs;
 use std::sync::mpsc;
 
 use super::proxy;
-use super::site::{Site, count, told};
-use crate::world::{PATIENCE, Started};
+use super::site::{Site, count, rows_and_batch};
+use crate::world::{RunningCommand, TIMEOUT};
 
 /// Whether the process has this file open.
 fn has_open(process: u32, name: &str) -> bool {
@@ -31,9 +31,9 @@ fn a_photo_that_is_replaced_while_it_waits_is_refused_and_nothing_is_paid_for_it
     let gateway = site.emulator.address();
     site.proxy = Some(proxy::holding(gateway, "/api/v1/storage/files", word));
     let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
-    let run = Started::new(site.command(&line));
+    let run = RunningCommand::new(site.command(&line));
     let proxy = site.proxy.as_ref().unwrap();
-    assert_eq!(proxy.wait_for_requests(1, PATIENCE).len(), 1);
+    assert_eq!(proxy.wait_for_requests(1, TIMEOUT).len(), 1);
     // Every row is known by its photo once the manifest was read to its end.
     while has_open(run.id(), "rows.csv") {
         std::thread::yield_now();
@@ -41,7 +41,7 @@ fn a_photo_that_is_replaced_while_it_waits_is_refused_and_nothing_is_paid_for_it
     site.photo("20.png", 200);
     go_on.send(()).unwrap();
     let ran = run.end().exits(2);
-    let (rows, _) = told(&ran);
+    let (rows, _) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (29, 1), "{ran:?}");
     let refused = rows.iter().find(|row| row["status"] == "refused").unwrap();
     assert!(refused["image"].as_str().unwrap().ends_with("20.png"), "{refused}");
@@ -49,7 +49,7 @@ fn a_photo_that_is_replaced_while_it_waits_is_refused_and_nothing_is_paid_for_it
     assert_eq!(site.accepted_once(), 29);
 
     // What it shows now is paid for once.
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     assert_eq!((count(&rows, "completed"), site.accepted_once()), (30, 30));
     site.batch("rows.csv", &[]).exits(0);
     assert_eq!(site.accepted_once(), 30);

@@ -4,10 +4,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::site::{Site, objects, told};
-use crate::world::Ran;
+use super::site::{Site, objects, rows_and_batch};
+use crate::world::CommandOutput;
 
-fn plan(ran: &Ran) -> Value {
+fn plan(ran: &CommandOutput) -> Value {
     let plan = objects(&ran.stdout).pop().unwrap();
     assert_eq!(plan["schema"], "effects.plan.v1", "{ran:?}");
     plan
@@ -21,21 +21,28 @@ fn a_plan_needs_no_network_and_no_key_and_leaves_nothing_behind() {
                my_world,https://example.com/a.jpg\nmy_world,https://example.com/a.jpg?sig=1\n";
     site.write("rows.csv", csv);
     let mut command = site.command(&["batch", "rows.csv", "--out", "out", "--plan", "--json"]);
-    let ran = Ran::of(command.env_remove("EFFECTS_API_KEY")).exits(2);
-    let told = plan(&ran);
+    let ran = CommandOutput::of(command.env_remove("EFFECTS_API_KEY")).exits(2);
+    let plan_object = plan(&ran);
     assert_eq!(
-        (told["rows"].as_u64(), told["invalid"].as_u64(), told["submit"].as_u64()),
+        (
+            plan_object["rows"].as_u64(),
+            plan_object["invalid"].as_u64(),
+            plan_object["submit"].as_u64()
+        ),
         (Some(5), Some(2), Some(3)),
         "{ran:?}"
     );
-    assert_eq!(told["duplicates"], serde_json::json!([3]));
-    assert_eq!((&told["price"], &told["cost"]), (&Value::Null, &Value::Null));
+    assert_eq!(plan_object["duplicates"], serde_json::json!([3]));
+    assert_eq!((&plan_object["price"], &plan_object["cost"]), (&Value::Null, &Value::Null));
     assert!(site.emulator.requests().is_empty() && !site.path("out").exists());
     assert_eq!(fs::read_dir(site.state.path()).unwrap().count(), 0);
 
     let priced = ["--plan", "--price", "0.05", "--budget", "0.10", "--json"];
-    let told = plan(&site.batch("rows.csv", &priced).exits(2));
-    assert_eq!((told["cost"].as_str(), told["over_budget"].as_u64()), (Some("0.15"), Some(1)));
+    let plan_object = plan(&site.batch("rows.csv", &priced).exits(2));
+    assert_eq!(
+        (plan_object["cost"].as_str(), plan_object["over_budget"].as_u64()),
+        (Some("0.15"), Some(1))
+    );
     let ran = site.batch("rows.csv", &["--plan"]).exits(2);
     assert!(
         ran.stdout.contains("line 4: ") && ran.stdout.contains("3 would be submitted"),
@@ -49,12 +56,16 @@ fn a_plan_knows_what_the_journal_knows() {
     site.rows("rows.csv", 4).batch("rows.csv", &[]).exits(0);
     fs::remove_file(site.results()[1]["path"].as_str().unwrap()).unwrap();
     let seen = site.emulator.requests().len();
-    let told = plan(&site.rows("rows.csv", 6).batch("rows.csv", &["--plan", "--json"]).exits(0));
+    let plan_object =
+        plan(&site.rows("rows.csv", 6).batch("rows.csv", &["--plan", "--json"]).exits(0));
     for (field, number) in [("kept", 3), ("download", 1), ("submit", 2), ("wait", 0), ("failed", 0)]
     {
-        assert_eq!(told[field], number, "{field}: {told}");
+        assert_eq!(plan_object[field], number, "{field}: {plan_object}");
     }
-    assert_eq!((told["price"].as_str(), told["cost"].as_str()), (Some("0.03"), Some("0.06")));
+    assert_eq!(
+        (plan_object["price"].as_str(), plan_object["cost"].as_str()),
+        (Some("0.03"), Some("0.06"))
+    );
     let ran = site.batch("rows.csv", &["--plan"]).exits(0);
     for said in [
         "\n  3 have their picture\n",
@@ -70,7 +81,8 @@ fn a_plan_knows_what_the_journal_knows() {
 fn a_pilot_does_the_first_rows_and_shows_them_on_a_sheet() {
     let site = Site::new();
     site.rows("rows.csv", 30);
-    let (rows, batch) = told(&site.batch("rows.csv", &["--pilot", "4", "--json"]).exits(0));
+    let (rows, batch) =
+        rows_and_batch(&site.batch("rows.csv", &["--pilot", "4", "--json"]).exits(0));
     assert_eq!((rows.len(), batch["rows"].as_u64()), (4, Some(4)));
     let sheet = batch["contact_sheet"].as_str().unwrap();
     let sheet = image::load_from_memory(&fs::read(sheet).unwrap()).unwrap();
@@ -92,13 +104,17 @@ fn a_row_that_a_plan_calls_bad_is_in_no_other_count() {
         "rows.csv",
         "template,image,out\nglass_ball,a.png,cat.png\nglass_ball,out/cat.png,b.png\n",
     );
-    let told = plan(&site.batch("rows.csv", &["--plan", "--json"]).exits(2));
-    let number = |field: &str| told[field].as_u64().unwrap();
+    let plan_object = plan(&site.batch("rows.csv", &["--plan", "--json"]).exits(2));
+    let number = |field: &str| plan_object[field].as_u64().unwrap();
     let counts = ["submit", "renew", "wait", "download", "kept", "failed", "doubtful", "invalid"];
-    assert_eq!((number("submit"), number("invalid")), (1, 1), "{told}");
-    assert_eq!(counts.iter().map(|field| number(field)).sum::<u64>(), number("rows"), "{told}");
+    assert_eq!((number("submit"), number("invalid")), (1, 1), "{plan_object}");
+    assert_eq!(
+        counts.iter().map(|field| number(field)).sum::<u64>(),
+        number("rows"),
+        "{plan_object}"
+    );
     // And so does the run.
-    let (_, batch) = super::site::told(&site.batch("rows.csv", &["--json"]).exits(2));
+    let (_, batch) = super::site::rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(2));
     assert_eq!((batch["invalid"].as_u64(), site.accepted_once()), (Some(1), 1), "{batch}");
 }
 
@@ -141,7 +157,7 @@ fn codes_that_this_command_foresaw_are_not_counted_as_the_services() {
     let site = Site::new();
     site.write("rows.csv", "template,image\nglas_ball,https://example.com/a.jpg\nglass_ball,\n");
     let ran = site.batch("rows.csv", &["--json"]).exits(2);
-    let (rows, batch) = super::site::told(&ran);
+    let (rows, batch) = super::site::rows_and_batch(&ran);
     assert!(rows.iter().all(|row| row["error"]["code"].is_string()), "{ran:?}");
     assert_eq!(
         (&batch["codes"], &batch["errors"]["invalid_request"]),

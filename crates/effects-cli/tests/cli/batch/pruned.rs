@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
+use super::site::{Site, count, objects, rows_and_batch};
 
 const MARCH: [&str; 4] = ["--scope", "march", "--price", "0.03"];
 
@@ -23,7 +23,7 @@ impl Site {
         let line = [&MARCH[..], &["--json"], more].concat();
         let plan = self.batch("rows.csv", &[&line[..], &["--plan"]].concat()).exits(0);
         let over = objects(&plan.stdout).pop().unwrap()["over_budget"].as_u64().unwrap();
-        let (rows, _) = told(&self.batch("rows.csv", &line).exits(code));
+        let (rows, _) = rows_and_batch(&self.batch("rows.csv", &line).exits(code));
         (over, count(&rows, "refused") as u64)
     }
 }

@@ -5,19 +5,19 @@ use std::fs;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::{Value, json};
 
-use super::site::{Site, count, objects, told};
-use crate::world::Ran;
+use super::site::{Site, count, objects, rows_and_batch};
+use crate::world::CommandOutput;
 
 const NEW: [&str; 2] = ["--journal", "new.db"];
 
 /// `effects journal rebuild --from out/manifest.jsonl --journal new.db --json`.
-fn rebuild(site: &Site) -> Ran {
+fn rebuild(site: &Site) -> CommandOutput {
     let line = ["journal", "rebuild", "--from", "out/manifest.jsonl", "--json"];
     site.run(&[&line[..], &NEW].concat())
 }
 
 /// What a rebuild says of its lines.
-fn counts(ran: &Ran) -> [u64; 5] {
+fn counts(ran: &CommandOutput) -> [u64; 5] {
     let object = objects(&ran.stdout).pop().unwrap();
     assert_eq!(object["schema"], "effects.rebuild.v1", "{ran:?}");
     ["rows", "imported", "known", "unpaid", "unusable"].map(|name| object[name].as_u64().unwrap())
@@ -49,7 +49,7 @@ fn rebuilding_twice_adds_nothing_and_the_costs_count_in_budgets() {
     site.rows("rows.csv", 5);
     let budget = (spent + each).to_string();
     let line = [&NEW[..], &["--json", "--budget", &budget]].concat();
-    let (rows, batch) = told(&site.batch("rows.csv", &line).exits(6));
+    let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &line).exits(6));
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (4, 1), "{batch}");
     assert_eq!(site.accepted_once(), 4);
 }
@@ -64,13 +64,14 @@ fn tasks_that_run_failed_or_have_no_picture_yet_are_rebuilt_as_they_stand() {
     assert_eq!((count(&before, "failed"), count(&before, "not_downloaded")), (1, 1), "{before:?}");
     site.run(&["journal", "rebuild", "--from", "out/manifest.jsonl", NEW[0], NEW[1]]).exits(0);
     // Without --retry-failed nothing is paid, and the failed row is left so, with its reason.
-    let (rows, _) = told(&site.batch("rows.csv", &[&NEW[..], &["--json"]].concat()).exits(4));
+    let (rows, _) =
+        rows_and_batch(&site.batch("rows.csv", &[&NEW[..], &["--json"]].concat()).exits(4));
     assert_eq!((count(&rows, "failed"), count(&rows, "completed")), (1, 2));
     let failed = rows.iter().find(|row| row["status"] == "failed").unwrap();
     assert_eq!(failed["error"]["code"], "3009095");
     assert_eq!(site.accepted_once(), 3);
     let again = [&NEW[..], &["--json", "--retry-failed", "1"]].concat();
-    let (rows, _) = told(&site.batch("rows.csv", &again).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &again).exits(0));
     assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (3, 4));
 }
 
@@ -85,7 +86,8 @@ fn a_row_that_was_paid_for_twice_is_so_in_the_rebuilt_journal() {
     assert_eq!(site.results()[0]["cost"], "1.00");
     rebuild(&site).exits(0);
     // The last task is looked at once more for its picture, and the first still counts.
-    let (rows, _) = told(&site.batch("rows.csv", &[&NEW[..], &["--json"]].concat()).exits(0));
+    let (rows, _) =
+        rows_and_batch(&site.batch("rows.csv", &[&NEW[..], &["--json"]].concat()).exits(0));
     assert_eq!((&rows[0]["cost"], &rows[0]["status"]), (&json!("1.00"), &json!("completed")));
     let cost = objects(&site.run(&["cost", "--json", NEW[0], NEW[1]]).stdout);
     assert_eq!((&cost[0]["cost"], &cost[0]["highest"]), (&json!("1.00"), &json!("0.50")));
@@ -110,7 +112,7 @@ fn what_several_tasks_of_a_row_cost_together_is_no_price_of_one() {
     let plan = objects(&site.batch("rows.csv", &plan).exits(0).stdout);
     assert_eq!(plan.last().unwrap()["price"], "0.04", "{plan:?}");
     let (rows, _) =
-        told(&site.batch("rows.csv", &[&NEW[..], &rest, &["--json"]].concat()).exits(0));
+        rows_and_batch(&site.batch("rows.csv", &[&NEW[..], &rest, &["--json"]].concat()).exits(0));
     assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (2, 4));
 }
 
@@ -121,14 +123,14 @@ fn a_submission_of_unknown_outcome_is_told_beside_the_sums() {
     site.rows("rows.csv", 3)
         .batch("rows.csv", &[&NEW[..], &["--in-flight", "1"]].concat())
         .exits(8);
-    let told = format!(
+    let message = format!(
         "1 row of unknown outcome may be billed, and no sum has that: `effects tasks --doubtful --journal {}` \
          lists it",
         site.path("new.db").display()
     );
     for line in [&["cost"][..], &["cost", "--by", "day", "--json"]] {
         let ran = site.run(&[line, &NEW].concat()).exits(0);
-        assert!(ran.stdout.contains("0.06") && ran.stderr.contains(&told), "{ran:?}");
+        assert!(ran.stdout.contains("0.06") && ran.stderr.contains(&message), "{ran:?}");
     }
 }
 

@@ -10,8 +10,8 @@ use effects_emulator::{
 };
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
-use crate::world::PATIENCE;
+use super::site::{Site, count, objects, rows_and_batch};
+use crate::world::TIMEOUT;
 
 /// A share of all exchanges goes wrong, in every way that says nothing about a task's worth.
 fn mixed_faults(share: f64) -> FaultPlan {
@@ -75,7 +75,7 @@ fn start(site: &Site, manifest: &str, more: &[&str]) -> Child {
 }
 
 /// Whether the answer to a create told its task's id.
-fn told_its_id(seen: &SeenRequest) -> bool {
+fn was_answered_with_id(seen: &SeenRequest) -> bool {
     seen.status == Some(200) && seen.fault.is_none()
 }
 
@@ -100,7 +100,7 @@ fn killed_again_and_again_every_row_is_accepted_once_and_none_is_lost() {
         let (later, begun) = (Duration::from_millis(chance.below(120)), Instant::now());
         // The moment is drawn by what has been submitted, and by a little time beyond that.
         while site.emulator.counts().creates_seen < until && child.try_wait().unwrap().is_none() {
-            assert!(begun.elapsed() < PATIENCE, "it stands still");
+            assert!(begun.elapsed() < TIMEOUT, "it stands still");
             thread::sleep(Duration::from_millis(2));
         }
         thread::sleep(later);
@@ -113,7 +113,7 @@ fn killed_again_and_again_every_row_is_accepted_once_and_none_is_lost() {
     }
     assert!(kills >= 10, "only {kills} kills");
     let ran = site.batch("rows.csv", &[&["--json"][..], &NO_OUTAGE].concat());
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     let doubtful = count(&rows, "doubtful");
     assert_eq!(count(&rows, "completed") + doubtful, 500, "{batch} {}", ran.stderr);
     assert_eq!(ran.code, Some(if doubtful == 0 { 0 } else { 8 }));
@@ -124,9 +124,9 @@ fn killed_again_and_again_every_row_is_accepted_once_and_none_is_lost() {
     // those in flight then.
     let listed = objects(&site.run(&["tasks", "--doubtful", "--json"]).exits(0).stdout);
     assert_eq!(listed.len(), doubtful);
-    let well: HashSet<String> = creates(&site)
+    let acknowledged: HashSet<String> = creates(&site)
         .iter()
-        .filter(|seen| told_its_id(seen))
+        .filter(|seen| was_answered_with_id(seen))
         .filter_map(|seen| header(seen, "x-request-id").map(str::to_owned))
         .collect();
     let names = |row: &Value| {
@@ -143,7 +143,9 @@ fn killed_again_and_again_every_row_is_accepted_once_and_none_is_lost() {
         .collect();
     let cut = listed
         .iter()
-        .filter(|row| names(row).iter().any(|name| well.contains(name) || !seen.contains(name)))
+        .filter(|row| {
+            names(row).iter().any(|name| acknowledged.contains(name) || !seen.contains(name))
+        })
         .count();
     assert!(cut as u64 <= kills * SUBMISSIONS, "{cut} of {doubtful} doubtful, {kills} kills");
     println!("{kills} kills, {doubtful} doubtful, {cut} of them cut off by a kill");
@@ -158,7 +160,8 @@ fn two_processes_on_one_manifest_and_one_journal_submit_each_row_once() {
     let codes = [first.wait().unwrap().code(), second.wait().unwrap().code()];
     site.accepted_once();
     // Whichever ended last, nothing is left to do but what a person has to.
-    let (rows, batch) = told(&site.batch("rows.csv", &[&["--json"][..], &NO_OUTAGE].concat()));
+    let (rows, batch) =
+        rows_and_batch(&site.batch("rows.csv", &[&["--json"][..], &NO_OUTAGE].concat()));
     assert_eq!(count(&rows, "completed") + count(&rows, "doubtful"), 300, "{batch}");
     let wanted = Some(if count(&rows, "doubtful") == 0 { 0 } else { 8 });
     assert_eq!(codes, [wanted, wanted]);
@@ -180,24 +183,25 @@ fn half_the_budget_is_never_exceeded_and_more_of_it_finishes_the_rest() {
     let begun = Instant::now();
     let ran = site.batch("rows.csv", &[&line[..], &[&half]].concat()).exits(8);
     let took = begun.elapsed();
-    let (told_rows, batch) = told(&ran);
+    let (row_objects, batch) = rows_and_batch(&ran);
     assert!(site.emulator.spent() <= half.parse().unwrap(), "{} of {half}", site.emulator.spent());
-    let refused: Vec<&Value> = told_rows.iter().filter(|row| row["status"] == "refused").collect();
+    let refused: Vec<&Value> =
+        row_objects.iter().filter(|row| row["status"] == "refused").collect();
     assert!(
         refused
             .iter()
             .all(|row| row["error"]["kind"] == "budget_exceeded" && row["image"].is_string())
     );
-    assert_eq!(told_rows.len(), rows, "each row is told of: {batch}");
-    let (done, doubtful) = (count(&told_rows, "completed"), count(&told_rows, "doubtful"));
+    assert_eq!(row_objects.len(), rows, "each row is told of: {batch}");
+    let (done, doubtful) = (count(&row_objects, "completed"), count(&row_objects, "doubtful"));
     assert_eq!(done + doubtful + refused.len(), rows, "{batch}");
     // What may have been billed stays reserved.
     assert!(done + doubtful <= rows / 2 && done + doubtful + 128 >= rows / 2, "{batch}");
 
     let twice = (need * rust_decimal::Decimal::TWO).to_string();
-    let (told_rows, batch) =
-        told(&site.batch("rows.csv", &[&line[..], &[&twice]].concat()).exits(8));
-    assert_eq!(count(&told_rows, "completed") + count(&told_rows, "doubtful"), rows, "{batch}");
+    let (row_objects, batch) =
+        rows_and_batch(&site.batch("rows.csv", &[&line[..], &[&twice]].concat()).exits(8));
+    assert_eq!(count(&row_objects, "completed") + count(&row_objects, "doubtful"), rows, "{batch}");
     site.accepted_once();
     site.pictures_are_there();
     println!("{rows} rows: the first half in {took:?}, both in {:?}", begun.elapsed());

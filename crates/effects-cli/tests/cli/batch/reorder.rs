@@ -5,11 +5,11 @@ use std::fs;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
 
-use super::site::{Site, count, objects, told};
-use crate::world::Ran;
+use super::site::{Site, count, objects, rows_and_batch};
+use crate::world::CommandOutput;
 
 impl Site {
-    fn reorder(&self, arguments: &[&str]) -> Ran {
+    fn reorder(&self, arguments: &[&str]) -> CommandOutput {
         self.run(&[&["reorder", "--json", "--poll", "0.05"][..], arguments].concat())
     }
 
@@ -50,7 +50,7 @@ fn a_row_that_is_reordered_has_a_new_picture_and_the_old_one_stays() {
     }
     // The new picture is the row's from now on.
     for _ in 0..2 {
-        let (again, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+        let (again, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
         assert_eq!(again.iter().filter(|row| row["how"] == "kept").count(), 2, "{again:?}");
         assert_eq!(site.paid(), 4);
     }
@@ -89,7 +89,7 @@ fn where_nothing_is_billed_the_row_stays_as_it_was() {
     assert!(ran.stderr.contains("`effects resolve 1 --task ID`"), "{ran:?}");
     site.run(&["resolve", "1", "--not-billed"]).exits(0);
     assert_eq!(site.rows_of_the_journal()[0]["task_id"], before[0]["task_id"]);
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(0));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(0));
     assert_eq!((rows[0]["how"].as_str(), site.paid()), (Some("kept"), 1));
 }
 
@@ -120,7 +120,7 @@ fn an_order_that_fails_leaves_the_row_its_picture_and_is_told_of_everywhere() {
 
     // Nothing is paid for it again, and its folder tells of the picture that it has.
     for more in [&["--json", "--retry-failed", "3"][..], &["--json", "--budget", "9"]] {
-        let (rows, _) = told(&site.batch("rows.csv", more).exits(0));
+        let (rows, _) = rows_and_batch(&site.batch("rows.csv", more).exits(0));
         assert_eq!((rows[0]["how"].as_str(), &rows[0]["path"]), (Some("kept"), &kept["path"]));
         assert_eq!((&rows[0]["task_id"], site.paid()), (&before["task_id"], 2));
         assert_eq!(site.results().remove(0)["task_id"], before["task_id"]);
@@ -180,7 +180,8 @@ fn a_lost_journal_is_made_again_with_what_was_ordered_anew() {
     assert_eq!(objects(&cost)[0]["cost"], "0.09", "{cost}");
     // So does a batch with another journal, for as much as all tasks cost.
     lost(&site);
-    let (rows, batch) = told(&site.batch("rows.csv", &["--json", "--budget", "0.09"]).exits(0));
+    let (rows, batch) =
+        rows_and_batch(&site.batch("rows.csv", &["--json", "--budget", "0.09"]).exits(0));
     assert_eq!((count(&rows, "completed"), &batch["cost"], site.paid()), (2, &"0.09".into(), 3));
     assert_eq!(rows.iter().filter(|it| it["task_id"] == row["task_id"]).count(), 1);
 }
@@ -285,7 +286,7 @@ fn an_order_in_doubt_is_told_beside_the_picture_that_is_paid() {
     assert_eq!(line["attempts"], listed["attempts"]);
     assert_eq!(line["attempts"][0]["request_id"], line["error"]["request_id"]);
     // So does a batch that tells of it once more.
-    let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(8));
+    let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(8));
     assert_eq!((&rows[0]["status"], &rows[0]["paid_picture"]), (&"doubtful".into(), paid));
     assert_eq!((&batch["cost"], site.paid()), (&before["cost"], 1));
     let line = last_line(&site, &before["task_id"]);
@@ -326,12 +327,13 @@ fn another_journal_doubts_an_order_that_a_folder_tells_of_and_counts_it() {
         let tight = [&new[..], &["--json", "--budget", "0.08", "--price", "0.03"]].concat();
         let plan = site.batch("rows.csv", &[&tight[..], &["--plan"]].concat()).exits(0);
         assert_eq!(objects(&plan.stdout).pop().unwrap()["over_budget"], 1, "{plan:?}");
-        let (rows, _) = told(&site.batch("rows.csv", &tight).exits(8));
+        let (rows, _) = rows_and_batch(&site.batch("rows.csv", &tight).exits(8));
         assert_eq!((count(&rows, "doubtful"), count(&rows, "refused")), (1, 1));
         // Once it is settled, the row has its picture, and nothing is paid for it again.
         let row = doubtful["row"].to_string();
         site.run(&[&["resolve", &row, "--not-billed"][..], &new].concat()).exits(0);
-        let (rows, _) = told(&site.batch("rows.csv", &[&new[..], &["--json"]].concat()).exits(0));
+        let (rows, _) =
+            rows_and_batch(&site.batch("rows.csv", &[&new[..], &["--json"]].concat()).exits(0));
         let kept = rows.iter().find(|row| row["how"] == "kept").expect("its picture is kept");
         assert_eq!((&kept["task_id"], &kept["path"]), (&before["task_id"], &before["paths"][0]));
         assert_eq!((doubts().len(), site.accepted_once()), (0, 2));
@@ -348,13 +350,14 @@ fn a_journal_that_knows_the_picture_doubts_another_journals_order_once() {
     site.emulator.follow(FaultPlan::none().with(lost)).unwrap();
     site.reorder(&["1"]).exits(8);
     site.batch("rows.csv", &[&second[..], &["--plan", "--json"]].concat()).exits(0);
-    let (rows, _) = told(&site.batch("rows.csv", &[&second[..], &["--json"]].concat()).exits(8));
+    let (rows, _) =
+        rows_and_batch(&site.batch("rows.csv", &[&second[..], &["--json"]].concat()).exits(8));
     assert_eq!(rows[0]["status"], "doubtful");
     // What a person settles is settled.
     site.run(&[&["resolve", "1", "--not-billed"][..], &second].concat()).exits(0);
     for _ in 0..2 {
         let line = [&second[..], &["--json"]].concat();
-        let (rows, _) = told(&site.batch("rows.csv", &line).exits(0));
+        let (rows, _) = rows_and_batch(&site.batch("rows.csv", &line).exits(0));
         assert_eq!(rows[0]["how"], "kept");
     }
     assert_eq!(site.accepted_once(), 1);
@@ -486,7 +489,7 @@ mod a_kill_of_an_order {
     use std::time::{Duration, Instant};
 
     use super::{Endpoint, Fault, FaultPlan, FaultRule, Site, Value, last_line, objects};
-    use crate::world::{PATIENCE, Started};
+    use crate::world::{RunningCommand, TIMEOUT};
 
     /// A row that is ordered anew, killed once `done` says so; what the row was.
     fn killed(fault: FaultRule, done: impl Fn(&Site) -> bool) -> (Site, Value) {
@@ -494,10 +497,10 @@ mod a_kill_of_an_order {
         site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
         let before = site.rows_of_the_journal().remove(0);
         site.emulator.follow(FaultPlan::none().with(fault)).unwrap();
-        let run = Started::new(site.command(&["reorder", "1", "--poll", "0.05"]));
+        let run = RunningCommand::new(site.command(&["reorder", "1", "--poll", "0.05"]));
         let begun = Instant::now();
         while !done(&site) {
-            assert!(begun.elapsed() < PATIENCE, "it does nothing: {:?}", site.results());
+            assert!(begun.elapsed() < TIMEOUT, "it does nothing: {:?}", site.results());
             std::thread::sleep(Duration::from_millis(5));
         }
         run.signal("KILL");

@@ -11,8 +11,8 @@ use std::process::Command;
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::{Value, json};
 
-use super::site::{Site, told};
-use crate::world::{KEY, Ran};
+use super::site::{Site, rows_and_batch};
+use crate::world::{CommandOutput, KEY};
 
 /// The data that a page carries under a name.
 pub(super) fn data(page: &str, name: &str) -> Value {
@@ -47,7 +47,7 @@ fn read(site: &Site, name: &str) -> String {
 const HOSTILE: &str = "</script><img src=x onerror=alert(1)>\u{2028}\u{202e}'\"&amp;";
 
 /// A batch with a failure, a refusal, rows that cannot be sent, a doubt and pictures.
-fn faulty() -> (Site, Ran) {
+fn faulty() -> (Site, CommandOutput) {
     let faults = FaultPlan::none()
         .with(FaultRule::on(Endpoint::Create, Fault::fail("3009095")).nth(1))
         .with(FaultRule::on(Endpoint::Create, Fault::status(400)).nth(2))
@@ -75,7 +75,7 @@ fn faulty() -> (Site, Ran) {
 #[test]
 fn a_page_has_every_row_with_its_end_what_it_cost_and_the_way_on() {
     let (site, ran) = faulty();
-    let (_, batch) = told(&ran);
+    let (_, batch) = rows_and_batch(&ran);
     assert_eq!(batch["report"], site.path("report.html").to_str().unwrap());
     assert!(ran.stderr.contains("; the report is "), "{ran:?}");
     let page = read(&site, "report.html");

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::proxy::{self, Finished};
-use crate::world::{PHOTO, Ran};
+use crate::world::{CommandOutput, PHOTO};
 
 pub(crate) struct Site {
     pub(crate) folder: TempDir,
@@ -77,12 +77,12 @@ impl Site {
         command
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&mut self.command(arguments))
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::of(&mut self.command(arguments))
     }
 
     /// `effects batch MANIFEST --out out` and more.
-    pub(crate) fn batch(&self, manifest: &str, more: &[&str]) -> Ran {
+    pub(crate) fn batch(&self, manifest: &str, more: &[&str]) -> CommandOutput {
         self.run(&[&["batch", manifest, "--out", "out", "--poll", "0.05"][..], more].concat())
     }
 
@@ -145,7 +145,7 @@ pub(crate) fn objects(text: &str) -> Vec<Value> {
 }
 
 /// The objects of rows, and the last one, of the batch.
-pub(crate) fn told(ran: &Ran) -> (Vec<Value>, Value) {
+pub(crate) fn rows_and_batch(ran: &CommandOutput) -> (Vec<Value>, Value) {
     let mut objects = objects(&ran.stdout);
     let batch = objects.pop().unwrap();
     assert_eq!(batch["schema"], "effects.batch.v1", "{ran:?}");

@@ -4,16 +4,16 @@ use std::fs;
 
 use effects_emulator::{Endpoint, ErrorBody, Fault, FaultPlan, FaultRule};
 
-use super::site::{Site, count, told};
-use crate::world::Ran;
+use super::site::{Site, count, rows_and_batch};
+use crate::world::CommandOutput;
 
 #[test]
 fn a_refused_key_stops_it_at_once() {
     let site = Site::new();
     site.rows("rows.csv", 500);
     let mut command = site.command(&["batch", "rows.csv", "--out", "out", "--json"]);
-    let ran = Ran::of(command.env("EFFECTS_API_KEY", "another-key")).exits(3);
-    let (rows, batch) = told(&ran);
+    let ran = CommandOutput::of(command.env("EFFECTS_API_KEY", "another-key")).exits(3);
+    let (rows, batch) = rows_and_batch(&ran);
     // Those in flight, and those that took their place before the first refusal was read.
     assert!(rows.len() < 100 && !rows.is_empty(), "{}", rows.len());
     assert_eq!(batch["refused"].as_u64().unwrap() + batch["not_submitted"].as_u64().unwrap(), 500);
@@ -33,8 +33,8 @@ fn a_refused_key_leaves_finished_rows_finished() {
         fs::remove_file(row["path"].as_str().unwrap()).unwrap();
     }
     let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
-    let ran = Ran::of(site.command(&line).env("EFFECTS_API_KEY", "another-key")).exits(3);
-    let (_, batch) = told(&ran);
+    let ran = CommandOutput::of(site.command(&line).env("EFFECTS_API_KEY", "another-key")).exits(3);
+    let (_, batch) = rows_and_batch(&ran);
     let counts = ["completed", "not_downloaded", "running"].map(|it| batch[it].as_u64().unwrap());
     assert_eq!((counts, &batch["cost"]), ([1, 2, 0], &"0.09".into()), "{ran:?}");
     for (row, before) in site.results().iter().zip(&before) {
@@ -50,7 +50,7 @@ fn a_deadline_leaves_rows_as_they_are_and_the_same_line_goes_on() {
     let site = Site::with(FaultPlan::none().with(slow));
     site.rows("rows.csv", 3);
     let ran = site.batch("rows.csv", &["--deadline", "2s", "--in-flight", "1"]).exits(7);
-    let (rows, batch) = told(&ran);
+    let (rows, batch) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "running"), &batch["not_submitted"]), (1, &2.into()), "{ran:?}");
     assert_eq!(batch["refused"], 0);
     assert!(count(&rows, "not_submitted") > 0, "{ran:?}");
@@ -73,7 +73,7 @@ fn one_page_of_a_firewall_stops_no_batch() {
                 .with(FaultRule::on(Endpoint::Task, page()).first(3)),
         );
         site.rows("rows.csv", 40);
-        let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(3));
+        let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(3));
         assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (39, 1), "{batch}");
         assert_eq!(batch["not_submitted"], 0);
         site.batch("rows.csv", &[]).exits(0);
@@ -86,7 +86,8 @@ fn a_batch_whose_pictures_cannot_be_found_pays_for_a_few_and_no_more() {
     let bare = FaultRule::on(Endpoint::Create, Fault::NoUrl);
     let site = Site::with(FaultPlan::none().with(bare));
     site.rows("rows.csv", 200);
-    let (rows, batch) = told(&site.batch("rows.csv", &["--json", "--in-flight", "4"]).exits(4));
+    let (rows, batch) =
+        rows_and_batch(&site.batch("rows.csv", &["--json", "--in-flight", "4"]).exits(4));
     let paid = site.accepted_once();
     assert!((3..=7).contains(&paid), "{paid} of {batch}");
     assert_eq!(count(&rows, "failed") as u64, paid);
@@ -102,7 +103,7 @@ fn a_batch_whose_pictures_cannot_be_found_pays_for_a_few_and_no_more() {
 fn without_credit_nothing_more_is_tried_and_what_is_paid_for_is_fetched() {
     let site = Site::with(FaultPlan::none().balance("0.30".parse().unwrap()));
     site.rows("rows.csv", 200);
-    let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(6));
+    let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(6));
     assert_eq!((count(&rows, "completed"), site.accepted_once()), (10, 10));
     assert!(batch["not_submitted"].as_u64().unwrap() > 100, "{batch}");
     site.pictures_are_there();
@@ -113,7 +114,7 @@ fn a_picture_that_cannot_be_fetched_is_fetched_by_the_next_run() {
     let broken = FaultRule::on(Endpoint::File, Fault::status(403)).first(1);
     let site = Site::with(FaultPlan::none().with(broken));
     site.rows("rows.csv", 3);
-    let (rows, _) = told(&site.batch("rows.csv", &["--json"]).exits(7));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(7));
     assert_eq!((count(&rows, "completed"), count(&rows, "not_downloaded")), (2, 1));
     assert!(rows.iter().all(|row| row["cost"] == "0.03"), "{rows:?}");
     site.batch("rows.csv", &[]).exits(0);
@@ -131,7 +132,7 @@ fn a_doubtful_row_without_a_known_price_keeps_a_budget_from_being_spent() {
     assert_eq!(site.accepted_once(), 1);
     // With a price, what is doubtful keeps its part.
     let priced = ["--json", "--budget", "0.06", "--price", "0.03"];
-    let (rows, _) = told(&site.batch("rows.csv", &priced).exits(8));
+    let (rows, _) = rows_and_batch(&site.batch("rows.csv", &priced).exits(8));
     assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (1, 3));
     assert_eq!(site.accepted_once(), 2);
 }
@@ -146,14 +147,15 @@ fn an_unwritable_journal_stops_a_batch_before_anything_is_sent() {
         ("state", &["--journal", "file/where.db"]),
     ] {
         let arguments = [&["batch", "rows.csv", "--out", "out", "--json"][..], more].concat();
-        let ran = Ran::of(site.command(&arguments).env("EFFECTS_STATE_DIR", site.path(state)));
+        let ran =
+            CommandOutput::of(site.command(&arguments).env("EFFECTS_STATE_DIR", site.path(state)));
         let ran = ran.exits(2);
         assert_eq!(ran.object()["kind"], "misconfigured", "{ran:?}");
     }
     assert!(site.emulator.requests().is_empty());
     // A single run goes on: its id is printed.
     let mut submit = site.command(&["submit", "glass_ball", "https://example.com/a.jpg"]);
-    let ran = Ran::of(submit.env("EFFECTS_STATE_DIR", site.path("file"))).exits(0);
+    let ran = CommandOutput::of(submit.env("EFFECTS_STATE_DIR", site.path("file"))).exits(0);
     assert!(ran.stderr.contains("warning: this task is not journaled"), "{ran:?}");
     assert_eq!(fs::read_to_string(site.path("file")).unwrap(), "not a folder");
 }
@@ -163,12 +165,12 @@ mod interrupted {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::world::{PATIENCE, Started};
+    use crate::world::{RunningCommand, TIMEOUT};
 
     fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !done() {
-            assert!(begun.elapsed() < PATIENCE, "never {what}");
+            assert!(begun.elapsed() < TIMEOUT, "never {what}");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -184,14 +186,14 @@ mod interrupted {
             ["batch", "rows.csv", "--out", "out", "--json", "--api-key", key, "--poll", "0.05"];
         let mut command = site.command(&line);
         command.env_remove("EFFECTS_API_KEY");
-        let mut run = Started::new(command);
+        let mut run = RunningCommand::new(command);
         wait_until("busy", || site.emulator.counts().accepted >= 12);
         run.signal("INT");
-        run.says("nothing more is submitted");
+        run.wait_for_text("nothing more is submitted");
         let ran = run.end().exits(130);
         assert!(ran.stderr.contains("go on with the same line, nothing is paid twice: effects batch rows.csv --out out --json --poll 0.05"), "{ran:?}");
         assert!(!ran.stderr.contains(key) && !ran.stdout.contains(key));
-        let (rows, batch) = told(&ran);
+        let (rows, batch) = rows_and_batch(&ran);
         let accepted = site.accepted_once();
         assert!(accepted < 200);
         assert_eq!(
@@ -214,13 +216,14 @@ mod interrupted {
         let site = Site::with(FaultPlan::none().with(slow));
         site.rows("rows.csv", 10);
         let line = ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--in-flight", "4"];
-        let run = Started::new(site.command(&line));
+        let run = RunningCommand::new(site.command(&line));
         wait_until("busy", || site.emulator.counts().accepted >= 4);
         run.signal("INT");
         run.end().exits(130);
         assert_eq!(site.accepted_once(), 4);
         site.emulator.follow(FaultPlan::none()).unwrap();
-        let (rows, batch) = told(&site.batch("rows.csv", &["--json", "--budget", "0.15"]).exits(6));
+        let (rows, batch) =
+            rows_and_batch(&site.batch("rows.csv", &["--json", "--budget", "0.15"]).exits(6));
         assert_eq!((count(&rows, "completed"), count(&rows, "refused")), (5, 5), "{batch}");
         assert_eq!((site.accepted_once(), batch["cost"].as_str()), (5, Some("0.15")));
     }
@@ -230,7 +233,7 @@ mod interrupted {
         let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
         let site = Site::with(FaultPlan::none().with(slow));
         site.run(&["submit", "glass_ball", "https://example.com/a.jpg"]).exits(0);
-        let run = Started::new(site.command(&["resume", "--poll", "0.05"]));
+        let run = RunningCommand::new(site.command(&["resume", "--poll", "0.05"]));
         wait_until("looked at", || site.emulator.requests().len() >= 3);
         run.signal("INT");
         let ran = run.end().exits(130);
@@ -247,10 +250,11 @@ mod interrupted {
         );
         let site = Site::with(FaultPlan::none().with(hangs));
         site.rows("rows.csv", 50);
-        let mut run = Started::new(site.command(&["batch", "rows.csv", "--out", "out", "--json"]));
+        let mut run =
+            RunningCommand::new(site.command(&["batch", "rows.csv", "--out", "out", "--json"]));
         wait_until("submitting", || site.emulator.counts().accepted >= 1);
         run.signal("INT");
-        run.says("interrupt again to leave at once");
+        run.wait_for_text("interrupt again to leave at once");
         run.signal("INT");
         let ran = run.end().exits(130);
         assert!(ran.stderr.contains("those tasks may exist and may be billed"), "{ran:?}");
@@ -258,7 +262,7 @@ mod interrupted {
         assert!(ran.stdout.lines().count() as u64 >= site.accepted_once(), "{ran:?}");
         // Nothing of it is sent again by itself.
         site.emulator.follow(FaultPlan::none()).unwrap();
-        let (rows, batch) = told(&site.batch("rows.csv", &["--json"]).exits(8));
+        let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(8));
         assert_eq!(count(&rows, "completed") + count(&rows, "doubtful"), 50, "{batch}");
         site.accepted_once();
     }
@@ -274,13 +278,14 @@ mod interrupted {
         let mut rows = "template,image\nglass_ball,cat.png\n".to_owned();
         (0..50).for_each(|row| rows.push_str(&format!("my_world,https://example.com/{row}.jpg\n")));
         site.write("rows.csv", rows);
-        let mut run = Started::new(site.command(&["batch", "rows.csv", "--out", "out", "--json"]));
+        let mut run =
+            RunningCommand::new(site.command(&["batch", "rows.csv", "--out", "out", "--json"]));
         wait_until("submitting", || site.emulator.counts().accepted >= 4);
         run.signal("INT");
-        run.says("interrupt again to leave at once");
+        run.wait_for_text("interrupt again to leave at once");
         run.signal("INT");
         let ran = run.end().exits(130);
-        let (_, batch) = told(&ran);
+        let (_, batch) = rows_and_batch(&ran);
         let listed = site.run(&["tasks", "--doubtful", "--json"]).exits(0);
         let listed: Vec<u64> = super::super::site::objects(&listed.stdout)
             .iter()
@@ -321,10 +326,10 @@ mod interrupted {
             .for_each(|row| rows.push_str(&format!("my_world,https://example.com/{row}.jpg\n")));
         site.write("rows.csv", rows + &done);
         let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
-        let run = Started::new(site.command(&line));
+        let run = RunningCommand::new(site.command(&line));
         wait_until("busy", || site.emulator.counts().accepted >= 5 + 16);
         run.signal("INT");
-        let (_, batch) = told(&run.end().exits(130));
+        let (_, batch) = rows_and_batch(&run.end().exits(130));
         let done: Vec<_> = site.results()[300..].to_vec();
         assert!(done.iter().all(|row| row["status"] == "completed"), "{done:?}");
         assert!(done.iter().all(|row| row["task_id"].is_string()), "{done:?}");
@@ -337,16 +342,16 @@ mod interrupted {
         let site = Site::with(FaultPlan::none().with(FaultRule::on(Endpoint::File, hangs)));
         site.rows("rows.csv", 3);
         let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
-        let mut run = Started::new(site.command(&line));
+        let mut run = RunningCommand::new(site.command(&line));
         let downloads = || {
             let seen = site.emulator.requests();
             seen.iter().filter(|seen| seen.endpoint == Endpoint::File).count()
         };
         wait_until("downloading", || downloads() == 3);
         run.signal("INT");
-        run.says("interrupt again to leave at once");
+        run.wait_for_text("interrupt again to leave at once");
         run.signal("INT");
-        let (rows, batch) = told(&run.end().exits(130));
+        let (rows, batch) = rows_and_batch(&run.end().exits(130));
         assert_eq!((batch["spent"].as_str(), batch["cost"].as_str()), (Some("0.09"), Some("0.09")));
         assert_eq!(count(&rows, "not_downloaded"), 3);
         assert!(rows.iter().all(|row| row["how"] == "submitted"), "{rows:?}");
@@ -358,11 +363,11 @@ mod interrupted {
         let site = Site::with(FaultPlan::none().with(slow));
         site.rows("rows.csv", 1);
         let line = ["batch", "rows.csv", "--out", "out", "--json", "--poll", "0.05"];
-        let mut run = Started::new(site.command(&line));
+        let mut run = RunningCommand::new(site.command(&line));
         wait_until("busy", || site.emulator.counts().accepted >= 1);
         run.signal("HUP");
-        run.says("nothing more is submitted");
-        let (rows, _) = told(&run.end().exits(130));
+        run.wait_for_text("nothing more is submitted");
+        let (rows, _) = rows_and_batch(&run.end().exits(130));
         assert_eq!(count(&rows, "running"), 1);
 
         // As `nohup` starts it.
@@ -379,7 +384,7 @@ mod interrupted {
         shell.args(["-c", &format!("trap '' HUP; exec {}", words.join(" "))]).env_clear();
         shell.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         shell.current_dir(site.folder.path());
-        let run = Started::new(shell);
+        let run = RunningCommand::new(shell);
         wait_until("busy", || site.emulator.counts().accepted >= 2);
         run.signal("HUP");
         run.end().exits(0);

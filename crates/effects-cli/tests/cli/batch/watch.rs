@@ -9,7 +9,7 @@ use effects_testkit::http::{Response, ScriptedServer};
 use serde_json::Value;
 
 use super::site::{Site, count};
-use crate::world::{PATIENCE, PHOTO, World};
+use crate::world::{PHOTO, TIMEOUT, World};
 
 /// `effects watch photos` as it runs: what it prints goes to files, which are read meanwhile.
 struct Watching<'a> {
@@ -60,13 +60,13 @@ impl<'a> Watching<'a> {
     /// Waits until so many rows have been told with this status.
     fn has(&self, rows: usize, status: &str) -> Vec<Value> {
         self.until(status, || {
-            let told = self.objects();
-            (count(&told, status) >= rows).then_some(told)
+            let objects = self.objects();
+            (count(&objects, status) >= rows).then_some(objects)
         })
     }
 
     /// Waits until it has said this on stderr.
-    fn says(&self, text: &str) {
+    fn wait_for_text(&self, text: &str) {
         self.until(text, || self.stderr().contains(text).then_some(()));
     }
 
@@ -76,8 +76,8 @@ impl<'a> Watching<'a> {
             if let Some(found) = done() {
                 return found;
             }
-            let (told, said) = (self.objects(), self.stderr());
-            assert!(begun.elapsed() < PATIENCE, "never {what}: {told:?} {said}");
+            let (objects, said) = (self.objects(), self.stderr());
+            assert!(begun.elapsed() < TIMEOUT, "never {what}: {objects:?} {said}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -208,13 +208,13 @@ fn a_copy_of_a_picture_that_it_made_is_no_photo_and_batch_orders_it_all_the_same
     let picture = |row: &Value| row["paths"][0].as_str().unwrap().to_owned();
     let made = picture(&site.results()[0]);
     fs::copy(&made, site.path("photos/back.png")).unwrap();
-    watch.says(
+    watch.wait_for_text(
         "back.png is left out, and nothing is paid for it: it is a copy of the picture of row 1;",
     );
     watch.ended_by("INT").exits(0);
     // Also by a run that finds it there.
     let watch = Watching::start(&site, &BUDGET);
-    watch.says("it is a copy of the picture of row 1;");
+    watch.wait_for_text("it is a copy of the picture of row 1;");
     watch.has(1, "completed");
     let said = watch.stderr();
     watch.ended_by("INT").exits(0);
@@ -236,7 +236,7 @@ fn what_was_refused_by_half_and_is_a_copy_of_a_picture_once_it_is_whole_is_skipp
     site.write("photos/back.png", &made[..made.len() / 2]);
     watch.has(1, "refused");
     site.write("photos/back.png", &made);
-    watch.says("it is a copy of the picture of row 1;");
+    watch.wait_for_text("it is a copy of the picture of row 1;");
     watch.has(1, "skipped");
     let ended = watch.ended_by("INT").exits(0);
     assert_eq!((&ended.batch["skipped"], &ended.batch["refused"]), (&1.into(), &0.into()));
@@ -406,7 +406,7 @@ fn what_another_journal_has_paid_for_is_taken_in_and_none_may_meddle() {
     watch.ended_by("INT").exits(0);
     fs::rename(site.path("photos/a.png"), site.path("a.png")).unwrap();
     let watch = Watching::start(&site, &["--budget", "5", "--journal", "two.db"]);
-    watch.says("watching photos for photos");
+    watch.wait_for_text("watching photos for photos");
     fs::rename(site.path("a.png"), site.path("photos/a.png")).unwrap();
     watch.has(1, "completed");
     let ended = watch.ended_by("INT").exits(0);
@@ -420,11 +420,11 @@ fn other_files_are_told_and_a_folder_that_vanishes_is_waited_for() {
     site.photo("photos/a.png", 1).write("photos/1.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
     let watch = Watching::start(&site, &BUDGET);
     watch.has(1, "completed");
-    watch.says("1 HEIC file is left out (1.heic): convert it");
+    watch.wait_for_text("1 HEIC file is left out (1.heic): convert it");
     fs::rename(site.path("photos"), site.path("away")).unwrap();
-    watch.says("photos cannot be read");
+    watch.wait_for_text("photos cannot be read");
     fs::rename(site.path("away"), site.path("photos")).unwrap();
-    watch.says("photos can be read again");
+    watch.wait_for_text("photos can be read again");
     site.photo("photos/b.png", 2);
     watch.has(2, "completed");
     let ended = watch.ended_by("INT").exits(0);
@@ -439,10 +439,10 @@ fn hooks_hear_of_each_photo_while_it_watches() {
     let url = server.url("/hook");
     let line = ["--budget", "5", "--on-done", "sh hook.sh", "--post-to", &url];
     let watch = Watching::start(&site, &line);
-    assert_eq!(server.wait_for_requests(1, PATIENCE).len(), 1);
+    assert_eq!(server.wait_for_requests(1, TIMEOUT).len(), 1);
     watch.until("hooked", || fs::read(site.path("ended.jsonl")).ok().filter(|it| !it.is_empty()));
     site.photo("photos/b.png", 2);
-    assert_eq!(server.wait_for_requests(2, PATIENCE).len(), 2);
+    assert_eq!(server.wait_for_requests(2, TIMEOUT).len(), 2);
     watch.ended_by("INT").exits(0);
 }
 
@@ -451,7 +451,7 @@ fn a_hook_that_fails_is_told_while_it_watches() {
     let site = Site::new();
     site.photo("photos/a.png", 1);
     let watch = Watching::start(&site, &["--budget", "5", "--on-done", "false"]);
-    watch.says("warning: line 1: --on-done \"false\" ended with exit status: 1");
+    watch.wait_for_text("warning: line 1: --on-done \"false\" ended with exit status: 1");
     let ended = watch.ended_by("INT").exits(0);
     assert_eq!(ended.batch["hooks_failed"], 1);
     assert_eq!(ended.stderr.matches("warning: line 1: --on-done").count(), 1, "{ended:?}");
@@ -475,7 +475,7 @@ fn what_it_cannot_watch_is_refused_before_anything_is_sent() {
     }
     let line = ["watch", "out/in", "--out", "new", "--budget", "5", "--emulator"];
     let mut command = site.command(&[&line[..], &glass].concat());
-    let ran = crate::world::Ran::of(command.env_remove("EFFECTS_BASE_URL")).exits(2);
+    let ran = crate::world::CommandOutput::of(command.env_remove("EFFECTS_BASE_URL")).exits(2);
     assert!(ran.stderr.contains("name one with --journal"), "{ran:?}");
     let world = World::new();
     let ran = world.run(&["watch", "--help"]).exits(0);
