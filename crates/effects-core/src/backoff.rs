@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::seed::Dice;
+use crate::seed::Rng;
 
 /// A wait that starts at `first` and is multiplied by `factor` each time, up to `most`.
 ///
@@ -40,9 +40,9 @@ impl Backoff {
         Duration::try_from_secs_f64(grown).unwrap_or(self.most).min(self.most)
     }
 
-    pub(crate) fn draw(&self, failures: u32, dice: &mut Dice) -> Duration {
+    pub(crate) fn draw(&self, failures: u32, rng: &mut Rng) -> Duration {
         let jitter = if self.jitter.is_nan() { 0.0 } else { self.jitter.clamp(0.0, 1.0) };
-        let left_to_chance = jitter * dice.unit();
+        let left_to_chance = jitter * rng.unit();
         let longest = self.longest(failures);
         Duration::try_from_secs_f64(longest.as_secs_f64() * (1.0 - left_to_chance))
             .unwrap_or(longest)
@@ -68,10 +68,10 @@ mod tests {
 
     #[test]
     fn jitter_shortens_by_its_share_at_most() {
-        let mut dice = Seed::from(1).dice();
+        let mut rng = Seed::from(1).rng();
         for failures in 0..40 {
             let backoff = Backoff::default();
-            let drawn = backoff.draw(failures, &mut dice);
+            let drawn = backoff.draw(failures, &mut rng);
             let longest = backoff.longest(failures);
             assert!(drawn <= longest && drawn >= longest / 2, "{failures}: {drawn:?}");
         }
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn odd_settings_still_give_a_wait() {
         let odd = Backoff { factor: f64::NAN, jitter: f64::NAN, ..Backoff::default() };
-        let drawn = odd.draw(9, &mut Seed::from(1).dice());
+        let drawn = odd.draw(9, &mut Seed::from(1).rng());
         assert!(drawn <= odd.most);
         let huge = Backoff { factor: 1e300, ..Backoff::default() };
         assert_eq!(huge.longest(u32::MAX), huge.most);

@@ -143,8 +143,8 @@ impl ImageFormat {
     /// ```
     /// use effects_core::ImageFormat;
     ///
-    /// let told = ImageFormat::why_no_picture(b"%PDF-1.7").unwrap();
-    /// assert!(told.starts_with("is a PDF document"));
+    /// let reason = ImageFormat::why_no_picture(b"%PDF-1.7").unwrap();
+    /// assert!(reason.starts_with("is a PDF document"));
     /// ```
     pub fn why_no_picture(start: &[u8]) -> Option<&'static str> {
         let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error_kind::ErrorKind;
 use crate::run::policy::Policy;
-use crate::seed::{Dice, Seed};
+use crate::seed::{Rng, Seed};
 use crate::time::Time;
 use crate::wire::answer::kind_of;
 use crate::wire::exchange_error::ExchangeError;
@@ -14,7 +14,7 @@ use crate::wire::exchange_error::ExchangeError;
 #[derive(Clone, Debug)]
 pub struct Retries {
     policy: Policy,
-    dice: Dice,
+    rng: Rng,
     failures: u32,
     deadline: Time,
     /// When the policy's deadline is over.
@@ -28,7 +28,7 @@ impl Retries {
     pub fn new(policy: &Policy, seed: Seed, now: Time) -> Self {
         Self {
             policy: policy.clone(),
-            dice: seed.dice(),
+            rng: seed.rng(),
             failures: 0,
             deadline: now + policy.wait_timeout,
             end: policy.ends_by(now),
@@ -61,7 +61,7 @@ impl Retries {
             // The gateway is there: from here on the whole wait counts.
             self.unanswered_until = Time::MAX;
         }
-        let until = now + self.policy.retry_delay(self.failures, asked, &mut self.dice);
+        let until = now + self.policy.retry_delay(self.failures, asked, &mut self.rng);
         self.failures = self.failures.saturating_add(1);
         (until < self.deadline.min(self.end).min(self.unanswered_until)).then_some(until)
     }

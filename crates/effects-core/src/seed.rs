@@ -1,5 +1,5 @@
 //! [`Seed`]: eight random bytes from the driver. A [`Run`](crate::Run) draws all its randomness from one
-//! (jitter, request ids) through [`Dice`], so that the same seed gives the same run; `Retries` and
+//! (jitter, request ids) through [`Rng`], so that the same seed gives the same run; `Retries` and
 //! `Batch` draw theirs so, too.
 
 use std::fmt;
@@ -19,8 +19,8 @@ impl Seed {
     }
 
     /// Starts drawing.
-    pub(crate) const fn dice(self) -> Dice {
-        Dice(self.0)
+    pub(crate) const fn rng(self) -> Rng {
+        Rng(self.0)
     }
 }
 
@@ -32,9 +32,9 @@ impl From<u64> for Seed {
 
 /// A stream of numbers out of a seed (SplitMix64: Steele, Lea and Flood, 2014).
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -44,7 +44,7 @@ impl Dice {
     }
 
     /// Lets what is drawn from here on depend on this seed, too.
-    pub(crate) const fn stir(&mut self, seed: Seed) {
+    pub(crate) const fn mix_in(&mut self, seed: Seed) {
         self.0 ^= seed.0;
     }
 
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_draws_the_same_and_a_salt_tells_runs_apart() {
-        let mut one = Seed::from(7).dice();
-        let mut other = Seed::from_bytes([7, 0, 0, 0, 0, 0, 0, 0]).dice();
+        let mut one = Seed::from(7).rng();
+        let mut other = Seed::from_bytes([7, 0, 0, 0, 0, 0, 0, 0]).rng();
         assert_eq!(one.uuid(1), other.uuid(1));
         assert_ne!(one.uuid(1), other.uuid(2));
         let id = one.uuid(3).to_string();
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_uuid_is_read_as_it_is_written_and_not_otherwise() {
-        let uuid = Seed::from(9).dice().uuid(4);
+        let uuid = Seed::from(9).rng().uuid(4);
         let text = uuid.to_string();
         assert_eq!(Uuid::try_from(text.clone()), Ok(uuid));
         let odd =

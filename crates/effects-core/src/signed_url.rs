@@ -43,7 +43,7 @@ pub fn shown(url: &str) -> String {
     let url = url.split('#').next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else {
         // A data URL is the photo itself and may have megabytes.
-        return cut(url, MOST_OF_A_DATA_URL);
+        return cut(url, MAX_DATA_URL_CHARS);
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -53,7 +53,7 @@ pub fn shown(url: &str) -> String {
         _ if is_permission(url) => "?…".to_owned(),
         query => format!("?{query}"),
     };
-    cut(&format!("{scheme}://{host}{path}{query}"), MOST)
+    cut(&format!("{scheme}://{host}{path}{query}"), MAX_SHOWN_CHARS)
 }
 
 /// A URL without user name, password and fragment, and with `redacted` in place of every value in its query
@@ -154,7 +154,7 @@ fn is_secret(name: &str, value: &str) -> bool {
 
 /// A number, or two as of a size: too little to be a permission.
 fn is_number(value: &str) -> bool {
-    value.len() <= MOST_OF_A_NUMBER
+    value.len() <= MAX_NUMBER_BYTES
         && value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'x'))
 }
 
@@ -177,11 +177,11 @@ pub fn host_and_path(url: &str) -> &str {
     }
 }
 
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+fn cut(text: &str, max_chars: usize) -> String {
+    if text.chars().count() <= max_chars {
         return text.to_owned();
     }
-    text.chars().take(most).chain(['…']).collect()
+    text.chars().take(max_chars).chain(['…']).collect()
 }
 
 /// What the parameters of signed URLs begin with: those of Amazon, Google, Alibaba, Volcengine,
@@ -243,12 +243,12 @@ const HARMLESS: [&str; 14] = [
 
 /// How the URLs in a text begin; JSON may escape their slashes.
 const SCHEMES: [&str; 4] = ["http://", "https://", "http:\\/\\/", "https:\\/\\/"];
-const MOST_OF_A_NUMBER: usize = 12;
+const MAX_NUMBER_BYTES: usize = 12;
 
 /// The longest value of a parameter that is taken to say something harmless.
 const LONG: usize = 24;
-const MOST: usize = 500;
-const MOST_OF_A_DATA_URL: usize = 40;
+const MAX_SHOWN_CHARS: usize = 500;
+const MAX_DATA_URL_CHARS: usize = 40;
 
 #[cfg(test)]
 mod tests {

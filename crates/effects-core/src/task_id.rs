@@ -48,8 +48,8 @@ impl From<&str> for IdText {
     fn from(text: &str) -> Self {
         let mut bytes = [0; SHORT];
         match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
-            (Some(place), Ok(length)) => {
-                place.copy_from_slice(text.as_bytes());
+            (Some(start), Ok(length)) => {
+                start.copy_from_slice(text.as_bytes());
                 Self::Short { length, bytes }
             }
             _ => Self::Long(text.into()),

@@ -472,13 +472,13 @@ impl<K> JobMachine<K> {
     /// What the driver knows of the job of a run.
     pub fn known(&self, run: RunId) -> Option<&K> {
         // A place is used again by later runs, so the run itself is compared, too.
-        let (known, id) = self.runs.get(run.place()).copied().flatten()?;
+        let (known, id) = self.runs.get(run.slot_index()).copied().flatten()?;
         self.known_of(id).filter(|_| known == run)
     }
 
     /// The same, to be changed.
     pub fn known_mut(&mut self, run: RunId) -> Option<&mut K> {
-        let (known, id) = self.runs.get(run.place()).copied().flatten()?;
+        let (known, id) = self.runs.get(run.slot_index()).copied().flatten()?;
         self.known_of_mut(id).filter(|_| known == run)
     }
 
@@ -494,13 +494,13 @@ impl<K> JobMachine<K> {
 
     /// The job of a run.
     pub fn job(&self, run: RunId) -> Option<JobId> {
-        let (known, id) = self.runs.get(run.place()).copied().flatten()?;
+        let (known, id) = self.runs.get(run.slot_index()).copied().flatten()?;
         Some(id).filter(|_| known == run)
     }
 
     /// The row of a run's job, where there is a journal.
     pub fn row(&self, run: RunId) -> Option<&OpenRow> {
-        let (known, id) = self.runs.get(run.place()).copied().flatten()?;
+        let (known, id) = self.runs.get(run.slot_index()).copied().flatten()?;
         self.row_of(id).filter(|_| known == run)
     }
 
@@ -552,8 +552,8 @@ impl<K> JobMachine<K> {
     }
 
     /// How many submissions are in flight: the moment not to leave.
-    pub fn posting(&self) -> u32 {
-        self.batch.posting()
+    pub fn submitting(&self) -> u32 {
+        self.batch.submitting()
     }
 
     fn next_of_jobs(&mut self) -> Option<JobStep<K>> {
@@ -735,7 +735,7 @@ impl<K> JobMachine<K> {
         if let Some(slot) = self.slot(id) {
             slot.run = Some(run);
         }
-        let place = run.place();
+        let place = run.slot_index();
         if self.runs.len() <= place {
             self.runs.resize(place + 1, None);
         }
@@ -743,7 +743,7 @@ impl<K> JobMachine<K> {
     }
 
     fn take_run(&mut self, run: RunId) -> Option<JobId> {
-        let place = self.runs.get_mut(run.place())?;
+        let place = self.runs.get_mut(run.slot_index())?;
         // A place is used again: a late answer to an earlier run must not take the job of this
         // one.
         let (_, id) = place.take_if(|(known, _)| *known == run)?;

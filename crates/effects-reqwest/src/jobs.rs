@@ -65,7 +65,7 @@ impl RunJobs for Client {
         };
         let limits = options.limits(origin);
         // Anchored: the deadline of many jobs begins here, and not with each of their calls.
-        let core = self.core().with_policy(self.policy().among_many().into()).anchored();
+        let core = self.core().with_policy(self.policy().for_batch().into()).anchored();
         let (driver, words) = Driver::new(&core, Arc::clone(core.policy()), limits, drawn);
         let waker = words.clone();
         // A stop is looked at before each step, and the driver may sleep until an answer comes.

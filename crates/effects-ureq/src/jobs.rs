@@ -55,7 +55,7 @@ impl RunJobs for Client {
         let (tell, ends) = channel();
         let handle = context.handle().clone();
         // Anchored: the deadline of many jobs begins here, and not with each of their calls.
-        let core = self.core().with_policy(Arc::new(self.policy().among_many())).anchored();
+        let core = self.core().with_policy(Arc::new(self.policy().for_batch())).anchored();
         let driver = JobsDriver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
         let (backlog, arrive) = (driver.demand.backlog().clone(), driver.arrive.clone());
         let waker = Mutex::new(arrive.clone());

@@ -91,7 +91,7 @@ impl JobsHandle {
     /// Publishes how a machine stands. For drivers.
     pub fn publish<K>(&self, machine: &JobMachine<K>) {
         let mut status = self.status();
-        (status.running, status.submitting) = (machine.running(), machine.posting());
+        (status.running, status.submitting) = (machine.running(), machine.submitting());
         // Drivers publish at every step, so an outage is cloned only where it changed.
         if status.outage.as_ref() != machine.outage() {
             status.outage = machine.outage().cloned();

@@ -157,15 +157,15 @@ impl CircuitBreaker {
         self.outage.as_ref()
     }
 
-    /// Whether a submission may leave while `posting` others are out; the one that is let through
+    /// Whether a submission may leave while `submitting` others are out; the one that is let through
     /// while something is wrong is the probe.
-    pub(super) fn pass(&mut self, posting: u32, now: Time) -> Permission {
+    pub(super) fn pass(&mut self, submitting: u32, now: Time) -> Permission {
         match &self.outage {
             None => Permission::Granted,
             Some(outage) if outage.is_final => Permission::Never(outage.clone()),
             Some(_) if now < self.until => Permission::Later(self.until),
             // Until the probe is answered nothing else leaves: each more may be billed and lost.
-            Some(_) if posting > 0 => Permission::Later(Time::MAX),
+            Some(_) if submitting > 0 => Permission::Later(Time::MAX),
             Some(_) => {
                 self.probing = true;
                 Permission::Granted
@@ -187,14 +187,14 @@ impl CircuitBreaker {
             return;
         }
         // Zero would hold back the first submission, which nothing speaks against.
-        let most = policy.unknown_in_a_row.max(1);
+        let limit = policy.unknown_in_a_row.max(1);
         match end {
             // One answer for good, also a refusal, shows that the gateway works.
             AttemptEnd::Answered => *self = Self::new(now),
             // A budget, its caller, a certificate or a recording kept it here: that says nothing of
             // the gateway.
             AttemptEnd::NotTried => {}
-            AttemptEnd::Unknown => self.note_unknown(most, now),
+            AttemptEnd::Unknown => self.note_unknown(limit, now),
             AttemptEnd::RefusedForNow => {
                 // A refusal for now is an answer: what went before it is over.
                 (self.unknown, self.not_sent) = (0, 0);
@@ -203,7 +203,7 @@ impl CircuitBreaker {
             // A single one says nothing of the gateway.
             AttemptEnd::NotSent { reason } => {
                 self.not_sent = self.not_sent.saturating_add(1);
-                if self.not_sent >= most {
+                if self.not_sent >= limit {
                     let failure = |time| OutageFailure::NotSent { time, reason };
                     self.pause(failure, policy.wait_timeout, now);
                 }
@@ -211,16 +211,16 @@ impl CircuitBreaker {
         }
     }
 
-    fn note_unknown(&mut self, most: u32, now: Time) {
+    fn note_unknown(&mut self, limit: u32, now: Time) {
         // Each count is of attempts in a row, and an unknown outcome ends the rows of other kinds.
         (self.pauses, self.not_sent) = (0, 0);
         self.unknown = self.unknown.saturating_add(1);
         // A probe of another outage, throttled or not sent, whose outcome is unknown is only the
         // first of this kind.
-        let failed_probe = std::mem::take(&mut self.probing) && self.unknown > most;
-        if failed_probe || self.unknown >= most {
+        let failed_probe = std::mem::take(&mut self.probing) && self.unknown > limit;
+        if failed_probe || self.unknown >= limit {
             // The pause begins once; attempts that were out with the last one do not lengthen it.
-            if self.unknown == most {
+            if self.unknown == limit {
                 self.until = now + PAUSE;
             }
             let failure = OutageFailure::Unknown(self.unknown);

@@ -13,12 +13,12 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(super) struct Curves {
     pacer: Pacer,
-    kinds: Vec<CurveKind>,
+    curves: Vec<LabelCurve>,
     known: HashMap<Option<Label>, u32>,
 }
 
 #[derive(Debug)]
-struct CurveKind {
+struct LabelCurve {
     label: Option<Label>,
     curve: Arc<Curve>,
     asked: Time,
@@ -26,7 +26,7 @@ struct CurveKind {
 
 impl Curves {
     pub(super) fn new(pacer: Pacer) -> Self {
-        Self { pacer, kinds: Vec::new(), known: HashMap::new() }
+        Self { pacer, curves: Vec::new(), known: HashMap::new() }
     }
 
     pub(super) fn pacer(&self) -> &Pacer {
@@ -34,40 +34,40 @@ impl Curves {
     }
 
     /// Goes by another pacer from now on.
-    pub(super) fn go_by(&mut self, pacer: Pacer) {
+    pub(super) fn set_pacer(&mut self, pacer: Pacer) {
         self.pacer = pacer;
         // So old that each curve is fetched from the new pacer when it is next asked for.
-        self.kinds.iter_mut().for_each(|kind| kind.asked = Time::default());
+        self.curves.iter_mut().for_each(|curve| curve.asked = Time::default());
     }
 
-    /// Learns what a run of this kind saw.
-    pub(super) fn learn(&self, kind: u32, observation: Observation) {
-        self.pacer.learn(self.kinds[kind as usize].label.as_ref(), observation);
+    /// Learns what a run with this label saw.
+    pub(super) fn learn(&self, label_index: u32, observation: Observation) {
+        self.pacer.learn(self.curves[label_index as usize].label.as_ref(), observation);
     }
 
     /// The number of a label.
     pub(super) fn of(&mut self, label: Option<&Label>, pace: &Pace, now: Time) -> u32 {
         let label = label.cloned();
-        if let Some(&kind) = self.known.get(&label) {
-            return kind;
+        if let Some(&label_index) = self.known.get(&label) {
+            return label_index;
         }
         let curve = self.pacer.curve(label.as_ref(), pace, now);
-        let kind = u32::try_from(self.kinds.len()).unwrap_or(u32::MAX);
-        self.kinds.push(CurveKind { label: label.clone(), curve, asked: now });
-        self.known.insert(label, kind);
-        kind
+        let label_index = u32::try_from(self.curves.len()).unwrap_or(u32::MAX);
+        self.curves.push(LabelCurve { label: label.clone(), curve, asked: now });
+        self.known.insert(label, label_index);
+        label_index
     }
 
-    /// The curve of a kind, as of a short while ago at most.
-    pub(super) fn curve(&mut self, kind: u32, pace: &Pace, now: Time) -> &Arc<Curve> {
-        let kind = &mut self.kinds[kind as usize];
-        if now.since(kind.asked) >= REFRESH_EVERY {
-            kind.curve = self.pacer.curve(kind.label.as_ref(), pace, now);
+    /// The curve of a label, as of a short while ago at most.
+    pub(super) fn curve(&mut self, label_index: u32, pace: &Pace, now: Time) -> &Arc<Curve> {
+        let known = &mut self.curves[label_index as usize];
+        if now.since(known.asked) >= REFRESH_EVERY {
+            known.curve = self.pacer.curve(known.label.as_ref(), pace, now);
             // Also where the pacer gave the same curve: its lock is left alone for another quarter
             // of a second.
-            kind.asked = now;
+            known.asked = now;
         }
-        &kind.curve
+        &known.curve
     }
 }
 

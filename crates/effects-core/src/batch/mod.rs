@@ -38,7 +38,7 @@ use crate::run::outcome::Outcome;
 use crate::run::policy::Policy;
 use crate::run::submission::Submission;
 use crate::run::{Run, Step, Want};
-use crate::seed::{Dice, Seed};
+use crate::seed::{Rng, Seed};
 use crate::task_id::TaskId;
 use crate::time::Time;
 
@@ -48,7 +48,7 @@ use curves::Curves;
 use queues::Queues;
 use shared_polls::SharedPolls;
 pub use slots::RunId;
-use slots::{Looks, Slots, Ticket};
+use slots::{PollRole, Slots, Ticket};
 use throttle::Throttle;
 use timers::Timers;
 
@@ -58,7 +58,7 @@ use timers::Timers;
 /// submitted yet are then refused, once nothing is under way that may bring a picture after all.
 ///
 /// The driver steps it as it would a run. [`BatchStep::WantRuns`] asks for more rows, so that a
-/// manifest is never read whole; [`feed_no_more`](Self::feed_no_more) says that there are none.
+/// manifest is never read whole; [`close`](Self::close) says that there are none.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -68,24 +68,24 @@ use timers::Timers;
 /// let now = Time::from_millis(0);
 /// let mut batch = Batch::new(Arc::new(Policy::default()), BatchLimits::default(), now);
 /// assert_eq!(batch.step(now), BatchStep::WantRuns(16));
-/// batch.feed_no_more();
+/// batch.close();
 /// assert_eq!(batch.step(now), BatchStep::Empty);
 /// ```
 #[derive(Debug)]
 pub struct Batch {
     policy: Arc<Policy>,
     /// Of runs that wait their turn: a gateway that does not answer is waited for.
-    among_many: Arc<Policy>,
+    batch_policy: Arc<Policy>,
     limits: BatchLimits,
-    /// Draws lots among runs that wait to look; stirred by each run's seed.
-    lots: Dice,
+    /// Draws among runs that wait to poll; each run's seed is mixed in.
+    rng: Rng,
     now: Time,
     throttle: Throttle,
     breaker: CircuitBreaker,
     curves: Curves,
     slots: Slots,
     timers: Timers,
-    /// Runs to look after, in order.
+    /// Runs to advance, in order.
     ready: VecDeque<Ticket>,
     queues: Queues,
     shared_polls: SharedPolls,
@@ -93,13 +93,13 @@ pub struct Batch {
     /// a submission in flight.
     live: u32,
     active: u32,
-    posting: u32,
+    submitting: u32,
     /// Runs that may wait for their budget.
     unaffordable: Vec<RunId>,
     /// Tasks that were completed without a picture since the last one with one.
     pictureless: u32,
-    fed: bool,
-    asked: bool,
+    closed: bool,
+    runs_requested: bool,
 }
 
 /// How much a batch does at once.
@@ -144,10 +144,10 @@ impl Batch {
     /// A batch without runs, and without knowledge of how long tasks take.
     pub fn new(policy: Arc<Policy>, limits: BatchLimits, now: Time) -> Self {
         Self {
-            among_many: Arc::new(policy.among_many()),
+            batch_policy: Arc::new(policy.for_batch()),
             policy,
             limits,
-            lots: Seed::from(0).dice(),
+            rng: Seed::from(0).rng(),
             now,
             throttle: Throttle::new(now),
             breaker: CircuitBreaker::new(now),
@@ -159,18 +159,18 @@ impl Batch {
             shared_polls: SharedPolls::default(),
             live: 0,
             active: 0,
-            posting: 0,
+            submitting: 0,
             unaffordable: Vec::new(),
             pictureless: 0,
-            fed: false,
-            asked: false,
+            closed: false,
+            runs_requested: false,
         }
     }
 
     /// The same batch, paced by what this pacer knows and teaching it.
     #[must_use]
     pub fn with_pacer(mut self, pacer: Pacer) -> Self {
-        self.curves.go_by(pacer);
+        self.curves.set_pacer(pacer);
         self
     }
 
@@ -179,8 +179,8 @@ impl Batch {
     /// A driver draws each run's seed anew: one that the batch kept would be copied when its process
     /// is forked, and two processes would submit under the same names.
     pub fn submit(&mut self, submission: impl Into<Submission>, seed: Seed, now: Time) -> RunId {
-        self.lots.stir(seed);
-        self.add(Run::submit(submission, Arc::clone(&self.among_many), seed, now))
+        self.rng.mix_in(seed);
+        self.add(Run::submit(submission, Arc::clone(&self.batch_policy), seed, now))
     }
 
     /// Adds a run that submits a request and whose wait begins now: it asks for no place among the
@@ -208,7 +208,7 @@ impl Batch {
         seed: Seed,
         now: Time,
     ) -> RunId {
-        self.lots.stir(seed);
+        self.rng.mix_in(seed);
         let mut run = Run::submit(submission, Arc::clone(&self.policy), seed, now);
         // Its caller waits from now on, so the time in the queue counts as well.
         run.begin(now);
@@ -228,7 +228,7 @@ impl Batch {
         seed: Seed,
         now: Time,
     ) -> RunId {
-        self.lots.stir(seed);
+        self.rng.mix_in(seed);
         let (policy, followed) = (Arc::clone(&self.policy), task.clone());
         let mut run = Run::attach(task, label, policy, seed, now);
         if let Some(submitted) = submitted {
@@ -245,25 +245,25 @@ impl Batch {
     }
 
     /// Says that no more runs will be added.
-    pub fn feed_no_more(&mut self) {
-        self.fed = true;
+    pub fn close(&mut self) {
+        self.closed = true;
     }
 
     /// What to do next. Safe at any moment, any number of times.
     pub fn step(&mut self, now: Time) -> BatchStep {
         self.now = self.now.max(now);
         loop {
-            // First the runs that were told something: one that ends here frees a place for the
+            // First the runs that got something new: one that ends here frees a place for the
             // queues below.
             while let Some(index) = self.next_ready() {
-                if let Some(step) = self.look_after(index) {
+                if let Some(step) = self.advance_run(index) {
                     return step;
                 }
             }
             if let Some(step) = self.start_submission().or_else(|| self.start_poll()) {
                 return step;
             }
-            // `start_submission` may have let a run go, which is ready then.
+            // `start_submission` may have detached a run, which is ready then.
             if self.ready.is_empty() {
                 return self.idle();
             }
@@ -288,11 +288,11 @@ impl Batch {
         let Some(index) = self.slots.find(id) else { return };
         let slot = self.slots.slot(index);
         if let Some(run) = &mut slot.run {
-            let curve = self.curves.curve(slot.kind, &self.policy.pace, self.now);
+            let curve = self.curves.curve(slot.label_index, &self.policy.pace, self.now);
             run.paced(curve, |run| run.reply(self.now, call, result));
         }
         // Noted before the next step, in which the breaker decides by it whether another may leave.
-        self.note_posting(index);
+        self.note_submitting(index);
         self.make_ready(index);
     }
 
@@ -303,7 +303,7 @@ impl Batch {
         let Some(index) = self.slots.find(id) else { return };
         let slot = self.slots.slot(index);
         if let Some(run) = &mut slot.run {
-            let curve = self.curves.curve(slot.kind, &self.policy.pace, self.now);
+            let curve = self.curves.curve(slot.label_index, &self.policy.pace, self.now);
             run.paced(curve, |run| run.observed(now, pushed));
         }
         self.make_ready(index);
@@ -325,7 +325,7 @@ impl Batch {
         if matches!(admission, Admission::Wait { .. }) {
             self.unaffordable.push(id);
         }
-        self.note_posting(index);
+        self.note_submitting(index);
         self.make_ready(index);
     }
 
@@ -342,9 +342,9 @@ impl Batch {
     /// Stops watching: what has not left does not leave, what is in flight is awaited.
     pub fn detach(&mut self, now: Time) {
         self.now = self.now.max(now);
-        self.fed = true;
+        self.closed = true;
         for index in self.slots.indices() {
-            self.let_go(index);
+            self.detach_slot(index);
         }
     }
 
@@ -353,25 +353,25 @@ impl Batch {
     pub fn detach_run(&mut self, id: RunId, now: Time) {
         self.now = self.now.max(now);
         if let Some(index) = self.slots.find(id) {
-            self.let_go(index);
+            self.detach_slot(index);
         }
     }
 
     /// Lets a run look at its task for itself alone, even where another looks at the same one: each look
-    /// is then told. One that is `held` does not look, until it is told so no more or its wait ends: for a
+    /// is then reported. One that is `held` does not poll until it is released or its wait ends: for a
     /// caller who reads its events one by one. A handle of a run that is over is ignored.
     pub fn look_alone(&mut self, id: RunId, held: bool, now: Time) {
         self.now = self.now.max(now);
         let Some(index) = self.slots.find(id) else { return };
-        let before = self.slots.slot(index).looks;
-        if before == Looks::ByAnother {
+        let before = self.slots.slot(index).poll_role;
+        if before == PollRole::Follower {
             self.set_leader(index, None);
             self.activate(index);
         }
-        self.slots.slot(index).looks = if held { Looks::Held } else { Looks::Alone };
+        self.slots.slot(index).poll_role = if held { PollRole::Paused } else { PollRole::Alone };
         // Until now its timer was set to the end of its wait alone, since it had no poll of its own
         // to make.
-        if matches!(before, Looks::ByAnother | Looks::Held) && !held {
+        if matches!(before, PollRole::Follower | PollRole::Paused) && !held {
             self.make_ready(index);
         }
     }
@@ -392,18 +392,18 @@ impl Batch {
     }
 
     /// How many of its submissions are in flight: the moment not to leave.
-    pub fn posting(&self) -> u32 {
-        self.posting
+    pub fn submitting(&self) -> u32 {
+        self.submitting
     }
 
     fn add(&mut self, run: Run) -> RunId {
         self.live += 1;
         // A driver that gave one run may have more.
-        self.asked = false;
-        let kind = self.curves.of(run.label(), &self.policy.pace, self.now);
-        let id = self.slots.add(run, kind);
+        self.runs_requested = false;
+        let label_index = self.curves.of(run.label(), &self.policy.pace, self.now);
+        let id = self.slots.add(run, label_index);
         let ticket = self.slots.ticket(id.index);
-        // New runs go behind those that were told something.
+        // New runs go behind those that got something new.
         self.ready.push_back(ticket);
         id
     }
@@ -413,7 +413,7 @@ impl Batch {
         self.active += u32::from(!std::mem::replace(&mut slot.active, true));
     }
 
-    /// Whatever it was waiting for, it is asked anew: at once, since what was told something a moment
+    /// Whatever it was waiting for, it is asked anew: at once, since a run that got something new a moment
     /// ago is still in the processor's cache. No other run waits long for that: after a step
     /// or three it sleeps, and nothing new is sent before all are asked.
     fn make_ready(&mut self, index: u32) {
@@ -421,7 +421,7 @@ impl Batch {
         self.ready.push_front(ticket);
     }
 
-    /// The next run to look after: one that was told something, else one whose timer has rung.
+    /// The next run to advance: one that got an answer or a confirmation, else one whose timer has rung.
     fn next_ready(&mut self) -> Option<u32> {
         while let Some(ticket) = self.ready.pop_front() {
             if self.slots.holds(ticket) {
@@ -434,7 +434,7 @@ impl Batch {
     }
 
     /// Does what a run wants, or puts it where it waits for leave to do it.
-    fn look_after(&mut self, index: u32) -> Option<BatchStep> {
+    fn advance_run(&mut self, index: u32) -> Option<BatchStep> {
         // What its leader saw ends it, also while a poll of its own is out.
         if let Some(outcome) = self.shared_polls.take_verdict(self.slots.id(index)) {
             return Some(self.finish(index, outcome));
@@ -457,10 +457,10 @@ impl Batch {
                 None
             }
             Want::Submit => {
-                self.note_posting(index);
+                self.note_submitting(index);
                 self.ask_for_submission(index, deadline)
             }
-            Want::Poll if self.slots.slot(index).looks == Looks::Held => {
+            Want::Poll if self.slots.slot(index).poll_role == PollRole::Paused => {
                 self.timers.set(index, deadline);
                 None
             }
@@ -474,14 +474,14 @@ impl Batch {
 
     fn step_run(&mut self, index: u32) -> Option<BatchStep> {
         let id = self.slots.id(index);
-        self.note_posting(index);
+        self.note_submitting(index);
         let run = self.slots.slot(index).run.as_mut()?;
         // Taken out and not copied: an outcome holds the whole answer.
         if let Some(outcome) = run.take_outcome() {
             return Some(self.finish(index, outcome));
         }
         let step = run.step(self.now);
-        self.note_posting(index);
+        self.note_submitting(index);
         match step {
             // Goes on when it is confirmed.
             Step::Record(entry) => {
@@ -512,7 +512,7 @@ impl Batch {
         }
     }
 
-    fn let_go(&mut self, index: u32) {
+    fn detach_slot(&mut self, index: u32) {
         if let Some(run) = &mut self.slots.slot(index).run {
             run.detach(self.now);
         }
@@ -521,13 +521,13 @@ impl Batch {
 
     /// Keeps the count of submissions in flight true to what the run says, and notes how an attempt
     /// ended.
-    fn note_posting(&mut self, index: u32) {
+    fn note_submitting(&mut self, index: u32) {
         let slot = self.slots.slot(index);
-        let posting = slot.run.as_ref().is_some_and(Run::is_posting);
-        let before = std::mem::replace(&mut slot.posting, posting);
-        self.posting = self.posting + u32::from(posting) - u32::from(before);
+        let submitting = slot.run.as_ref().is_some_and(Run::has_attempt_under_way);
+        let before = std::mem::replace(&mut slot.submitting, submitting);
+        self.submitting = self.submitting + u32::from(submitting) - u32::from(before);
         // A run that was begun at once is the business of the caller who waits for it.
-        let ended = before && !posting && !slot.at_once;
+        let ended = before && !submitting && !slot.at_once;
         if let Some(run) = slot.run.as_ref().filter(|_| ended) {
             self.breaker.note(run.attempt_end(), &self.policy, self.now);
         }
@@ -541,9 +541,9 @@ impl Batch {
         let slot = self.slots.slot(index);
         self.live -= 1;
         self.active -= u32::from(slot.active);
-        self.posting -= u32::from(slot.posting);
+        self.submitting -= u32::from(slot.submitting);
         // There is room again, so the driver is asked for more runs.
-        self.asked = false;
+        self.runs_requested = false;
         match &outcome {
             Outcome::Completed(_) => self.pictureless = 0,
             Outcome::Failed(failed) if failed.kind == ErrorKind::NoPicture => {
@@ -554,10 +554,10 @@ impl Batch {
         let waited = slot.run.as_ref().is_some_and(|run| self.now >= run.deadline());
         // A run of a batch has no pacer of its own, so the batch teaches for it.
         if let Some(observation) = slot.run.as_ref().and_then(Run::observation) {
-            self.curves.learn(slot.kind, observation);
+            self.curves.learn(slot.label_index, observation);
         }
         self.slots.remove(index);
-        self.hand_on(id, &outcome, waited);
+        self.pass_on_outcome(id, &outcome, waited);
         self.ask_budget_again();
         BatchStep::Done(id, outcome)
     }
@@ -577,11 +577,11 @@ impl Batch {
         let room = self.width_of_tasks().saturating_sub(self.live);
         // Asked once for each change: a driver that has no run right now would never get to sleep
         // otherwise.
-        if !self.fed && !self.asked && room > 0 {
-            self.asked = true;
+        if !self.closed && !self.runs_requested && room > 0 {
+            self.runs_requested = true;
             return BatchStep::WantRuns(room);
         }
-        if self.fed && self.live == 0 {
+        if self.closed && self.live == 0 {
             return BatchStep::Empty;
         }
         let timer = self.timers.next().unwrap_or(Time::MAX);

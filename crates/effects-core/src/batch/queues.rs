@@ -48,7 +48,7 @@ impl Batch {
         // One whose wait has no length may still leave in its first moment.
         let patient = !self.policy.wait_timeout.is_zero();
         if self.now > deadline || (patient && self.now == deadline) {
-            return Some(self.turn_never_came(index));
+            return Some(self.refuse_expired(index));
         }
         // A timer set to this very moment would ring in the same step, and the run ask again
         // without end.
@@ -61,7 +61,7 @@ impl Batch {
         None
     }
 
-    fn turn_never_came(&mut self, index: u32) -> BatchStep {
+    fn refuse_expired(&mut self, index: u32) -> BatchStep {
         let (kind, reason) = if self.policy.waits_until(self.now) <= self.now {
             (ErrorKind::DeadlineExceeded, DEADLINE_OVER)
         } else if self.now < self.throttle.until() {
@@ -105,12 +105,12 @@ impl Batch {
         if self.now < self.throttle.until() {
             return None;
         }
-        while self.posting < self.throttle.width(self.limits.submissions, self.now) {
+        while self.submitting < self.throttle.width(self.limits.submissions, self.now) {
             // A caller waits for each of these, so the breaker is not asked; the width and the
             // throttle apply to them, too.
             let index = match next(&mut self.queues.at_once, &self.slots) {
                 Some(index) => index,
-                None => match self.breaker.pass(self.posting, self.now) {
+                None => match self.breaker.pass(self.submitting, self.now) {
                     Permission::Later(_) => return None,
                     Permission::Never(outage) => return self.refuse_all(&outage),
                     // Repeats before first submissions: their time is running.
@@ -138,8 +138,8 @@ impl Batch {
             let index = waiting.or_else(|| next(&mut self.queues.fresh, &self.slots))?;
             // An earlier attempt may have made a task, so `Refused`, which means that none was
             // made, would be untrue.
-            if self.slots.run(index).is_some_and(Run::is_in_doubt) {
-                self.let_go(index);
+            if self.slots.run(index).is_some_and(Run::has_unknown_attempt) {
+                self.detach_slot(index);
                 continue;
             }
             let error = ExchangeError::NotSent { reason: outage.to_string() };
@@ -191,7 +191,7 @@ impl Batch {
             return None;
         }
         let index = next(&mut self.queues.fresh, &self.slots)?;
-        if self.pictureless >= MOST_PICTURELESS {
+        if self.pictureless >= MAX_PICTURELESS {
             // What is under way may bring a picture after all.
             if self.active > 0 {
                 let ticket = self.slots.ticket(index);
@@ -235,18 +235,18 @@ impl Batch {
         let mut stale = 0;
         // Where all that wait may leave, their order does not matter.
         for nth in 0..count.min(if plenty { 1 } else { DRAWS }) {
-            let place = if count <= DRAWS { nth } else { self.draw(count) };
-            let ticket = self.queues.looks[place];
+            let position = if count <= DRAWS { nth } else { self.draw(count) };
+            let ticket = self.queues.looks[position];
             if !self.slots.holds(ticket) {
                 stale += 1;
                 continue;
             }
             let chance = if plenty { 1.0 } else { self.chance(ticket.index) };
-            if best.is_none_or(|(most, _)| chance > most) {
-                best = Some((chance, place));
+            if best.is_none_or(|(highest, _)| chance > highest) {
+                best = Some((chance, position));
             }
         }
-        let chosen = best.map(|(_, place)| self.queues.looks.swap_remove(place).index);
+        let chosen = best.map(|(_, position)| self.queues.looks.swap_remove(position).index);
         // Each stale ticket that is drawn is a comparison lost; at a quarter of them a sweep pays
         // off.
         if stale > DRAWS / 4 {
@@ -259,13 +259,13 @@ impl Batch {
     }
 
     fn draw(&mut self, count: usize) -> usize {
-        usize::try_from(self.lots.next() % count as u64).unwrap_or_default()
+        usize::try_from(self.rng.next() % count as u64).unwrap_or_default()
     }
 
     /// The chance that a run's task has ended since it was last seen running.
     fn chance(&mut self, index: u32) -> f64 {
-        let kind = self.slots.slot(index).kind;
-        let curve = self.curves.curve(kind, &self.policy.pace, self.now);
+        let label_index = self.slots.slot(index).label_index;
+        let curve = self.curves.curve(label_index, &self.policy.pace, self.now);
         self.slots.run(index).map_or(0.0, |run| run.chance(self.now, curve))
     }
 }
@@ -284,6 +284,6 @@ fn next(queue: &mut VecDeque<Ticket>, slots: &Slots) -> Option<u32> {
 const TICK: Duration = Duration::from_millis(1);
 /// So many tasks in a row that are completed without a picture are paid for; the service's answers have
 /// changed then, and each further one would be paid for in vain.
-const MOST_PICTURELESS: u32 = 3;
+const MAX_PICTURELESS: u32 = 3;
 /// How many that wait to look are compared for each look that is scarce.
 const DRAWS: usize = 128;

@@ -1,6 +1,6 @@
 //! [`Slots`]: where a `Batch` keeps its runs. A [`RunId`] is the handle of one, for `JobMachine` and
 //! drivers too, and never becomes another's; a [`Ticket`] is a run's place in the batch's `ready` list
-//! or in one of the `Queues`, and counts until the run is moved; [`Looks`] says who polls the run's
+//! or in one of the `Queues`, and counts until the run is moved; [`PollRole`] says who polls the run's
 //! task, for `shared_polls.rs`.
 
 use crate::run::Run;
@@ -13,9 +13,9 @@ pub struct RunId {
 }
 
 impl RunId {
-    /// Its place: less than the most runs that were ever in the batch at once, and no other's as
+    /// Its index: less than the most runs that were ever in the batch at once, and no other's as
     /// long as this run is. For a driver's own table of runs.
-    pub fn place(self) -> usize {
+    pub fn slot_index(self) -> usize {
         self.index as usize
     }
 }
@@ -28,17 +28,17 @@ pub(super) struct Ticket {
     number: u32,
 }
 
-/// Who looks at a run's task.
+/// A run's part in polling its task.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Looks {
-    /// The run, for every run that follows the same task.
-    ForAll,
-    /// Another run.
-    ByAnother,
-    /// The run, for itself alone, so that each look is told.
+pub(super) enum PollRole {
+    /// It polls, for every run that follows the same task.
+    Leader,
+    /// Another run polls for it.
+    Follower,
+    /// It polls for itself alone, so that each look is reported.
     Alone,
-    /// The same, but not before it is told to, or its wait ends.
-    Held,
+    /// The same, but not before it is released, or its wait ends.
+    Paused,
 }
 
 /// A run and where it stands, which no other run's shares a line of memory with.
@@ -48,16 +48,16 @@ pub(super) enum Looks {
 pub(super) struct RunSlot {
     generation: u32,
     ticket: u32,
-    /// Which of the batch's kinds it is paced by.
-    pub(super) kind: u32,
+    /// Which of the batch's curves it is paced by: its label, numbered by `Curves`.
+    pub(super) label_index: u32,
     /// It has a submission or a task under way.
     pub(super) active: bool,
     /// It has a submission in flight, from its intent on.
-    pub(super) posting: bool,
+    pub(super) submitting: bool,
     /// A caller waits for its submission, so that nothing but the width holds it back.
     pub(super) at_once: bool,
-    /// Who looks at its task.
-    pub(super) looks: Looks,
+    /// Its part in polling its task.
+    pub(super) poll_role: PollRole,
     /// Empty in a free slot.
     pub(super) run: Option<Run>,
 }
@@ -71,10 +71,10 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Gives a run a slot.
-    pub(super) fn add(&mut self, run: Run, kind: u32) -> RunId {
+    pub(super) fn add(&mut self, run: Run, label_index: u32) -> RunId {
         let index = self.free.pop().unwrap_or_else(|| self.new_slot());
         let slot = self.slot(index);
-        (slot.run, slot.kind) = (Some(run), kind);
+        (slot.run, slot.label_index) = (Some(run), label_index);
         RunId { index, generation: slot.generation }
     }
 
@@ -97,13 +97,13 @@ impl Slots {
         // A handle of the run that was here finds another generation, and so no run.
         slot.generation = slot.generation.wrapping_add(1);
         slot.ticket = slot.ticket.wrapping_add(1);
-        (slot.active, slot.posting, slot.at_once) = (false, false, false);
-        slot.looks = Looks::ForAll;
+        (slot.active, slot.submitting, slot.at_once) = (false, false, false);
+        slot.poll_role = PollRole::Leader;
     }
 
     /// The index behind a handle, if that still counts.
     pub(super) fn find(&self, id: RunId) -> Option<u32> {
-        let slot = self.pages.get(page(id.index))?.get(place(id.index))?;
+        let slot = self.pages.get(page(id.index))?.get(offset_in_page(id.index))?;
         (slot.generation == id.generation && slot.run.is_some()).then_some(id.index)
     }
 
@@ -112,11 +112,11 @@ impl Slots {
     }
 
     pub(super) fn slot(&mut self, index: u32) -> &mut RunSlot {
-        &mut self.pages[page(index)][place(index)]
+        &mut self.pages[page(index)][offset_in_page(index)]
     }
 
     fn at(&self, index: u32) -> &RunSlot {
-        &self.pages[page(index)][place(index)]
+        &self.pages[page(index)][offset_in_page(index)]
     }
 
     pub(super) fn run(&self, index: u32) -> Option<&Run> {
@@ -125,12 +125,12 @@ impl Slots {
 
     /// Whether another run looks at its task for it.
     pub(super) fn follows(&self, index: u32) -> bool {
-        self.at(index).looks == Looks::ByAnother
+        self.at(index).poll_role == PollRole::Follower
     }
 
     /// Whether it looks for itself alone.
     pub(super) fn is_alone(&self, index: u32) -> bool {
-        matches!(self.at(index).looks, Looks::Alone | Looks::Held)
+        matches!(self.at(index).poll_role, PollRole::Alone | PollRole::Paused)
     }
 
     /// A new ticket, which takes the place of the last.
@@ -158,11 +158,11 @@ impl RunSlot {
         Self {
             generation: 0,
             ticket: 0,
-            kind: 0,
+            label_index: 0,
             active: false,
-            posting: false,
+            submitting: false,
             at_once: false,
-            looks: Looks::ForAll,
+            poll_role: PollRole::Leader,
             run: None,
         }
     }
@@ -175,7 +175,7 @@ const fn page(index: u32) -> usize {
     index as usize / PAGE
 }
 
-const fn place(index: u32) -> usize {
+const fn offset_in_page(index: u32) -> usize {
     index as usize % PAGE
 }
 

@@ -63,8 +63,8 @@ impl Throttle {
     pub(super) fn polls(&mut self, polls_per_second: f64, now: Time) -> Result<f64, Time> {
         let rate = (polls_per_second * self.share(now)).max(LEAST);
         // Polls that were not used are not saved up: after a pause they would leave in one burst.
-        let most = (rate * BURST.as_secs_f64()).max(1.0);
-        self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * rate).min(most);
+        let full = (rate * BURST.as_secs_f64()).max(1.0);
+        self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * rate).min(full);
         self.filled = now;
         if self.tokens >= 1.0 {
             return Ok(self.tokens);
@@ -76,7 +76,7 @@ impl Throttle {
 
     /// One poll leaves. Where it had to although none might, those after it wait the longer.
     pub(super) fn spend_poll(&mut self) {
-        self.tokens = (self.tokens - 1.0).max(-MOST_DEBT);
+        self.tokens = (self.tokens - 1.0).max(-MAX_POLL_DEBT);
     }
 }
 
@@ -87,7 +87,7 @@ const LEAST: f64 = 1.0 / 64.0;
 /// The share of the full rate that comes back each second: a minute from half to full.
 const RECOVERY: f64 = 1.0 / 120.0;
 /// The most polls that are made up for later.
-const MOST_DEBT: f64 = 10.0;
+const MAX_POLL_DEBT: f64 = 10.0;
 /// How much of a second's polls may leave at once.
 const BURST: Duration = Duration::from_millis(200);
 

@@ -3,14 +3,14 @@
 
 use crate::time::Time;
 
-/// A heap of (time, run), in which each run knows its place: setting its timer anew moves it, and
+/// A heap of (time, run), in which each run knows its position: setting its timer anew moves it, and
 /// nothing stale is ever in the way. Four children to a node: fewer levels, and those of one node
 /// lie side by side.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: Vec<Timer>,
     /// Where each run stands in the heap, by its index; `NOWHERE` if it does not.
-    places: Vec<u32>,
+    positions: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,31 +25,31 @@ impl Timers {
         if at == Time::MAX {
             return self.clear(index);
         }
-        if self.places.len() <= index as usize {
-            self.places.resize(index as usize + 1, NOWHERE);
+        if self.positions.len() <= index as usize {
+            self.positions.resize(index as usize + 1, NOWHERE);
         }
         let timer = Timer { at, index };
-        match self.places[index as usize] {
+        match self.positions[index as usize] {
             NOWHERE => {
                 self.heap.push(timer);
                 self.rise(self.heap.len() - 1, timer);
             }
-            place => self.settle(place as usize, timer),
+            position => self.settle(position as usize, timer),
         }
     }
 
     /// Takes the timer of a run away.
     pub(super) fn clear(&mut self, index: u32) {
-        let Some(place) = self.places.get_mut(index as usize) else { return };
-        let place = std::mem::replace(place, NOWHERE);
-        if place == NOWHERE {
+        let Some(position) = self.positions.get_mut(index as usize) else { return };
+        let position = std::mem::replace(position, NOWHERE);
+        if position == NOWHERE {
             return;
         }
-        // A place that is taken is within the heap, so the heap is not empty.
+        // A position that is taken is within the heap, so the heap is not empty.
         let Some(last) = self.heap.pop() else { return };
         // The last timer fills the hole, unless it is the one that was taken away.
         if last.index != index {
-            self.settle(place as usize, last);
+            self.settle(position as usize, last);
         }
     }
 
@@ -66,44 +66,44 @@ impl Timers {
     }
 
     /// Puts a timer where another stood or a hole is, and from there where it belongs.
-    fn settle(&mut self, place: usize, timer: Timer) {
-        if place > 0 && timer.at < self.heap[(place - 1) / CHILDREN].at {
-            self.rise(place, timer);
+    fn settle(&mut self, position: usize, timer: Timer) {
+        if position > 0 && timer.at < self.heap[(position - 1) / CHILDREN].at {
+            self.rise(position, timer);
         } else {
-            self.sink(place, timer);
+            self.sink(position, timer);
         }
     }
 
-    fn rise(&mut self, mut place: usize, timer: Timer) {
-        while place > 0 {
-            let parent = (place - 1) / CHILDREN;
+    fn rise(&mut self, mut position: usize, timer: Timer) {
+        while position > 0 {
+            let parent = (position - 1) / CHILDREN;
             if self.heap[parent].at <= timer.at {
                 break;
             }
-            self.put(place, self.heap[parent]);
-            place = parent;
+            self.put(position, self.heap[parent]);
+            position = parent;
         }
-        self.put(place, timer);
+        self.put(position, timer);
     }
 
-    fn sink(&mut self, mut place: usize, timer: Timer) {
+    fn sink(&mut self, mut position: usize, timer: Timer) {
         loop {
-            let first = place * CHILDREN + 1;
+            let first = position * CHILDREN + 1;
             let children = first..(first + CHILDREN).min(self.heap.len());
             let Some(least) = children.min_by_key(|&child| self.heap[child].at) else { break };
             if timer.at <= self.heap[least].at {
                 break;
             }
-            self.put(place, self.heap[least]);
-            place = least;
+            self.put(position, self.heap[least]);
+            position = least;
         }
-        self.put(place, timer);
+        self.put(position, timer);
     }
 
-    fn put(&mut self, place: usize, timer: Timer) {
-        self.heap[place] = timer;
+    fn put(&mut self, position: usize, timer: Timer) {
+        self.heap[position] = timer;
         // There are no more timers than runs, and those are counted in 32 bits.
-        self.places[timer.index as usize] = place as u32;
+        self.positions[timer.index as usize] = position as u32;
     }
 }
 
@@ -125,19 +125,19 @@ mod tests {
     fn it_rings_as_a_sorted_list_would_whatever_is_set_moved_and_cleared() {
         // Two hundred runs fill several levels of the heap. Time moves a millisecond in ten rounds
         // and timers lie up to 500 ms ahead, so most of them are moved or cleared before they ring.
-        let (mut timers, mut dice) = (Timers::default(), Seed::from(3).dice());
+        let (mut timers, mut rng) = (Timers::default(), Seed::from(3).rng());
         let mut model: BTreeSet<(Time, u32)> = BTreeSet::new();
         let mut set_at = [None; 200];
         for round in 0..40_000u64 {
-            let index = (dice.next() % 200) as u32;
+            let index = (rng.next() % 200) as u32;
             let old: &mut Option<Time> = &mut set_at[index as usize];
             if let Some(old) = old.take() {
                 model.remove(&(old, index));
             }
-            if dice.next() % 4 == 0 {
+            if rng.next() % 4 == 0 {
                 timers.clear(index);
             } else {
-                let time = at(round / 10 + dice.next() % 500);
+                let time = at(round / 10 + rng.next() % 500);
                 timers.set(index, time);
                 model.insert((time, index));
                 set_at[index as usize] = Some(time);

@@ -13,10 +13,10 @@ use crate::run::{Run, Step};
 
 pub use clock::{AsyncClock, Clock};
 
-/// What a driver comes back with: something to tell, or the end.
+/// What a driver returns with: an event, or the end.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Driven {
-    /// Something to tell; drive on.
+    /// An event of the run; drive on.
     Event(Event),
     /// The run is over.
     Done(Outcome),
@@ -24,7 +24,7 @@ pub enum Driven {
 
 /// Drives a run to its end, blocking the thread.
 ///
-/// `tell` is called with every event.
+/// `on_event` is called with every event.
 ///
 /// # Errors
 ///
@@ -35,17 +35,17 @@ pub fn drive(
     gateway: &Gateway<impl Exchange>,
     clock: &dyn Clock,
     journal: &dyn Journal,
-    mut tell: impl FnMut(Event),
+    mut on_event: impl FnMut(Event),
 ) -> Result<Outcome, JournalError> {
     loop {
         match drive_on(run, gateway, clock, journal, || false)? {
-            Driven::Event(event) => tell(event),
+            Driven::Event(event) => on_event(event),
             Driven::Done(outcome) => return Ok(outcome),
         }
     }
 }
 
-/// Drives a run up to the next thing it has to tell, blocking the thread.
+/// Drives a run up to its next event, blocking the thread.
 ///
 /// `stop` is asked before each step, and its yes detaches the run. A clock whose sleep ends early
 /// makes that prompt.
@@ -94,7 +94,7 @@ pub fn drive_on(
     }
 }
 
-/// Drives a run up to the next thing it has to tell, without blocking.
+/// Drives a run up to its next event, without blocking.
 ///
 /// Dropping the future is safe while an entry is written, which is then written again, and while a
 /// poll is out, which is then made again once its time is over; while a submission

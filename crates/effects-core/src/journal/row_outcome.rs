@@ -82,7 +82,7 @@ impl RowOutcome {
             code: failed.error.as_ref().and_then(|error| error.code.clone()),
             message: failed.error.as_ref().map_or_else(
                 || failed.reason(),
-                |error| error.to_string().chars().take(MOST_OF_A_MESSAGE).collect(),
+                |error| error.to_string().chars().take(MAX_MESSAGE_CHARS).collect(),
             ),
             cost: failed.usage.as_ref().and_then(|usage| usage.cost),
         }
@@ -103,4 +103,4 @@ impl RowOutcome {
 }
 
 /// The service's words are kept up to here.
-const MOST_OF_A_MESSAGE: usize = 500;
+const MAX_MESSAGE_CHARS: usize = 500;

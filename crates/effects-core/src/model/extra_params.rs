@@ -132,9 +132,9 @@ fn check(name: &str, value: &Value) -> Result<(), InvalidParam> {
     // One edit for a short name, two for `image_input1`, `template_id` and `template`.
     let is_near = |known: &&&str| distance(&plain, known) <= 1 + known.len() / 8;
     // A second photo is no misspelt first one.
-    let bare = plain.trim_end_matches(|c: char| c.is_ascii_digit());
-    let is_numbered =
-        bare != plain && KNOWN.iter().any(|known| known.trim_end_matches('1') == bare);
+    let without_digits = plain.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_numbered = without_digits != plain
+        && KNOWN.iter().any(|known| known.trim_end_matches('1') == without_digits);
     let is_other = is_numbered || OTHER_WORDS.contains(&plain.as_str());
     match KNOWN.iter().find(is_near).filter(|_| !is_other) {
         Some(meant) => {

@@ -10,7 +10,7 @@ use super::fit::Histogram;
 use super::forecast::{Forecast, between};
 use super::history::History;
 use super::learned::Learned;
-use super::plan::Ground;
+use super::plan::Planner;
 use super::progress::{self, Progress};
 use super::scale::{self, LAST};
 
@@ -48,17 +48,17 @@ impl Curve {
     /// The best times to look, for what a history has seen.
     pub fn new(history: &History, settings: &Learned) -> Self {
         let (floor, ceiling) = settings.bounds();
-        let told = settings.worth.map(|worth| worth.as_secs_f64().max(LEAST_WORTH));
+        let given = settings.worth.map(|worth| worth.as_secs_f64().max(LEAST_WORTH));
         if history.is_empty() {
             // √(2 worth / hazard) is the default interval at the default worth.
-            let worth = told.unwrap_or(INTERVAL * INTERVAL / (2.0 * UNKNOWN_MEAN));
+            let worth = given.unwrap_or(INTERVAL * INTERVAL / (2.0 * UNKNOWN_MEAN));
             return Self { known: None, worth, floor, ceiling };
         }
         let forecast = Forecast::of(&Histogram::of(history));
-        let ground = Ground::of(&forecast);
-        let worth = told.unwrap_or_else(|| ground.worth_of_interval(INTERVAL, floor));
+        let planner = Planner::of(&forecast);
+        let worth = given.unwrap_or_else(|| planner.worth_of_interval(INTERVAL, floor));
         let next = [worth / WORTH_SPREAD, worth * WORTH_SPREAD].map(|worth| {
-            let plan = ground.plan(worth, floor);
+            let plan = planner.plan(worth, floor);
             plan.into_iter().map(|point| scale::age_of(point) as f32).collect()
         });
         Self { known: Some(KnownForecast { forecast, next }), worth, floor, ceiling }

@@ -111,11 +111,11 @@ impl History {
     /// of two tasks of different kinds came first: one after the other, they would look like a
     /// change of durations.
     pub(super) fn blend<'a>(histories: impl Iterator<Item = &'a Self>) -> Self {
-        let place = |i: usize, len: usize| (i + 1) as f64 / len as f64;
+        let share = |i: usize, len: usize| (i + 1) as f64 / len as f64;
         let mut all: Vec<(f64, Span)> = histories
             .flat_map(|history| {
                 let spans = history.spans.iter().enumerate();
-                spans.map(|(i, span)| (place(i, history.len()), *span))
+                spans.map(|(i, span)| (share(i, history.len()), *span))
             })
             .collect();
         all.sort_by(|(one, _), (other, _)| one.total_cmp(other));

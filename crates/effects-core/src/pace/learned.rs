@@ -50,7 +50,7 @@ impl Learned {
     pub(super) fn bounds(&self) -> (f64, f64) {
         let floor = self.floor.as_secs_f64().max(LEAST_FLOOR);
         // `clamp` panics where its bounds cross, and a caller's floor may be above every ceiling.
-        (floor, self.ceiling.as_secs_f64().clamp(floor, MOST_CEILING.max(floor)))
+        (floor, self.ceiling.as_secs_f64().clamp(floor, MAX_CEILING_SECONDS.max(floor)))
     }
 }
 
@@ -65,4 +65,4 @@ impl Default for Learned {
 const LEAST_FLOOR: f64 = 0.01;
 
 /// A ceiling above this, in seconds, is read as this.
-const MOST_CEILING: f64 = 86_400.0;
+const MAX_CEILING_SECONDS: f64 = 86_400.0;

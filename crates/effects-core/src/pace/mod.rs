@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::backoff::Backoff;
-use crate::seed::Dice;
+use crate::seed::Rng;
 
 pub use curve::{Curve, Eta};
 pub use history::{Histories, History};
@@ -69,15 +69,15 @@ impl Pace {
     }
 
     /// The wait before the next look.
-    pub(crate) fn next(&self, moment: &PaceMoment<'_>, dice: &mut Dice) -> Duration {
+    pub(crate) fn next(&self, moment: &PaceMoment<'_>, rng: &mut Rng) -> Duration {
         let PaceMoment { looks, age, reports, curve } = *moment;
         match self {
             Self::Fixed(interval) => *interval,
-            Self::Backoff(backoff) => backoff.draw(looks, dice),
+            Self::Backoff(backoff) => backoff.draw(looks, rng),
             Self::Learned(settings) => match curve {
-                Some(curve) => curve.next_look_with_progress(age, dice.unit(), reports),
+                Some(curve) => curve.next_look_with_progress(age, rng.unit(), reports),
                 // An empty history has no fit to make, so a curve for one look costs little.
-                None => History::new().curve(settings).next_look(age, dice.unit()),
+                None => History::new().curve(settings).next_look(age, rng.unit()),
             },
         }
     }

@@ -63,9 +63,9 @@ impl Models {
         if news.values().all(History::is_empty) {
             return;
         }
-        let kinds = self.origins.entry(origin.clone()).or_default();
-        for (kind, history) in news.iter().filter(|(_, history)| !history.is_empty()) {
-            kinds.entry(kind.clone()).or_default().append(history);
+        let labels = self.origins.entry(origin.clone()).or_default();
+        for (label, history) in news.iter().filter(|(_, history)| !history.is_empty()) {
+            labels.entry(label.clone()).or_default().append(history);
         }
     }
 
@@ -73,9 +73,9 @@ impl Models {
     /// [`History::merge`].
     pub fn merge(&mut self, other: &Self) {
         for (origin, theirs) in &other.origins {
-            let kinds = self.origins.entry(origin.clone()).or_default();
-            for (kind, history) in theirs {
-                kinds.entry(kind.clone()).or_default().merge(history);
+            let labels = self.origins.entry(origin.clone()).or_default();
+            for (label, history) in theirs {
+                labels.entry(label.clone()).or_default().merge(history);
             }
         }
     }
@@ -104,8 +104,9 @@ struct WrittenModels {
 impl From<Models> for WrittenModels {
     fn from(models: Models) -> Self {
         let id = |label: Option<Label>| label.map_or(String::new(), String::from);
-        let write = |kinds: Histories| kinds.into_iter().map(|(kind, it)| (id(kind), it)).collect();
-        let origins = models.origins.into_iter().map(|(origin, kinds)| (origin, write(kinds)));
+        let write =
+            |labels: Histories| labels.into_iter().map(|(label, it)| (id(label), it)).collect();
+        let origins = models.origins.into_iter().map(|(origin, labels)| (origin, write(labels)));
         Self { version: VERSION, origins: origins.collect() }
     }
 }
@@ -121,14 +122,14 @@ impl TryFrom<WrittenModels> for Models {
                  them and they will be learnt again"
             ));
         }
-        let kind = |id: String| match id.as_str() {
+        let label = |id: String| match id.as_str() {
             "" => Ok(None),
             id => id.parse().map(Some).map_err(|error: InvalidLabel| error.to_string()),
         };
-        let read = |kinds: BTreeMap<String, History>| -> Result<Histories, String> {
-            kinds.into_iter().map(|(id, history)| Ok((kind(id)?, history))).collect()
+        let read = |labels: BTreeMap<String, History>| -> Result<Histories, String> {
+            labels.into_iter().map(|(id, history)| Ok((label(id)?, history))).collect()
         };
-        let origins = origins.into_iter().map(|(origin, kinds)| Ok((origin, read(kinds)?)));
+        let origins = origins.into_iter().map(|(origin, labels)| Ok((origin, read(labels)?)));
         Ok(Self { origins: origins.collect::<Result<_, String>>()? })
     }
 }

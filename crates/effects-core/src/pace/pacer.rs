@@ -37,7 +37,7 @@ pub struct Pacer(Arc<Mutex<KnownPaces>>);
 
 #[derive(Debug, Default)]
 struct KnownPaces {
-    kinds: BTreeMap<Option<Label>, LabelHistory>,
+    labels: BTreeMap<Option<Label>, LabelHistory>,
     news: Histories,
 }
 
@@ -68,9 +68,9 @@ impl Pacer {
 
     /// A pacer that knows what these histories say.
     pub fn knowing(histories: Histories) -> Self {
-        let kind = |history| LabelHistory { history, ..LabelHistory::default() };
-        let kinds = histories.into_iter().map(|(key, history)| (key, kind(history)));
-        let known = KnownPaces { kinds: kinds.collect(), news: Histories::new() };
+        let entry = |history| LabelHistory { history, ..LabelHistory::default() };
+        let labels = histories.into_iter().map(|(key, history)| (key, entry(history)));
+        let known = KnownPaces { labels: labels.collect(), news: Histories::new() };
         Self(Arc::new(Mutex::new(known)))
     }
 
@@ -90,22 +90,22 @@ impl Pacer {
     /// Learns what a run saw of the duration of a task with this label.
     pub fn learn(&self, label: Option<&Label>, observation: Observation) {
         let mut known = self.lock();
-        let kind = label.cloned();
-        known.news.entry(kind.clone()).or_default().learn(observation);
+        let key = label.cloned();
+        known.news.entry(key.clone()).or_default().learn(observation);
         // What tasks of unknown label show is shown for all together.
-        if let Some(all) = known.kinds.get_mut(&None).filter(|_| kind.is_some()) {
+        if let Some(all) = known.labels.get_mut(&None).filter(|_| key.is_some()) {
             all.learnt += 1;
         }
-        let kind = known.kinds.entry(kind).or_default();
-        kind.history.learn(observation);
-        kind.learnt += 1;
+        let entry = known.labels.entry(key).or_default();
+        entry.history.learn(observation);
+        entry.learnt += 1;
     }
 
     /// What is known, by label.
     pub fn histories(&self) -> Histories {
         let known = self.lock();
-        let seen = known.kinds.iter().filter(|(_, kind)| !kind.history.is_empty());
-        seen.map(|(key, kind)| (key.clone(), kind.history.clone())).collect()
+        let seen = known.labels.iter().filter(|(_, entry)| !entry.history.is_empty());
+        seen.map(|(key, entry)| (key.clone(), entry.history.clone())).collect()
     }
 
     /// What was learnt since this was last asked: what to add to what is kept.
@@ -122,22 +122,22 @@ impl Pacer {
 impl KnownPaces {
     fn curve(&mut self, label: Option<&Label>, settings: Learned, now: Time) -> Arc<Curve> {
         let key = label.cloned();
-        let kind = self.kinds.entry(key).or_default();
-        if let Some(made) = kind.curves.iter().find(|made| made.settings == settings)
-            && !made.is_stale(kind, now)
+        let entry = self.labels.entry(key).or_default();
+        if let Some(made) = entry.curves.iter().find(|made| made.settings == settings)
+            && !made.is_stale(entry, now)
         {
             return Arc::clone(&made.curve);
         }
         let curve = match label {
-            Some(_) => kind.history.curve(&settings),
+            Some(_) => entry.history.curve(&settings),
             None => {
-                let all = self.kinds.values().map(|kind| &kind.history);
+                let all = self.labels.values().map(|entry| &entry.history);
                 History::blend(all).curve(&settings)
             }
         };
-        let kind = self.kinds.entry(label.cloned()).or_default();
-        let made = MadeCurve { settings, curve: Arc::new(curve), at: now, learnt: kind.learnt };
-        kind.keep(made)
+        let entry = self.labels.entry(label.cloned()).or_default();
+        let made = MadeCurve { settings, curve: Arc::new(curve), at: now, learnt: entry.learnt };
+        entry.keep(made)
     }
 }
 
@@ -145,7 +145,7 @@ impl LabelHistory {
     fn keep(&mut self, made: MadeCurve) -> Arc<Curve> {
         let curve = Arc::clone(&made.curve);
         self.curves.retain(|old| old.settings != made.settings);
-        if self.curves.len() == MOST_SETTINGS {
+        if self.curves.len() == MAX_SETTINGS {
             // The first is the one made longest ago, since a new one is put last.
             self.curves.remove(0);
         }
@@ -155,13 +155,13 @@ impl LabelHistory {
 }
 
 impl MadeCurve {
-    fn is_stale(&self, kind: &LabelHistory, now: Time) -> bool {
-        let news = usize::try_from(kind.learnt - self.learnt).unwrap_or(usize::MAX);
+    fn is_stale(&self, entry: &LabelHistory, now: Time) -> bool {
+        let news = usize::try_from(entry.learnt - self.learnt).unwrap_or(usize::MAX);
         // What is well known changes slowly.
-        let least = if kind.history.len() < WELL_KNOWN { LEAST_AGE } else { 4 * LEAST_AGE };
+        let least = if entry.history.len() < WELL_KNOWN { LEAST_AGE } else { 4 * LEAST_AGE };
         // A time before the curve's own is another clock's: the curve counts as old.
         let rested = now < self.at || now.since(self.at) >= least;
-        rested && enough_is_new(news, kind.history.len())
+        rested && enough_is_new(news, entry.history.len())
     }
 }
 
@@ -172,4 +172,4 @@ const LEAST_AGE: Duration = Duration::from_millis(500);
 const WELL_KNOWN: usize = 128;
 
 /// For how many settings curves are kept at once. A client has one, and a few for single calls.
-const MOST_SETTINGS: usize = 4;
+const MAX_SETTINGS: usize = 4;

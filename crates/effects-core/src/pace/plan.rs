@@ -1,4 +1,4 @@
-//! [`Ground`]: plans the cheapest times to poll, given a [`Forecast`] of the task's duration.
+//! [`Planner`]: plans the cheapest times to poll, given a [`Forecast`] of the task's duration.
 //! `Curve::new` makes one, asks it for two plans (and, unless told, for the worth of a look), and keeps
 //! the plans.
 //!
@@ -18,7 +18,7 @@ use super::forecast::Forecast;
 use super::scale::{self, LAST, POINTS};
 
 /// What planning needs of a forecast, in seconds, by point.
-pub(super) struct Ground<'a> {
+pub(super) struct Planner<'a> {
     forecast: &'a Forecast,
     ages: Vec<f64>,
     ended: Vec<f64>,
@@ -28,7 +28,7 @@ pub(super) struct Ground<'a> {
 /// The point to look at next, by the point where a task was seen running.
 pub(super) type LookPlan = Vec<usize>;
 
-impl<'a> Ground<'a> {
+impl<'a> Planner<'a> {
     pub(super) fn of(forecast: &'a Forecast) -> Self {
         let ages: Vec<f64> = (0..POINTS).map(scale::age_of).collect();
         let ended: Vec<f64> = (0..POINTS).map(|point| forecast.ended(point)).collect();

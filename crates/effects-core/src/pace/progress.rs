@@ -34,7 +34,7 @@ pub(super) fn expected_end(reports: &[Progress]) -> Option<f64> {
 
 /// A planned wait, moved towards the expected end, within bounds that a liar cannot abuse.
 pub(super) fn sharpen(gap: f64, left: f64) -> f64 {
-    (left * (1.0 + MARGIN)).clamp(gap / MOST_MOVED, gap * MOST_MOVED)
+    (left * (1.0 + MARGIN)).clamp(gap / MAX_CORRECTION, gap * MAX_CORRECTION)
 }
 
 /// Progress that moves by less than this between two looks stands still.
@@ -47,4 +47,4 @@ const STEADY: f64 = 2.0;
 const MARGIN: f64 = 0.05;
 
 /// How far a wait is moved at most, as a factor.
-const MOST_MOVED: f64 = 2.0;
+const MAX_CORRECTION: f64 = 2.0;

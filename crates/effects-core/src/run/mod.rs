@@ -26,7 +26,7 @@ use std::time::Duration;
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult, Reply};
 use crate::pace::{Curve, Label, Observation, Pacer};
-use crate::seed::{Dice, Seed};
+use crate::seed::{Rng, Seed};
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::answer::{SubmissionAnswer, kind_of};
@@ -157,7 +157,7 @@ impl Run {
 
     /// What to do next. Safe at any moment, any number of times.
     pub fn step(&mut self, now: Time) -> Step {
-        self.core.tell_time(now);
+        self.core.advance_clock(now);
         loop {
             // Pending entries come before any step of the state: no submission leaves before its
             // intent is durable, and no poll before the task's id is.
@@ -181,7 +181,7 @@ impl Run {
     /// What became of a call. An id that is not awaited is ignored, but for the late answer to a
     /// submission booked as lost.
     pub fn reply(&mut self, now: Time, call: CallId, result: &CallResult) {
-        self.core.tell_time(now);
+        self.core.advance_clock(now);
         if let State::Waiting(waiting) = &mut self.state
             && waiting.awaits(call)
         {
@@ -220,7 +220,7 @@ impl Run {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn observed(&mut self, now: Time, pushed: &CallResult) {
-        self.core.tell_time(now);
+        self.core.advance_clock(now);
         if let State::Waiting(waiting) = &mut self.state {
             let end = waiting.observed(pushed.as_reply(), &mut self.core);
             self.go_on(end);
@@ -242,7 +242,7 @@ impl Run {
     /// What the journal answered to an entry. Where an intent was not admitted, nothing leaves: the
     /// run asks again after a while, or ends as refused. An id that is not awaited is ignored.
     pub fn admission(&mut self, now: Time, entry: EntryId, admission: &Admission) {
-        self.core.tell_time(now);
+        self.core.advance_clock(now);
         // A confirmation that comes twice, or for an entry that is not out, must not move the
         // state.
         if !self.core.recorded(entry) {
@@ -259,7 +259,7 @@ impl Run {
 
     /// Lets a run that waits for its budget ask again now: a cost was seen, perhaps.
     pub(crate) fn ask_budget_again(&mut self, now: Time) {
-        self.core.tell_time(now);
+        self.core.advance_clock(now);
         if let State::Submitting(submitting) = &mut self.state
             && submitting.is_unaffordable()
         {
@@ -278,7 +278,7 @@ impl Run {
     /// Stops watching. A submission in flight is still awaited, so that its task's id is not lost;
     /// a task goes on, since the service cannot cancel one.
     pub fn detach(&mut self, now: Time) {
-        self.core.tell_time(now);
+        self.core.advance_clock(now);
         self.core.pending_mut().detaching = true;
     }
 
@@ -340,9 +340,9 @@ impl Run {
     }
 
     /// Lets it take something in, going by this curve.
-    pub(crate) fn paced(&mut self, curve: &Arc<Curve>, take_in: impl FnOnce(&mut Self)) {
+    pub(crate) fn paced(&mut self, curve: &Arc<Curve>, update: impl FnOnce(&mut Self)) {
         self.core.curve = Some(Arc::clone(curve));
-        take_in(self);
+        update(self);
         // A hundred thousand runs hold no curves that only their past knows.
         self.core.curve = None;
     }
@@ -354,7 +354,7 @@ impl Run {
             if pending.recording {
                 return Want::Sleep(Time::MAX);
             }
-            // A run that is let go of must not queue for a turn: it only has to end.
+            // A detached run must not queue for a turn: it only has to end.
             if core.has_pending() || pending.detaching {
                 return Want::Step;
             }
@@ -368,7 +368,7 @@ impl Run {
 
     /// Lets its wait begin now, if it has not.
     pub(crate) fn begin(&mut self, now: Time) {
-        self.core.tell_time(now);
+        self.core.advance_clock(now);
         self.core.begin();
     }
 
@@ -395,8 +395,8 @@ impl Run {
     }
 
     /// Whether an attempt to submit may have made a task that is not known of.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        matches!(&self.state, State::Submitting(submitting) if submitting.doubt.is_some())
+    pub(crate) fn has_unknown_attempt(&self) -> bool {
+        matches!(&self.state, State::Submitting(submitting) if submitting.unknown_attempt.is_some())
     }
 
     /// How the attempt to submit ended that was under way a moment ago.
@@ -421,7 +421,7 @@ impl Run {
     }
 
     /// Whether an attempt to submit is under way, from its intent to its answer.
-    pub(crate) fn is_posting(&self) -> bool {
+    pub(crate) fn has_attempt_under_way(&self) -> bool {
         matches!(&self.state, State::Submitting(submitting) if submitting.is_under_way())
     }
 
@@ -496,7 +496,7 @@ pub(crate) enum Want {
 #[derive(Clone, Debug)]
 struct Core {
     policy: Arc<Policy>,
-    dice: Dice,
+    rng: Rng,
     /// The latest time that a caller gave.
     now: Time,
     /// When the run took its first step; [`Time::MAX`] before that.
@@ -517,7 +517,7 @@ struct Pending {
     /// What is to be recorded before anything else, in order, and whether the first was handed out.
     entries: VecDeque<Entry>,
     recording: bool,
-    /// What is to be told, in order.
+    /// Events to report, in order.
     events: VecDeque<Event>,
     /// The submissions booked as lost.
     lost_calls: Vec<CallId>,
@@ -529,7 +529,7 @@ impl Core {
     fn new(policy: Arc<Policy>, seed: Seed, now: Time) -> Self {
         Self {
             policy,
-            dice: seed.dice(),
+            rng: seed.rng(),
             now,
             started: Time::MAX,
             calls: 0,
@@ -550,7 +550,7 @@ impl Core {
     }
 
     /// Time never runs back, whatever a driver's clock does.
-    fn tell_time(&mut self, now: Time) {
+    fn advance_clock(&mut self, now: Time) {
         self.now = self.now.max(now);
     }
 
@@ -581,7 +581,7 @@ impl Core {
         event.map(Step::Notify)
     }
 
-    /// Whether something is to be recorded or told before the state takes a step.
+    /// Whether something is to be recorded or reported before the state takes a step.
     fn has_pending(&self) -> bool {
         let pending = self.pending.as_ref();
         pending.is_some_and(|pending| !pending.entries.is_empty() || !pending.events.is_empty())
@@ -650,7 +650,7 @@ impl Core {
         awaited
     }
 
-    fn tell(&mut self, event: Event) {
+    fn queue_event(&mut self, event: Event) {
         self.pending_mut().events.push_back(event);
     }
 }
@@ -768,13 +768,13 @@ impl State {
                 // Recorded although the run does not follow it: it may be billed, and the budget
                 // counts it.
                 core.record(Fact::Created { task_id: task.id.clone(), request_id: None });
-                core.tell(Event::SecondTask { task_id: task.id });
+                core.queue_event(Event::SecondTask { task_id: task.id });
                 watching
             }
         }
     }
 
-    /// A task exists: its id is recorded and told before anything else happens. `warning` is what was odd
+    /// A task exists: its id is recorded and reported before anything else happens. `warning` is what was odd
     /// about the answer.
     fn created(
         task: &Task,
@@ -785,9 +785,9 @@ impl State {
         core: &mut Core,
     ) -> Self {
         core.record(Fact::Created { task_id: task.id.clone(), request_id });
-        core.tell(Event::Submitted { task_id: task.id.clone() });
+        core.queue_event(Event::Submitted { task_id: task.id.clone() });
         if let Some(message) = warning {
-            core.tell(Event::Warning { message });
+            core.queue_event(Event::Warning { message });
         }
         let mut waiting = Waiting::created(task, label, core);
         // The answer to a submission may show the end of the task already: then no poll is needed.

@@ -10,7 +10,7 @@ use crate::backoff::Backoff;
 use crate::gateway::origin::BaseUrl;
 use crate::gateway::request_headers::RequestHeaders;
 use crate::pace::Pace;
-use crate::seed::Dice;
+use crate::seed::Rng;
 use crate::time::Time;
 
 /// How a run behaves: plain data, compared, saved and sent like any other.
@@ -80,7 +80,7 @@ pub struct Policy {
 
 impl Policy {
     /// The policy of one among many jobs: a gateway that does not answer is waited for.
-    pub fn among_many(&self) -> Self {
+    pub fn for_batch(&self) -> Self {
         Self { first_answer_timeout: Duration::MAX, ..self.clone() }
     }
 
@@ -122,9 +122,9 @@ impl Policy {
         &self,
         failures: u32,
         asked: Option<Duration>,
-        dice: &mut Dice,
+        rng: &mut Rng,
     ) -> Duration {
-        let own = self.retry.draw(failures, dice);
+        let own = self.retry.draw(failures, rng);
         own.max(asked.unwrap_or_default().min(self.retry_after_most))
     }
 }

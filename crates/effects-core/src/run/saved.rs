@@ -15,7 +15,7 @@ use super::wait::{Missing, PollProblems, SavedProgress, WaitPhase, Waiting};
 use super::{Core, Pending, Run, State, known};
 use crate::gateway::call::CallId;
 use crate::pace::Label;
-use crate::seed::Dice;
+use crate::seed::Rng;
 use crate::task_id::TaskId;
 use crate::time::Time;
 use crate::wire::exchange_error::ExchangeError;
@@ -45,7 +45,8 @@ pub struct Saved {
     /// Read first: what follows may look otherwise in another version.
     #[serde(deserialize_with = "known_version")]
     version: u32,
-    dice: Dice,
+    #[serde(rename = "dice")]
+    rng: Rng,
     now: Time,
     started: Option<Time>,
     calls: u32,
@@ -56,7 +57,8 @@ pub struct Saved {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     more_records: Vec<Entry>,
     detaching: bool,
-    doubts: Vec<CallId>,
+    #[serde(rename = "doubts")]
+    lost_calls: Vec<CallId>,
     state: SavedState,
 }
 
@@ -84,14 +86,15 @@ struct SavedWaiting {
     progress: Option<f64>,
     #[serde(default)]
     reports: [Option<SavedProgress>; 2],
-    told: Option<Status>,
+    #[serde(rename = "told")]
+    reported_status: Option<Status>,
     seen: bool,
     #[serde(rename = "trouble")]
     error: Option<ExchangeError>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     missing: Option<Missing>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    refused: Vec<u16>,
+    #[serde(rename = "refused", default, skip_serializing_if = "Vec::is_empty")]
+    reported_refusals: Vec<u16>,
     phase: WaitPhase,
 }
 
@@ -110,11 +113,11 @@ impl From<Waiting> for SavedWaiting {
             status: waiting.status,
             progress: waiting.progress,
             reports: waiting.reports,
-            told: problems.told,
+            reported_status: problems.reported_status,
             seen: waiting.seen,
             error: problems.error,
             missing: problems.missing,
-            refused: problems.refused,
+            reported_refusals: problems.reported_refusals,
             phase: waiting.phase,
         }
     }
@@ -122,8 +125,10 @@ impl From<Waiting> for SavedWaiting {
 
 impl From<SavedWaiting> for Waiting {
     fn from(saved: SavedWaiting) -> Self {
-        let SavedWaiting { failures, told, error, missing, refused, .. } = saved;
-        let problems = PollProblems { failures, told, error, missing, refused };
+        let SavedWaiting { failures, reported_status, error, missing, reported_refusals, .. } =
+            saved;
+        let problems =
+            PollProblems { failures, reported_status, error, missing, reported_refusals };
         Self {
             task: saved.task,
             label: saved.template,
@@ -156,7 +161,7 @@ impl Saved {
         Self {
             version: VERSION,
             // The stream goes on where it was, so that no attempt gets the name of an earlier one.
-            dice: core.dice,
+            rng: core.rng,
             now: core.now,
             started: known(core.started),
             calls: core.calls,
@@ -164,7 +169,7 @@ impl Saved {
             record: entries.next().map(Box::new),
             more_records: entries.collect(),
             detaching: pending.detaching,
-            doubts: pending.lost_calls,
+            lost_calls: pending.lost_calls,
             state,
         }
     }
@@ -173,14 +178,14 @@ impl Saved {
         let entries = self.record.map(|entry| *entry).into_iter().chain(self.more_records);
         let pending = Pending {
             entries: entries.collect(),
-            lost_calls: self.doubts,
+            lost_calls: self.lost_calls,
             detaching: self.detaching,
             // The process that was writing the entry is gone: it is handed out again.
             ..Pending::default()
         };
         let mut core = Core {
             policy,
-            dice: self.dice,
+            rng: self.rng,
             // The clock of the machine that restores the run may be behind.
             now: self.now.max(now),
             started: self.started.unwrap_or(Time::MAX),

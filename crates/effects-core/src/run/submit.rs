@@ -43,7 +43,8 @@ pub(super) struct Submitting {
     /// Attempts handed out so far.
     attempts: u32,
     /// The latest attempt of unknown fate.
-    pub(super) doubt: Option<Box<Unknown>>,
+    #[serde(rename = "doubt")]
+    pub(super) unknown_attempt: Option<Box<Unknown>>,
     phase: SubmitPhase,
     /// Something was answered, if only that it is refused for now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -82,12 +83,12 @@ impl Submitting {
         // Programs that seed their runs alike would send equal keys for unlike requests: the body
         // and the time keep them apart.
         let salt = hash(submission.body.iter().copied().chain(core.now.as_millis().to_le_bytes()));
-        let idempotency_key = core.dice.uuid(salt);
+        let idempotency_key = core.rng.uuid(salt);
         Self {
             submission,
             idempotency_key,
             attempts: 0,
-            doubt: None,
+            unknown_attempt: None,
             phase: SubmitPhase::Intend,
             answered: false,
         }
@@ -212,7 +213,7 @@ impl Submitting {
                 // The intent is on record, and nothing of it left: said so, no later run takes it
                 // for doubtful.
                 self.release("stopped before it left".to_owned(), core);
-                (self.left(), None)
+                (self.detached(), None)
             }
             // The process slept. Its lease on the row may have ended meanwhile, so that another process
             // takes the intent for doubtful: it is recorded anew before anything leaves.
@@ -243,7 +244,7 @@ impl Submitting {
             | SubmitPhase::Unaffordable { .. }
                 if core.is_detaching() =>
             {
-                (self.left(), None)
+                (self.detached(), None)
             }
             SubmitPhase::Intend | SubmitPhase::Unaffordable { .. }
                 if core.now >= core.submits_until() =>
@@ -325,7 +326,7 @@ impl Submitting {
         let idempotency_key = self.idempotency_key.to_string();
         // A name of its own for each attempt, by which the service's support tells them apart;
         // the key is the same for all, so that a service that knows such keys makes one task.
-        let request_id = core.dice.uuid(hash(idempotency_key.bytes()));
+        let request_id = core.rng.uuid(hash(idempotency_key.bytes()));
         core.record(Fact::Intent {
             request: self.submission.clone(),
             attempt: self.attempts,
@@ -397,7 +398,7 @@ impl Submitting {
                 if repeat != Repeat::Always || core.is_detaching() || core.now >= core.deadline() {
                     return State::unknown(unknown, Some(self.label().clone()));
                 }
-                self.doubt = Some(Box::new(unknown));
+                self.unknown_attempt = Some(Box::new(unknown));
                 self.hold(kind_of(&error) == ErrorKind::RateLimited, error, core);
                 State::Submitting(self)
             }
@@ -406,7 +407,7 @@ impl Submitting {
 
     /// Says that nothing is billed; but as long as one attempt is in doubt, something may be.
     fn release(&self, reason: String, core: &mut Core) {
-        if self.doubt.is_none() {
+        if self.unknown_attempt.is_none() {
             core.record(Fact::Released { reason });
         }
     }
@@ -418,7 +419,7 @@ impl Submitting {
         // The back-off counts the failures before this one, so the first repeat has the shortest
         // wait.
         let after = core.retry_delay(self.attempts.saturating_sub(1), asked);
-        core.tell(Event::Retrying { task_id: None, error: error.clone(), after });
+        core.queue_event(Event::Retrying { task_id: None, error: error.clone(), after });
         let error = Box::new(error);
         self.phase = SubmitPhase::Holding { until: core.now + after, throttled, error };
     }
@@ -430,7 +431,7 @@ impl Submitting {
     }
 
     fn refused_as(self, refused: Refused) -> State {
-        match self.doubt {
+        match self.unknown_attempt {
             // A refusal of this attempt says nothing of the earlier one that may have made a task.
             Some(unknown) => State::unknown(*unknown, Some(self.submission.label)),
             None => State::done(Outcome::Refused(refused)),
@@ -443,8 +444,8 @@ impl Submitting {
         self.refused(ErrorKind::DeadlineExceeded, error)
     }
 
-    fn left(self) -> State {
-        match self.doubt {
+    fn detached(self) -> State {
+        match self.unknown_attempt {
             Some(unknown) => State::unknown(*unknown, Some(self.submission.label)),
             None => State::detached(),
         }

@@ -21,13 +21,13 @@ pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outco
             "what task {id} cost cannot be read: the service sent {sent:?}, which is no sum from 0 to \
              {most} USD"
         );
-        core.tell(Event::Warning { message });
+        core.queue_event(Event::Warning { message });
     }
     if let Outcome::Completed(effect) = &outcome
         && let Some(error) = &effect.warning
     {
         let message = format!("task {id} is completed, and reports an error all the same: {error}");
-        core.tell(Event::Warning { message });
+        core.queue_event(Event::Warning { message });
     }
     Some(outcome)
 }

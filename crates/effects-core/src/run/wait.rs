@@ -59,14 +59,14 @@ pub(super) struct Waiting {
 pub(super) struct PollProblems {
     /// Looks that went wrong since the last one that saw the task.
     pub(super) failures: u32,
-    /// The unknown status word that was told of.
-    pub(super) told: Option<Status>,
+    /// The unknown status word that was reported.
+    pub(super) reported_status: Option<Status>,
     /// What went wrong with the latest look.
     pub(super) error: Option<ExchangeError>,
     /// The looks that did not find the task, since it was last seen.
     pub(super) missing: Option<Missing>,
-    /// The statuses of refused looks that were told of.
-    pub(super) refused: Vec<u16>,
+    /// The statuses of refused looks that were reported.
+    pub(super) reported_refusals: Vec<u16>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -263,12 +263,12 @@ impl Waiting {
                 Some(self.broken(ErrorKind::Transport, error))
             }
             Look::Again(error) => self.again(error, true, core),
-            // The page of a proxy in between comes with each look: it is told once, and the task
+            // The page of a proxy in between comes with each look: it is reported once, and the task
             // goes on.
             Look::Refused(_, error) => {
-                let refused = &mut self.problems.get_or_insert_default().refused;
-                let first = error.status().is_none_or(|status| !refused.contains(&status));
-                refused.extend(error.status().filter(|_| first));
+                let reported = &mut self.problems.get_or_insert_default().reported_refusals;
+                let first = error.status().is_none_or(|status| !reported.contains(&status));
+                reported.extend(error.status().filter(|_| first));
                 self.again(error, first, core)
             }
             // A new task may not have reached the place that is asked, and a replica may not know
@@ -334,15 +334,18 @@ impl Waiting {
             return Some(self.ended(outcome.shown_by(reply), core.now));
         }
         if let Some(problems) = &mut self.problems {
-            // `told` and `refused` stay: what was reported once is not reported again.
+            // `reported_status` and `reported_refusals` stay: what was reported once is not reported again.
             (problems.failures, problems.error, problems.missing) = (0, None, None);
             self.problems.take_if(|problems| **problems == PollProblems::default());
         }
         if let Some(word @ Status::Unknown(_)) = &task.status {
-            let told = &mut self.problems.get_or_insert_default().told;
-            if told.as_ref() != Some(word) {
-                *told = Some(word.clone());
-                core.tell(Event::UnknownStatus { task_id: self.task.clone(), word: word.clone() });
+            let reported = &mut self.problems.get_or_insert_default().reported_status;
+            if reported.as_ref() != Some(word) {
+                *reported = Some(word.clone());
+                core.queue_event(Event::UnknownStatus {
+                    task_id: self.task.clone(),
+                    word: word.clone(),
+                });
             }
         }
         let age = core.now.since(self.submitted);
@@ -359,7 +362,7 @@ impl Waiting {
             if let Some(done) = task.progress {
                 self.reports = [self.reports[1], Some(SavedProgress::new(age, done))];
             }
-            core.tell(Event::Running {
+            core.queue_event(Event::Running {
                 task_id: self.task.clone(),
                 status: task.status.clone(),
                 progress: self.progress,
@@ -390,9 +393,9 @@ impl Waiting {
             _ => &[],
         };
         let moment = PaceMoment { looks: self.looks, age, reports, curve };
-        let pace = core.policy.pace.next(&moment, &mut core.dice);
+        let pace = core.policy.pace.next(&moment, &mut core.rng);
         match asked.map(|asked| asked.min(core.policy.retry_after_most)) {
-            // A service that asks for a longer pause is heard, up to the policy's most: a wrong
+            // A service that asks for a longer pause is obeyed, up to the policy's most: a wrong
             // header must not use the wait up.
             Some(asked) if asked > pace => (asked, WaitReason::Throttle),
             _ => (pace, WaitReason::Pace),
@@ -434,8 +437,8 @@ impl Waiting {
         matches!(self.phase, WaitPhase::Out { last: true, .. })
     }
 
-    /// A look went wrong in a way that can pass; whether to tell it.
-    fn again(&mut self, error: ExchangeError, tell: bool, core: &mut Core) -> Option<State> {
+    /// A look went wrong in a way that can pass; whether to report it.
+    fn again(&mut self, error: ExchangeError, report: bool, core: &mut Core) -> Option<State> {
         let last = self.is_last();
         let asked = error.rejection().and_then(|rejection| rejection.retry_after);
         if last {
@@ -453,8 +456,8 @@ impl Waiting {
         let throttled = kind_of(&error) == ErrorKind::RateLimited;
         let why = if throttled { WaitReason::Throttle } else { WaitReason::Retry };
         self.phase = WaitPhase::Due { at: core.now + after, why };
-        if tell {
-            core.tell(Event::Retrying { task_id: Some(self.task.clone()), error, after });
+        if report {
+            core.queue_event(Event::Retrying { task_id: Some(self.task.clone()), error, after });
         }
         None
     }
@@ -488,7 +491,7 @@ impl Waiting {
 
 impl Core {
     pub(super) fn retry_delay(&mut self, failures: u32, asked: Option<Duration>) -> Duration {
-        self.policy.retry_delay(failures, asked, &mut self.dice)
+        self.policy.retry_delay(failures, asked, &mut self.rng)
     }
 }
 

@@ -46,7 +46,7 @@ fn kept_headers(headers: &HeaderMap, key: &ApiKey) -> Vec<(String, String)> {
             let values: Vec<_> =
                 values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
             // Cut only once the key is out: the beginning of a key is too much of it.
-            let value = cut(key.clean(values.join(", ")), MOST_OF_A_HEADER);
+            let value = cut(key.clean(values.join(", ")), MAX_HEADER_BYTES);
             (name.as_str().to_owned(), value)
         })
         .collect();
@@ -56,18 +56,18 @@ fn kept_headers(headers: &HeaderMap, key: &ApiKey) -> Vec<(String, String)> {
 
 fn beginning(body: AnswerBody<'_>) -> String {
     // Enough that a key which the cut goes through is found, however each of its letters is escaped.
-    let searched = &body.bytes[..body.bytes.len().min(MOST_SEARCHED)];
-    cut(body.key.clean(String::from_utf8_lossy(searched)), MOST_OF_A_BODY)
+    let searched = &body.bytes[..body.bytes.len().min(MAX_SEARCHED_BYTES)];
+    cut(body.key.clean(String::from_utf8_lossy(searched)), MAX_BODY_BYTES)
 }
 
-/// The text, or the beginning of it that is at most so many bytes long.
-fn cut(text: Cow<'_, str>, most: usize) -> String {
+/// The text, or the beginning of it that is at max_bytes so many bytes long.
+fn cut(text: Cow<'_, str>, max_bytes: usize) -> String {
     let mut text = text.into_owned();
-    text.truncate(text.floor_char_boundary(most));
+    text.truncate(text.floor_char_boundary(max_bytes));
     text
 }
 
 /// Bytes.
-const MOST_OF_A_BODY: usize = 2_048;
-const MOST_OF_A_HEADER: usize = 512;
-const MOST_SEARCHED: usize = 32_768;
+const MAX_BODY_BYTES: usize = 2_048;
+const MAX_HEADER_BYTES: usize = 512;
+const MAX_SEARCHED_BYTES: usize = 32_768;

@@ -260,20 +260,20 @@ pub(crate) fn excerpt(body: AnswerBody<'_>) -> String {
 
 /// The text as one line, without the key unless that was taken out before, cut to a length that a person reads.
 fn one_line(text: &str, key: Option<&ApiKey>) -> String {
-    cut_line(text, key, MOST_OF_AN_EXCERPT)
+    cut_line(text, key, MAX_EXCERPT_CHARS)
 }
 
 /// The service's own words, which may end in advice: longer than what is shown of an unknown body.
 fn message_line(text: &str, key: &ApiKey) -> String {
-    cut_line(text, Some(key), MOST_OF_A_MESSAGE)
+    cut_line(text, Some(key), MAX_MESSAGE_CHARS)
 }
 
-fn cut_line(text: &str, key: Option<&ApiKey>, most: usize) -> String {
+fn cut_line(text: &str, key: Option<&ApiKey>, max_chars: usize) -> String {
     // The key has no spaces, so words are whole or left out: the beginning of a key is too much of it.
     let mut line = String::new();
     for word in text.split_whitespace() {
         // A character has at most four bytes, so this is enough for the cut below.
-        if line.len() > 4 * most {
+        if line.len() > 4 * max_chars {
             break;
         }
         if !line.is_empty() {
@@ -285,7 +285,7 @@ fn cut_line(text: &str, key: Option<&ApiKey>, most: usize) -> String {
         Some(key) => key.clean(line).into_owned(),
         None => line,
     };
-    if let Some((cut, _)) = line.char_indices().nth(most) {
+    if let Some((cut, _)) = line.char_indices().nth(max_chars) {
         line.truncate(cut);
         line.push('…');
     }
@@ -399,7 +399,7 @@ fn is_link(text: &str) -> bool {
     let ends_as_one =
         matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg" | "webp" | "gif" | "avif"));
     // A longer text that begins with a slash is a JPEG in base64.
-    text.len() <= MOST_OF_A_RELATIVE_LINK && (text.starts_with('/') || ends_as_one)
+    text.len() <= MAX_RELATIVE_LINK_BYTES && (text.starts_with('/') || ends_as_one)
 }
 
 /// What an answer has where its pictures belong, for a person: a line, without the queries of links,
@@ -598,12 +598,12 @@ const OWN_NAMES: [&str; 6] = [
 /// Headers in which a network before the service does.
 const NAMES_IN_BETWEEN: [&str; 3] = ["cf-ray", "x-amz-cf-id", "x-amz-request-id"];
 
-const MOST_OF_A_RELATIVE_LINK: usize = 2_048;
+const MAX_RELATIVE_LINK_BYTES: usize = 2_048;
 
 /// Characters.
-const MOST_OF_AN_EXCERPT: usize = 160;
+const MAX_EXCERPT_CHARS: usize = 160;
 /// Characters, as many as the journal keeps.
-const MOST_OF_A_MESSAGE: usize = 500;
+const MAX_MESSAGE_CHARS: usize = 500;
 
 /// What tells an envelope's `data` that is a task from other data.
 const DATA_OF_A_TASK: [&str; 6] = ["id", "task_id", "request_id", "status", "output", "outputs"];

@@ -574,7 +574,7 @@ fn a_run_that_nothing_answers_ends_after_a_minute_and_one_that_was_answered_does
     let shorter = Policy { first_answer_timeout: seconds(5), ..policy() };
     assert_eq!(elapsed(shorter, never.clone()), seconds(5));
     // One of many jobs waits for the gateway.
-    assert_eq!(elapsed(policy().among_many(), never.clone()), wait);
+    assert_eq!(elapsed(policy().for_batch(), never.clone()), wait);
     let longer = Policy { wait_timeout: seconds(10), ..policy() };
     assert_eq!(elapsed(longer, never), seconds(10));
     // Once there is a task, the wait alone counts.

@@ -30,7 +30,7 @@ fn the_run_most_likely_to_have_ended_since_its_last_look_goes_first() {
     for age in [2, 11, 5, 13, 3, 8, 12] {
         world.attach(&format!("aged-{age:02}"), seconds(age), Life::endless());
     }
-    world.batch.feed_no_more();
+    world.batch.close();
     let start = world.now();
     world.until(start + seconds(6));
     let order: Vec<String> = world.polls().into_iter().map(|(_, task)| task).collect();
@@ -47,7 +47,7 @@ fn a_look_just_made_counts_against_the_next() {
     world.attach("ripe-1", seconds(12), Life::endless());
     world.attach("ripe-2", seconds(12), Life::endless());
     world.attach("green", seconds(0), Life::endless());
-    world.batch.feed_no_more();
+    world.batch.close();
     let start = world.now();
     world.until(start + seconds(5));
     let order: Vec<String> = world.polls().into_iter().map(|(_, task)| task).collect();
@@ -63,7 +63,7 @@ fn without_knowledge_the_run_not_polled_for_longest_goes_first() {
     for nth in 0..5 {
         world.attach(&format!("task-{nth}"), seconds(0), Life::endless());
     }
-    world.batch.feed_no_more();
+    world.batch.close();
     let start = world.now();
     world.until(start + seconds(11));
     let mut counts = [0; 5];
@@ -85,7 +85,7 @@ fn every_last_look_is_made_and_in_time_however_scarce_looks_are() {
             world.attach(&format!("task-{nth}"), seconds(0), life)
         })
         .collect();
-    world.batch.feed_no_more();
+    world.batch.close();
     let start = world.now();
     world.finish();
     let last = world.polls().into_iter().filter(|(at, _)| at.since(start) >= seconds(600));
@@ -105,7 +105,7 @@ fn last_looks_keep_to_the_rate_where_they_can() {
     for nth in 0..40 {
         world.attach(&format!("task-{nth}"), seconds(0), Life::endless());
     }
-    world.batch.feed_no_more();
+    world.batch.close();
     let start = world.now();
     world.finish();
     let mut late: Vec<u64> =

@@ -23,7 +23,7 @@ fn they_ask_for_no_place_among_the_tasks_but_wait_for_their_turn_to_submit() {
     let limits = BatchLimits { submissions: 2, tasks: 1, polls_per_second: 1e9 };
     let mut world = World::new(0, limits, Life::lasting(seconds(12)));
     joined(&mut world, 7);
-    world.batch.feed_no_more();
+    world.batch.close();
     world.finish();
     assert_eq!(world.count(completed), 7);
     assert_eq!((world.most_submitting, world.most_tasks), (2, 7));
@@ -36,7 +36,7 @@ fn two_batches_that_are_alike_submit_under_the_names_of_their_runs_seeds() {
         let mut world = World::new(0, BatchLimits::default(), Life::lasting(seconds(1)));
         let now = world.now();
         world.batch.submit_at_once(request(1), Seed::from(seed), now);
-        world.batch.feed_no_more();
+        world.batch.close();
         world.finish();
         let intent = world.entries.into_iter().find_map(|(_, entry)| match entry.fact {
             Fact::Intent { request_id, idempotency_key, .. } => Some((request_id, idempotency_key)),
@@ -57,7 +57,7 @@ fn their_wait_begins_when_they_join_not_when_their_turn_comes() {
     let mut world = World::under(policy, 0, limits, Life::endless());
     let start = world.now();
     joined(&mut world, 20);
-    world.batch.feed_no_more();
+    world.batch.close();
     world.finish();
     let (sent, unsent): (Vec<_>, Vec<_>) =
         world.ends.values().partition(|(_, outcome)| outcome.task_id().is_some());
@@ -73,7 +73,7 @@ fn their_wait_begins_when_they_join_not_when_their_turn_comes() {
 fn one_let_go_of_while_it_waits_ends_at_once_and_the_others_go_on() {
     let mut world = World::new(0, BatchLimits::default(), Life::lasting(seconds(12)));
     let runs = joined(&mut world, 3);
-    world.batch.feed_no_more();
+    world.batch.close();
     world.until(world.now() + seconds(5));
     let now = world.now();
     world.batch.detach_run(runs[1], now);
@@ -90,8 +90,8 @@ fn one_let_go_of_while_it_waits_ends_at_once_and_the_others_go_on() {
 fn one_let_go_of_while_it_submits_still_learns_its_tasks_id() {
     let mut world = World::new(0, BatchLimits::default(), Life::lasting(seconds(12)));
     let runs = joined(&mut world, 2);
-    world.batch.feed_no_more();
-    while world.batch.posting() < 2 || world.service.submissions() < 2 {
+    world.batch.close();
+    while world.batch.submitting() < 2 || world.service.submissions() < 2 {
         assert!(world.step());
     }
     let now = world.now();
@@ -112,8 +112,8 @@ fn one_let_go_of_before_its_turn_is_never_sent() {
     let limits = BatchLimits { submissions: 1, ..BatchLimits::default() };
     let mut world = World::new(0, limits, Life::lasting(seconds(12)));
     let runs = joined(&mut world, 2);
-    world.batch.feed_no_more();
-    while world.batch.posting() < 1 {
+    world.batch.close();
+    while world.batch.submitting() < 1 {
         assert!(world.step());
     }
     let now = world.now();

@@ -100,7 +100,7 @@ fn detaching_awaits_what_is_in_flight_and_sends_nothing_more() {
 #[test]
 fn a_handle_that_is_over_answers_for_no_other_run() {
     let mut world = World::new(1, BatchLimits::default(), Life::of_polls(0));
-    world.batch.feed_no_more();
+    world.batch.close();
     let now = world.clock.time();
     let first = world.batch.submit(request(1), Seed::from(1), now);
     world.finish();

@@ -148,7 +148,7 @@ fn runs_that_were_begun_at_once_are_not_held_back() {
     for row in 0..9 {
         world.batch.submit_at_once(request(row), Seed::from(u64::from(row)), now);
     }
-    world.batch.feed_no_more();
+    world.batch.close();
     world.finish();
     assert_eq!((world.count(unknown), world.count(completed)), (6, 3));
     assert!(world.now().since(now) < seconds(30));

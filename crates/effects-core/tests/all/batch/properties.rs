@@ -32,7 +32,7 @@ enum Act {
     GiveUp(usize),
     Clock(u64),
     ClockBack(u64),
-    FeedNoMore,
+    Close,
     Detach,
 }
 
@@ -48,7 +48,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..8usize).prop_map(Act::GiveUp),
         5 => (0..40_000u64).prop_map(Act::Clock),
         1 => (0..90_000_000u64).prop_map(Act::ClockBack),
-        1 => Just(Act::FeedNoMore),
+        1 => Just(Act::Close),
         1 => Just(Act::Detach),
     ]
 }
@@ -169,11 +169,11 @@ proptest! {
                 },
                 Act::Clock(millis) => now = now + Duration::from_millis(millis),
                 Act::ClockBack(millis) => now = now - Duration::from_millis(millis),
-                Act::FeedNoMore => batch.feed_no_more(),
+                Act::Close => batch.close(),
                 Act::Detach => batch.detach(now),
             }
             prop_assert_eq!(batch.live() as usize, books.runs.len() - books.over.len());
-            prop_assert!(batch.posting() <= batch.live());
+            prop_assert!(batch.submitting() <= batch.live());
         }
     }
 
@@ -261,7 +261,7 @@ fn every_run_ends(
                             let run = batch.attach(task, None, None, Seed::from(1), now);
                             begun.insert(run, now);
                         }
-                        None => batch.feed_no_more(),
+                        None => batch.close(),
                     }
                 }
             }

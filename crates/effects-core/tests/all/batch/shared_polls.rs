@@ -17,7 +17,7 @@ fn a_state_that_comes_by_itself_ends_a_run_and_those_that_follow_it() {
     let mut world = World::new(0, BatchLimits::default(), Life::endless());
     let runs = [(); 3].map(|()| world.attach("pushed", seconds(1), Life::endless()));
     let other = world.attach("other", seconds(1), Life::endless());
-    world.batch.feed_no_more();
+    world.batch.close();
     world.until(world.now() + seconds(10));
     let failed = r#"{"id":"pushed","status":"failed","error":"no face"}"#;
     let pushed = effects_testkit::result_of(Response::json(failed).to_answer());
@@ -38,7 +38,7 @@ fn two_who_wait_for_one_task_share_its_polls() {
     let task = world.service.add_task("shared", now, Life::of_polls(3));
     let first = world.batch.attach(task.clone(), None, None, Seed::from(1), now);
     let second = world.batch.attach(task, None, None, Seed::from(2), now);
-    world.batch.feed_no_more();
+    world.batch.close();
     world.finish();
     assert_eq!(world.service.polls(), 4);
     assert_eq!(world.outcome(first), world.outcome(second));
@@ -56,7 +56,7 @@ fn a_follower_has_a_wait_of_its_own() {
     let second = world.batch.attach(task, None, Some(start), Seed::from(1), world.now());
     let task = "shared".parse().unwrap();
     let third = world.batch.attach(task, None, Some(start), Seed::from(2), world.now());
-    world.batch.feed_no_more();
+    world.batch.close();
     world.until(start + seconds(590));
     let polls = world.polls().len();
     assert!((180..=200).contains(&polls), "{polls} polls by one of the three");
@@ -79,7 +79,7 @@ fn a_leader_whose_wait_ends_without_a_look_at_the_task_leaves_it_to_its_follower
         let first = world.batch.attach(task.clone(), None, None, Seed::from(1), start);
         world.until(start + seconds(500));
         let second = world.batch.attach(task, None, None, Seed::from(2), world.now());
-        world.batch.feed_no_more();
+        world.batch.close();
         world.finish();
         assert!(matches!(world.outcome(first), Outcome::Broken(_)), "{:?}", world.outcome(first));
         assert!(completed(world.outcome(second)), "{answer:?}: {:?}", world.outcome(second));
@@ -92,7 +92,7 @@ fn a_gateway_that_bars_a_task_ends_every_wait_for_it() {
     let barred = Response::json(r#"{"error":"Missing Token"}"#).status(401);
     let mut world = World::new(0, BatchLimits::default(), Life::endless());
     let runs = [(); 3].map(|()| world.attach("shared", seconds(0), Life::endless()));
-    world.batch.feed_no_more();
+    world.batch.close();
     world.service.on_poll([barred]);
     world.finish();
     assert_eq!(world.service.polls(), 1);
@@ -139,7 +139,7 @@ fn a_leader_that_is_given_up_leaves_the_task_to_its_follower() {
     let first = world.attach("shared", seconds(0), Life::lasting(seconds(20)));
     let (task, seed) = ("shared".parse().unwrap(), Seed::from(1));
     let second = world.batch.attach(task, None, None, seed, world.now());
-    world.batch.feed_no_more();
+    world.batch.close();
     let start = world.now();
     world.until(start + seconds(10));
     world.batch.give_up(first);
@@ -179,7 +179,7 @@ fn what_a_leader_saw_is_not_told_to_a_stranger() {
         world.batch.give_up(second);
     }
     let stranger = world.attach("other", seconds(0), Life::of_polls(1));
-    world.batch.feed_no_more();
+    world.batch.close();
     world.finish();
     assert_eq!(world.outcome(stranger).task_id().unwrap().as_str(), "other");
 }
@@ -194,7 +194,7 @@ fn a_follower_whose_own_look_is_out_after_its_wait_rests() {
         let runs = [1, 2, 3].map(|seed| {
             batch.attach("shared".parse().unwrap(), None, None, Seed::from(seed), start)
         });
-        batch.feed_no_more();
+        batch.close();
 
         let late = start + policy().wait_timeout + policy().request_timeout * 2 / 3;
         let calls = runs.map(|run| sent(&mut batch, run, late));
@@ -277,7 +277,7 @@ fn a_task_whose_end_was_seen_is_not_looked_at_again() {
                 world.until(looked);
                 world.clock.advance(Duration::from_millis(1_500));
             }
-            world.batch.feed_no_more();
+            world.batch.close();
             world.finish();
             assert!(runs.iter().all(|run| completed(world.outcome(*run))));
             assert_eq!(world.service.polls(), looks, "{alone}: {:?}", world.polls());

@@ -177,7 +177,7 @@ impl World {
                     self.rows -= 1;
                 }
                 if self.rows == 0 {
-                    self.batch.feed_no_more();
+                    self.batch.close();
                 }
             }
             BatchStep::Sleep(until) => self.sleep(until),
