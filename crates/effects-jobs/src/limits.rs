@@ -35,7 +35,7 @@ impl JobLimits {
     /// for each task (at least 20), and enough made ready that no place stays empty.
     pub fn of_tasks(in_flight: u32) -> Self {
         let batch = BatchLimits {
-            submissions: (in_flight / 4).clamp(1, MOST_SUBMISSIONS),
+            submissions: (in_flight / 4).clamp(1, MAX_SUBMISSIONS),
             tasks: in_flight,
             polls_per_second: f64::from(in_flight).max(20.0),
         };
@@ -80,4 +80,4 @@ impl From<BatchLimits> for JobLimits {
 }
 
 /// Enough for any gateway that answers within a second.
-const MOST_SUBMISSIONS: u32 = 12;
+const MAX_SUBMISSIONS: u32 = 12;

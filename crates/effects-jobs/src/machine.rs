@@ -37,7 +37,7 @@ use crate::work::Work;
 /// assert!(matches!(jobs.step(now), JobStep::WantJobs(4)));
 /// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
 /// jobs.add(request.into(), false, "the cat");
-/// jobs.no_more_jobs();
+/// jobs.close();
 /// let JobStep::Begin(job) = jobs.step(now) else { panic!("it is ready") };
 /// jobs.begin(job, Ok(Seed::from(7)), now);
 /// // The intent is written before the request leaves.
@@ -49,7 +49,7 @@ pub struct JobMachine<K> {
     batch: Batch,
     limits: JobLimits,
     /// How long a job waits for another process that has its row.
-    patience: Duration,
+    row_wait_limit: Duration,
     now: Time,
     slots: Vec<Option<JobSlot<K>>>,
     free: Vec<u32>,
@@ -71,11 +71,11 @@ pub struct JobMachine<K> {
     fetching: u32,
     /// Room in the batch, and jobs that were asked for when last asked.
     room: u32,
-    asked_for: u32,
+    jobs_requested: u32,
     refusals: Refusals,
     is_halted: bool,
     halted_by: Option<Error>,
-    no_more: bool,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -109,7 +109,10 @@ impl<K> JobMachine<K> {
         Self {
             // A process that has a row watches it for its own wait at most; after that it has let
             // go of it or is stuck.
-            patience: policy.wait_timeout.max(OPEN_AGAIN_AFTER).min(policy.ends_by(now).since(now)),
+            row_wait_limit: policy
+                .wait_timeout
+                .max(OPEN_AGAIN_AFTER)
+                .min(policy.ends_by(now).since(now)),
             batch: Batch::new(policy, limits.batch, now),
             limits,
             now,
@@ -128,11 +131,11 @@ impl<K> JobMachine<K> {
             preparing: 0,
             fetching: 0,
             room: 0,
-            asked_for: 0,
+            jobs_requested: 0,
             refusals: Refusals::default(),
             is_halted: false,
             halted_by: None,
-            no_more: false,
+            closed: false,
         }
     }
 
@@ -155,7 +158,7 @@ impl<K> JobMachine<K> {
             waiting_since: None,
         };
         // It has come, so the same number of jobs would be asked for again by mistake.
-        self.asked_for = self.asked_for.saturating_sub(1);
+        self.jobs_requested = self.jobs_requested.saturating_sub(1);
         let id = self.insert(known, Some(Box::new(plan)));
         self.prepare(id);
         id
@@ -191,8 +194,8 @@ impl<K> JobMachine<K> {
     }
 
     /// Says that no more jobs will be added.
-    pub fn no_more_jobs(&mut self) {
-        self.no_more = true;
+    pub fn close(&mut self) {
+        self.closed = true;
     }
 
     /// What to do next. Safe at any moment, any number of times.
@@ -231,7 +234,7 @@ impl<K> JobMachine<K> {
         known: K,
         found: Result<Option<Found>, PrepareError>,
     ) {
-        if !self.is_back(now, id, known) {
+        if !self.take_back(now, id, known) {
             return;
         }
         match found {
@@ -282,7 +285,7 @@ impl<K> JobMachine<K> {
         known: K,
         uploaded: Result<Reference, PrepareError>,
     ) {
-        if !self.is_back(now, id, known) {
+        if !self.take_back(now, id, known) {
             return;
         }
         match uploaded {
@@ -596,7 +599,7 @@ impl<K> JobMachine<K> {
         let wanted = self.wanted();
         // Asked once for each number: a driver whose caller has no job at hand would otherwise be
         // asked in a loop.
-        let is_news = std::mem::replace(&mut self.asked_for, wanted) != wanted;
+        let is_news = std::mem::replace(&mut self.jobs_requested, wanted) != wanted;
         (is_news && wanted > 0).then_some(JobStep::WantJobs(wanted))
     }
 
@@ -604,7 +607,7 @@ impl<K> JobMachine<K> {
     fn wanted(&self) -> u32 {
         // What waits for its download is paid for: where the disk or the network is slow, no more
         // is bought than it keeps up with.
-        if self.no_more || self.is_halted || self.to_fetch.len() > self.limits.unfetched as usize {
+        if self.closed || self.is_halted || self.to_fetch.len() > self.limits.unfetched as usize {
             return 0;
         }
         let waiting = self.to_open.len() + self.to_upload.len() + self.ready.len();
@@ -614,7 +617,7 @@ impl<K> JobMachine<K> {
     }
 
     fn rest(&self, until: Time) -> JobStep<K> {
-        if self.no_more && self.live == 0 {
+        if self.closed && self.live == 0 {
             return JobStep::Empty;
         }
         let again = if self.waiting.is_empty() { Time::MAX } else { self.open_again_at };
@@ -680,9 +683,10 @@ impl<K> JobMachine<K> {
 
     /// Another process has the row: it is looked at again for as long as a run would be watched.
     fn held_elsewhere(&mut self, id: JobId, record: Record) {
-        let (now, patience) = (self.now, self.patience);
+        let (now, row_wait_limit) = (self.now, self.row_wait_limit);
         let waits = self.plan(id).is_some_and(|plan| {
-            let is_patient = plan.waiting_since.is_none_or(|since| now.since(since) <= patience);
+            let is_patient =
+                plan.waiting_since.is_none_or(|since| now.since(since) <= row_wait_limit);
             plan.work.submits() && is_patient
         });
         if waits {
@@ -735,18 +739,18 @@ impl<K> JobMachine<K> {
         if let Some(slot) = self.slot(id) {
             slot.run = Some(run);
         }
-        let place = run.slot_index();
-        if self.runs.len() <= place {
-            self.runs.resize(place + 1, None);
+        let index = run.slot_index();
+        if self.runs.len() <= index {
+            self.runs.resize(index + 1, None);
         }
-        self.runs[place] = Some((run, id));
+        self.runs[index] = Some((run, id));
     }
 
     fn take_run(&mut self, run: RunId) -> Option<JobId> {
-        let place = self.runs.get_mut(run.slot_index())?;
+        let entry = self.runs.get_mut(run.slot_index())?;
         // A place is used again: a late answer to an earlier run must not take the job of this
         // one.
-        let (_, id) = place.take_if(|(known, _)| *known == run)?;
+        let (_, id) = entry.take_if(|(known, _)| *known == run)?;
         self.slot(id)?.run = None;
         Some(id)
     }
@@ -863,7 +867,7 @@ impl<K> JobMachine<K> {
 
     /// Takes back what a step handed out. Whether the job goes on: where nothing more is begun, it is
     /// over.
-    fn is_back(&mut self, now: Time, id: JobId, known: K) -> bool {
+    fn take_back(&mut self, now: Time, id: JobId, known: K) -> bool {
         self.now = self.now.max(now);
         self.preparing -= 1;
         if let Some(slot) = self.slot(id) {

@@ -18,7 +18,7 @@ pub struct JobId(pub(crate) u32);
 #[derive(Debug)]
 pub enum JobStep<K> {
     /// There is room for this many more jobs: [`add`](crate::JobMachine::add) some, or say that there are
-    /// [`no more`](crate::JobMachine::no_more_jobs).
+    /// [`no more`](crate::JobMachine::close).
     WantJobs(u32),
     /// Open the job's row in the journal and look for its pictures, then call
     /// [`opened`](crate::JobMachine::opened).

@@ -176,7 +176,7 @@ impl Crowd for Drawn {
                 let (work, opens) = self.context.plan(&job);
                 driving.machine.add(work, opens, DriverJob::Job(job));
             }
-            JobsMessage::Drawn(None) => driving.machine.no_more_jobs(),
+            JobsMessage::Drawn(None) => driving.machine.close(),
             // The next request is granted.
             JobsMessage::Room => {}
         }
@@ -195,7 +195,7 @@ impl Crowd for Drawn {
         // A halted machine asks for no more jobs, and would wait for the end of a list that is drawn
         // no further.
         if driving.machine.is_halted() {
-            driving.machine.no_more_jobs();
+            driving.machine.close();
         }
         self.handle.publish(&driving.machine);
         if let Some(outage) = self.outages.of(driving.machine.outage()) {

@@ -140,7 +140,7 @@ impl Crowd for Newcomers {
                     driving.machine.look_alone(job, false, now);
                 }
             }
-            RunsMessage::NoMore => driving.machine.no_more_jobs(),
+            RunsMessage::NoMore => driving.machine.close(),
         }
     }
 

@@ -195,13 +195,13 @@ impl JobsDriver {
             if self.handle.is_stopped() && !std::mem::replace(&mut self.is_stopped, true) {
                 // Submissions that are out are still waited for: their answers name what is being
                 // paid for.
-                self.machine.no_more_jobs();
+                self.machine.close();
                 self.machine.stop(now);
             } else if self.handle.is_halted() && !self.machine.is_halted() {
                 self.machine.halt(None);
             }
             if self.machine.is_halted() {
-                self.machine.no_more_jobs();
+                self.machine.close();
             }
             if let Some(count) = self.demand.next_request() {
                 // The thread that draws ends only after the last job.
@@ -349,7 +349,7 @@ impl JobsDriver {
                 let (work, opens) = self.context.plan(&job);
                 self.machine.add(work, opens, job);
             }
-            WorkerReply::Drawn(None) => self.machine.no_more_jobs(),
+            WorkerReply::Drawn(None) => self.machine.close(),
             // No action: the loop asks the queue for a job anyway.
             WorkerReply::Room => {}
         }

@@ -98,7 +98,7 @@ impl Occurrences {
     pub fn row(
         &mut self,
         draft: RowDraft,
-        mut look: impl FnMut(&Identity) -> Result<Option<Record>, JournalError>,
+        mut find: impl FnMut(&Identity) -> Result<Option<Record>, JournalError>,
     ) -> Result<CountedRow, RowError> {
         let before = self.count(&draft);
         let own = draft.identity(self.scope.as_deref(), UrlForm::Canonical, before)?;
@@ -117,7 +117,7 @@ impl Occurrences {
         if has_key {
             let is_rewritten = as_written != row.likeness;
             // Most rows can have one identity alone, and need no look into the journal.
-            let known = if former.is_some() || is_rewritten { look(&own)? } else { None };
+            let known = if former.is_some() || is_rewritten { find(&own)? } else { None };
             match (known, former) {
                 // An earlier version noted the photo by the letters of its URL: the same picture,
                 // not a key that is used for another.
@@ -125,7 +125,7 @@ impl Occurrences {
                 // Its former identity is taken only where that row asks for the same: without a
                 // scope, another order may have used the key.
                 (None, Some(former)) => {
-                    let record = look(&former)?;
+                    let record = find(&former)?;
                     let likenesses = [row.likeness, as_written];
                     let former =
                         likenesses.map(|it| Row { identity: former, likeness: it, ..row.clone() });
@@ -137,7 +137,7 @@ impl Occurrences {
                 _ => {}
             }
         } else if let Some(former) = former.filter(|former| !self.given.contains(former))
-            && let Some(record) = look(&former)?
+            && let Some(record) = find(&former)?
         {
             // Not one that this order has used: two spellings of a URL may lead to one former
             // identity.

@@ -49,7 +49,7 @@ pub struct Download {
     retries: Retries,
     not_found_until: Time,
     /// How often what arrived was no picture.
-    strangers: u32,
+    not_pictures: u32,
     /// How often what arrived was a picture without its end.
     unfinished: u32,
     /// The most bytes that such a picture had.
@@ -92,7 +92,7 @@ impl Download {
             end: policy.ends_by(now),
             retries: Retries::new(policy, seed, now),
             not_found_until: now + policy.not_found_grace,
-            strangers: 0,
+            not_pictures: 0,
             unfinished: 0,
             longest: 0,
             event: None,
@@ -243,7 +243,7 @@ impl Download {
         let passing = ExchangeError::Lost { reason: String::new() };
         match self.retries.next(&passing, now) {
             // One shorter than an earlier one is not the best that the service has.
-            Some(until) if self.unfinished < MOST_ODD || received < self.longest => {
+            Some(until) if self.unfinished < MAX_BAD_FETCHES || received < self.longest => {
                 self.repeat(now, until, error);
             }
             _ => {
@@ -257,14 +257,14 @@ impl Download {
 
     /// A fetch went wrong.
     pub fn failed(&mut self, now: Time, error: ExchangeError) {
-        let stranger = matches!(error, ExchangeError::Unreadable { .. });
+        let is_no_picture = matches!(error, ExchangeError::Unreadable { .. });
         // Counted apart from lost answers: a page in the picture's place is fast, and would be
         // asked for all through the wait.
-        self.strangers += u32::from(stranger);
+        self.not_pictures += u32::from(is_no_picture);
         // A result may take a moment to reach where it is fetched from; and a proxy's page in its
         // place may pass too, but not for long.
         let lagging = error.status() == Some(404) && now < self.not_found_until;
-        let retried = if lagging || (stranger && self.strangers < MOST_ODD) {
+        let retried = if lagging || (is_no_picture && self.not_pictures < MAX_BAD_FETCHES) {
             let passing = ExchangeError::Lost { reason: String::new() };
             self.retries.next(&passing, now)
         } else {
@@ -384,5 +384,5 @@ fn unreadable(excerpt: String) -> ExchangeError {
     ExchangeError::Unreadable { status: StatusCode::OK.as_u16(), excerpt, response: None }
 }
 
-/// So many fetches that bring something odd are made: the next would bring the same.
-const MOST_ODD: u32 = 3;
+/// So many fetches that bring no whole picture are made: the next would bring the same.
+const MAX_BAD_FETCHES: u32 = 3;

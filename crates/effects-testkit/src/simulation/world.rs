@@ -273,7 +273,7 @@ impl SimulatedWorld {
                     process.machine.add(self.work(row), true, row);
                 }
                 if process.rows.is_empty() {
-                    process.machine.no_more_jobs();
+                    process.machine.close();
                 }
             }
             JobStep::Open(id, row) => {

@@ -19,7 +19,7 @@ use effects_core::journal::{
 #[derive(Debug)]
 pub(super) struct RowLease {
     pub(super) store: MemoryStore,
-    pub(super) claim: RowHold,
+    pub(super) hold: RowHold,
     pub(super) state: Mutex<LeaseState>,
 }
 
@@ -50,20 +50,20 @@ impl Journal for RowLease {
             Fact::Intent { request_id, idempotency_key, .. } => {
                 let (request_id, key) = (request_id.clone(), idempotency_key.clone());
                 let attempt = Attempt { request_id, idempotency_key: key, at: entry.at };
-                let answer = table.intend(&self.claim, &state.budgets, attempt);
+                let answer = table.intend(&self.hold, &state.budgets, attempt);
                 state.taken |= matches!(answer, Err(JournalError::Taken { .. }));
                 answer
             }
             Fact::Created { task_id, request_id } => {
-                table.create(&self.claim, task_id, request_id.as_deref(), entry.at)
+                table.create(&self.hold, task_id, request_id.as_deref(), entry.at)
             }
             Fact::Released { reason } => {
                 // A task that was made meanwhile outweighs it: only an intent can be released.
-                if let Some(stored) = table.held(&self.claim)
+                if let Some(stored) = table.held(&self.hold)
                     && stored.state == RowStage::Intent
                 {
-                    stored.unmake(reason);
-                    let index = table.by_identity[&self.claim.row.identity];
+                    stored.revert_intent(reason);
+                    let index = table.by_identity[&self.hold.row.identity];
                     table.note_reservation(index);
                 }
                 Ok(Admission::Admitted)
@@ -94,7 +94,7 @@ impl RowJournal for RowLease {
 
     fn settle(&self, end: &RowOutcome) -> Result<(), JournalError> {
         self.state().holds = false;
-        self.store.table().settle(&self.claim, end);
+        self.store.table().settle(&self.hold, end);
         Ok(())
     }
 
@@ -105,7 +105,7 @@ impl RowJournal for RowLease {
         content: Option<SavedContent>,
     ) -> Result<(), JournalError> {
         let mut table = self.store.table();
-        let row = table.by_identity.get(&self.claim.row.identity).copied();
+        let row = table.by_identity.get(&self.hold.row.identity).copied();
         if let Some(stored) = row.map(|row| &mut table.rows[row])
             && let Some(task) = stored.task
         {
@@ -128,7 +128,7 @@ impl RowJournal for RowLease {
 impl Drop for RowLease {
     fn drop(&mut self) {
         if self.state().holds {
-            self.store.table().settle(&self.claim, &RowOutcome::Abandoned);
+            self.store.table().settle(&self.hold, &RowOutcome::Abandoned);
         }
     }
 }

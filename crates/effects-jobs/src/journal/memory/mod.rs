@@ -59,10 +59,10 @@ impl MemoryStore {
         renews: Option<(usize, RowStage)>,
         holds: bool,
     ) -> Arc<dyn RowJournal> {
-        table.claims += 1;
-        let claim = RowHold { number: table.claims, row: row.clone(), renews };
+        table.last_hold += 1;
+        let hold = RowHold { number: table.last_hold, row: row.clone(), renews };
         let state = Mutex::new(LeaseState { budgets: Vec::new(), taken: false, holds });
-        Arc::new(RowLease { store: self.clone(), claim, state })
+        Arc::new(RowLease { store: self.clone(), hold, state })
     }
 
     /// Takes a row in hand for a new task beside those it had.
@@ -84,7 +84,7 @@ impl MemoryStore {
 
     /// What a row is to be opened as.
     fn opened(&self, table: &mut MemoryTable, index: usize) -> Opened {
-        let (record, held) = (table.record(index), table.rows[index].claim.is_some());
+        let (record, held) = (table.record(index), table.rows[index].hold.is_some());
         match &record.state {
             RowState::Doubtful { .. } => Opened::Doubtful(record),
             // Its run is in this very process, so it is alive: an intent that is let go of becomes
@@ -102,7 +102,7 @@ impl MemoryStore {
             }
             RowState::Created { .. } => {
                 let lease = self.lease(table, &record.row, None, true);
-                table.rows[index].claim = Some(table.claims);
+                table.rows[index].hold = Some(table.last_hold);
                 table.note_reservation(index);
                 Opened::Watch(record, lease)
             }
@@ -119,7 +119,7 @@ impl JournalStore for MemoryStore {
         let stored = &mut table.rows[index];
         if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&stored.row)) {
             // Nothing is paid for a released row, so its key may ask for something else.
-            if stored.state != RowStage::Released || stored.claim.is_some() {
+            if stored.state != RowStage::Released || stored.hold.is_some() {
                 let number = RowNumber(index as u64 + 1);
                 return Err(JournalError::KeyReused { key: key.clone(), row: number, differs });
             }
@@ -158,7 +158,7 @@ impl JournalStore for MemoryStore {
         }
         match found {
             Resolution::NotBilled => {
-                table.rows[index].unmake("a person found that nothing was billed");
+                table.rows[index].revert_intent("a person found that nothing was billed");
             }
             Resolution::Task(task) => {
                 let origin = table.rows[index].row.origin.clone();
@@ -173,7 +173,7 @@ impl JournalStore for MemoryStore {
                 table.rows[index].give_task(task, at);
             }
         }
-        table.rows[index].claim = None;
+        table.rows[index].hold = None;
         table.note_reservation(index);
         Ok(())
     }

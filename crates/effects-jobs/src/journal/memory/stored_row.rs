@@ -25,7 +25,7 @@ pub(super) struct StoredRow {
     pub(super) attempts: Vec<Attempt>,
     pub(super) reason: String,
     pub(super) tasks: Vec<StoredTask>,
-    /// The place of the current task, and of the one that a renewal or a new order would replace, with what
+    /// The index of the current task, and of the one that a renewal or a new order would replace, with what
     /// its row was.
     pub(super) task: Option<usize>,
     pub(super) former: Option<(usize, RowStage)>,
@@ -33,7 +33,7 @@ pub(super) struct StoredRow {
     pub(super) begun: Time,
     pub(super) changed: Time,
     /// The run that holds the row.
-    pub(super) claim: Option<u64>,
+    pub(super) hold: Option<u64>,
     /// What each task that is reserved for is taken to cost.
     pub(super) reserved: Option<Decimal>,
 }
@@ -75,15 +75,15 @@ impl StoredRow {
         self.tasks.iter().filter_map(|task| task.cost).sum()
     }
 
-    pub(super) fn may_intend(&self, claim: &RowHold) -> bool {
-        let mine = self.claim == Some(claim.number);
+    pub(super) fn may_intend(&self, hold: &RowHold) -> bool {
+        let mine = self.hold == Some(hold.number);
         match self.state {
             RowStage::Intent => mine,
             // Its own run may try again, and so may any once the row is let go of.
-            RowStage::Released => mine || self.claim.is_none(),
+            RowStage::Released => mine || self.hold.is_none(),
             // A verdict that was told otherwise since is another one.
             RowStage::Failed | RowStage::Completed => {
-                claim.renews.is_some() && claim.renews == self.task.map(|task| (task, self.state))
+                hold.renews.is_some() && hold.renews == self.task.map(|task| (task, self.state))
             }
             RowStage::Doubtful | RowStage::Created => false,
         }
@@ -109,9 +109,9 @@ impl StoredRow {
     pub(super) fn forget_attempt(&mut self, request_id: Option<&str>) {
         // Without a name, or with one that is not known, the oldest attempt is taken to be the one.
         let named = |attempt: &Attempt| Some(attempt.request_id.as_str()) == request_id;
-        let place = self.attempts.iter().position(named);
-        if let Some(place) = place.or((!self.attempts.is_empty()).then_some(0)) {
-            self.attempts.remove(place);
+        let position = self.attempts.iter().position(named);
+        if let Some(position) = position.or((!self.attempts.is_empty()).then_some(0)) {
+            self.attempts.remove(position);
         }
     }
 
@@ -122,26 +122,26 @@ impl StoredRow {
     }
 
     /// Nothing was made of what was open.
-    pub(super) fn unmake(&mut self, reason: &str) {
+    pub(super) fn revert_intent(&mut self, reason: &str) {
         self.attempts.clear();
         reason.clone_into(&mut self.reason);
         match self.former.take() {
             None => self.state = RowStage::Released,
             Some((former, state)) => {
-                (self.state, self.task, self.claim) = (state, Some(former), None);
+                (self.state, self.task, self.hold) = (state, Some(former), None);
                 // A renewal that made no task cost nothing and uses up no try.
                 self.renewals -= u32::from(state == RowStage::Failed);
             }
         }
     }
 
-    pub(super) fn finish(&mut self, place: usize, state: RowStage) {
-        if self.task == Some(place) {
+    pub(super) fn finish(&mut self, task_index: usize, state: RowStage) {
+        if self.task == Some(task_index) {
             // The completed task is the row's again where its new order failed; where it did not,
             // the new one stays.
             let former = self.former.take().filter(|_| state == RowStage::Failed);
-            let (task, state) = former.unwrap_or((place, state));
-            (self.task, self.state, self.claim) = (Some(task), state, None);
+            let (task, state) = former.unwrap_or((task_index, state));
+            (self.task, self.state, self.hold) = (Some(task), state, None);
         }
     }
 
@@ -153,24 +153,24 @@ impl StoredRow {
 
     /// The completed task that the row keeps where a new order under way comes to no picture.
     pub(super) fn paid_picture(&self) -> Option<Box<RowState>> {
-        let (place, _) = self.former.filter(|(_, state)| *state == RowStage::Completed)?;
-        Some(Box::new(self.tasks[place].completed()))
+        let (task_index, _) = self.former.filter(|(_, state)| *state == RowStage::Completed)?;
+        Some(Box::new(self.tasks[task_index].completed()))
     }
 
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn abandon(&mut self) {
         match self.state {
             RowStage::Intent => {
                 let reason = "its run ended, and said nothing of an answer";
                 (self.state, self.reason) = (RowStage::Doubtful, reason.to_owned());
             }
-            RowStage::Created | RowStage::Released => self.claim = None,
+            RowStage::Created | RowStage::Released => self.hold = None,
             RowStage::Doubtful | RowStage::Completed | RowStage::Failed => {}
         }
     }
 
     /// Whether its task is completed and what that cost is not known.
     pub(super) fn is_unreadable(&self) -> bool {
-        let current = self.task.map(|place| &self.tasks[place]);
+        let current = self.task.map(|task_index| &self.tasks[task_index]);
         self.state == RowStage::Completed && current.is_some_and(|task| task.cost.is_none())
     }
 
@@ -178,7 +178,7 @@ impl StoredRow {
     pub(super) fn reservation(&self) -> (Holding, u64) {
         let unfinished = self.tasks.iter().filter(|task| task.finished.is_none()).count();
         let open = (self.attempts.len() + unfinished) as u64;
-        let held = self.claim.is_some();
+        let held = self.hold.is_some();
         let holding = |held| if held { Holding::Live } else { Holding::Abandoned };
         match self.state {
             RowStage::Intent | RowStage::Created => (holding(held), open),
@@ -192,7 +192,7 @@ impl StoredRow {
     }
 
     pub(super) fn state(&self) -> RowState {
-        let current = self.task.map(|place| &self.tasks[place]);
+        let current = self.task.map(|task_index| &self.tasks[task_index]);
         match (self.state, current) {
             (RowStage::Intent, _) => RowState::Intent { attempts: self.attempts.clone() },
             (RowStage::Created, Some(task)) => {

@@ -27,7 +27,7 @@ pub(super) struct MemoryTable {
     pub(super) prices: HashMap<Origin, HashMap<PriceKind, Decimal>>,
     pub(super) scopes: Vec<Scope>,
     pub(super) scope_names: HashMap<String, ScopeNumber>,
-    pub(super) claims: u64,
+    pub(super) last_hold: u64,
     /// The latest time that an entry told.
     pub(super) now: Time,
 }
@@ -70,8 +70,8 @@ impl MemoryTable {
     }
 
     pub(super) fn scope_mut(&mut self, scope: ScopeNumber) -> Result<&mut Scope, JournalError> {
-        let place = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
-        self.scopes.get_mut(place).ok_or_else(no_such_scope)
+        let position = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
+        self.scopes.get_mut(position).ok_or_else(no_such_scope)
     }
 
     pub(super) fn wrong(&self, index: usize, wanted: &'static str) -> JournalError {
@@ -81,7 +81,7 @@ impl MemoryTable {
 
     pub(super) fn record(&self, index: usize) -> Record {
         let stored = &self.rows[index];
-        let held = stored.claim.filter(|_| {
+        let held = stored.hold.filter(|_| {
             matches!(stored.state, RowStage::Intent | RowStage::Created | RowStage::Released)
         });
         Record {
@@ -129,8 +129,8 @@ impl MemoryTable {
         scope: ScopeNumber,
         but: Option<&Identity>,
     ) -> Result<ScopeState, JournalError> {
-        let place = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
-        let scope = self.scopes.get(place).ok_or_else(no_such_scope)?;
+        let position = usize::try_from(scope.0).unwrap_or_default().wrapping_sub(1);
+        let scope = self.scopes.get(position).ok_or_else(no_such_scope)?;
         let mut state = ScopeState {
             paid: scope.paid,
             costs_seen: scope.costs_seen,
@@ -169,13 +169,13 @@ impl MemoryTable {
     /// Writes an intent, if it fits into every budget.
     pub(super) fn intend(
         &mut self,
-        claim: &RowHold,
+        hold: &RowHold,
         budgets: &[Budget],
         attempt: Attempt,
     ) -> Result<Admission, JournalError> {
-        let index = self.by_identity.get(&claim.row.identity).copied();
+        let index = self.by_identity.get(&hold.row.identity).copied();
         if let Some(index) = index
-            && !self.rows[index].may_intend(claim)
+            && !self.rows[index].may_intend(hold)
         {
             return Err(JournalError::Taken { row: RowNumber(index as u64 + 1) });
         }
@@ -186,9 +186,9 @@ impl MemoryTable {
         let tasks = attempts.len() as u64 + u64::from(!again);
         let mut price = None;
         for budget in budgets {
-            self.add_to(budget.scope, claim.row.identity)?;
-            let scope = self.scope_state(budget.scope, Some(&claim.row.identity))?;
-            let known = self.known_prices(&claim.row);
+            self.add_to(budget.scope, hold.row.identity)?;
+            let scope = self.scope_state(budget.scope, Some(&hold.row.identity))?;
+            let known = self.known_prices(&hold.row);
             // A reservation that the row holds already covers the attempt.
             let held = index.is_some_and(|index| self.rows[index].reservation().1 >= tasks);
             if !held {
@@ -200,7 +200,7 @@ impl MemoryTable {
             }
             price = price.max(reservation_price(budget.price, &scope, known));
         }
-        let index = index.unwrap_or_else(|| self.insert(claim.row.clone(), attempt.at));
+        let index = index.unwrap_or_else(|| self.insert(hold.row.clone(), attempt.at));
         let stored = &mut self.rows[index];
         if matches!(stored.state, RowStage::Failed | RowStage::Completed) {
             // Kept until the new task is there and has ended: the row is as it was where nothing
@@ -211,7 +211,7 @@ impl MemoryTable {
         if !again {
             stored.attempts.push(attempt);
         }
-        (stored.state, stored.claim) = (RowStage::Intent, Some(claim.number));
+        (stored.state, stored.hold) = (RowStage::Intent, Some(hold.number));
         // The highest price of any budget, so that enough is reserved in each.
         stored.reserved = stored.reserved.max(price);
         self.note_reservation(index);
@@ -244,7 +244,7 @@ impl MemoryTable {
             renewals: 0,
             begun: at,
             changed: at,
-            claim: None,
+            hold: None,
             reserved: None,
         });
         index
@@ -260,7 +260,7 @@ impl MemoryTable {
         let known = self.by_identity.get(&row.identity).copied();
         let is_known = known.is_some_and(|index| {
             let stored = &self.rows[index];
-            stored.state != RowStage::Released || stored.claim.is_some()
+            stored.state != RowStage::Released || stored.hold.is_some()
         });
         if is_known || matches!(state, RowState::Released { .. }) {
             return Ok(false);
@@ -277,8 +277,8 @@ impl MemoryTable {
             self.rows[index].give_task(task, at);
             if let Some(end) = state.row_outcome() {
                 // No run has this number: runs are counted from 1.
-                let claim = RowHold { number: 0, row: row.clone(), renews: None };
-                self.take_end(&claim, &end);
+                let hold = RowHold { number: 0, row: row.clone(), renews: None };
+                self.take_end(&hold, &end);
             }
         }
         let stored = &mut self.rows[index];
@@ -310,7 +310,7 @@ impl MemoryTable {
     ) -> Result<bool, JournalError> {
         let Some(&index) = self.by_identity.get(row) else { return Ok(false) };
         let stored = &self.rows[index];
-        let current = stored.task.filter(|place| stored.tasks[*place].id == *paid);
+        let current = stored.task.filter(|task_index| stored.tasks[*task_index].id == *paid);
         let Some(current) = current.filter(|_| stored.state == RowStage::Completed) else {
             return Ok(false);
         };
@@ -362,16 +362,16 @@ impl MemoryTable {
     /// A task exists, so it is kept however the row stands meanwhile.
     pub(super) fn create(
         &mut self,
-        claim: &RowHold,
+        hold: &RowHold,
         task: &TaskId,
         request_id: Option<&str>,
         at: Time,
     ) -> Result<Admission, JournalError> {
-        let index = match self.by_identity.get(&claim.row.identity) {
+        let index = match self.by_identity.get(&hold.row.identity) {
             Some(index) => *index,
             None => {
-                let index = self.insert(claim.row.clone(), at);
-                self.rows[index].claim = Some(claim.number);
+                let index = self.insert(hold.row.clone(), at);
+                self.rows[index].hold = Some(hold.number);
                 index
             }
         };
@@ -381,14 +381,14 @@ impl MemoryTable {
         let stored = &mut self.rows[index];
         // By the name of its attempt, too: a row may have been resolved or taken over while the
         // answer was under way.
-        let mine = stored.claim == Some(claim.number)
+        let mine = stored.hold == Some(hold.number)
             || request_id.is_some_and(|id| stored.attempts.iter().any(|it| it.request_id == id));
         if mine
             && matches!(stored.state, RowStage::Intent | RowStage::Doubtful | RowStage::Released)
         {
             stored.forget_attempt(request_id);
             stored.give_task(task, at);
-            stored.claim = Some(claim.number);
+            stored.hold = Some(hold.number);
             self.note_reservation(index);
             return Ok(Admission::Admitted);
         }
@@ -399,7 +399,7 @@ impl MemoryTable {
         // of its own, which counts in the same budgets.
         let reserved = stored.reserved;
         self.note_reservation(index);
-        let kept = self.stray(claim, task, at, reserved);
+        let kept = self.insert_row_of_task(hold, task, at, reserved);
         if mine {
             return Ok(Admission::Admitted);
         }
@@ -408,42 +408,42 @@ impl MemoryTable {
     }
 
     /// The row that is this task's alone: a member of every scope that the run's row is in.
-    pub(super) fn stray(
+    pub(super) fn insert_row_of_task(
         &mut self,
-        claim: &RowHold,
+        hold: &RowHold,
         task: &TaskId,
         at: Time,
         reserved: Option<Decimal>,
     ) -> usize {
-        let identity = Identity::of_task(&claim.row.origin, task);
+        let identity = Identity::of_task(&hold.row.origin, task);
         if let Some(index) = self.by_identity.get(&identity) {
             return *index;
         }
         for scope in &mut self.scopes {
-            if scope.members.contains(&claim.row.identity) {
+            if scope.members.contains(&hold.row.identity) {
                 scope.members.insert(identity);
             }
         }
-        let index = self.insert(Row { identity, key: None, ..claim.row.clone() }, at);
+        let index = self.insert(Row { identity, key: None, ..hold.row.clone() }, at);
         self.rows[index].give_task(task, at);
         self.rows[index].reserved = reserved;
         self.note_reservation(index);
         index
     }
 
-    pub(super) fn settle(&mut self, claim: &RowHold, end: &RowOutcome) {
-        self.take_end(claim, end);
-        if let Some(&index) = self.by_identity.get(&claim.row.identity) {
+    pub(super) fn settle(&mut self, hold: &RowHold, end: &RowOutcome) {
+        self.take_end(hold, end);
+        if let Some(&index) = self.by_identity.get(&hold.row.identity) {
             self.note_reservation(index);
         }
     }
 
-    pub(super) fn take_end(&mut self, claim: &RowHold, end: &RowOutcome) {
+    pub(super) fn take_end(&mut self, hold: &RowHold, end: &RowOutcome) {
         match end {
             RowOutcome::Completed { task, cost, pictures } => {
-                let Some((index, place)) = self.concluded(claim, task, *cost) else { return };
+                let Some((index, task_index)) = self.concluded(hold, task, *cost) else { return };
                 let stored = &mut self.rows[index];
-                let kept = &mut stored.tasks[place].pictures;
+                let kept = &mut stored.tasks[task_index].pictures;
                 for (nth, url) in pictures.iter().enumerate() {
                     // A picture may have been saved already, and its file is kept.
                     match kept.get_mut(nth) {
@@ -457,7 +457,7 @@ impl MemoryTable {
                         }
                     }
                 }
-                stored.finish(place, RowStage::Completed);
+                stored.finish(task_index, RowStage::Completed);
                 let (identity, unreadable) = (stored.row.identity, stored.is_unreadable());
                 for scope in self.scopes.iter_mut().filter(|it| it.members.contains(&identity)) {
                     if unreadable {
@@ -468,52 +468,52 @@ impl MemoryTable {
                 }
             }
             RowOutcome::Failed { task, code, message, cost } => {
-                let Some((index, place)) = self.concluded(claim, task, *cost) else { return };
+                let Some((index, task_index)) = self.concluded(hold, task, *cost) else { return };
                 let stored = &mut self.rows[index];
-                let known = &mut stored.tasks[place];
+                let known = &mut stored.tasks[task_index];
                 known.is_failed = true;
                 known.code = code.clone().or(known.code.take());
                 known.message.clone_from(message);
-                stored.finish(place, RowStage::Failed);
+                stored.finish(task_index, RowStage::Failed);
             }
             // Ignored where the task turned out to exist meanwhile.
             RowOutcome::Unknown { reason } => {
-                if let Some(stored) = self.held(claim)
+                if let Some(stored) = self.held(hold)
                     && stored.state == RowStage::Intent
                 {
                     (stored.state, stored.reason) = (RowStage::Doubtful, reason.clone());
                 }
             }
             RowOutcome::Abandoned => {
-                if let Some(stored) = self.held(claim) {
-                    stored.let_go();
+                if let Some(stored) = self.held(hold) {
+                    stored.abandon();
                 }
             }
         }
     }
 
-    pub(super) fn held(&mut self, claim: &RowHold) -> Option<&mut StoredRow> {
-        let index = *self.by_identity.get(&claim.row.identity)?;
+    pub(super) fn held(&mut self, hold: &RowHold) -> Option<&mut StoredRow> {
+        let index = *self.by_identity.get(&hold.row.identity)?;
         let stored = &mut self.rows[index];
-        (stored.claim == Some(claim.number)).then_some(stored)
+        (stored.hold == Some(hold.number)).then_some(stored)
     }
 
     /// Books the end of a task: the places of its row and of the task.
     pub(super) fn concluded(
         &mut self,
-        claim: &RowHold,
+        hold: &RowHold,
         task: &TaskId,
         cost: Option<Decimal>,
     ) -> Option<(usize, usize)> {
-        let identity = claim.row.identity;
+        let identity = hold.row.identity;
         let index = *self.by_identity.get(&identity)?;
         let find = |row: &StoredRow| row.tasks.iter().position(|known| known.id == *task);
         if find(&self.rows[index]).is_none() {
             // Its id never reached the store before.
-            self.create(claim, task, None, self.now).ok()?;
+            self.create(hold, task, None, self.now).ok()?;
         }
-        let place = find(&self.rows[index])?;
-        let known = &mut self.rows[index].tasks[place];
+        let task_index = find(&self.rows[index])?;
+        let known = &mut self.rows[index].tasks[task_index];
         // A second sight of the end does not move it.
         known.finished.get_or_insert(self.now);
         let before = known.cost;
@@ -521,7 +521,7 @@ impl MemoryTable {
         if let Some(cost) = cost.filter(|cost| before != Some(*cost)) {
             self.book(index, cost, before);
         }
-        Some((index, place))
+        Some((index, task_index))
     }
 
     /// A cost was seen, for the first time or another than `before`: every scope of the row pays it,
