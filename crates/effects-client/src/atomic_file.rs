@@ -35,8 +35,8 @@ pub fn read_opened_photo(opened: io::Result<File>, path: &Path) -> Result<Photo,
     };
     let mut bytes = Vec::new();
     // One byte more than is accepted tells a photo that is too long, whose file may claim to be shorter.
-    let most = Photo::MAX_BYTES as u64 + 1;
-    opened.and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(fail)?;
+    let limit = Photo::MAX_BYTES as u64 + 1;
+    opened.and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(fail)?;
     Photo::new(bytes.into(), &file_names::shown(path))
 }
 
@@ -149,17 +149,17 @@ impl Sink for AtomicFile {
 /// Where the bytes of an [`AtomicFile`] are until they are all there.
 #[derive(Debug)]
 enum PendingBytes {
-    /// In a file beside the place.
-    Beside(Temporary),
+    /// In a file beside the target.
+    Beside(TempFile),
     /// In memory: what was written to a device or a pipe cannot be taken back for another attempt.
     Through { target: PathBuf, bytes: Vec<u8> },
 }
 
 impl PendingBytes {
     fn begin(target: &Path) -> io::Result<Self> {
-        match place_of(target)? {
-            LandingPlace::File(place) => Temporary::beside(place).map(Self::Beside),
-            LandingPlace::Other => {
+        match target_kind(target)? {
+            TargetKind::File(target) => TempFile::beside(target).map(Self::Beside),
+            TargetKind::Other => {
                 // A pipe opens once it has a reader; everything else shows now whether it can be written.
                 if !is_pipe(target) {
                     OpenOptions::new().write(true).open(target)?;
@@ -216,16 +216,16 @@ impl PendingBytes {
 
 /// A file under a temporary name, which is taken away unless it is moved to its place.
 #[derive(Debug)]
-struct Temporary {
+struct TempFile {
     file: File,
     path: PathBuf,
-    place: PathBuf,
+    target: PathBuf,
     moved: bool,
 }
 
-impl Temporary {
-    fn beside(place: PathBuf) -> io::Result<Self> {
-        let Some(name) = place.file_name() else {
+impl TempFile {
+    fn beside(target: PathBuf) -> io::Result<Self> {
+        let Some(name) = target.file_name() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no file"));
         };
         // Hidden, and with an ending of its own: programs that watch a folder for pictures leave
@@ -234,17 +234,17 @@ impl Temporary {
         hidden.push(name);
         hidden.push(format!(".{}.part", random_name()?));
         // In the same folder: a rename works within one file system alone.
-        let path = place.with_file_name(hidden);
+        let path = target.with_file_name(hidden);
         // `create_new` follows no link that another user has put there under this name.
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        Ok(Self { file, path, place, moved: false })
+        Ok(Self { file, path, target, moved: false })
     }
 
     fn finish(mut self) -> io::Result<()> {
         // Renamed before it is on the disk, a crash could leave an empty file in place of the old
         // one.
         self.file.sync_all()?;
-        fs::rename(&self.path, &self.place)?;
+        fs::rename(&self.path, &self.target)?;
         self.moved = true;
         Ok(())
     }
@@ -252,17 +252,17 @@ impl Temporary {
     /// A second name is given only where none is; the first one is taken away by the drop.
     fn finish_new(self) -> io::Result<()> {
         self.file.sync_all()?;
-        match fs::hard_link(&self.path, &self.place) {
+        match fs::hard_link(&self.path, &self.target) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
             // A file system without hard links: between look and move another may be faster.
-            Err(_) if self.place.symlink_metadata().is_err() => self.finish(),
+            Err(_) if self.target.symlink_metadata().is_err() => self.finish(),
             Err(_) => Err(io::ErrorKind::AlreadyExists.into()),
         }
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TempFile {
     fn drop(&mut self) {
         if !self.moved {
             // No caller is left to tell; the name says what it is.
@@ -271,28 +271,28 @@ impl Drop for Temporary {
     }
 }
 
-/// What stands at a path, once every symbolic link was followed.
-enum LandingPlace {
+/// What a target path leads to, once every symbolic link was followed.
+enum TargetKind {
     /// A regular file, or nothing: here.
     File(PathBuf),
     /// A device, a pipe, or a link of `/proc` to an open file, which has no path of its own.
     Other,
 }
 
-fn place_of(target: &Path) -> io::Result<LandingPlace> {
+fn target_kind(target: &Path) -> io::Result<TargetKind> {
     match fs::metadata(target) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(found) if !found.is_file() => return Ok(LandingPlace::Other),
+        Ok(found) if !found.is_file() => return Ok(TargetKind::Other),
         _ => {}
     }
     // Link by link and not by `canonicalize`, which fails where the last one leads to nothing yet.
     let mut path = target.to_owned();
-    for _ in 0..MOST_LINKS {
-        let Ok(leads_to) = fs::read_link(&path) else { return Ok(LandingPlace::File(path)) };
+    for _ in 0..MAX_LINKS {
+        let Ok(leads_to) = fs::read_link(&path) else { return Ok(TargetKind::File(path)) };
         let folder = path.parent().unwrap_or(Path::new(""));
         // `/proc/self/fd/1` reads as a link to a path, which may be gone or another file by now.
         if fs::canonicalize(folder).is_ok_and(|folder| folder.starts_with("/proc")) {
-            return Ok(LandingPlace::Other);
+            return Ok(TargetKind::Other);
         }
         path = folder.join(leads_to);
     }
@@ -310,7 +310,7 @@ fn is_pipe(path: &Path) -> bool {
 }
 
 /// As many as Linux follows.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 fn unwritable(target: &Path, error: &io::Error) -> Error {
     let shown = target.display();
@@ -344,12 +344,12 @@ mod tests {
         let target = folder.path().join("ball.png");
         fs::write(&target, "before").unwrap();
 
-        let mut landing = AtomicFile::begin(&target).unwrap();
-        landing.write(b"half of a first attempt").unwrap();
-        landing.restart().unwrap();
-        landing.write(b"whole").unwrap();
+        let mut file = AtomicFile::begin(&target).unwrap();
+        file.write(b"half of a first attempt").unwrap();
+        file.restart().unwrap();
+        file.write(b"whole").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"before");
-        assert_eq!(landing.finish().unwrap(), target);
+        assert_eq!(file.finish().unwrap(), target);
         assert_eq!(fs::read(&target).unwrap(), b"whole");
 
         let mut second = AtomicFile::begin(&target).unwrap();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_is_told_at_once() {
+    fn a_target_that_cannot_be_written_is_refused_at_once() {
         let error = AtomicFile::begin(Path::new("/nowhere/at/all.png")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/at/all.png"));
         assert!(AtomicFile::begin(Path::new("/")).is_err());
@@ -385,7 +385,7 @@ mod tests {
         fs::create_dir(at("pictures")).unwrap();
         symlink("pictures/ball.png", at("link.png")).unwrap();
         symlink("link.png", at("second.png")).unwrap();
-        for content in ["while nothing is there", "in place of another"] {
+        for content in ["while nothing is there", "in target of another"] {
             write_file(&at("second.png"), content.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(at("pictures/ball.png")).unwrap(), content);
             assert_eq!(names(&at("pictures")), ["ball.png"]);
@@ -413,11 +413,11 @@ mod tests {
             let pipe = pipe.clone();
             move || fs::read(pipe).unwrap()
         });
-        let mut landing = AtomicFile::begin(&link).unwrap();
-        landing.write(b"half of a first attempt").unwrap();
-        landing.restart().unwrap();
-        landing.write(b"whole").unwrap();
-        assert_eq!(landing.finish().unwrap(), link);
+        let mut file = AtomicFile::begin(&link).unwrap();
+        file.write(b"half of a first attempt").unwrap();
+        file.restart().unwrap();
+        file.write(b"whole").unwrap();
+        assert_eq!(file.finish().unwrap(), link);
         assert_eq!(reader.join().unwrap(), b"whole");
         assert!(pipe.symlink_metadata().unwrap().file_type().is_fifo());
         assert!(link.symlink_metadata().unwrap().is_symlink());

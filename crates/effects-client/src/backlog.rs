@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_told_of_once_each_time_it_comes() {
+    fn room_is_reported_once_each_time_it_comes() {
         let backlog = Backlog::default();
         (0..FULL + 9).for_each(|_| backlog.sent());
         assert!(backlog.is_full());

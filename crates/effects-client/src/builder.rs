@@ -99,7 +99,7 @@ impl Settings {
             return policy;
         }
         let policy = Policy { gateway: Some(here.clone()), ..Policy::clone(&policy) };
-        Arc::new(if self.is_replay { hurried(policy) } else { policy })
+        Arc::new(if self.is_replay { replay_policy(policy) } else { policy })
     }
 }
 
@@ -630,7 +630,7 @@ impl<C: BuildClient> ClientBuilder<C> {
             // A connection that is still being made when the exchange's time is over would look
             // like a lost answer, though nothing had left.
             connect_timeout: connect_timeout.min(self.policy.request_timeout.mul_f64(0.9)),
-            policy: if is_replay { hurried(policy) } else { policy },
+            policy: if is_replay { replay_policy(policy) } else { policy },
             // What a replay takes is nothing to learn from.
             pacer: if is_replay { Pacer::new() } else { self.pacer },
             uploads: self.uploads,
@@ -664,7 +664,7 @@ impl<C: BuildClient> fmt::Debug for ClientBuilder<C> {
 
 /// The policy of a replay: what was waited for when the cassette was recorded is not waited for again, and a
 /// wait that ran into its end then soon does so again.
-fn hurried(policy: Policy) -> Policy {
+fn replay_policy(policy: Policy) -> Policy {
     let at_once = Duration::from_millis(1);
     let retry = Backoff { first: at_once, factor: 2.0, most: REPLAY_WAIT / 50, jitter: 0.0 };
     let wait_timeout = policy.wait_timeout.min(REPLAY_WAIT);

@@ -127,8 +127,8 @@ mod tests {
             ("certificate expired: verification time 2 (UNIX)", "new certificate"),
             ("certificate not valid yet: verification time 2 (UNIX)", "clock"),
         ] {
-            let told = with_way_out(format!("invalid peer certificate: {why}"));
-            assert!(told.contains(why) && told.contains(way_out), "{told}");
+            let advice = with_way_out(format!("invalid peer certificate: {why}"));
+            assert!(advice.contains(why) && advice.contains(way_out), "{advice}");
         }
         assert_eq!(with_way_out("connection refused".to_owned()), "connection refused");
     }

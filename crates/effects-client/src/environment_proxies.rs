@@ -17,7 +17,7 @@ use url::Url;
 pub struct EnvironmentProxies {
     http: Option<String>,
     https: Option<String>,
-    exceptions: Vec<Exception>,
+    no_proxy: Vec<NoProxyEntry>,
 }
 
 /// A proxy of the environment whose URL cannot be read. It may hold a password, so it is not repeated.
@@ -26,7 +26,7 @@ pub struct UnreadableProxy;
 
 /// An entry of `no_proxy`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Exception {
+struct NoProxyEntry {
     hosts: Hosts,
     /// Any port, where it names none.
     port: Option<u16>,
@@ -63,9 +63,9 @@ impl EnvironmentProxies {
         Self {
             http: http.or_else(|| all.clone()),
             https: find("https_proxy").or(all),
-            exceptions: list
+            no_proxy: list
                 .split(|c: char| c == ',' || c.is_whitespace())
-                .filter_map(Exception::parse)
+                .filter_map(NoProxyEntry::parse)
                 .collect(),
         }
     }
@@ -104,7 +104,7 @@ impl EnvironmentProxies {
 
     /// Whether `no_proxy` names this host, or its domain, at this port.
     pub fn are_bypassed_by(&self, host: &str, port: u16) -> bool {
-        self.exceptions.iter().any(|exception| exception.matches(host, port))
+        self.no_proxy.iter().any(|entry| entry.matches(host, port))
     }
 }
 
@@ -112,12 +112,12 @@ impl EnvironmentProxies {
 impl std::fmt::Debug for EnvironmentProxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EnvironmentProxies")
-            .field("exceptions", &self.exceptions)
+            .field("no_proxy", &self.no_proxy)
             .finish_non_exhaustive()
     }
 }
 
-impl Exception {
+impl NoProxyEntry {
     fn parse(entry: &str) -> Option<Self> {
         if entry.is_empty() {
             return None;

@@ -40,8 +40,8 @@ impl JobDemand {
         (request > 0).then_some(request)
     }
 
-    /// A job came.
-    pub fn came(&mut self) {
+    /// A job was received.
+    pub fn received(&mut self) {
         self.requested = self.requested.saturating_sub(1);
     }
 }
@@ -75,8 +75,8 @@ mod tests {
         demand.make_room(5);
         assert_eq!(demand.next_request(), Some(5));
         assert_eq!(demand.next_request(), None, "they are on their way");
-        demand.came();
-        demand.came();
+        demand.received();
+        demand.received();
         // Of the four there is room for, three are on their way.
         demand.make_room(4);
         assert_eq!(demand.next_request(), Some(1));

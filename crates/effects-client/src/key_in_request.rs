@@ -52,9 +52,9 @@ pub(crate) fn refuse_key(
 /// let error = effects_client::key_refusal("the tag");
 /// assert!(error.to_string().starts_with("the tag holds the API key"));
 /// ```
-pub fn key_refusal(place: &str) -> Error {
+pub fn key_refusal(part: &str) -> Error {
     let why = format!(
-        "{place} holds the API key, which a request carries in its Authorization header alone: it would be kept \
+        "{part} holds the API key, which a request carries in its Authorization header alone: it would be kept \
          in journals and files, and be shown; nothing was sent"
     );
     Error::new(ErrorKind::InvalidRequest, why).with_way_out("leave it out")

@@ -16,6 +16,7 @@
 //! * The wall clock ([`WallClock`]), this user's state folder ([`state_dir`]) with the durations learnt
 //!   ([`PaceFile`]), and spans ([`telemetry`]).
 
+mod atomic_file;
 mod backlog;
 mod builder;
 mod cassette;
@@ -35,7 +36,6 @@ mod key_in_request;
 ))]
 mod keyring_calls;
 mod keyring_error;
-mod landing;
 mod pace_file;
 mod picture_fetch;
 mod profile;
@@ -54,6 +54,7 @@ mod unreachable_photos;
 mod upload_cache;
 mod verdict;
 
+pub use atomic_file::{AtomicFile, Sink, read_opened_photo, read_photo, write_file};
 pub use backlog::Backlog;
 pub use builder::{
     BuildClient, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, CaBundle,
@@ -70,13 +71,12 @@ pub use file_id::FileId;
 pub use job_demand::{JobDemand, draw};
 pub use jobs::{
     Claim, Claims, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult, Jobs,
-    JobsHandle, OutageNews, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
+    JobsHandle, OutageFilter, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
     TrackedJob, is_special,
 };
 pub use journal_session::JournalSession;
 pub use key_in_request::key_refusal;
 pub use keyring_error::KeyringError;
-pub use landing::{AtomicFile, Sink, read_opened_photo, read_photo, write_file};
 pub use pace_file::{PaceFile, PaceFileError};
 pub use picture_fetch::{ArrivedPicture, ObservedDownload, PictureFetch, answer_of};
 pub use profile::{Profile, ProfileKey};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use effects_core::Origin;
 use effects_core::pace::{Models, Pacer};
 
-use crate::landing::{AtomicFile, Sink};
+use crate::atomic_file::{AtomicFile, Sink};
 use crate::state::{make_private_dir, state_dir};
 
 /// A file of [`Models`]: read when a program begins, added to when it ends.
@@ -87,13 +87,13 @@ impl PaceFile {
         if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             make_private_dir(folder).map_err(|error| self.fail("written", &error))?;
         }
-        let land = || {
-            let mut landing = AtomicFile::begin(&self.path)?;
-            landing.write(&text)?;
-            landing.finish()
+        let save = || {
+            let mut output = AtomicFile::begin(&self.path)?;
+            output.write(&text)?;
+            output.finish()
         };
-        // A landing names the file itself.
-        land().map_err(|error| PaceFileError(error.to_string()))?;
+        // Its errors name the file themselves.
+        save().map_err(|error| PaceFileError(error.to_string()))?;
         Ok(())
     }
 
@@ -140,8 +140,8 @@ mod tests {
 
     #[test]
     fn what_is_learnt_is_added_to_what_is_kept_even_by_two_at_once() {
-        let place = tempfile::tempdir().unwrap();
-        let file = PaceFile::at(place.path().join("state/pace.json"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = PaceFile::at(folder.path().join("state/pace.json"));
         let home = origin(BaseUrl::DEFAULT);
         assert!(file.load().unwrap().is_empty());
         let pacers = [(); 2].map(|()| file.load().unwrap().pacer(&home));
@@ -153,33 +153,33 @@ mod tests {
         }
         let kept = file.load().unwrap();
         assert_eq!(kept.at(&home).unwrap()[&ball()].len(), 6);
-        let names: Vec<_> = fs::read_dir(place.path().join("state")).unwrap().collect();
+        let names: Vec<_> = fs::read_dir(folder.path().join("state")).unwrap().collect();
         assert_eq!(names.len(), 1, "nothing is left beside it");
     }
 
     #[test]
     fn nothing_of_this_machine_is_kept_or_read_and_nothing_is_made_for_nothing() {
-        let place = tempfile::tempdir().unwrap();
-        let file = PaceFile::at(place.path().join("state/pace.json"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = PaceFile::at(folder.path().join("state/pace.json"));
         let here = origin("http://127.0.0.1:8080");
         let pacer = Pacer::new();
         file.keep(&origin(BaseUrl::DEFAULT), &pacer).unwrap();
         learn(&pacer);
         file.keep(&here, &pacer).unwrap();
-        assert!(!place.path().join("state").exists());
+        assert!(!folder.path().join("state").exists());
 
         // Also not where a caller put it there.
         let mut models = Models::new();
         models.add(&here, &pacer.take_news());
-        fs::create_dir(place.path().join("state")).unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
         fs::write(file.path(), serde_json::to_string(&models).unwrap()).unwrap();
         assert!(file.load().unwrap().is_empty());
     }
 
     #[test]
-    fn a_file_of_another_kind_is_told_of_and_left_alone() {
-        let place = tempfile::tempdir().unwrap();
-        let file = PaceFile::at(place.path().join("pace.json"));
+    fn a_file_of_another_kind_is_reported_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = PaceFile::at(folder.path().join("pace.json"));
         let pacer = Pacer::new();
         learn(&pacer);
         for text in ["", "{", "[]", r#"{"version":99,"origins":{}}"#] {
@@ -194,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_is_told_of() {
-        let place = tempfile::tempdir().unwrap();
-        fs::write(place.path().join("file"), "").unwrap();
-        let file = PaceFile::at(place.path().join("file/pace.json"));
+    fn a_file_that_cannot_be_written_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let file = PaceFile::at(folder.path().join("file/pace.json"));
         let pacer = Pacer::new();
         learn(&pacer);
         let error = file.keep(&origin(BaseUrl::DEFAULT), &pacer).unwrap_err().to_string();

@@ -101,7 +101,7 @@ impl PictureFetch {
         self.redirects += 1;
         self.url = next;
         // One too many is taken as the answer, whose status then says what it is.
-        self.redirects <= MOST_REDIRECTS
+        self.redirects <= MAX_REDIRECTS
     }
 }
 
@@ -164,7 +164,7 @@ fn unreadable_url() -> ExchangeError {
 }
 
 /// As many as the clients' own stacks follow.
-const MOST_REDIRECTS: u32 = 5;
+const MAX_REDIRECTS: u32 = 5;
 const USER_AGENT_VALUE: &str = concat!("effects/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(under_way.request().unwrap().0.uri(), "https://example.com/a/b.png");
         assert!(under_way.answered(redirect("c.png?d=e")).unwrap().is_none());
         assert_eq!(under_way.request().unwrap().0.uri(), "https://example.com/a/c.png?d=e");
-        for _ in 1..MOST_REDIRECTS {
+        for _ in 1..MAX_REDIRECTS {
             assert!(under_way.answered(redirect("http://other.example/f.png")).unwrap().is_none());
         }
         let arrived = under_way.answered(redirect("/g.png")).unwrap().unwrap();

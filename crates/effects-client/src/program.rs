@@ -25,7 +25,7 @@ use crate::random::random_name;
 ///
 /// [`ErrorKind::Upload`] when it cannot be run, fails, or prints no URL.
 pub fn run_uploader(program: &str, photo: &Photo, limit: Duration) -> Result<Reference, Error> {
-    let folder = Scratch::new()?;
+    let folder = TempFolder::new()?;
     // Under the photo's own name, since programs go by a file's ending.
     let path = folder.0.join(photo.name());
     fs::write(&path, photo.bytes())
@@ -165,9 +165,9 @@ fn upload_error(message: &str) -> Error {
 }
 
 /// A folder of its own that goes away again.
-struct Scratch(PathBuf);
+struct TempFolder(PathBuf);
 
-impl Scratch {
+impl TempFolder {
     fn new() -> Result<Self, Error> {
         let folder = env::temp_dir();
         let fail = |error| upload_error(&format!("{} takes no folder: {error}", folder.display()));
@@ -178,7 +178,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         // It holds a copy of the caller's own photo; a leftover does no harm.
         let _ = fs::remove_dir_all(&self.0);

@@ -45,32 +45,35 @@ fn state_dir_of(
 }
 
 /// The variables that say where a folder is, and where it is below the home folder.
-struct FolderPlace {
+struct FolderVariables {
     own: &'static str,
     shared: &'static str,
     below_home: &'static str,
 }
 
 fn dir_of(
-    place: &FolderPlace,
+    variables: &FolderVariables,
     variable: impl Fn(&str) -> Option<OsString>,
     home: Option<PathBuf>,
 ) -> Option<PathBuf> {
     let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(chosen) = folder(place.own) {
+    if let Some(chosen) = folder(variables.own) {
         return Some(chosen);
     }
-    let shared = folder(place.shared).filter(|folder| folder.is_absolute());
+    let shared = folder(variables.shared).filter(|folder| folder.is_absolute());
     let shared = shared.or_else(|| {
-        home.filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(place.below_home))
+        home.filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(variables.below_home))
     })?;
     Some(shared.join("effects"))
 }
 
-const STATE: FolderPlace =
-    FolderPlace { own: "EFFECTS_STATE_DIR", shared: "XDG_STATE_HOME", below_home: ".local/state" };
-const CONFIG: FolderPlace =
-    FolderPlace { own: "EFFECTS_CONFIG_DIR", shared: "XDG_CONFIG_HOME", below_home: ".config" };
+const STATE: FolderVariables = FolderVariables {
+    own: "EFFECTS_STATE_DIR",
+    shared: "XDG_STATE_HOME",
+    below_home: ".local/state",
+};
+const CONFIG: FolderVariables =
+    FolderVariables { own: "EFFECTS_CONFIG_DIR", shared: "XDG_CONFIG_HOME", below_home: ".config" };
 
 #[cfg(test)]
 mod tests {
@@ -107,11 +110,11 @@ mod tests {
     fn a_folder_is_made_for_its_owner_alone_and_left_if_it_is_there() {
         use std::os::unix::fs::PermissionsExt;
 
-        let place = tempfile::tempdir().unwrap();
-        let folder = place.path().join("a/b");
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("a/b");
         make_private_dir(&folder).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&folder), mode(&place.path().join("a"))), (0o700, 0o700));
+        assert_eq!((mode(&folder), mode(&temp.path().join("a"))), (0o700, 0o700));
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
         make_private_dir(&folder).unwrap();
         assert_eq!(mode(&folder), 0o755);

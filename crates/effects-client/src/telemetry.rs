@@ -54,7 +54,7 @@ impl OutageNotice {
         }
     }
 
-    fn not_sent(&self, place: &dyn Display, reason: &str) {
+    fn not_sent(&self, origin: &dyn Display, reason: &str) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = !self.is_out.swap(true, Ordering::Relaxed);
         if !is_new && last.is_some_and(|last| last.elapsed() < BETWEEN_NOTICES) {
@@ -63,7 +63,7 @@ impl OutageNotice {
         *last = Some(Instant::now());
         let on = if is_new { "" } else { " still" };
         warn(&format!(
-            "{place} cannot be reached{on}: {reason}; it is tried again as long as there is time"
+            "{origin} cannot be reached{on}: {reason}; it is tried again as long as there is time"
         ));
     }
 }

@@ -31,12 +31,12 @@ impl UploadCache {
     pub fn get(&self, photo: &Photo, now: Time) -> Option<Reference> {
         let cache = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (reference, since) = cache.get(&Self::key(photo))?;
-        (now.since(*since) < BELIEVED).then(|| reference.clone())
+        (now.since(*since) < ENTRY_LIFETIME).then(|| reference.clone())
     }
 
     /// Does this while no other thread does it for the same photo: the second one finds it uploaded.
     pub fn alone_with<T>(&self, photo: &Photo, act: impl FnOnce() -> T) -> T {
-        let _turn = Turn::of(self, Self::key(photo));
+        let _permit = UploadPermit::of(self, Self::key(photo));
         act()
     }
 
@@ -44,23 +44,23 @@ impl UploadCache {
     pub fn insert(&self, photo: &Photo, reference: Reference, now: Time) {
         let mut cache = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Old entries go only when it is full, so that an insert mostly looks at no other.
-        if cache.len() >= MOST {
-            cache.retain(|_, (_, since)| now.since(*since) < BELIEVED);
+        if cache.len() >= MAX_ENTRIES {
+            cache.retain(|_, (_, since)| now.since(*since) < ENTRY_LIFETIME);
         }
         // Full of fresh ones: better to upload twice than to grow for ever.
-        if cache.len() < MOST {
+        if cache.len() < MAX_ENTRIES {
             cache.insert(Self::key(photo), (reference, now));
         }
     }
 }
 
-/// A thread's turn to upload a photo, until it is dropped.
-struct Turn<'a> {
+/// A thread's permit to upload a photo, until it is dropped.
+struct UploadPermit<'a> {
     cache: &'a UploadCache,
     key: [u8; 32],
 }
 
-impl<'a> Turn<'a> {
+impl<'a> UploadPermit<'a> {
     fn of(cache: &'a UploadCache, key: [u8; 32]) -> Self {
         let under_way = cache.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         // Waits and takes the turn under one lock, so that two who wait do not both get it.
@@ -70,7 +70,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for UploadPermit<'_> {
     fn drop(&mut self) {
         // Also where the upload panics: those who wait would otherwise wait for ever.
         self.cache.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
@@ -78,8 +78,8 @@ impl Drop for Turn<'_> {
     }
 }
 
-const BELIEVED: Duration = Duration::from_secs(3600);
-const MOST: usize = 100_000;
+const ENTRY_LIFETIME: Duration = Duration::from_secs(3600);
+const MAX_ENTRIES: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
@@ -98,6 +98,6 @@ mod tests {
         cache.insert(&photo(b"cat"), url.clone(), start);
         assert_eq!(cache.get(&photo(b"cat"), start), Some(url));
         assert_eq!(cache.get(&photo(b"dog"), start), None);
-        assert_eq!(cache.get(&photo(b"cat"), start + BELIEVED), None);
+        assert_eq!(cache.get(&photo(b"cat"), start + ENTRY_LIFETIME), None);
     }
 }

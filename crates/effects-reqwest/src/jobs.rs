@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use effects_client::{
-    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews,
-    RunJobs, TrackedJob, draw,
+    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
+    OutageFilter, RunJobs, TrackedJob, draw,
 };
 use effects_core::Error;
 use effects_jobs::JobEnd;
@@ -59,7 +59,7 @@ impl RunJobs for Client {
             request,
             demand,
             is_stopped: false,
-            outages: OutageNews::default(),
+            outages: OutageFilter::default(),
             context: Arc::clone(&context),
             handle: handle.clone(),
         };
@@ -161,7 +161,7 @@ struct Drawn {
     request: mpsc::Sender<u32>,
     demand: JobDemand,
     is_stopped: bool,
-    outages: OutageNews,
+    outages: OutageFilter,
     context: Arc<JobContext>,
     handle: JobsHandle,
 }
@@ -172,7 +172,7 @@ impl Crowd for Drawn {
     fn hear(&mut self, word: JobsMessage, driving: &mut Driving) {
         match word {
             JobsMessage::Drawn(Some(job)) => {
-                self.demand.came();
+                self.demand.received();
                 let (work, opens) = self.context.plan(&job);
                 driving.machine.add(work, opens, DriverJob::Job(job));
             }

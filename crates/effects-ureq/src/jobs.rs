@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use effects_client::{
-    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle, OutageNews,
-    RunJobs, TrackedJob, draw, fresh_seed, telemetry,
+    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
+    OutageFilter, RunJobs, TrackedJob, draw, fresh_seed, telemetry,
 };
 use effects_core::batch::{BatchLimits, RunId};
 use effects_core::gateway::{Call, CallId, CallResult};
@@ -141,7 +141,7 @@ struct JobsDriver {
     machine: JobMachine<Box<TrackedJob>>,
     handle: JobsHandle,
     is_stopped: bool,
-    outages: OutageNews,
+    outages: OutageFilter,
     tell: Sender<(Box<TrackedJob>, JobEnd)>,
     demand: JobDemand,
     exchanges: Workers,
@@ -172,7 +172,7 @@ impl JobsDriver {
             machine: machine.with_pacer(core.pacer().clone()),
             handle,
             is_stopped: false,
-            outages: OutageNews::default(),
+            outages: OutageFilter::default(),
             tell,
             demand: JobDemand::default(),
             exchanges: Workers::new(hands.clone(), exchanges_at_once(&limits.batch)),
@@ -345,7 +345,7 @@ impl JobsDriver {
                 self.machine.fetched(now, id, job, effect, fetched);
             }
             WorkerReply::Drawn(Some(job)) => {
-                self.demand.came();
+                self.demand.received();
                 let (work, opens) = self.context.plan(&job);
                 self.machine.add(work, opens, job);
             }

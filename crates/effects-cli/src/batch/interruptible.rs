@@ -6,7 +6,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use effects_client::OutageNews;
+use effects_client::OutageFilter;
 use effects_core::ErrorKind;
 use effects_core::journal::{OverBudget, RowNumber};
 
@@ -75,7 +75,7 @@ pub(crate) fn interruptible(
 ) -> InterruptibleEnd {
     let (mut leaving, mut left_submitting, mut batch_error) = (None::<Instant>, false, None);
     let mut row_notes = 0_u64;
-    let (mut outages, mut is_halt_noted) = (OutageNews::default(), false);
+    let (mut outages, mut is_halt_noted) = (OutageFilter::default(), false);
     let mut is_used_up = false;
     loop {
         summary.throttled = session.throttled();

@@ -42,8 +42,8 @@ pub(super) fn difference(
     // Those of the same method first: one of them was probably meant.
     all.sort_by_key(|request| (request.method != asked.method, shown(request)));
     all.dedup_by_key(|request| shown(request));
-    let more = all.len().saturating_sub(MOST_SHOWN);
-    let names: Vec<String> = all.iter().take(MOST_SHOWN).map(|request| shown(request)).collect();
+    let more = all.len().saturating_sub(MAX_SHOWN);
+    let names: Vec<String> = all.iter().take(MAX_SHOWN).map(|request| shown(request)).collect();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{no_such}, and it has {}{more}", names.join(", "))
 }
@@ -71,39 +71,39 @@ fn body_difference(asked: &TapedRequest, taped: &TapedRequest) -> String {
     format!("{}, and {} in the cassette", shown(&asked.body), shown(&taped.body))
 }
 
-/// The first place where two texts of JSON differ.
-fn json_difference(place: &str, asked: Option<&Value>, taped: Option<&Value>) -> Option<String> {
+/// The first path where two texts of JSON differ.
+fn json_difference(path: &str, asked: Option<&Value>, taped: Option<&Value>) -> Option<String> {
     match (asked, taped) {
         (asked, taped) if asked == taped => None,
         (Some(Value::Object(asked)), Some(Value::Object(taped))) => {
             // Both sides' names, since a field may be missing on either.
             asked.keys().chain(taped.keys()).find_map(|name| {
-                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-                json_difference(&place, asked.get(name), taped.get(name))
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                json_difference(&path, asked.get(name), taped.get(name))
             })
         }
         (Some(Value::Array(asked)), Some(Value::Array(taped))) => (0..asked.len().max(taped.len()))
             .find_map(|index| {
-                json_difference(&format!("{place}[{index}]"), asked.get(index), taped.get(index))
+                json_difference(&format!("{path}[{index}]"), asked.get(index), taped.get(index))
             }),
         (asked, taped) => {
             let shown = |value: Option<&Value>| {
                 value.map_or_else(|| "missing".to_owned(), |value| cut(&value.to_string()))
             };
-            Some(format!("{place} is {}, and {} in the cassette", shown(asked), shown(taped)))
+            Some(format!("{path} is {}, and {} in the cassette", shown(asked), shown(taped)))
         }
     }
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= MOST_CHARACTERS {
+    if text.chars().count() <= MAX_CHARS {
         return text.to_owned();
     }
-    text.chars().take(MOST_CHARACTERS).chain(['…']).collect()
+    text.chars().take(MAX_CHARS).chain(['…']).collect()
 }
 
 /// What else a request may be that a cassette has not, where it has a task without its end.
 const CUT_OFF: &str =
     " (or the recording was cut off before this request: it has a task without its end)";
-const MOST_SHOWN: usize = 3;
-const MOST_CHARACTERS: usize = 120;
+const MAX_SHOWN: usize = 3;
+const MAX_CHARS: usize = 120;

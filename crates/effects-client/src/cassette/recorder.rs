@@ -21,7 +21,7 @@ use super::format::{
 };
 use super::redact::{Redactor, hash};
 use super::{RECORDED_ELSEWHERE, is_locked, unusable};
-use crate::landing::write_file;
+use crate::atomic_file::write_file;
 use crate::telemetry;
 
 /// A cassette that is being recorded.

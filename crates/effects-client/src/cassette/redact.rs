@@ -75,7 +75,7 @@ impl Redactor {
     }
 
     fn readable(&self, body: &Bytes, is_sent: bool) -> Option<TapedBody> {
-        if body.len() > MOST_TEXT {
+        if body.len() > MAX_TEXT_BYTES {
             return None;
         }
         let text = std::str::from_utf8(body).ok()?;
@@ -155,7 +155,7 @@ const KEPT_HEADERS: [HeaderName; 3] =
 const HASHED: &str = "sha256=";
 
 /// The longest text that stands in a cassette itself.
-const MOST_TEXT: usize = 32 * 1024 * 1024;
+const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

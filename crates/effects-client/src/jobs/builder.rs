@@ -140,8 +140,8 @@ impl<C: RunJobs> Jobs<C> {
     }
 
     /// Tells this what happens on the way. It is called on threads of the client and must not block.
-    pub fn on_notice(mut self, tell: impl Fn(JobNotice) + Send + Sync + 'static) -> Self {
-        self.options.on_notice = Some(Arc::new(tell));
+    pub fn on_notice(mut self, notify: impl Fn(JobNotice) + Send + Sync + 'static) -> Self {
+        self.options.on_notice = Some(Arc::new(notify));
         self
     }
 

@@ -14,10 +14,10 @@ use crate::file_names;
 /// that differ only in their letters' case, or in how an accent is written, are one file on some systems, so
 /// they are here.
 #[derive(Debug, Default)]
-pub struct Claims(HashMap<ClaimedPlace, Claimed>);
+pub struct Claims(HashMap<ClaimKey, Claimed>);
 
 #[derive(Debug, Eq, Hash, PartialEq)]
-enum ClaimedPlace {
+enum ClaimKey {
     /// A path, hashed.
     Name(u64),
     File(FileId),
@@ -42,22 +42,22 @@ pub struct Claim {
 impl Claims {
     /// Claims a file for a row's picture, unless another row has; a row may claim its own once more.
     pub fn picture(&mut self, path: &Path, claim: Claim) -> Result<(), Claim> {
-        let places: Vec<ClaimedPlace> = places(path).collect();
-        let others = places.iter().filter_map(|place| self.0.get(place)?.picture);
-        // All places are looked at before one is claimed, so that a refusal leaves no trace.
+        let keys: Vec<ClaimKey> = keys(path).collect();
+        let others = keys.iter().filter_map(|key| self.0.get(key)?.picture);
+        // All keys are looked up before one is claimed, so that a refusal leaves no trace.
         if let Some(other) = others.into_iter().find(|other| *other != claim) {
             return Err(other);
         }
-        for place in places {
-            self.0.entry(place).or_default().picture = Some(claim);
+        for key in keys {
+            self.0.entry(key).or_default().picture = Some(claim);
         }
         Ok(())
     }
 
     /// A file is the photo of the row on this line; rows may share a photo.
     pub fn photo(&mut self, path: &Path, line: u64) {
-        for place in places(path) {
-            self.0.entry(place).or_default().photo.get_or_insert(line);
+        for key in keys(path) {
+            self.0.entry(key).or_default().photo.get_or_insert(line);
         }
     }
 
@@ -74,29 +74,28 @@ impl Claims {
     /// Whether a file is a photo, or where the picture of another row goes than the one at this place
     /// among the rows.
     pub fn has_for_another(&self, path: &Path, index: usize) -> bool {
-        places(path).filter_map(|place| self.0.get(&place)).any(|claimed| {
+        keys(path).filter_map(|key| self.0.get(&key)).any(|claimed| {
             claimed.photo.is_some() || claimed.picture.is_some_and(|claim| claim.index != index)
         })
     }
 
     /// Whether a file is a photo.
     pub fn is_photo(&self, path: &Path) -> bool {
-        places(path).filter_map(|place| self.0.get(&place)).any(|claimed| claimed.photo.is_some())
+        keys(path).filter_map(|key| self.0.get(&key)).any(|claimed| claimed.photo.is_some())
     }
 
     /// Whether a job wants a file, or reads it.
     pub fn has(&self, path: &Path) -> bool {
-        places(path).any(|place| self.0.contains_key(&place))
+        keys(path).any(|key| self.0.contains_key(&key))
     }
 }
 
-/// The places that a path stands for.
-fn places(path: &Path) -> impl Iterator<Item = ClaimedPlace> {
+/// The keys that a path stands for.
+fn keys(path: &Path) -> impl Iterator<Item = ClaimKey> {
     // Without looking at the disk: most pictures are not there yet.
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let name =
-        ClaimedPlace::Name(file_names::hash(&file_names::folded(&file_names::shown(&whole))));
-    [name].into_iter().chain(FileId::of(path).map(ClaimedPlace::File))
+    let name = ClaimKey::Name(file_names::hash(&file_names::folded(&file_names::shown(&whole))));
+    [name].into_iter().chain(FileId::of(path).map(ClaimKey::File))
 }
 
 #[cfg(test)]

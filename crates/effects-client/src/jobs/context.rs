@@ -26,11 +26,11 @@ use super::options::{JobOptions, PhotoCheck, Save, SaveFiles};
 use super::placement;
 use super::result::JobResult;
 use super::tracked::TrackedJob;
+use crate::atomic_file::read_photo;
 use crate::cassette::is_replay;
 use crate::file_names;
 use crate::journal_session::JournalSession;
 use crate::key_in_request::{key_refusal, refuse_key};
-use crate::landing::read_photo;
 use crate::saved_picture::{is_picture, record_picture};
 use crate::telemetry;
 use crate::unreachable_photos::UnreachablePhotos;
@@ -206,9 +206,9 @@ impl JobContext {
                 target: None,
             };
             let store = session.store();
-            let look = |identity: &Identity| store.find(&RowName::Identity(*identity));
+            let find = |identity: &Identity| store.find(&RowName::Identity(*identity));
             // The row's file is set below, once its name is chosen.
-            let counted = counted.occurrences.row(draft, look).map_err(|error| match error {
+            let counted = counted.occurrences.row(draft, find).map_err(|error| match error {
                 RowError::Signed(signed) => {
                     let error = Error::new(ErrorKind::InvalidRequest, signed.to_string());
                     PrepareError::Refused(error)
@@ -725,7 +725,7 @@ mod tests {
         let context = JobContext::new(&JobOptions::default(), &endpoint).unwrap();
         let job = || Job::photo(Template::GlassBall, "cat.png");
         let unlisted = Template::unlisted(KEY).unwrap();
-        for (job, place) in [
+        for (job, part) in [
             (job().with_key(KEY), "the row's own key"),
             (job().with_tag(format!("for {KEY}")), "the tag"),
             (job().saved_to(format!("{KEY}.png")), "the name of the picture's file"),
@@ -733,10 +733,10 @@ mod tests {
             (Job::photo(unlisted, "cat.png"), "the template"),
         ] {
             let Some(PrepareError::Refused(error)) = context.track(job).wrong else {
-                panic!("{place}");
+                panic!("{part}");
             };
             let error = error.to_string();
-            assert!(error.starts_with(&format!("{place} holds the API key")), "{error}");
+            assert!(error.starts_with(&format!("{part} holds the API key")), "{error}");
             assert!(!error.contains(KEY), "{error}");
         }
         assert!(context.track(job().with_key("cat").with_tag("spring")).wrong.is_none());

@@ -26,7 +26,7 @@ pub use handle::JobsHandle;
 pub use job::{Job, PhotoSource};
 pub use notice::{JobJournals, JobNotice};
 pub use options::{JobOptions, PhotoCheck, Save, SaveFiles, SaveWords};
-pub use outages::OutageNews;
+pub use outages::OutageFilter;
 pub use placement::is_special;
 pub use result::JobResult;
 pub use tracked::TrackedJob;

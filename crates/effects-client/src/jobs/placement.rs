@@ -13,10 +13,10 @@ use effects_jobs::{PictureRecord, Record, RowName, RowState};
 use super::job::JobInput;
 use super::options::{SaveFiles, SaveWords};
 use super::tracked::TrackedJob;
+use crate::atomic_file::{AtomicFile, Sink};
 use crate::file_id::FileId;
 use crate::file_names::{self, Names};
 use crate::journal_session::JournalSession;
-use crate::landing::{AtomicFile, Sink};
 use crate::saved_picture::{PictureState, is_picture};
 
 /// A picture that is where the job wants it.
@@ -286,14 +286,14 @@ fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error
         return Ok(false);
     }
     let is_new = fs::metadata(place).is_err();
-    let mut landing = AtomicFile::begin(place)?;
-    landing.write(bytes)?;
+    let mut file = AtomicFile::begin(place)?;
+    file.write(bytes)?;
     // What is there is empty, or may be replaced.
     if !is_new {
-        return landing.finish().map(|_| true);
+        return file.finish().map(|_| true);
     }
     // What another process puts there meanwhile is not replaced, and may be this very picture.
-    Ok(landing.finish_new()?.is_some() || has_them())
+    Ok(file.finish_new()?.is_some() || has_them())
 }
 
 /// Makes the folder of a file.
