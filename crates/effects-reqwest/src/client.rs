@@ -280,7 +280,7 @@ impl Client {
     /// Begins a run whose end `waiter` is told: for callers that have no future each. Its entries go to
     /// `journal`, else to the client's. Needs a tokio runtime to be called.
     ///
-    /// Where the runtime is shut down, the waiter is dropped without having been told.
+    /// Where the runtime is shut down, the waiter is dropped without being called.
     pub fn begin(
         &self,
         work: impl Into<Work>,

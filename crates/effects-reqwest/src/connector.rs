@@ -223,7 +223,7 @@ async fn open_tunnel(
     // Behind the head comes nothing yet: in TLS, the client speaks first.
     let mut answer = Vec::new();
     while !answer.windows(4).any(|window| window == b"\r\n\r\n") {
-        if answer.len() > MOST_PROXY_HEAD {
+        if answer.len() > MAX_PROXY_HEAD_BYTES {
             return Err("the proxy's answer has no end".into());
         }
         if stream.read_buf(&mut answer).await? == 0 {
@@ -251,7 +251,7 @@ fn server_name(uri: &Uri) -> Result<ServerName<'static>, BoxError> {
 }
 
 /// Bytes of a proxy's answer.
-const MOST_PROXY_HEAD: usize = 16 * 1024;
+const MAX_PROXY_HEAD_BYTES: usize = 16 * 1024;
 
 /// Whether a host is this machine.
 pub(crate) fn is_here(host: &str) -> bool {

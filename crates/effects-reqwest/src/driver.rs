@@ -1,7 +1,7 @@
 //! [`Driver`]: one tokio task that drives a [`JobMachine`].
 //! [`SharedRuns`](crate::shared_runs::SharedRuns) starts one for the single runs of a client, `jobs.rs`
-//! one for the jobs of each [`JobResults`](crate::JobResults). Each brings a [`Crowd`], the source of its
-//! jobs, which adds them to the machine (in [`Driving`]) and takes their ends.
+//! one for the jobs of each [`JobResults`](crate::JobResults). Each brings a [`JobSource`], the source of its
+//! jobs, which adds them to the machine (in [`DriverState`]) and takes their ends.
 //!
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
 //! time, so that writes which wait for the disk side by side are committed together.
@@ -28,24 +28,24 @@ use crate::transfer;
 use crate::waiter::{WaitedFor, watched};
 
 /// The source of a driver's jobs, which passes their ends on to those who wait for them.
-pub(crate) trait Crowd: Send + 'static {
+pub(crate) trait JobSource: Send + 'static {
     /// The messages that callers send to the driver for it.
-    type Word: Send + 'static;
+    type Message: Send + 'static;
 
     /// Takes a message that arrived.
-    fn hear(&mut self, word: Self::Word, driver: &mut Driving);
+    fn on_message(&mut self, message: Self::Message, state: &mut DriverState);
     /// There is room for so many more jobs.
     fn make_room(&mut self, room: u32);
     /// A job is over.
     fn end(&mut self, known: DriverJob, end: JobEnd, core: &ClientCore);
     /// Called before every step.
-    fn before_step(&mut self, driver: &mut Driving);
-    /// Something happened to a job.
-    fn tell(&mut self, _known: &DriverJob, _news: News) {}
-    /// A run has an event.
-    fn hear_event(&mut self, run: RunId, event: Event, driver: &mut Driving) {
-        if let Some(known) = driver.machine.known(run) {
-            self.tell(known, News::Event(event));
+    fn before_step(&mut self, state: &mut DriverState);
+    /// A job made progress.
+    fn on_progress(&mut self, _known: &DriverJob, _progress: JobProgress) {}
+    /// A run reported an event.
+    fn on_event(&mut self, run: RunId, event: Event, state: &mut DriverState) {
+        if let Some(known) = state.machine.known(run) {
+            self.on_progress(known, JobProgress::Event(event));
         }
     }
     /// What its jobs share of this machine, where they do.
@@ -54,8 +54,8 @@ pub(crate) trait Crowd: Send + 'static {
     }
 }
 
-/// What happens to a job on its way.
-pub(crate) enum News {
+/// What happens to a job on its way to its end.
+pub(crate) enum JobProgress {
     Event(Event),
     Renewing(Error),
     Begun(Method, Option<TaskId>),
@@ -87,30 +87,30 @@ impl DriverJob {
 }
 
 /// What comes back to the driver. Thousands may come at once, so each is small.
-pub(crate) enum Arrival<W> {
+pub(crate) enum Arrival<M> {
     Answered(Box<(RunId, CallId, CallResult)>),
     Written(Box<(RunId, Entry, Result<Admission, JournalError>)>),
     Opened(JobId, Box<TrackedJob>, Box<Result<Option<Found>, PrepareError>>),
     Uploaded(JobId, Box<TrackedJob>, Box<Result<Reference, PrepareError>>),
     Fetched(JobId, Box<TrackedJob>, Box<Effect>, Result<(), FetchError>),
-    Word(W),
+    Message(M),
 }
 
 /// A driver, and the source of its jobs.
-pub(crate) struct Driver<C: Crowd> {
-    crowd: C,
-    driving: Driving,
-    arrive: UnboundedSender<Arrival<C::Word>>,
-    arrivals: UnboundedReceiver<Arrival<C::Word>>,
+pub(crate) struct Driver<S: JobSource> {
+    source: S,
+    state: DriverState,
+    sender: UnboundedSender<Arrival<S::Message>>,
+    arrivals: UnboundedReceiver<Arrival<S::Message>>,
 }
 
 /// A machine being driven.
-pub(crate) struct Driving {
+pub(crate) struct DriverState {
     pub(crate) core: ClientCore,
     pub(crate) machine: JobMachine<DriverJob>,
 }
 
-impl Driving {
+impl DriverState {
     /// Begins a run that a caller waits for; gives it back where it cannot.
     pub(crate) fn begin_at_once(
         &mut self,
@@ -165,37 +165,37 @@ impl Driving {
     }
 }
 
-impl<C: Crowd> Driver<C> {
+impl<S: JobSource> Driver<S> {
     /// A driver, and the sender of messages to it.
     pub(crate) fn new(
         core: &ClientCore,
         policy: Arc<Policy>,
         limits: JobLimits,
-        crowd: C,
-    ) -> (Self, UnboundedSender<Arrival<C::Word>>) {
-        let (arrive, arrivals) = unbounded_channel();
+        source: S,
+    ) -> (Self, UnboundedSender<Arrival<S::Message>>) {
+        let (sender, arrivals) = unbounded_channel();
         let machine = JobMachine::new(policy, limits, core.now());
         let machine = machine.with_pacer(core.pacer().clone());
-        let driving = Driving { core: core.clone(), machine };
-        (Self { crowd, driving, arrive: arrive.clone(), arrivals }, arrive)
+        let state = DriverState { core: core.clone(), machine };
+        (Self { source, state, sender: sender.clone(), arrivals }, sender)
     }
 
     /// Drives until every job is over and no more are to come; returns the source of its jobs.
-    pub(crate) async fn run(mut self) -> C {
+    pub(crate) async fn run(mut self) -> S {
         loop {
-            // Every answer that is there is told before the machine looks at its time limits: an
+            // Every answer that is there reaches the machine before it looks at its time limits: an
             // answer that waited for the driver is not late.
             while let Ok(arrival) = self.arrivals.try_recv() {
                 self.take(arrival);
             }
-            self.crowd.before_step(&mut self.driving);
-            let now = self.driving.now();
-            match self.driving.machine.step(now) {
+            self.source.before_step(&mut self.state);
+            let now = self.state.now();
+            match self.state.machine.step(now) {
                 JobStep::Record(run, entry) => self.write(run, entry),
                 JobStep::Send(run, call) => self.send(run, call),
-                JobStep::WantJobs(room) => self.crowd.make_room(room),
+                JobStep::WantJobs(room) => self.source.make_room(room),
                 JobStep::Sleep(until) => {
-                    let wait = until.since(self.driving.now()).min(LONGEST_SLEEP);
+                    let wait = until.since(self.state.now()).min(LONGEST_SLEEP);
                     // The driver has a sender of its own, so the channel does not close: no arrival
                     // means that time is up.
                     if let Ok(Some(arrival)) =
@@ -205,34 +205,33 @@ impl<C: Crowd> Driver<C> {
                     }
                 }
                 JobStep::Notify(run, event) => {
-                    self.driving.core.shared().settings.report(&self.driving.span(run), &event);
-                    self.crowd.hear_event(run, event, &mut self.driving);
+                    self.state.core.shared().settings.report(&self.state.span(run), &event);
+                    self.source.on_event(run, event, &mut self.state);
                 }
                 JobStep::Renewing(id, error) => {
-                    if let Some(known) = self.driving.machine.known_of(id) {
-                        self.crowd.tell(known, News::Renewing(error));
+                    if let Some(known) = self.state.machine.known_of(id) {
+                        self.source.on_progress(known, JobProgress::Renewing(error));
                     }
                 }
                 JobStep::Begin(id) => self.begin(id, now),
                 JobStep::Settle(id, end) => {
-                    let own =
-                        self.driving.machine.known_of(id).and_then(DriverJob::journal).cloned();
-                    let row = || self.driving.machine.row_of(id).map(OpenRow::journal);
-                    let journal = own.or_else(row).unwrap_or_else(|| self.driving.core.journal());
+                    let own = self.state.machine.known_of(id).and_then(DriverJob::journal).cloned();
+                    let row = || self.state.machine.row_of(id).map(OpenRow::journal);
+                    let journal = own.or_else(row).unwrap_or_else(|| self.state.core.journal());
                     let settled = journal.ended(&end);
                     if let Err(error) = &settled {
                         // The run has its outcome all the same, and the journal's next flush fails.
                         tracing::warn!("the end of a run could not be recorded: {error}");
                     }
                     if let (Some(DriverJob::Job(job)), Some(context)) =
-                        (self.driving.machine.known_of(id), self.crowd.context())
+                        (self.state.machine.known_of(id), self.source.context())
                     {
                         // Now, and not with the job's result, which may have to wait for a
                         // download.
-                        context.report_cost(job.index, self.driving.machine.method(id), &end);
+                        context.report_cost(job.index, self.state.machine.method(id), &end);
                     }
-                    let fetches = self.crowd.context().is_some_and(|context| context.fetches());
-                    self.driving.machine.settled(id, settled, fetches);
+                    let fetches = self.source.context().is_some_and(|context| context.fetches());
+                    self.state.machine.settled(id, settled, fetches);
                 }
                 JobStep::Open(id, DriverJob::Job(job)) => self.open(id, job),
                 JobStep::Upload(id, DriverJob::Job(job)) => self.upload(id, job),
@@ -242,22 +241,22 @@ impl<C: Crowd> Driver<C> {
                 | JobStep::Upload(_, known @ DriverJob::Run(_))
                 | JobStep::Fetch(_, known @ DriverJob::Run(_), _) => drop(known),
                 JobStep::Done(known, mut end) => {
-                    let core = &self.driving.core;
+                    let core = &self.state.core;
                     end.outcome = end.outcome.map_error(|error| core.with_resume_line(error));
-                    self.crowd.end(known, end, core);
+                    self.source.end(known, end, core);
                 }
-                JobStep::Empty => return self.crowd,
+                JobStep::Empty => return self.source,
             }
         }
     }
 
     fn begin(&mut self, id: JobId, now: Time) {
-        let machine = &mut self.driving.machine;
+        let machine = &mut self.state.machine;
         let task = machine.task_of(id).cloned();
         let template = machine.work(id).and_then(Work::template);
         let span = telemetry::task_span(template, task.as_ref());
         let row: Option<Arc<dyn AsyncJournal>> = machine.row_of(id).map(OpenRow::journal);
-        let context = self.crowd.context().cloned();
+        let context = self.source.context().cloned();
         if let Some(DriverJob::Job(job)) = machine.known_of_mut(id) {
             // Before the run begins, whose first entry already goes to this journal.
             job.span = watched(span);
@@ -265,13 +264,13 @@ impl<C: Crowd> Driver<C> {
         }
         machine.begin(id, fresh_seed(), now);
         if let (Some(known), Some(method)) = (machine.known_of(id), machine.method(id)) {
-            self.crowd.tell(known, News::Begun(method, task));
+            self.source.on_progress(known, JobProgress::Begun(method, task));
         }
     }
 
     /// Writes an entry: at once where the journal needs no waiting for, else in a task of its own.
     fn write(&mut self, run: RunId, entry: Entry) {
-        let journal = self.driving.journal(run);
+        let journal = self.state.journal(run);
         let mut writing = Box::pin(async move {
             let written = journal.write(&entry).await;
             (entry, written)
@@ -279,41 +278,41 @@ impl<C: Crowd> Driver<C> {
         if let Some((entry, written)) = (&mut writing).now_or_never() {
             return self.written(run, &entry, written);
         }
-        let arrive = self.arrive.clone();
+        let sender = self.sender.clone();
         tokio::spawn(async move {
             let (entry, written) = writing.await;
             // The driver outlives every run whose entry is awaited.
-            let _ = arrive.send(Arrival::Written(Box::new((run, entry, written))));
+            let _ = sender.send(Arrival::Written(Box::new((run, entry, written))));
         });
     }
 
     fn send(&mut self, run: RunId, call: Call) {
-        let span = self.driving.span_of_call(run, &call);
-        let (core, arrive) = (self.driving.core.clone(), self.arrive.clone());
+        let span = self.state.span_of_call(run, &call);
+        let (core, sender) = (self.state.core.clone(), self.sender.clone());
         let exchange = async move {
             let result = core.shared().gateway.call_async(&call).await;
             // The driver outlives every run that awaits an answer, unless the runtime is shut down.
-            let _ = arrive.send(Arrival::Answered(Box::new((run, call.id, result))));
+            let _ = sender.send(Arrival::Answered(Box::new((run, call.id, result))));
         };
         tokio::spawn(exchange.instrument(span));
     }
 
     fn open(&self, id: JobId, mut job: Box<TrackedJob>) {
-        let (Some(context), arrive) = (self.crowd.context().cloned(), self.arrive.clone()) else {
+        let (Some(context), sender) = (self.source.context().cloned(), self.sender.clone()) else {
             return;
         };
         tokio::task::spawn_blocking(move || {
             // Journals and disks block.
             let found = Box::new(context.open(&mut job));
-            let _ = arrive.send(Arrival::Opened(id, job, found));
+            let _ = sender.send(Arrival::Opened(id, job, found));
         });
     }
 
     fn upload(&self, id: JobId, mut job: Box<TrackedJob>) {
-        let (Some(context), arrive) = (self.crowd.context().cloned(), self.arrive.clone()) else {
+        let (Some(context), sender) = (self.source.context().cloned(), self.sender.clone()) else {
             return;
         };
-        let core = self.driving.core.clone();
+        let core = self.state.core.clone();
         tokio::spawn(async move {
             let handle = context.handle().clone();
             // After a halt no submission follows the upload.
@@ -327,26 +326,26 @@ impl<C: Crowd> Driver<C> {
                 }
                 Err(error) => Err(error),
             };
-            let _ = arrive.send(Arrival::Uploaded(id, job, Box::new(uploaded)));
+            let _ = sender.send(Arrival::Uploaded(id, job, Box::new(uploaded)));
         });
     }
 
     fn fetch(&self, id: JobId, job: Box<TrackedJob>, effect: Box<Effect>) {
-        let (Some(context), arrive) = (self.crowd.context().cloned(), self.arrive.clone()) else {
+        let (Some(context), sender) = (self.source.context().cloned(), self.sender.clone()) else {
             return;
         };
-        let core = self.driving.core.clone();
-        let row = self.driving.machine.row_of(id).cloned();
+        let core = self.state.core.clone();
+        let row = self.state.machine.row_of(id).cloned();
         tokio::spawn(async move {
             let fetched = transfer::fetch_job(&core, &context, job, &effect, row).await;
             let Some((job, fetched)) = fetched else { return };
-            let _ = arrive.send(Arrival::Fetched(id, job, effect, fetched));
+            let _ = sender.send(Arrival::Fetched(id, job, effect, fetched));
         });
     }
 
-    fn take(&mut self, arrival: Arrival<C::Word>) {
-        let now = self.driving.now();
-        let machine = &mut self.driving.machine;
+    fn take(&mut self, arrival: Arrival<S::Message>) {
+        let now = self.state.now();
+        let machine = &mut self.state.machine;
         match arrival {
             Arrival::Answered(answered) => {
                 let (run, call, result) = *answered;
@@ -363,16 +362,16 @@ impl<C: Crowd> Driver<C> {
             Arrival::Fetched(id, job, effect, fetched) => {
                 machine.fetched(now, id, DriverJob::Job(job), effect, fetched);
             }
-            Arrival::Word(word) => self.crowd.hear(word, &mut self.driving),
+            Arrival::Message(message) => self.source.on_message(message, &mut self.state),
         }
     }
 
     fn written(&mut self, run: RunId, entry: &Entry, written: Result<Admission, JournalError>) {
         if let Err(error) = &written {
-            telemetry::report_unrecorded(&self.driving.span(run), error);
+            telemetry::report_unrecorded(&self.state.span(run), error);
         }
-        let now = self.driving.now();
-        self.driving.machine.recorded(now, run, entry, written);
+        let now = self.state.now();
+        self.state.machine.recorded(now, run, entry, written);
     }
 }
 

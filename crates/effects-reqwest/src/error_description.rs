@@ -1,4 +1,4 @@
-//! [`words`]: the text of an error of the HTTP stack, with its causes and without the URL that reqwest
+//! [`describe`]: the text of an error of the HTTP stack, with its causes and without the URL that reqwest
 //! adds, which may hold a secret. `http_client.rs` and `submission.rs` report their failures with it.
 
 use std::error::Error as StdError;
@@ -7,7 +7,7 @@ use effects_client::certificate;
 
 /// The error with its causes, but without what reqwest says of it, which holds the URL: it may be a
 /// permission.
-pub(crate) fn words(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
     let (mut text, mut source) = match error.downcast_ref::<reqwest::Error>() {
         Some(error) if error.is_timeout() => ("timed out".to_owned(), error.source()),
         Some(error) => (String::new(), error.source()),
@@ -15,7 +15,7 @@ pub(crate) fn words(error: &(dyn StdError + 'static)) -> String {
     };
     while let Some(cause) = source {
         let cause_text = cause.to_string();
-        // Some errors repeat their cause in their own words.
+        // Some errors repeat their cause in their own describe.
         if !text.contains(&cause_text) {
             if !text.is_empty() {
                 text.push_str(": ");

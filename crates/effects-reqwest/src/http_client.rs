@@ -1,5 +1,5 @@
 //! [`HttpClient`]: reqwest, set up for a paid API. `ReqwestExchange` sends polls, submissions and
-//! uploads with its `exchange`, which bounds how many are under way at once ([`Room`]); `transfer.rs`
+//! uploads with its `exchange`, which bounds how many are under way at once ([`ConnectionLimits`]); `transfer.rs`
 //! streams downloads from its `open`, which has no such bound.
 //!
 //! No redirect is followed and nothing is repeated on requests that carry the key; environment
@@ -25,18 +25,18 @@ use reqwest::{ClientBuilder, Response, Url};
 use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
 
 use crate::connector::{Connector, is_here};
-use crate::error_words::words;
-use crate::submission::{MOST_ANSWER_BYTES, Submitter};
+use crate::error_description::describe;
+use crate::submission::{MAX_ANSWER_BYTES, Submitter};
 use crate::tls;
 
 /// reqwest's clients of a client, one for each kind of exchange.
 #[derive(Debug)]
 pub(crate) struct HttpClient {
     submit: Submitter,
-    poll: ByPlace,
+    poll: ClientsByRoute,
     gateway: KnownGateway,
-    transfer: ByPlace,
-    room: Room,
+    transfer: ClientsByRoute,
+    limits: ConnectionLimits,
     outage: OutageNotice,
 }
 
@@ -46,82 +46,82 @@ pub(crate) struct HttpClient {
 /// runs, so that none is made to a gateway that answers at once: few exchanges are enough there, and
 /// each that lasts longer makes room for another.
 ///
-/// Only an exchange that waits for a place sets a timer.
+/// Only an exchange that waits for a permit sets a timer.
 #[derive(Debug)]
-struct Room {
+struct ConnectionLimits {
     all: Semaphore,
     /// Held by the exchange whose turn it is to begin.
-    entrance: Mutex<()>,
-    young: std::sync::Mutex<Young>,
-    /// A young exchange ended.
+    turn: Mutex<()>,
+    recent: std::sync::Mutex<RecentExchanges>,
+    /// A recent exchange ended.
     ended: Notify,
 }
 
 /// The exchanges that began a short while ago.
 #[derive(Debug)]
-struct Young {
+struct RecentExchanges {
     begun: VecDeque<(u64, Instant)>,
     /// How many ever began; each is named by its number.
     count: u64,
 }
 
-/// An exchange's place, until it is dropped.
-struct ConnectionPlace<'a> {
-    room: &'a Room,
+/// An exchange's permit, until it is dropped.
+struct ConnectionPermit<'a> {
+    limits: &'a ConnectionLimits,
     number: u64,
-    _among_all: SemaphorePermit<'a>,
+    _of_all: SemaphorePermit<'a>,
 }
 
-impl Room {
+impl ConnectionLimits {
     const fn new() -> Self {
         Self {
-            all: Semaphore::const_new(MOST_AT_ONCE),
-            entrance: Mutex::const_new(()),
-            young: std::sync::Mutex::new(Young { begun: VecDeque::new(), count: 0 }),
+            all: Semaphore::const_new(MAX_EXCHANGES),
+            turn: Mutex::const_new(()),
+            recent: std::sync::Mutex::new(RecentExchanges { begun: VecDeque::new(), count: 0 }),
             ended: Notify::const_new(),
         }
     }
 
-    /// A place, if there is one and no other exchange waits for it.
-    fn try_enter(&self, now: Instant) -> Option<ConnectionPlace<'_>> {
-        let _among_all = self.all.try_acquire().ok()?;
-        // Held while an exchange waits for its turn: a newcomer does not go before it.
-        let _first = self.entrance.try_lock().ok()?;
-        let number = self.young().begin(now).ok()?;
-        Some(ConnectionPlace { room: self, number, _among_all })
+    /// A permit, if there is one and no other exchange waits for it.
+    fn try_enter(&self, now: Instant) -> Option<ConnectionPermit<'_>> {
+        let _of_all = self.all.try_acquire().ok()?;
+        // Held while an exchange waits for its turn: a later one does not go before it.
+        let _first = self.turn.try_lock().ok()?;
+        let number = self.recent().begin(now).ok()?;
+        Some(ConnectionPermit { limits: self, number, _of_all })
     }
 
-    /// Waits for a place among all, and for one among the young.
-    async fn enter(&self) -> Option<ConnectionPlace<'_>> {
-        let _among_all = self.all.acquire().await.ok()?;
+    /// Waits for a permit among all, and for one among the recent exchanges.
+    async fn enter(&self) -> Option<ConnectionPermit<'_>> {
+        let _of_all = self.all.acquire().await.ok()?;
         // tokio's lock is fair, so exchanges begin in the order in which they came.
-        let _first = self.entrance.lock().await;
+        let _first = self.turn.lock().await;
         loop {
-            let begun = self.young().begin(Instant::now());
+            let begun = self.recent().begin(Instant::now());
             match begun {
-                Ok(number) => return Some(ConnectionPlace { room: self, number, _among_all }),
+                Ok(number) => return Some(ConnectionPermit { limits: self, number, _of_all }),
                 Err(wait) => {
-                    // Whether one ended or the oldest is young no more, there is room.
+                    // Whether one ended or the oldest is recent no longer, there is room.
                     let _ = tokio::time::timeout(wait, self.ended.notified()).await;
                 }
             }
         }
     }
 
-    fn young(&self) -> MutexGuard<'_, Young> {
+    fn recent(&self) -> MutexGuard<'_, RecentExchanges> {
         // Nothing in here is left half-done.
-        self.young.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Young {
+impl RecentExchanges {
     /// The number of an exchange that begins now; or, where there are too many, the time until the
-    /// oldest is young no more.
+    /// oldest is recent no longer.
     fn begin(&mut self, now: Instant) -> Result<u64, Duration> {
         let age = |begun: Instant| now.saturating_duration_since(begun);
-        while self.begun.pop_front_if(|(_, begun)| age(*begun) >= YOUTH).is_some() {}
+        while self.begun.pop_front_if(|(_, begun)| age(*begun) >= RECENT).is_some() {}
         match self.begun.front() {
-            Some((_, oldest)) if self.begun.len() >= MOST_YOUNG => Err(YOUTH - age(*oldest)),
+            Some((_, oldest)) if self.begun.len() >= MAX_RECENT => Err(RECENT - age(*oldest)),
             _ => {
                 self.count += 1;
                 self.begun.push_back((self.count, now));
@@ -130,20 +130,20 @@ impl Young {
         }
     }
 
-    /// Whether an exchange that ends was young.
+    /// Whether an exchange that ends was recent.
     fn end(&mut self, number: u64) -> bool {
         let before = self.begun.len();
-        self.begun.retain(|(young, _)| *young != number);
+        self.begun.retain(|(recent, _)| *recent != number);
         self.begun.len() < before
     }
 }
 
-impl Drop for ConnectionPlace<'_> {
+impl Drop for ConnectionPermit<'_> {
     fn drop(&mut self) {
         // Where no exchange waits just now, the notice is kept for the next: no end falls between
         // look and wait.
-        if self.room.young().end(self.number) {
-            self.room.ended.notify_one();
+        if self.limits.recent().end(self.number) {
+            self.limits.ended.notify_one();
         }
     }
 }
@@ -151,13 +151,13 @@ impl Drop for ConnectionPlace<'_> {
 /// Two clients of reqwest: one for this machine and for what `no_proxy` names, which no proxy of the
 /// environment may catch, and one for all other hosts.
 #[derive(Debug)]
-struct ByPlace {
+struct ClientsByRoute {
     here: reqwest::Client,
     there: reqwest::Client,
     environment: Arc<EnvironmentProxies>,
 }
 
-impl ByPlace {
+impl ClientsByRoute {
     fn of(&self, url: &Url) -> &reqwest::Client {
         self.at(is_direct(url, &self.environment))
     }
@@ -167,7 +167,7 @@ impl ByPlace {
     }
 }
 
-/// The gateway, to which nearly every exchange goes: its URL and its place are found out once.
+/// The gateway, to which nearly every exchange goes: its URL and its route are found out once.
 #[derive(Debug)]
 struct KnownGateway {
     uri: Uri,
@@ -189,7 +189,7 @@ impl KnownGateway {
         })
     }
 
-    /// The URL of a place at the gateway; `None` for any other place.
+    /// The URL of a resource at the gateway; `None` for any other host.
     fn url_of(&self, uri: &Uri) -> Option<Url> {
         if uri.scheme() != self.uri.scheme() || uri.authority() != self.uri.authority() {
             return None;
@@ -220,10 +220,10 @@ impl HttpClient {
             build(proxied(builder, &settings.proxy, here)?)
         };
         let environment = Arc::new(EnvironmentProxies::from_env());
-        let by_place = |redirects: fn() -> Redirects, idle| -> Result<ByPlace, Error> {
+        let by_place = |redirects: fn() -> Redirects, idle| -> Result<ClientsByRoute, Error> {
             let (here, there) =
                 (client(true, redirects(), idle)?, client(false, redirects(), idle)?);
-            Ok(ByPlace { here, there, environment: Arc::clone(&environment) })
+            Ok(ClientsByRoute { here, there, environment: Arc::clone(&environment) })
         };
         Ok(Self {
             submit: Submitter::new(Connector::new(settings, &tls)?),
@@ -232,7 +232,7 @@ impl HttpClient {
             gateway: KnownGateway::of(settings.endpoint.base(), &environment)?,
             // Downloads carry no key, and storages often redirect them.
             transfer: by_place(|| Redirects::limited(5), TRANSFER_IDLE)?,
-            room: Room::new(),
+            limits: ConnectionLimits::new(),
             outage: OutageNotice::default(),
         })
     }
@@ -249,10 +249,10 @@ impl HttpClient {
     pub(crate) async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Answer {
         // Waiting for room is part of the exchange's time; until then nothing has left.
         let begun = Instant::now();
-        if let Some(_place) = self.room.try_enter(begun) {
+        if let Some(_place) = self.limits.try_enter(begun) {
             return self.exchange_in(timeout, request).await;
         }
-        let Ok(Some(_place)) = tokio::time::timeout(timeout, self.room.enter()).await else {
+        let Ok(Some(_place)) = tokio::time::timeout(timeout, self.limits.enter()).await else {
             let reason = format!("too many other exchanges were under way for {timeout:?}");
             return Answer::NotSent(reason);
         };
@@ -286,8 +286,8 @@ impl HttpClient {
         *request.timeout_mut() = Some(limit);
         let mut response = match client.execute(request).await {
             Ok(response) => response,
-            Err(error) if before_sending(&error) => return unsent(words(&error)),
-            Err(error) => return lost(words(&error)),
+            Err(error) if failed_before_sending(&error) => return unsent(describe(&error)),
+            Err(error) => return lost(describe(&error)),
         };
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = BytesMut::new();
@@ -338,8 +338,8 @@ impl HttpClient {
         };
         let request = self.transfer.of(&url).get(url).timeout(whole).send();
         let response = within(quiet.min(whole), request).await?.map_err(|error| {
-            let reason = words(&error);
-            if before_sending(&error) { unsent_fetch(reason) } else { lost_fetch(reason) }
+            let reason = describe(&error);
+            if failed_before_sending(&error) { unsent_fetch(reason) } else { lost_fetch(reason) }
         })?;
         Ok(Fetch { response, quiet })
     }
@@ -356,7 +356,7 @@ pub(crate) struct Fetch {
 impl Fetch {
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, ExchangeError> {
         let chunk = within(self.quiet, self.response.chunk()).await?;
-        chunk.map_err(|error| ExchangeError::Lost { reason: words(&error) })
+        chunk.map_err(|error| ExchangeError::Lost { reason: describe(&error) })
     }
 }
 
@@ -372,15 +372,15 @@ fn is_direct(url: &Url, environment: &EnvironmentProxies) -> bool {
 
 /// A name, a connection or a TLS session that could not be had: reqwest's connector does all three
 /// before the first byte of a request.
-fn before_sending(error: &reqwest::Error) -> bool {
+fn failed_before_sending(error: &reqwest::Error) -> bool {
     error.is_connect() || error.is_builder()
 }
 
 async fn read(response: &mut Response, body: &mut BytesMut) -> Result<(), String> {
-    while let Some(chunk) = response.chunk().await.map_err(|error| words(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
         body.extend_from_slice(&chunk);
-        if body.len() > MOST_ANSWER_BYTES {
-            return Err(format!("an answer longer than {MOST_ANSWER_BYTES} bytes"));
+        if body.len() > MAX_ANSWER_BYTES {
+            return Err(format!("an answer longer than {MAX_ANSWER_BYTES} bytes"));
         }
     }
     Ok(())
@@ -394,7 +394,7 @@ fn proxied(builder: ClientBuilder, proxy: &Proxy, here: bool) -> Result<ClientBu
         Proxy::Url(url) => {
             let proxy = reqwest::Proxy::all(url).map_err(|error| {
                 // The URL may hold a password.
-                let message = format!("the proxy's URL is unusable: {}", words(&error));
+                let message = format!("the proxy's URL is unusable: {}", describe(&error));
                 Error::new(ErrorKind::Misconfigured, message)
             })?;
             Ok(builder.proxy(proxy))
@@ -404,7 +404,7 @@ fn proxied(builder: ClientBuilder, proxy: &Proxy, here: bool) -> Result<ClientBu
 
 fn build(builder: ClientBuilder) -> Result<reqwest::Client, Error> {
     builder.build().map_err(|error| {
-        let message = format!("no HTTP client can be set up here: {}", words(&error));
+        let message = format!("no HTTP client can be set up here: {}", describe(&error));
         Error::new(ErrorKind::Misconfigured, message)
     })
 }
@@ -418,11 +418,11 @@ const TRANSFER_IDLE: Duration = Duration::from_secs(30);
 
 /// Exchanges at once. With the connections that wait for their next use, this stays well below the
 /// thousand files that a process may usually open.
-pub(crate) const MOST_AT_ONCE: usize = 256;
-/// Of them, those that began less than [`YOUTH`] ago.
-const MOST_YOUNG: usize = 4;
-/// How long an exchange counts as young.
-const YOUTH: Duration = Duration::from_millis(10);
+pub(crate) const MAX_EXCHANGES: usize = 256;
+/// Of them, those that began less than [`RECENT`] ago.
+const MAX_RECENT: usize = 4;
+/// How long an exchange counts as recent.
+const RECENT: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
@@ -431,38 +431,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_young_exchange_keeps_others_out_until_it_ends_or_is_young_no_more() {
-        let mut young = Young { begun: VecDeque::new(), count: 0 };
+    fn a_recent_exchange_keeps_others_out_until_it_ends_or_is_recent_no_longer() {
+        let mut recent = RecentExchanges { begun: VecDeque::new(), count: 0 };
         let start = Instant::now();
-        let late = start + YOUTH / 2;
-        assert_eq!(young.begin(start), Ok(1));
-        for number in 2..=MOST_YOUNG as u64 {
-            assert_eq!(young.begin(late), Ok(number));
+        let late = start + RECENT / 2;
+        assert_eq!(recent.begin(start), Ok(1));
+        for number in 2..=MAX_RECENT as u64 {
+            assert_eq!(recent.begin(late), Ok(number));
         }
-        assert_eq!(young.begin(late), Err(YOUTH / 2), "until the oldest is young no more");
-        assert!(young.end(2), "its place is free");
-        assert!(!young.end(2), "it ended before");
-        let next = MOST_YOUNG as u64 + 1;
-        assert_eq!(young.begin(late), Ok(next));
-        assert_eq!(young.begin(late), Err(YOUTH / 2));
-        assert_eq!(young.begin(start + YOUTH), Ok(next + 1), "the oldest is young no more");
-        assert!(!young.end(1), "its place was taken");
-        assert_eq!(young.begin(start + YOUTH), Err(YOUTH / 2));
+        assert_eq!(recent.begin(late), Err(RECENT / 2), "until the oldest is recent no longer");
+        assert!(recent.end(2), "its permit is free");
+        assert!(!recent.end(2), "it ended before");
+        let next = MAX_RECENT as u64 + 1;
+        assert_eq!(recent.begin(late), Ok(next));
+        assert_eq!(recent.begin(late), Err(RECENT / 2));
+        assert_eq!(recent.begin(start + RECENT), Ok(next + 1), "the oldest is recent no longer");
+        assert!(!recent.end(1), "its permit was taken");
+        assert_eq!(recent.begin(start + RECENT), Err(RECENT / 2));
     }
 
     #[test]
-    fn an_exchange_that_waits_begins_when_a_young_one_ends_and_before_any_newcomer() {
-        let room = Room::new();
+    fn an_exchange_that_waits_begins_when_a_recent_one_ends_and_before_any_later_one() {
+        let limits = ConnectionLimits::new();
         // Far in the future, so that none of them grows old while the test runs.
         let now = Instant::now() + Duration::from_secs(3_600);
-        let mut places: Vec<_> = (0..MOST_YOUNG).map(|_| room.try_enter(now).unwrap()).collect();
-        assert!(room.try_enter(now).is_none());
-        let mut waiting = Box::pin(room.enter());
+        let mut permits: Vec<_> = (0..MAX_RECENT).map(|_| limits.try_enter(now).unwrap()).collect();
+        assert!(limits.try_enter(now).is_none());
+        let mut waiting = Box::pin(limits.enter());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let begun = runtime.block_on(async { (&mut waiting).now_or_never() });
         assert!(begun.is_none());
-        drop(places.pop());
-        assert!(room.try_enter(now).is_none(), "the one that waits comes first");
+        drop(permits.pop());
+        assert!(limits.try_enter(now).is_none(), "the one that waits comes first");
         assert!(runtime.block_on(waiting).is_some());
     }
 

@@ -20,7 +20,7 @@ use crate::exchange::ReqwestExchange;
 pub(crate) enum HttpStack {
     /// reqwest and nothing else: pictures are streamed.
     Own(ReqwestExchange),
-    /// What the caller brought, or put around reqwest. A stack of the caller's tells of no outage itself.
+    /// What the caller brought, or put around reqwest. A stack of the caller's reports no outage itself.
     Given(DynAsyncExchange, Option<OutageNotice>),
 }
 
@@ -37,7 +37,7 @@ impl HttpStack {
         if transport.is_plain() {
             return ReqwestExchange::new(settings).map(Self::Own);
         }
-        // reqwest tells of outages itself, also from under middleware.
+        // reqwest reports outages itself, also from under middleware.
         let outage = transport.is_given().then(OutageNotice::default);
         let own = || ReqwestExchange::new(settings).map(DynAsyncExchange::new);
         Ok(Self::Given(transport.over(own)?, outage))

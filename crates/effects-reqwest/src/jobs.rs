@@ -22,7 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::Client;
 use crate::client_core::ClientCore;
-use crate::driver::{Arrival, Crowd, Driver, DriverJob, Driving, News};
+use crate::driver::{Arrival, Driver, DriverJob, DriverState, JobProgress, JobSource};
 
 /// The results of jobs, as they come: a [`Stream`]. Made by [`Jobs::run`](effects_client::Jobs::run), the end
 /// of the builder that [`Client::jobs`] begins.
@@ -33,12 +33,12 @@ use crate::driver::{Arrival, Crowd, Driver, DriverJob, Driving, News};
 pub struct JobResults {
     results: UnboundedReceiver<JobResult>,
     backlog: Backlog,
-    words: Words,
+    messages: JobsSender,
     handle: JobsHandle,
     context: Arc<JobContext>,
 }
 
-type Words = UnboundedSender<Arrival<JobsMessage>>;
+type JobsSender = UnboundedSender<Arrival<JobsMessage>>;
 
 impl RunJobs for Client {
     type Results = JobResults;
@@ -50,12 +50,12 @@ impl RunJobs for Client {
     {
         let origin = self.base_url().origin();
         let context = Arc::new(JobContext::new(&options, &self.core().shared().settings.endpoint)?);
-        let (tell, results) = unbounded_channel();
+        let (results_sender, results) = unbounded_channel();
         let (request, requests) = mpsc::channel();
         let (demand, handle) = (JobDemand::default(), context.handle().clone());
         let backlog = demand.backlog().clone();
-        let drawn = Drawn {
-            tell,
+        let source = DrawnJobs {
+            results_sender,
             request,
             demand,
             is_stopped: false,
@@ -66,29 +66,29 @@ impl RunJobs for Client {
         let limits = options.limits(origin);
         // Anchored: the deadline of many jobs begins here, and not with each of their calls.
         let core = self.core().with_policy(self.policy().for_batch().into()).anchored();
-        let (driver, words) = Driver::new(&core, Arc::clone(core.policy()), limits, drawn);
-        let waker = words.clone();
+        let (driver, messages) = Driver::new(&core, Arc::clone(core.policy()), limits, source);
+        let waker = messages.clone();
         // A stop is looked at before each step, and the driver may sleep until an answer comes.
-        handle.wake_by(move || drop(waker.send(Arrival::Word(JobsMessage::Room))));
-        let (drawer, shared) = (words.clone(), Arc::clone(&context));
+        handle.wake_by(move || drop(waker.send(Arrival::Message(JobsMessage::Wake))));
+        let (drawer, shared) = (messages.clone(), Arc::clone(&context));
         thread::spawn(move || {
             let tracked = jobs.map(|job| Box::new(shared.track(job)));
             draw(tracked, requests, |job| {
-                drawer.send(Arrival::Word(JobsMessage::Drawn(job))).is_ok()
+                drawer.send(Arrival::Message(JobsMessage::Drawn(job))).is_ok()
             });
         });
         tokio::spawn(async move {
-            // `crowd` has the sender of results, which stay open until the journal has everything.
-            let crowd = driver.run().await;
+            // `source` has the sender of results, which stay open until the journal has everything.
+            let source = driver.run().await;
             let flushed = tokio::task::spawn_blocking(move || {
-                if let Err(error) = crowd.context.flush() {
-                    crowd.handle.fail(error);
+                if let Err(error) = source.context.flush() {
+                    source.handle.fail(error);
                 }
             });
             // It is gone only where the runtime is shut down.
             let _ = flushed.await;
         });
-        Ok(JobResults { results, backlog, words, handle, context })
+        Ok(JobResults { results, backlog, messages, handle, context })
     }
 }
 
@@ -124,7 +124,7 @@ impl JobResults {
     fn was_read(&self, result: Option<&JobResult>) {
         if result.is_some() && self.backlog.read() {
             // The driver is gone where nothing is left to draw.
-            let _ = self.words.send(Arrival::Word(JobsMessage::Room));
+            let _ = self.messages.send(Arrival::Message(JobsMessage::Wake));
         }
     }
 }
@@ -152,12 +152,12 @@ pub(crate) enum JobsMessage {
     /// The next job; `None` after the last.
     Drawn(Option<Box<TrackedJob>>),
     /// The reader of results has caught up, or stops.
-    Room,
+    Wake,
 }
 
 /// The driver's source of jobs: the caller's iterator, drawn one after the other.
-struct Drawn {
-    tell: UnboundedSender<JobResult>,
+struct DrawnJobs {
+    results_sender: UnboundedSender<JobResult>,
     request: mpsc::Sender<u32>,
     demand: JobDemand,
     is_stopped: bool,
@@ -166,19 +166,19 @@ struct Drawn {
     handle: JobsHandle,
 }
 
-impl Crowd for Drawn {
-    type Word = JobsMessage;
+impl JobSource for DrawnJobs {
+    type Message = JobsMessage;
 
-    fn hear(&mut self, word: JobsMessage, driving: &mut Driving) {
-        match word {
+    fn on_message(&mut self, message: JobsMessage, state: &mut DriverState) {
+        match message {
             JobsMessage::Drawn(Some(job)) => {
                 self.demand.received();
                 let (work, opens) = self.context.plan(&job);
-                driving.machine.add(work, opens, DriverJob::Job(job));
+                state.machine.add(work, opens, DriverJob::Job(job));
             }
-            JobsMessage::Drawn(None) => driving.machine.close(),
+            JobsMessage::Drawn(None) => state.machine.close(),
             // The next request is granted.
-            JobsMessage::Room => {}
+            JobsMessage::Wake => {}
         }
     }
 
@@ -186,19 +186,19 @@ impl Crowd for Drawn {
         self.demand.make_room(room);
     }
 
-    fn before_step(&mut self, driving: &mut Driving) {
+    fn before_step(&mut self, state: &mut DriverState) {
         if self.handle.is_stopped() && !std::mem::replace(&mut self.is_stopped, true) {
-            driving.machine.stop(driving.now());
-        } else if self.handle.is_halted() && !driving.machine.is_halted() {
-            driving.machine.halt(None);
+            state.machine.stop(state.now());
+        } else if self.handle.is_halted() && !state.machine.is_halted() {
+            state.machine.halt(None);
         }
         // A halted machine asks for no more jobs, and would wait for the end of a list that is drawn
         // no further.
-        if driving.machine.is_halted() {
-            driving.machine.close();
+        if state.machine.is_halted() {
+            state.machine.close();
         }
-        self.handle.publish(&driving.machine);
-        if let Some(outage) = self.outages.of(driving.machine.outage()) {
+        self.handle.publish(&state.machine);
+        if let Some(outage) = self.outages.of(state.machine.outage()) {
             self.context.report_outage(outage);
         }
         if let Some(count) = self.demand.next_request() {
@@ -211,28 +211,28 @@ impl Crowd for Drawn {
         let DriverJob::Job(job) = known else { return };
         // Before the result is sent: its reader may count it out at once.
         self.demand.backlog().sent();
-        let (tell, context) = (self.tell.clone(), Arc::clone(&self.context));
+        let (results_sender, context) = (self.results_sender.clone(), Arc::clone(&self.context));
         // The row's number is looked up in the journal, which blocks.
         if context.must_look_up(&job, &end) {
             tokio::task::spawn_blocking(move || {
                 // Where the results are read no more, the journal has what it is.
-                let _ = tell.send(context.result(*job, end));
+                let _ = results_sender.send(context.result(*job, end));
             });
         } else {
-            let sent = tell.send(context.result(*job, end));
+            let sent = results_sender.send(context.result(*job, end));
             if let Err(unread) = sent {
                 self.context.report_unread(&unread.0, core.base_url());
             }
         }
     }
 
-    fn tell(&mut self, known: &DriverJob, news: News) {
+    fn on_progress(&mut self, known: &DriverJob, progress: JobProgress) {
         let DriverJob::Job(job) = known else { return };
         let index = job.index;
-        self.context.report(match news {
-            News::Event(event) => JobNotice::Event { index, is_download: false, event },
-            News::Renewing(error) => JobNotice::Renewing { index, error },
-            News::Begun(method, task) => JobNotice::Begun { index, method, task },
+        self.context.report(match progress {
+            JobProgress::Event(event) => JobNotice::Event { index, is_download: false, event },
+            JobProgress::Renewing(error) => JobNotice::Renewing { index, error },
+            JobProgress::Begun(method, task) => JobNotice::Begun { index, method, task },
         });
     }
 

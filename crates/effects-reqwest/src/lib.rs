@@ -36,7 +36,7 @@ mod client_core;
 mod clock;
 mod connector;
 mod driver;
-mod error_words;
+mod error_description;
 mod exchange;
 mod http_client;
 mod http_stack;

@@ -18,8 +18,8 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::client_core::ClientCore;
-use crate::driver::{Arrival, Crowd, Driver, DriverJob, Driving};
-use crate::http_client::MOST_AT_ONCE;
+use crate::driver::{Arrival, Driver, DriverJob, DriverState, JobSource};
+use crate::http_client::MAX_EXCHANGES;
 use crate::waiter::{PollControl, RunTicket, WaitedFor, Waiter};
 
 /// The runs of a client that one driver drives, in the runtime in which the first of them began. Dropping
@@ -28,35 +28,37 @@ use crate::waiter::{PollControl, RunTicket, WaitedFor, Waiter};
 pub(crate) struct SharedRuns {
     /// Where its driver runs.
     runtime: runtime::Id,
-    words: UnboundedSender<Arrival<RunsMessage>>,
+    messages: UnboundedSender<Arrival<RunsMessage>>,
     shared: Arc<RunsShared>,
 }
 
 #[derive(Debug, Default)]
 struct RunsShared {
     runs: AtomicUsize,
-    /// Callers have left since the driver last looked for them.
-    callers_left: AtomicBool,
+    /// Callers have abandoned runs since the driver last looked for them.
+    has_abandoned_runs: AtomicBool,
 }
 
 impl SharedRuns {
     /// Begins to drive under this policy, in the runtime that is entered.
     pub(crate) fn start(core: &ClientCore) -> Self {
         // More would wait in the HTTP client, where the time limits of their exchanges already run.
-        let submissions = u32::try_from(MOST_AT_ONCE).unwrap_or(u32::MAX);
+        let submissions = u32::try_from(MAX_EXCHANGES).unwrap_or(u32::MAX);
         let limits = BatchLimits { submissions, tasks: u32::MAX, polls_per_second: UNLIMITED };
         let shared = Arc::<RunsShared>::default();
-        let crowd = Newcomers { shared: Arc::clone(&shared) };
-        let (driver, words) = Driver::new(core, Arc::clone(core.policy()), limits.into(), crowd);
+        let source = SingleRuns { shared: Arc::clone(&shared) };
+        let (driver, messages) =
+            Driver::new(core, Arc::clone(core.policy()), limits.into(), source);
         tokio::spawn(driver.run());
-        Self { runtime: Handle::current().id(), words, shared }
+        Self { runtime: Handle::current().id(), messages, shared }
     }
 
     /// Adds a run. If the runtime is shut down, the waiter is dropped without a result.
     pub(crate) fn begin(&self, work: Work, run: WaitedFor) {
         // Before the run is sent: the driver may end it at once, and counts it out.
         self.shared.runs.fetch_add(1, Ordering::SeqCst);
-        if self.words.send(Arrival::Word(RunsMessage::Begin(Box::new((work, run))))).is_err() {
+        if self.messages.send(Arrival::Message(RunsMessage::Begin(Box::new((work, run))))).is_err()
+        {
             self.shared.runs.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -64,21 +66,21 @@ impl SharedRuns {
     /// Whether its driver runs in the runtime that is entered.
     pub(crate) fn is_here(&self) -> bool {
         // The driver is gone where its runtime was shut down, or where it panicked.
-        self.runtime == Handle::current().id() && !self.words.is_closed()
+        self.runtime == Handle::current().id() && !self.messages.is_closed()
     }
 
     /// Resumes the polling of a run that was paused because its waiter read no events.
     pub(crate) fn resume_polling(&self, run: RunTicket) {
         // A driver that is gone looks at nothing.
-        let _ = self.words.send(Arrival::Word(RunsMessage::ResumePolling(run)));
+        let _ = self.messages.send(Arrival::Message(RunsMessage::ResumePolling(run)));
     }
 
     /// Stops the runs whose waiters have left.
     pub(crate) fn stop_abandoned(&self) {
         // One message for all callers that leave before the driver comes to it.
-        if !self.shared.callers_left.swap(true, Ordering::SeqCst) {
+        if !self.shared.has_abandoned_runs.swap(true, Ordering::SeqCst) {
             // A driver that is gone has no runs left.
-            let _ = self.words.send(Arrival::Word(RunsMessage::Left));
+            let _ = self.messages.send(Arrival::Message(RunsMessage::StopAbandoned));
         }
     }
 
@@ -90,7 +92,7 @@ impl SharedRuns {
 
 impl Drop for SharedRuns {
     fn drop(&mut self) {
-        let _ = self.words.send(Arrival::Word(RunsMessage::NoMore));
+        let _ = self.messages.send(Arrival::Message(RunsMessage::Close));
     }
 }
 
@@ -98,60 +100,60 @@ impl Drop for SharedRuns {
 enum RunsMessage {
     Begin(Box<(Work, WaitedFor)>),
     ResumePolling(RunTicket),
-    Left,
-    NoMore,
+    StopAbandoned,
+    Close,
 }
 
-/// The driver's source of runs that callers begin one by one.
-struct Newcomers {
+/// The source of runs that callers begin one by one.
+struct SingleRuns {
     shared: Arc<RunsShared>,
 }
 
-impl Newcomers {
+impl SingleRuns {
     fn finish(&self, waiter: Arc<dyn Waiter>, result: Result<Effect, Error>) {
         self.shared.runs.fetch_sub(1, Ordering::SeqCst);
         waiter.on_end(result);
     }
 }
 
-impl Crowd for Newcomers {
-    type Word = RunsMessage;
+impl JobSource for SingleRuns {
+    type Message = RunsMessage;
 
-    fn hear(&mut self, word: RunsMessage, driving: &mut Driving) {
-        match word {
+    fn on_message(&mut self, message: RunsMessage, state: &mut DriverState) {
+        match message {
             RunsMessage::Begin(begun) => {
                 let (work, run) = *begun;
-                if let Err((run, error)) = driving.begin_at_once(work, Box::new(run)) {
+                if let Err((run, error)) = state.begin_at_once(work, Box::new(run)) {
                     self.finish(Arc::clone(&run.waiter), Err(error));
                 }
             }
-            RunsMessage::Left => {
+            RunsMessage::StopAbandoned => {
                 // Before the look: a caller that leaves during it sends another message.
-                self.shared.callers_left.store(false, Ordering::SeqCst);
-                let now = driving.now();
-                driving.machine.detach_those(now, |known| match known {
+                self.shared.has_abandoned_runs.store(false, Ordering::SeqCst);
+                let now = state.now();
+                state.machine.detach_those(now, |known| match known {
                     DriverJob::Run(run) => run.waiter.has_left(),
                     DriverJob::Job(_) => false,
                 });
             }
             RunsMessage::ResumePolling(run) => {
-                let now = driving.now();
-                if let Some(job) = driving.machine.job(run.0) {
-                    driving.machine.look_alone(job, false, now);
+                let now = state.now();
+                if let Some(job) = state.machine.job(run.0) {
+                    state.machine.look_alone(job, false, now);
                 }
             }
-            RunsMessage::NoMore => driving.machine.close(),
+            RunsMessage::Close => state.machine.close(),
         }
     }
 
     /// Callers add runs; there is none to fetch.
     fn make_room(&mut self, _room: u32) {}
 
-    fn before_step(&mut self, _driving: &mut Driving) {}
+    fn before_step(&mut self, _state: &mut DriverState) {}
 
-    fn hear_event(&mut self, run: RunId, event: Event, driving: &mut Driving) {
-        let now = driving.now();
-        let machine = &mut driving.machine;
+    fn on_event(&mut self, run: RunId, event: Event, state: &mut DriverState) {
+        let now = state.now();
+        let machine = &mut state.machine;
         let (Some(DriverJob::Run(waited)), Some(job)) = (machine.known(run), machine.job(run))
         else {
             return;
@@ -174,7 +176,7 @@ impl Crowd for Newcomers {
             }
         };
         let waiter = Arc::clone(&run.waiter);
-        // Drop the run's journal before the caller hears of the end: the caller may then open it again.
+        // Drop the run's journal before the caller learns of the end: the caller may then open it again.
         drop(run);
         self.finish(waiter, result);
     }

@@ -32,7 +32,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::Instant;
 
 use crate::connector::{BoxError, Connection, Connector};
-use crate::error_words::words;
+use crate::error_description::describe;
 use crate::kept_readable::CutShort;
 
 /// Sends requests, each on a connection of its own.
@@ -66,13 +66,13 @@ impl Submitter {
             Err(_) => ExchangeFailure::BeforeSending(TIMED_OUT.into()),
         };
         match failure {
-            ExchangeFailure::BeforeSending(error) => certificate::unsent(words(&*error)),
+            ExchangeFailure::BeforeSending(error) => certificate::unsent(describe(&*error)),
             ExchangeFailure::AfterSending(error) if is_unprocessed(&*error) => {
-                Answer::NotSent(format!("the gateway did nothing with it: {}", words(&*error)))
+                Answer::NotSent(format!("the gateway did nothing with it: {}", describe(&*error)))
             }
             ExchangeFailure::AfterSending(error) => certificate::lost(match cut_short.get() {
-                Some(cut) => format!("the request was cut short ({cut}); {}", words(&*error)),
-                None => words(&*error),
+                Some(cut) => format!("the request was cut short ({cut}); {}", describe(&*error)),
+                None => describe(&*error),
             }),
         }
     }
@@ -176,20 +176,20 @@ fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
 /// task may be in it.
 async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
     let (mut head, body) = response.into_parts();
-    let mut body = pin!(Limited::new(body, MOST_ANSWER_BYTES));
+    let mut body = pin!(Limited::new(body, MAX_ANSWER_BYTES));
     let mut bytes = BytesMut::new();
     // Read by hand, since collecting the body would drop what came before an error.
     let broken_off = loop {
         match tokio::time::timeout_at(deadline, body.frame()).await {
             Err(_) => break Some(TIMED_OUT.to_owned()),
             Ok(None) => break None,
-            Ok(Some(Err(error))) => break Some(words(&*error)),
+            Ok(Some(Err(error))) => break Some(describe(&*error)),
             Ok(Some(Ok(frame))) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
         }
     };
     let bytes = bytes.freeze();
     let unpacked = match broken_off {
-        None => plain(&mut head.headers, bytes.clone()).map_err(|error| words(&*error)),
+        None => plain(&mut head.headers, bytes.clone()).map_err(|error| describe(&*error)),
         Some(reason) => Err(reason),
     };
     let (status, headers) = (head.status, head.headers);
@@ -205,11 +205,11 @@ fn plain(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, BoxError> {
         return Ok(body);
     }
     let mut plain = Vec::new();
-    let most = MOST_ANSWER_BYTES as u64;
+    let most = MAX_ANSWER_BYTES as u64;
     // A few kilobytes of gzip unpack to gigabytes: one byte more than the most is enough to know.
     MultiGzDecoder::new(&*body).take(most + 1).read_to_end(&mut plain)?;
-    if plain.len() > MOST_ANSWER_BYTES {
-        return Err(format!("an answer longer than {MOST_ANSWER_BYTES} bytes").into());
+    if plain.len() > MAX_ANSWER_BYTES {
+        return Err(format!("an answer longer than {MAX_ANSWER_BYTES} bytes").into());
     }
     // Both tell of the packed body.
     headers.remove(CONTENT_ENCODING);
@@ -220,4 +220,4 @@ fn plain(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, BoxError> {
 const TIMED_OUT: &str = "timed out";
 
 /// No answer about a task is longer.
-pub(crate) const MOST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;

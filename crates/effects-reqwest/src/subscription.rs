@@ -24,7 +24,7 @@ pub(crate) struct Subscription {
 
 /// What comes next of a run.
 #[derive(Debug)]
-pub(crate) enum Next {
+pub(crate) enum SubscriptionItem {
     Event(Event),
     End(Result<Effect, Error>),
 }
@@ -41,13 +41,13 @@ impl Subscription {
         let state = Arc::<SubscriptionState>::default();
         // Before the run begins: its driver may ask at once.
         state.lock().interest = interest;
-        let waiter = Arc::new(Teller(Arc::clone(&state)));
+        let waiter = Arc::new(SubscriptionWaiter(Arc::clone(&state)));
         runs.begin(work, WaitedFor::new(waiter, journal, Some(span)));
         Self { runs, state }
     }
 
     /// The next event, else the end. A future that is dropped takes nothing with it.
-    pub(crate) async fn next(&self) -> Next {
+    pub(crate) async fn next(&self) -> SubscriptionItem {
         poll_fn(|context| {
             let mut state = self.state.lock();
             // Events before the end, which comes after all of them.
@@ -58,10 +58,10 @@ impl Subscription {
                 {
                     self.runs.resume_polling(run);
                 }
-                return Poll::Ready(Next::Event(event));
+                return Poll::Ready(SubscriptionItem::Event(event));
             }
             if let Some(end) = state.end.take() {
-                return Poll::Ready(Next::End(end));
+                return Poll::Ready(SubscriptionItem::End(end));
             }
             state.waker = Some(context.waker().clone());
             Poll::Pending
@@ -141,10 +141,10 @@ fn wake(mut shared: MutexGuard<'_, SubscriptionShared>) {
     }
 }
 
-/// The driver's end: told of each event, and of the end.
-struct Teller(Arc<SubscriptionState>);
+/// The driver's end of a [`Subscription`]: takes each event, and the end.
+struct SubscriptionWaiter(Arc<SubscriptionState>);
 
-impl Waiter for Teller {
+impl Waiter for SubscriptionWaiter {
     fn has_left(&self) -> bool {
         self.0.lock().has_left
     }
@@ -185,7 +185,7 @@ impl Waiter for Teller {
 }
 
 /// Dropped without a result: the driver was shut down with its runtime.
-impl Drop for Teller {
+impl Drop for SubscriptionWaiter {
     fn drop(&mut self) {
         if !self.0.lock().is_over {
             let message = "the runtime gave up what was under way; a submission may exist";

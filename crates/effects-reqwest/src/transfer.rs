@@ -106,13 +106,13 @@ async fn repeat<T>(
             if !is_wanted() {
                 return Err(upload_error(error, false));
             }
-            clock.sleep_fully(until.min(clock.now() + BETWEEN_QUESTIONS)).await;
+            clock.sleep_fully(until.min(clock.now() + CHECK_INTERVAL)).await;
         }
     }
 }
 
 /// How long an upload that waits for its next attempt goes on unasked.
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Downloads a picture into memory.
 pub(crate) async fn fetch(
@@ -272,8 +272,8 @@ pub(crate) async fn download(
                 DownloadStep::Failed(error) => return Err(error),
                 DownloadStep::Fetch => match attempt(core, &download, picture, target).await {
                     Ok((receiver, end)) => download.received(clock.now(), &receiver, end),
-                    Err(Hitch::ExchangeError(error)) => download.failed(clock.now(), error),
-                    Err(Hitch::Target(error)) => return Err(error),
+                    Err(AttemptError::ExchangeError(error)) => download.failed(clock.now(), error),
+                    Err(AttemptError::Target(error)) => return Err(error),
                 },
             }
         }
@@ -282,26 +282,26 @@ pub(crate) async fn download(
 }
 
 /// What ends an attempt without a body: an error on the way, which may pass, or nowhere to write to.
-enum Hitch {
+enum AttemptError {
     ExchangeError(ExchangeError),
     Target(Error),
 }
 
-/// Fetches the picture once, and tells the observer. Says what came of it, and how its body ended.
+/// Fetches the picture once, and reports to the observer. Returns what came of it, and how its body ended.
 async fn attempt(
     core: &ClientCore,
     download: &Download,
     picture: &Picture,
     target: &mut Target,
-) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), AttemptError> {
     let mut observed = ObservedDownload::begin(core.shared().gateway.endpoint(), picture);
     let fetched = fetch_once(core, download, picture, target, &mut observed).await;
     match &fetched {
         Ok((_, end)) => observed.ended(end.as_ref().copied()),
-        Err(Hitch::ExchangeError(error)) => observed.ended(Err(error)),
+        Err(AttemptError::ExchangeError(error)) => observed.ended(Err(error)),
         // This machine gave it up, and no exchange failed: an observer would count an error of the
         // host.
-        Err(Hitch::Target(_)) => {}
+        Err(AttemptError::Target(_)) => {}
     }
     fetched
 }
@@ -312,25 +312,26 @@ async fn fetch_once(
     picture: &Picture,
     target: &mut Target,
     observed: &mut ObservedDownload<'_>,
-) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), AttemptError> {
     // What an attempt before has left is not the beginning of this one's picture.
-    target.restart().await.map_err(Hitch::Target)?;
+    target.restart().await.map_err(AttemptError::Target)?;
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
     let http = match core.shared().gateway.stack() {
         HttpStack::Own(reqwest) => reqwest.http(),
         stack @ HttpStack::Given(..) => {
             let arrived = fetch_whole(stack, &picture.url, quiet, whole).await;
-            let arrived = arrived.map_err(Hitch::ExchangeError)?;
+            let arrived = arrived.map_err(AttemptError::ExchangeError)?;
             observed.answered(arrived.status, &arrived.headers);
             return take_whole(download, arrived, target).await;
         }
     };
-    let mut fetch = http.open(&picture.url, quiet, whole).await.map_err(Hitch::ExchangeError)?;
+    let mut fetch =
+        http.open(&picture.url, quiet, whole).await.map_err(AttemptError::ExchangeError)?;
     let response = &fetch.response;
     observed.answered(response.status(), response.headers());
     let mut receiver = download
         .receive(response.status(), response.version(), response.headers())
-        .map_err(Hitch::ExchangeError)?;
+        .map_err(AttemptError::ExchangeError)?;
     let end = loop {
         let chunk = match fetch.chunk().await {
             Ok(Some(chunk)) => chunk,
@@ -340,7 +341,7 @@ async fn fetch_once(
         if let Err(error) = receiver.chunk(&chunk) {
             break Err(error);
         }
-        target.write(chunk).await.map_err(Hitch::Target)?;
+        target.write(chunk).await.map_err(AttemptError::Target)?;
     };
     Ok((receiver, end))
 }
@@ -365,16 +366,16 @@ async fn take_whole(
     download: &Download,
     arrived: ArrivedPicture,
     target: &mut Target,
-) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), AttemptError> {
     let ArrivedPicture { status, headers, body, end } = arrived;
     // Such a stack tells no version. Under HTTP/1.1 a body without a length counts as one that may
     // have been cut off.
     let receiver = download.receive(status, Version::HTTP_11, &headers);
-    let mut receiver = receiver.map_err(Hitch::ExchangeError)?;
+    let mut receiver = receiver.map_err(AttemptError::ExchangeError)?;
     // Nothing of it is written: it is no picture that is kept.
     if let Err(too_long) = receiver.chunk(&body) {
         return Ok((receiver, Err(too_long)));
     }
-    target.write(body).await.map_err(Hitch::Target)?;
+    target.write(body).await.map_err(AttemptError::Target)?;
     Ok((receiver, end))
 }

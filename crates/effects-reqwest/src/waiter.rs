@@ -17,18 +17,18 @@ pub trait Waiter: Send + Sync {
     /// [`Client::stop_abandoned`](crate::Client::stop_abandoned) was called.
     fn has_left(&self) -> bool;
 
-    /// Whether it hears of each look at the task. Its run then looks for itself alone, and else shares
+    /// Whether it is called for each look at the task. Its run then looks for itself alone, and else shares
     /// the looks of others at the same task.
     fn reads(&self) -> bool {
         false
     }
 
-    /// An event of the run, told on the thread that drives: it must not block. Returns how the run goes on.
+    /// An event of the run, passed on the thread that drives: it must not block. Returns how the run goes on.
     fn on_event(&self, _event: Event, _run: RunTicket) -> PollControl {
         PollControl::Continue
     }
 
-    /// The run's end, told once, on the thread that drives: it must not block.
+    /// The run's end, passed once, on the thread that drives: it must not block.
     fn on_end(self: Arc<Self>, result: Result<Effect, Error>);
 }
 

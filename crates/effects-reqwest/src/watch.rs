@@ -10,7 +10,7 @@ use effects_jobs::Work;
 use tracing::Span;
 
 use crate::runs::Runs;
-use crate::subscription::{Interest, Next, Subscription};
+use crate::subscription::{Interest, Subscription, SubscriptionItem};
 
 /// A run: its events one by one, then its end. Nothing happens before it is asked for the next event or
 /// for its end; from then on the client's driver drives it.
@@ -32,8 +32,8 @@ pub struct Watch {
 enum Stage {
     /// Not begun. A run draws its request ids from its seed; after a fork two processes would send the
     /// same ids, so the run is begun in the process that drives it.
-    Before(Box<Work>),
-    Under(Subscription),
+    NotBegun(Box<Work>),
+    Running(Subscription),
     /// Over; the end, until it is asked for.
     Over(Option<Result<Effect, Error>>),
 }
@@ -44,7 +44,7 @@ impl Watch {
         Self {
             runs: Arc::clone(runs),
             span: telemetry::task_span(template.as_ref(), task.as_ref()),
-            stage: Stage::Before(Box::new(work)),
+            stage: Stage::NotBegun(Box::new(work)),
             task,
             verdict: None,
         }
@@ -67,15 +67,15 @@ impl Watch {
     /// The next event; `None` once the run is over.
     pub async fn next(&mut self) -> Option<Event> {
         self.begin(Interest::EachEvent);
-        let Stage::Under(subscription) = &self.stage else { return None };
+        let Stage::Running(subscription) = &self.stage else { return None };
         match subscription.next().await {
-            Next::Event(event) => {
+            SubscriptionItem::Event(event) => {
                 if self.task.is_none() {
                     self.task = subscription.task();
                 }
                 Some(event)
             }
-            Next::End(end) => {
+            SubscriptionItem::End(end) => {
                 self.end(end);
                 None
             }
@@ -130,13 +130,13 @@ impl Watch {
 
     /// Begins the run, if it has not begun.
     fn begin(&mut self, interest: Interest) {
-        if !matches!(self.stage, Stage::Before(_)) {
+        if !matches!(self.stage, Stage::NotBegun(_)) {
             return;
         }
-        if let Stage::Before(work) = std::mem::replace(&mut self.stage, Stage::Over(None)) {
+        if let Stage::NotBegun(work) = std::mem::replace(&mut self.stage, Stage::Over(None)) {
             let (runs, journal) = (self.runs.here(), self.runs.core().journal());
             let span = self.span.clone();
-            self.stage = Stage::Under(Subscription::begin(runs, *work, journal, span, interest));
+            self.stage = Stage::Running(Subscription::begin(runs, *work, journal, span, interest));
         }
     }
 
@@ -156,7 +156,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let Stage::Under(subscription) = &self.stage else { return };
+        let Stage::Running(subscription) = &self.stage else { return };
         let Some(task) = self.task.take().or_else(|| subscription.task()) else { return };
         // The task goes on and is paid for: its id must not be lost with the watch.
         let line = self.runs.core().shared().gateway.resume_line(&task);
