@@ -1,6 +1,6 @@
 //! [`GatewayConnector`]: makes the connections of ureq's agents; it resolves a host only where it
 //! connects, and keeps the key out of ureq's log. `HttpClient` gives it to its agents and opens each
-//! exchange with [`begin`]; the [`Under`] that it gets says whether the request began to leave, and why
+//! exchange with [`begin`]; the [`ExchangeGuard`] that it gets says whether the request began to leave, and why
 //! it failed.
 //!
 //! It adds two layers to what ureq connects with by default. [`GatewayConnection`] lies around the
@@ -14,7 +14,7 @@
 //! level, line by line in hexadecimal, and the key would be among them. So it is handed a stand-in of
 //! the same length, and the key takes its place on the way to the socket. Where an answer repeats the
 //! key, a mark of the same length takes its place before ureq reads it, and once the answer is whole,
-//! [`Under::restore`] puts back what stood there: the core decodes what the gateway said. An answer
+//! [`ExchangeGuard::restore`] puts back what stood there: the core decodes what the gateway said. An answer
 //! that repeats the key in two pieces, each read apart, is logged as it came.
 //!
 //! Names are resolved here, too: [`GatewayConnector`] asks for a host's addresses where it connects.
@@ -44,7 +44,7 @@ use crate::address_order::AddressOrder;
 
 /// What is known of the exchange that this thread makes.
 #[derive(Default)]
-struct ExchangeNotes {
+struct ExchangeState {
     /// Whether a connection is being made. ureq connects to a proxy by calling the whole connector
     /// again while it connects to the gateway.
     connecting: bool,
@@ -60,26 +60,26 @@ struct ExchangeNotes {
 }
 
 thread_local! {
-    static EXCHANGE: RefCell<ExchangeNotes> = RefCell::default();
+    static EXCHANGE: RefCell<ExchangeState> = RefCell::default();
 }
 
 /// Begins an exchange in this thread. It ends when the guard is dropped, with the answer's last
 /// byte read.
-pub(crate) fn begin(headers: Option<&mut HeaderMap>) -> Under {
+pub(crate) fn begin(headers: Option<&mut HeaderMap>) -> ExchangeGuard {
     let value = headers.and_then(|headers| headers.get_mut(AUTHORIZATION));
     let header = value.map(|value| std::mem::replace(value, stand_in(value.len())));
     let key = header.as_ref().and_then(|header| {
         let key = header.as_bytes().rsplit(|byte| *byte == b' ').next()?;
         ApiKey::new(String::from_utf8(key.to_vec()).ok()?).ok()
     });
-    EXCHANGE.set(ExchangeNotes { header, key, ..ExchangeNotes::default() });
-    Under
+    EXCHANGE.set(ExchangeState { header, key, ..ExchangeState::default() });
+    ExchangeGuard
 }
 
 /// An exchange under way in this thread.
-pub(crate) struct Under;
+pub(crate) struct ExchangeGuard;
 
-impl Under {
+impl ExchangeGuard {
     /// Whether the request began to leave.
     pub(crate) fn has_left(&self) -> bool {
         EXCHANGE.with_borrow(|exchange| exchange.left)
@@ -135,7 +135,7 @@ impl Under {
     }
 }
 
-impl Drop for Under {
+impl Drop for ExchangeGuard {
     fn drop(&mut self) {
         EXCHANGE.take();
     }
@@ -259,7 +259,7 @@ impl<In: Transport> Transport for GatewayConnection<In> {
             // Before the write: of one that fails, a part may have left.
             exchange.left = true;
             if let Some(value) = &exchange.header
-                && put_in(&mut self.0.buffers().output()[..amount], value)
+                && insert_key(&mut self.0.buffers().output()[..amount], value)
             {
                 // Looked for once: what follows the head may hold the same bytes.
                 exchange.header = None;
@@ -366,7 +366,7 @@ fn stand_in(length: usize) -> HeaderValue {
 }
 
 /// Puts the value in the stand-in's place, if the head is here.
-fn put_in(head: &mut [u8], value: &HeaderValue) -> bool {
+fn insert_key(head: &mut [u8], value: &HeaderValue) -> bool {
     let header = memchr_iter(HEADER[0], head).find(|at| head[*at..].starts_with(HEADER));
     let Some(at) = header.map(|at| at + HEADER.len()) else {
         return false;
@@ -379,7 +379,7 @@ fn put_in(head: &mut [u8], value: &HeaderValue) -> bool {
     true
 }
 
-/// Puts a mark in the place of every repetition of the key; lengths stay, since a head may have told
+/// Puts a mark in the place of every repetition of the key; lengths stay, since a head may have stated
 /// them.
 fn mark(buffers: &mut dyn Buffers, key: &ApiKey, marked: &mut Vec<Vec<u8>>) {
     let Some(mut found) = key.find_in(buffers.input()) else {
@@ -407,9 +407,9 @@ fn mark(buffers: &mut dyn Buffers, key: &ApiKey, marked: &mut Vec<Vec<u8>>) {
 fn mark_of(number: usize, length: usize) -> Vec<u8> {
     let mut mark = vec![MARK_END; length];
     mark[0] = MARK_BEGIN;
-    for (place, byte) in mark[1..=MARK_DIGITS].iter_mut().enumerate() {
+    for (position, byte) in mark[1..=MARK_DIGITS].iter_mut().enumerate() {
         // Six bits each, of the smallest bytes that are not ASCII.
-        *byte = 0x80 | (number >> (6 * place)) as u8 & 0x3f;
+        *byte = 0x80 | (number >> (6 * position)) as u8 & 0x3f;
     }
     mark
 }
@@ -468,17 +468,17 @@ mod tests {
         assert!(!under.has_left());
         let value = HeaderValue::from_static("Bearer abc");
         let mut head = b"GET / HTTP/1.1\r\nauthorization: the-key-co\r\n\r\n".to_vec();
-        assert!(put_in(&mut head, &value));
+        assert!(insert_key(&mut head, &value));
         assert_eq!(head, b"GET / HTTP/1.1\r\nauthorization: Bearer abc\r\n\r\n");
-        assert!(!put_in(&mut head, &value), "it is there already");
-        assert!(!put_in(&mut b"no head at all".to_vec(), &value));
+        assert!(!insert_key(&mut head, &value), "it is there already");
+        assert!(!insert_key(&mut b"no head at all".to_vec(), &value));
     }
 
     /// Knows one name, and counts how often it is asked.
     #[derive(Debug)]
-    struct Counting(Arc<AtomicUsize>, SocketAddr);
+    struct CountingResolver(Arc<AtomicUsize>, SocketAddr);
 
-    impl Resolver for Counting {
+    impl Resolver for CountingResolver {
         fn resolve(
             &self,
             uri: &Uri,
@@ -509,7 +509,7 @@ mod tests {
             }
         });
         let asked = Arc::new(AtomicUsize::new(0));
-        let connector = with_resolver(Counting(Arc::clone(&asked), address));
+        let connector = with_resolver(CountingResolver(Arc::clone(&asked), address));
         let config = Config::builder().proxy(None).build();
         let agent = ureq::Agent::with_parts(config, connector, ResolvedByConnector);
         let url = format!("http://gateway.example:{}/", address.port());

@@ -159,7 +159,7 @@ impl HttpClient {
         let answer = self.send(agent, request, timeout).map(|response| {
             let (parts, body) = response.into_parts();
             let (status, headers, mut bytes) = (parts.status, parts.headers, Vec::new());
-            let mut body = body.into_with_config().limit(MOST_ANSWER_BYTES).reader();
+            let mut body = body.into_with_config().limit(MAX_ANSWER_BYTES).reader();
             match body.read_to_end(&mut bytes) {
                 // What arrived of a body that broke off is kept: a task's id may be in it.
                 Ok(_) => Answer::Answered { status, headers, body: bytes.into() },
@@ -350,4 +350,4 @@ const IDLE_CONNECTIONS: usize = 64;
 const POLL_IDLE: Duration = Duration::from_secs(30);
 
 /// No answer about a task is longer.
-const MOST_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
+const MAX_ANSWER_BYTES: u64 = 8 * 1024 * 1024;

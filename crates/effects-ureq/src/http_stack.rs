@@ -18,7 +18,7 @@ use crate::exchange::UreqExchange;
 pub(crate) enum HttpStack {
     /// ureq and nothing else: pictures are streamed.
     Own(UreqExchange),
-    /// What the caller brought, or put around ureq. A stack of the caller's tells of no outage itself.
+    /// What the caller brought, or put around ureq. A stack of the caller's reports no outage itself.
     Given(DynExchange, Option<OutageNotice>),
 }
 
@@ -35,7 +35,7 @@ impl HttpStack {
         if transport.is_plain() {
             return UreqExchange::new(settings).map(Self::Own);
         }
-        // ureq tells of outages itself, also from under middleware.
+        // ureq reports outages itself, also from under middleware.
         let outage = transport.is_given().then(OutageNotice::default);
         let exchange = transport.over(|| UreqExchange::new(settings).map(DynExchange::new))?;
         Ok(Self::Given(exchange, outage))

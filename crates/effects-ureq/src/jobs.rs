@@ -38,7 +38,7 @@ use crate::transfer;
 pub struct JobResults {
     ends: Receiver<(Box<TrackedJob>, JobEnd)>,
     backlog: Backlog,
-    arrive: Sender<WorkerReply>,
+    reply_sender: Sender<WorkerReply>,
     context: Arc<JobContext>,
     handle: JobsHandle,
     driver: Option<JoinHandle<()>>,
@@ -52,20 +52,22 @@ impl RunJobs for Client {
         I: Iterator<Item = Job> + Send + 'static,
     {
         let context = Arc::new(JobContext::new(&options, &self.core().shared().settings.endpoint)?);
-        let (tell, ends) = channel();
+        let (ends_sender, ends) = channel();
         let handle = context.handle().clone();
         // Anchored: the deadline of many jobs begins here, and not with each of their calls.
         let core = self.core().with_policy(Arc::new(self.policy().for_batch())).anchored();
-        let driver = JobsDriver::new(&core, &options, Arc::clone(&context), handle.clone(), tell);
-        let (backlog, arrive) = (driver.demand.backlog().clone(), driver.arrive.clone());
-        let waker = Mutex::new(arrive.clone());
+        let driver =
+            JobsDriver::new(&core, &options, Arc::clone(&context), handle.clone(), ends_sender);
+        let (backlog, reply_sender) =
+            (driver.demand.backlog().clone(), driver.reply_sender.clone());
+        let waker = Mutex::new(reply_sender.clone());
         handle.wake_by(move || {
             let waker = waker.lock().unwrap_or_else(PoisonError::into_inner);
             // The driver is gone where everything has ended.
-            let _ = waker.send(WorkerReply::Room);
+            let _ = waker.send(WorkerReply::Wake);
         });
         let driver = Some(thread::spawn(move || driver.run(jobs)));
-        Ok(JobResults { ends, backlog, arrive, context, handle, driver })
+        Ok(JobResults { ends, backlog, reply_sender, context, handle, driver })
     }
 }
 
@@ -94,7 +96,7 @@ impl Iterator for JobResults {
         let (job, end) = self.ends.recv().ok()?;
         if self.backlog.read() {
             // The driver is gone where nothing is left to draw.
-            let _ = self.arrive.send(WorkerReply::Room);
+            let _ = self.reply_sender.send(WorkerReply::Wake);
         }
         Some(self.context.result(*job, end))
     }
@@ -106,7 +108,7 @@ impl Drop for JobResults {
         // whose answer is on its way.
         self.handle.stop();
         if let Some(driver) = self.driver.take() {
-            // A panic there has been told on its own thread.
+            // A panic there has been reported on its own thread.
             let _ = driver.join();
         }
     }
@@ -132,7 +134,7 @@ enum WorkerReply {
     /// The next job; `None` after the last.
     Drawn(Option<Box<TrackedJob>>),
     /// The reader of results has caught up.
-    Room,
+    Wake,
 }
 
 struct JobsDriver {
@@ -142,11 +144,11 @@ struct JobsDriver {
     handle: JobsHandle,
     is_stopped: bool,
     outages: OutageFilter,
-    tell: Sender<(Box<TrackedJob>, JobEnd)>,
+    ends_sender: Sender<(Box<TrackedJob>, JobEnd)>,
     demand: JobDemand,
     exchanges: Workers,
     transfers: Workers,
-    arrive: Sender<WorkerReply>,
+    reply_sender: Sender<WorkerReply>,
     arrivals: Receiver<WorkerReply>,
 }
 
@@ -156,16 +158,19 @@ impl JobsDriver {
         options: &JobOptions,
         context: Arc<JobContext>,
         handle: JobsHandle,
-        tell: Sender<(Box<TrackedJob>, JobEnd)>,
+        ends_sender: Sender<(Box<TrackedJob>, JobEnd)>,
     ) -> Self {
-        let (arrive, arrivals) = channel();
+        let (reply_sender, arrivals) = channel();
         let limits = options.limits(core.base_url().origin());
         let now = core.now();
         let machine = JobMachine::new(Arc::clone(core.policy()), limits, now);
         // The machine hands out no more at once, so none of them waits for a thread.
         let transfers = (limits.uploads + limits.downloads) as usize;
-        let hands =
-            Hands { core: core.clone(), context: Arc::clone(&context), arrive: arrive.clone() };
+        let worker = WorkerContext {
+            core: core.clone(),
+            context: Arc::clone(&context),
+            reply_sender: reply_sender.clone(),
+        };
         Self {
             core: core.clone(),
             context,
@@ -173,21 +178,21 @@ impl JobsDriver {
             handle,
             is_stopped: false,
             outages: OutageFilter::default(),
-            tell,
+            ends_sender,
             demand: JobDemand::default(),
-            exchanges: Workers::new(hands.clone(), exchanges_at_once(&limits.batch)),
-            transfers: Workers::new(hands, transfers),
-            arrive,
+            exchanges: Workers::new(worker.clone(), exchanges_at_once(&limits.batch)),
+            transfers: Workers::new(worker, transfers),
+            reply_sender,
             arrivals,
         }
     }
 
     fn run(mut self, jobs: impl Iterator<Item = Job> + Send + 'static) {
         let (request, requests) = channel();
-        let (arrive, context) = (self.arrive.clone(), Arc::clone(&self.context));
+        let (reply_sender, context) = (self.reply_sender.clone(), Arc::clone(&self.context));
         thread::spawn(move || {
             let tracked = jobs.map(|job| Box::new(context.track(job)));
-            draw(tracked, requests, |job| arrive.send(WorkerReply::Drawn(job)).is_ok());
+            draw(tracked, requests, |job| reply_sender.send(WorkerReply::Drawn(job)).is_ok());
         });
         loop {
             self.take_arrivals();
@@ -277,7 +282,7 @@ impl JobsDriver {
         let template = self.machine.work(id).and_then(Work::template);
         let span = telemetry::task_span(template, task.as_ref());
         if let Some(job) = self.machine.known_of_mut(id) {
-            // A hundred thousand jobs may wait, mostly with no subscriber to tell of them.
+            // A hundred thousand jobs may wait, mostly with no subscriber that records them.
             job.span = (!span.is_disabled()).then(|| Box::new(span));
         }
         self.machine.begin(id, fresh_seed(), now);
@@ -295,53 +300,53 @@ impl JobsDriver {
         end.outcome = end.outcome.map_error(|error| self.core.with_resume_line(error));
         self.demand.backlog().sent();
         // The reader is gone, and what the job cost must not be lost with it.
-        if let Err(unread) = self.tell.send((job, end)) {
+        if let Err(unread) = self.ends_sender.send((job, end)) {
             let (job, end) = unread.0;
             let result = self.context.result(*job, end);
             self.context.report_unread(&result, self.core.base_url());
         }
     }
 
-    /// Every answer that is there is told before the machine looks at its time limits: an answer that
+    /// Every answer that is there reaches the machine before it looks at its time limits: an answer that
     /// waited for the driver is not late.
     fn take_arrivals(&mut self) {
         while let Ok(arrival) = self.arrivals.try_recv() {
-            self.arrive(arrival);
+            self.on_reply(arrival);
         }
     }
 
     fn wait(&mut self, wait: Duration) {
         match self.arrivals.recv_timeout(wait) {
-            Ok(arrival) => self.arrive(arrival),
+            Ok(arrival) => self.on_reply(arrival),
             // The workers hold the other end as long as the driver lives.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
     }
 
-    fn arrive(&mut self, arrival: WorkerReply) {
+    fn on_reply(&mut self, arrival: WorkerReply) {
         let now = self.now();
         match arrival {
             WorkerReply::Answered(run, call, result) => {
-                self.exchanges.came_back();
+                self.exchanges.note_finished();
                 self.machine.reply(now, run, call, &result);
             }
             WorkerReply::Written(run, entry, written) => {
-                self.exchanges.came_back();
+                self.exchanges.note_finished();
                 if let Err(error) = &written {
                     telemetry::report_unrecorded(&self.span(run), error);
                 }
                 self.machine.recorded(now, run, &entry, written);
             }
             WorkerReply::Opened(id, job, found) => {
-                self.transfers.came_back();
+                self.transfers.note_finished();
                 self.machine.opened(now, id, job, *found);
             }
             WorkerReply::Uploaded(id, job, uploaded) => {
-                self.transfers.came_back();
+                self.transfers.note_finished();
                 self.machine.uploaded(now, id, job, uploaded);
             }
             WorkerReply::Fetched(id, job, effect, fetched) => {
-                self.transfers.came_back();
+                self.transfers.note_finished();
                 self.machine.fetched(now, id, job, effect, fetched);
             }
             WorkerReply::Drawn(Some(job)) => {
@@ -351,7 +356,7 @@ impl JobsDriver {
             }
             WorkerReply::Drawn(None) => self.machine.close(),
             // No action: the loop asks the queue for a job anyway.
-            WorkerReply::Room => {}
+            WorkerReply::Wake => {}
         }
     }
 
@@ -362,38 +367,38 @@ impl JobsDriver {
 
 /// A pool of threads, started as needed, which end with the driver.
 struct Workers {
-    hands: Hands,
+    worker: WorkerContext,
     tasks: Sender<WorkerTask>,
     queue: Arc<Mutex<Receiver<WorkerTask>>>,
     threads: usize,
-    most: usize,
+    max_threads: usize,
     /// Tasks under way.
     out: usize,
 }
 
 impl Workers {
-    fn new(hands: Hands, most: usize) -> Self {
+    fn new(worker: WorkerContext, max_threads: usize) -> Self {
         let (tasks, queue) = channel();
-        Self { hands, tasks, queue: Arc::new(Mutex::new(queue)), threads: 0, most, out: 0 }
+        Self { worker, tasks, queue: Arc::new(Mutex::new(queue)), threads: 0, max_threads, out: 0 }
     }
 
     /// Whether the next task would wait for a worker: a call must not, since its time runs.
     fn are_busy(&self) -> bool {
-        self.out >= self.most
+        self.out >= self.max_threads
     }
 
     fn give(&mut self, task: WorkerTask) {
         self.out += 1;
         // A batch of one row needs no pool of sixty-four threads.
-        if self.out > self.threads && self.threads < self.most {
+        if self.out > self.threads && self.threads < self.max_threads {
             self.threads += 1;
-            let (hands, queue) = (self.hands.clone(), Arc::clone(&self.queue));
+            let (worker, queue) = (self.worker.clone(), Arc::clone(&self.queue));
             thread::spawn(move || {
                 loop {
                     // One worker at a time waits in the queue, and the others for this lock.
                     let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(task) = task else { return };
-                    if hands.arrive.send(hands.run(task)).is_err() {
+                    if worker.reply_sender.send(worker.run(task)).is_err() {
                         return;
                     }
                 }
@@ -403,20 +408,20 @@ impl Workers {
         let _ = self.tasks.send(task);
     }
 
-    fn came_back(&mut self) {
+    fn note_finished(&mut self) {
         self.out -= 1;
     }
 }
 
 /// What a worker needs.
 #[derive(Clone)]
-struct Hands {
+struct WorkerContext {
     core: ClientCore,
     context: Arc<JobContext>,
-    arrive: Sender<WorkerReply>,
+    reply_sender: Sender<WorkerReply>,
 }
 
-impl Hands {
+impl WorkerContext {
     fn run(&self, task: WorkerTask) -> WorkerReply {
         match task {
             WorkerTask::Exchange(run, call, span) => {
@@ -483,10 +488,10 @@ impl Hands {
 fn exchanges_at_once(limits: &BatchLimits) -> usize {
     let polls = (limits.polls_per_second * 0.1) as usize;
     let submissions = usize::try_from(limits.submissions).unwrap_or(usize::MAX);
-    polls.saturating_add(submissions).clamp(FEWEST_WORKERS, MOST_WORKERS)
+    polls.saturating_add(submissions).clamp(FEWEST_WORKERS, MAX_WORKERS)
 }
 
 const FEWEST_WORKERS: usize = 4;
-const MOST_WORKERS: usize = 64;
+const MAX_WORKERS: usize = 64;
 /// A stop is noticed after this at the latest.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);

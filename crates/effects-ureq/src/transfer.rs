@@ -116,13 +116,13 @@ fn repeat<T>(
             if !is_wanted() {
                 return Err(upload_error(error, false));
             }
-            clock.sleep_until(until.min(clock.now() + BETWEEN_QUESTIONS));
+            clock.sleep_until(until.min(clock.now() + CHECK_INTERVAL));
         }
     }
 }
 
 /// How long an upload that waits for its next attempt goes on unasked.
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn download(
     core: &ClientCore,
@@ -145,32 +145,34 @@ pub(crate) fn download(
             DownloadStep::Failed(error) => return Err(core.with_resume_line(error)),
             DownloadStep::Fetch => match attempt(core, &download, picture, sink) {
                 Ok((receiver, end)) => download.received(clock.now(), &receiver, end),
-                Err(Hitch::ExchangeError(error)) => download.failed(clock.now(), error),
-                Err(Hitch::Sink(error)) => return Err(core.resumable(error, &picture.task_id)),
+                Err(AttemptError::ExchangeError(error)) => download.failed(clock.now(), error),
+                Err(AttemptError::Sink(error)) => {
+                    return Err(core.resumable(error, &picture.task_id));
+                }
             },
         }
     }
 }
 
 /// What ends an attempt without a body: an error on the way, which may pass, or nowhere to write to.
-enum Hitch {
+enum AttemptError {
     ExchangeError(ExchangeError),
     Sink(Error),
 }
 
-/// Fetches the picture once, and tells the observer. Says what came of it, and how its body ended.
+/// Fetches the picture once, and reports to the observer. Returns what came of it, and how its body ended.
 fn attempt(
     core: &ClientCore,
     download: &Download,
     picture: &Picture,
     sink: &mut dyn Sink,
-) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), AttemptError> {
     let mut observed = ObservedDownload::begin(core.shared().gateway.endpoint(), picture);
     let fetched = fetch_once(core, download, picture, sink, &mut observed);
     match &fetched {
         Ok((_, end)) => observed.ended(end.as_ref().copied()),
-        Err(Hitch::ExchangeError(error)) => observed.ended(Err(error)),
-        Err(Hitch::Sink(_)) => {}
+        Err(AttemptError::ExchangeError(error)) => observed.ended(Err(error)),
+        Err(AttemptError::Sink(_)) => {}
     }
     fetched
 }
@@ -181,25 +183,25 @@ fn fetch_once(
     picture: &Picture,
     sink: &mut dyn Sink,
     observed: &mut ObservedDownload<'_>,
-) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), AttemptError> {
     // What an attempt before has left is not the beginning of this one's picture.
-    sink.restart().map_err(Hitch::Sink)?;
+    sink.restart().map_err(AttemptError::Sink)?;
     let (quiet, whole) = (download.request_timeout(), download.time_for_fetch(core.now()));
     let http = match core.shared().gateway.stack() {
         HttpStack::Own(ureq) => ureq.http(),
         stack @ HttpStack::Given(..) => {
-            let arrived =
-                fetch_whole(stack, &picture.url, quiet, whole).map_err(Hitch::ExchangeError)?;
+            let arrived = fetch_whole(stack, &picture.url, quiet, whole)
+                .map_err(AttemptError::ExchangeError)?;
             observed.answered(arrived.status, &arrived.headers);
             return take_whole(download, arrived, sink);
         }
     };
-    let response = http.open(&picture.url, quiet, whole).map_err(Hitch::ExchangeError)?;
+    let response = http.open(&picture.url, quiet, whole).map_err(AttemptError::ExchangeError)?;
     let (parts, body) = response.into_parts();
     observed.answered(parts.status, &parts.headers);
     let mut receiver = download
         .receive(parts.status, parts.version, &parts.headers)
-        .map_err(Hitch::ExchangeError)?;
+        .map_err(AttemptError::ExchangeError)?;
     let mut full = None;
     let end = read_chunks(body, |chunk| {
         receiver.chunk(chunk)?;
@@ -212,7 +214,7 @@ fn fetch_once(
         })
     });
     match full {
-        Some(error) => Err(Hitch::Sink(error)),
+        Some(error) => Err(AttemptError::Sink(error)),
         None => Ok((receiver, end)),
     }
 }
@@ -237,15 +239,15 @@ fn take_whole(
     download: &Download,
     arrived: ArrivedPicture,
     sink: &mut dyn Sink,
-) -> Result<(Receiver, Result<(), ExchangeError>), Hitch> {
+) -> Result<(Receiver, Result<(), ExchangeError>), AttemptError> {
     let ArrivedPicture { status, headers, body, end } = arrived;
     let receiver = download.receive(status, Version::HTTP_11, &headers);
-    let mut receiver = receiver.map_err(Hitch::ExchangeError)?;
+    let mut receiver = receiver.map_err(AttemptError::ExchangeError)?;
     // Nothing of it is written: it is no picture that is kept.
     if let Err(too_long) = receiver.chunk(&body) {
         return Ok((receiver, Err(too_long)));
     }
-    sink.write(&body).map_err(Hitch::Sink)?;
+    sink.write(&body).map_err(AttemptError::Sink)?;
     Ok((receiver, end))
 }
 

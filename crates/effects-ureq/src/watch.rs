@@ -53,21 +53,21 @@ pub struct Watch {
 enum Stage {
     /// Not begun. A run draws its request ids from its seed; after a fork two processes would send the
     /// same ids, so the run is begun in the process that drives it.
-    Before(Work),
+    NotBegun(Work),
     Begun(Box<Run>),
 }
 
 impl Stage {
     fn task_id(&self) -> Option<&TaskId> {
         match self {
-            Self::Before(work) => work.task_id(),
+            Self::NotBegun(work) => work.task_id(),
             Self::Begun(run) => run.task_id(),
         }
     }
 
     /// The run, begun if it was not.
     fn run(&mut self, core: &ClientCore, now: Time) -> Result<&mut Run, Error> {
-        if let Self::Before(work) = self {
+        if let Self::NotBegun(work) = self {
             // First, so that a work that repeats the key is neither recorded nor sent.
             core.shared().settings.refuse_key(work, &[])?;
             core.shared().settings.warn_of(work);
@@ -80,7 +80,7 @@ impl Stage {
         }
         match self {
             Self::Begun(run) => Ok(run),
-            Self::Before(_) => unreachable!("it has just begun"),
+            Self::NotBegun(_) => unreachable!("it has just begun"),
         }
     }
 }
@@ -90,7 +90,7 @@ impl Watch {
         let stopper = Stopper::default();
         let clock = StoppableClock::new(core.shared().clock.clone(), stopper.clone());
         let span = telemetry::task_span(work.template(), work.task_id());
-        let (core, driving) = (core.clone(), Stage::Before(work));
+        let (core, driving) = (core.clone(), Stage::NotBegun(work));
         Self { core, driving, stopper, clock, span, wait: None, end: None, verdict: None }
     }
 
@@ -157,15 +157,15 @@ impl Watch {
         };
         let _entered = span.enter();
         let gateway = &self.core.shared().gateway;
-        let noted = NotingExchange { exchange: gateway.stack(), stopper: &self.stopper };
-        let gateway = gateway.over(noted);
+        let tracked = TrackingExchange { exchange: gateway.stack(), stopper: &self.stopper };
+        let gateway = gateway.over(tracked);
         let journal = self.core.journal();
         let (now, stopper) = (self.core.shared().clock.now(), &self.stopper);
         let run = self.driving.run(&self.core, now)?;
-        let told = drive_on(run, &gateway, &self.clock, journal, || stopper.is_stopped());
+        let driven = drive_on(run, &gateway, &self.clock, journal, || stopper.is_stopped());
         // By now the answer is read and recorded, or there was none.
         self.stopper.set_submitting(false);
-        told.map_err(|error| {
+        driven.map_err(|error| {
             let (kind, task_id) = (ErrorKind::Journal, run.task_id().cloned());
             let error = Problem {
                 kind,
@@ -211,13 +211,13 @@ impl Iterator for Watch {
     }
 }
 
-/// The client's exchanges, noting when a submission is in flight.
-struct NotingExchange<'a> {
+/// The client's exchanges, which track when a submission is in flight.
+struct TrackingExchange<'a> {
     exchange: &'a HttpStack,
     stopper: &'a Stopper,
 }
 
-impl Exchange for NotingExchange<'_> {
+impl Exchange for TrackingExchange<'_> {
     fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Answer {
         // Of a run's exchanges, the submission alone is a POST.
         if request.method() == Method::POST {
