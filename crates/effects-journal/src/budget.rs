@@ -15,7 +15,7 @@ use effects_jobs::{
 use rust_decimal::Decimal;
 
 use crate::database::{Fields, values};
-use crate::row_line::RowLine;
+use crate::row_snapshot::RowSnapshot;
 use crate::rows::decimal;
 use crate::transaction::{Fail, Transaction};
 
@@ -176,7 +176,7 @@ pub(crate) fn scope_state(
         let (tasks, reserved): (u64, Option<String>) = (row.get(3)?, row.get(4)?);
         // The join has its columns, which saves a query for each owner.
         if let Some(owner) = owner {
-            tx.meet(owner, OWNER_PLACE, &row)?;
+            tx.judge_owner(owner, OWNER_COLUMN, &row)?;
         }
         let is_held = tx.holder(owner)?.is_some();
         let state_name: String = row.get(1)?;
@@ -193,7 +193,7 @@ pub(crate) fn scope_state(
 }
 
 /// Where the query of [`scope_state`] has the first of the columns of an owner.
-const OWNER_PLACE: usize = 6;
+const OWNER_COLUMN: usize = 6;
 
 /// Asks every budget whether an intent fits, with which its row holds reservations for `tasks` tasks;
 /// where it does, the price to reserve at.
@@ -202,11 +202,11 @@ pub(crate) fn ask(
     row: &Row,
     budgets: &[Budget],
     tasks: u64,
-    known_row: Option<&RowLine>,
+    known_row: Option<&RowSnapshot>,
 ) -> Result<Result<Option<Decimal>, Admission>, Fail> {
     let mut price = None;
     let known = known_prices(tx, row)?;
-    let is_covered = known_row.is_some_and(|line| line.open_tasks >= tasks);
+    let is_covered = known_row.is_some_and(|snapshot| snapshot.open_tasks >= tasks);
     for budget in budgets {
         join_scope(tx, budget.scope, &row.identity, known_row.is_some())?;
         let scope = scope_state(tx, budget.scope, Some(&row.identity))?;

@@ -17,7 +17,7 @@ use crate::journal::SqliteJournal;
 use crate::postgres::PostgresStore;
 use crate::transaction::{Fail, Transaction};
 use crate::writer_handle::WriterHandle;
-use crate::writer_thread::{Needs, command_with_callback};
+use crate::writer_thread::{Durability, command_with_callback};
 
 /// What was copied, and found again in the copy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -57,7 +57,7 @@ impl SqliteJournal {
         // Ids that are beside the journal belong into the copy.
         self.store.writer.take_spilled()?;
         let (source, url) = (Arc::clone(&self.store.writer), target.url().to_owned());
-        target.store.writer.ask(Needs::Safety, move |tx| {
+        target.store.writer.ask(Durability::Safety, move |tx| {
             copy(tx, &source).map_err(|fail| match fail {
                 Fail::Known(JournalError::NotCopied { reason, .. }) => {
                     JournalError::NotCopied { target: url.clone().into(), reason }.into()
@@ -111,7 +111,7 @@ fn read(source: &WriterHandle) -> Result<Receiver<Read>, JournalError> {
     // Bounded, since a file may be read faster than the database is written.
     let (sender, receiver) = sync_channel(1_000);
     let (rows, over) = (sender.clone(), sender);
-    let act = move |tx: &Transaction<'_>| {
+    let run = move |tx: &Transaction<'_>| {
         if !tx.is_alone()? {
             return Err(refuse("another process uses the file: let it end first"));
         }
@@ -123,8 +123,8 @@ fn read(source: &WriterHandle) -> Result<Receiver<Read>, JournalError> {
         Ok(tx.database.get("SELECT id FROM journal", values![])?.get(0)?)
     };
     // Where no one reads it any more, the other side has said why.
-    let tell = move |read| drop(over.send(Read::Over(read)));
-    source.give(command_with_callback(Needs::Reading, act, tell))?;
+    let reply = move |read| drop(over.send(Read::Over(read)));
+    source.send_command(command_with_callback(Durability::Reading, run, reply))?;
     Ok(receiver)
 }
 
@@ -187,9 +187,9 @@ impl Table {
     }
 
     fn insert(&self) -> String {
-        let places: Vec<_> =
-            (1..=self.columns.split(',').count()).map(|place| format!("?{place}")).collect();
-        format!("INSERT INTO {} ({}) VALUES ({})", self.name, self.columns, places.join(", "))
+        let parameters: Vec<_> =
+            (1..=self.columns.split(',').count()).map(|number| format!("?{number}")).collect();
+        format!("INSERT INTO {} ({}) VALUES ({})", self.name, self.columns, parameters.join(", "))
     }
 }
 

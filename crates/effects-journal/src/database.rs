@@ -175,12 +175,12 @@ impl<'a> From<&'a Path> for SqlValue<'a> {
 pub(crate) struct Fields(pub(crate) Vec<SqlValue<'static>>);
 
 impl Fields {
-    /// The value at this place.
-    pub(crate) fn get<T: FromField>(&self, place: usize) -> Result<T, DatabaseError> {
-        let value = self.0.get(place);
-        value
-            .and_then(T::from_field)
-            .ok_or_else(|| DatabaseError::new(format_args!("column {place} cannot hold {value:?}")))
+    /// The value of this column, counted from 0.
+    pub(crate) fn get<T: FromField>(&self, column: usize) -> Result<T, DatabaseError> {
+        let value = self.0.get(column);
+        value.and_then(T::from_field).ok_or_else(|| {
+            DatabaseError::new(format_args!("column {column} cannot hold {value:?}"))
+        })
     }
 }
 

@@ -28,20 +28,20 @@ pub fn without_password(url: &str) -> String {
         return url.to_owned();
     };
     let rest = &url[scheme.len()..];
-    let (place, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
+    let (location, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
     // A password may hold any letter, also one that should have been written as %40 or %2F.
-    let place = match place.rsplit_once('@') {
-        None => place.to_owned(),
-        Some((login, place)) => {
+    let location = match location.rsplit_once('@') {
+        None => location.to_owned(),
+        Some((login, location)) => {
             let user = login.split_once(':').map_or(login, |(user, _)| user);
-            if user.is_empty() { place.to_owned() } else { format!("{user}@{place}") }
+            if user.is_empty() { location.to_owned() } else { format!("{user}@{location}") }
         }
     };
     let kept = query.unwrap_or_default().split('&');
     let kept: Vec<&str> =
         kept.filter(|it| !it.is_empty() && !it.starts_with("password=")).collect();
     let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
-    format!("{scheme}{place}{query}")
+    format!("{scheme}{location}{query}")
 }
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];

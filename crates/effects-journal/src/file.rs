@@ -41,7 +41,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, JournalError> {
         if Instant::now() >= until {
             return Err(unusable(&KEPT_LOCKED));
         }
-        thread::sleep(NAP);
+        thread::sleep(RETRY_PAUSE);
     }
 }
 
@@ -203,10 +203,10 @@ fn ready(mut database: Connection) -> Result<Connection, Refusal> {
     Ok(database)
 }
 
-/// Waits for another process to finish its transaction, in short naps.
-fn wait_for_others(naps: i32) -> bool {
-    thread::sleep(NAP);
-    naps < MOST_NAPS
+/// Waits for another process to finish its transaction, with short pauses.
+fn wait_for_others(retries: i32) -> bool {
+    thread::sleep(RETRY_PAUSE);
+    retries < MAX_RETRIES
 }
 
 /// Whether an error is another process's doing, and over once that is done. SQLite does not always
@@ -254,9 +254,9 @@ const KEPT_LOCKED: &str = "another process has kept it locked for half a minute,
     has no file locks: then keep the journal on a local disk";
 
 /// Between two looks whether another process is done.
-pub(crate) const NAP: Duration = Duration::from_millis(2);
-/// Half a minute of naps.
-const MOST_NAPS: i32 = 15_000;
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(2);
+/// Half a minute of pauses.
+const MAX_RETRIES: i32 = 15_000;
 /// How long another process is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 

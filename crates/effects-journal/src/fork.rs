@@ -11,8 +11,8 @@ use std::fmt;
 use std::sync::Weak;
 use std::sync::mpsc::{Sender, channel};
 
-use crate::oneshot::promise;
-use crate::writer_thread::{Away, WriterMessage};
+use crate::oneshot::oneshot;
+use crate::writer_thread::{ForkPause, WriterMessage};
 
 /// Closes a journal before the program forks the process. It does not keep the journal open.
 #[derive(Clone)]
@@ -43,9 +43,11 @@ impl ForkHandle {
     /// closed for good.
     pub fn close_for_fork(&self) -> Option<ClosedForFork> {
         // Nothing is sent through `until`: the thread waits until `ClosedForFork` drops it.
-        let ((promise, closed), (until, told)) = (promise(), channel());
-        self.messages.send(WriterMessage::Away(Away { closed, until: told })).ok()?;
-        promise.wait().map(|()| ClosedForFork { _until: until })
+        let ((receiver, closed), (until, until_receiver)) = (oneshot(), channel());
+        self.messages
+            .send(WriterMessage::CloseForFork(ForkPause { closed, until: until_receiver }))
+            .ok()?;
+        receiver.wait().map(|()| ClosedForFork { _until: until })
     }
 }
 

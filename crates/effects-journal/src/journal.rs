@@ -18,7 +18,7 @@ use crate::spill::Spill;
 use crate::store::{Store, journal_store};
 use crate::transaction::{Owner, Transaction};
 use crate::writer_handle::WriterHandle;
-use crate::writer_thread::{Counters, Needs, Stats, WriterThread};
+use crate::writer_thread::{Counters, Durability, Stats, WriterThread};
 use crate::{compact, file};
 
 /// A journal in a file of SQLite's. The crate's front page says what it promises.
@@ -106,7 +106,7 @@ impl SqliteJournal {
     ///
     /// [`JournalError::Unwritable`].
     pub fn compact(&self, age: Duration) -> Result<(), JournalError> {
-        self.store.writer.ask(Needs::Writing, move |tx| compact::forget(tx, age))?;
+        self.store.writer.ask(Durability::Writing, move |tx| compact::forget(tx, age))?;
         self.store.writer.shrink().map(drop)
     }
 }
@@ -162,7 +162,7 @@ impl JournalBuilder {
             file: whole.as_deref().and_then(file::FileNumber::of),
             path: whole,
             kept_tasks: None,
-            away: false,
+            is_closed: false,
             owner,
             spill: Arc::clone(&spill),
             lease: self.lease,
@@ -170,7 +170,7 @@ impl JournalBuilder {
             counters: Arc::clone(&counters),
             // `enter` sets it, with the lease that it begins.
             renew_at: Time::MAX,
-            company: false,
+            has_other_owners: false,
             synced: false,
         };
         writer.enter().map_err(|error| unwritable(&error))?;
@@ -189,7 +189,7 @@ impl JournalBuilder {
             .map_err(|error| unwritable(&error))?;
         let writer = Arc::new(WriterHandle::new(sender, thread, there, spill, id));
         let forget = |tx: &Transaction<'_>| compact::forget_when_due(tx, A_MONTH);
-        if writer.ask(Needs::Writing, forget)? {
+        if writer.ask(Durability::Writing, forget)? {
             // Another process may hold the file; the next day's opening tries again.
             let _ = writer.shrink();
         }

@@ -58,8 +58,8 @@ mod database_url;
 mod file;
 mod fork;
 mod journal;
-mod living;
 mod oneshot;
+mod open_owners;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod process;
@@ -68,7 +68,7 @@ mod queries;
 mod random;
 mod reservation;
 mod row;
-mod row_line;
+mod row_snapshot;
 mod rows;
 mod schema;
 mod spill;

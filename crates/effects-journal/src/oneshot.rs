@@ -1,49 +1,49 @@
-//! [`promise`]: a one-shot channel: a [`Promise`], awaited by a thread or by a future of any runtime,
-//! and the [`PromiseKeeper`] that gives it its value. The writer threads answer `WriterHandle`,
-//! `RowLease` and `ForkHandle` through one.
+//! [`oneshot`]: a one-shot channel: an [`OneshotReceiver`], awaited by a thread or by a future of any
+//! runtime, and the [`OneshotSender`] of its value. The writer threads answer `WriterHandle`, `RowLease`
+//! and `ForkHandle` through one.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// A promise and the side that keeps it.
-pub(crate) fn promise<T>() -> (Promise<T>, PromiseKeeper<T>) {
-    let shared = Arc::new(PromiseShared {
-        state: Mutex::new(PromiseState::Open(None)),
+/// Both ends of a channel for one value.
+pub(crate) fn oneshot<T>() -> (OneshotReceiver<T>, OneshotSender<T>) {
+    let shared = Arc::new(OneshotShared {
+        state: Mutex::new(OneshotState::Open(None)),
         changed: Condvar::new(),
     });
-    (Promise(Arc::clone(&shared)), PromiseKeeper(Some(shared)))
+    (OneshotReceiver(Arc::clone(&shared)), OneshotSender(Some(shared)))
 }
 
-/// Waits for the value; `None` if the keeper of the promise was dropped without one.
+/// Waits for the value; `None` if the sender was dropped without one.
 #[derive(Debug)]
-pub(crate) struct Promise<T>(Arc<PromiseShared<T>>);
+pub(crate) struct OneshotReceiver<T>(Arc<OneshotShared<T>>);
 
-/// Keeps the promise, or breaks it when dropped.
+/// Sends the value; dropped without one, it ends the wait.
 #[derive(Debug)]
-pub(crate) struct PromiseKeeper<T>(Option<Arc<PromiseShared<T>>>);
+pub(crate) struct OneshotSender<T>(Option<Arc<OneshotShared<T>>>);
 
 #[derive(Debug)]
-struct PromiseShared<T> {
-    state: Mutex<PromiseState<T>>,
+struct OneshotShared<T> {
+    state: Mutex<OneshotState<T>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-enum PromiseState<T> {
-    /// Not kept yet; a future may wait.
+enum OneshotState<T> {
+    /// Not sent yet; a future may wait.
     Open(Option<Waker>),
-    /// Over: kept, broken, or taken.
+    /// Over: sent, dropped, or taken.
     Over(Option<T>),
 }
 
-impl<T> Promise<T> {
+impl<T> OneshotReceiver<T> {
     /// Blocks the thread.
     pub(crate) fn wait(self) -> Option<T> {
         let mut state = self.0.lock();
         loop {
-            if let PromiseState::Over(value) = &mut *state {
+            if let OneshotState::Over(value) = &mut *state {
                 return value.take();
             }
             state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -51,14 +51,14 @@ impl<T> Promise<T> {
     }
 }
 
-impl<T> Future for Promise<T> {
+impl<T> Future for OneshotReceiver<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut state = self.0.lock();
         match &mut *state {
-            PromiseState::Over(value) => Poll::Ready(value.take()),
-            PromiseState::Open(waker) => {
+            OneshotState::Over(value) => Poll::Ready(value.take()),
+            OneshotState::Open(waker) => {
                 // The waker of the last poll counts: the future may have moved to another task
                 // since the one before.
                 *waker = Some(context.waker().clone());
@@ -68,33 +68,33 @@ impl<T> Future for Promise<T> {
     }
 }
 
-impl<T> PromiseKeeper<T> {
-    pub(crate) fn keep(mut self, value: T) {
+impl<T> OneshotSender<T> {
+    pub(crate) fn send(mut self, value: T) {
         self.end(Some(value));
     }
 
     fn end(&mut self, value: Option<T>) {
-        // `keep` ended it already: dropping the keeper then breaks no promise.
+        // `send` ended it already: dropping the sender then changes nothing.
         let Some(shared) = self.0.take() else {
             return;
         };
         // The lock is free again after this statement: the side that is woken takes it at once.
-        let before = std::mem::replace(&mut *shared.lock(), PromiseState::Over(value));
+        let before = std::mem::replace(&mut *shared.lock(), OneshotState::Over(value));
         shared.changed.notify_all();
-        if let PromiseState::Open(Some(waker)) = before {
+        if let OneshotState::Open(Some(waker)) = before {
             waker.wake();
         }
     }
 }
 
-impl<T> Drop for PromiseKeeper<T> {
+impl<T> Drop for OneshotSender<T> {
     fn drop(&mut self) {
         self.end(None);
     }
 }
 
-impl<T> PromiseShared<T> {
-    fn lock(&self) -> MutexGuard<'_, PromiseState<T>> {
+impl<T> OneshotShared<T> {
+    fn lock(&self) -> MutexGuard<'_, OneshotState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -104,23 +104,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_promise_is_kept_across_threads_or_broken() {
-        let (promise, keep) = promise();
-        let keeper = std::thread::spawn(move || keep.keep(7));
-        assert_eq!(promise.wait(), Some(7));
-        keeper.join().unwrap();
+    fn a_value_arrives_across_threads_or_the_sender_is_dropped() {
+        let (receiver, sender) = oneshot();
+        let thread = std::thread::spawn(move || sender.send(7));
+        assert_eq!(receiver.wait(), Some(7));
+        thread.join().unwrap();
 
-        let (promise, keep) = super::promise::<u8>();
-        drop(keep);
-        assert_eq!(promise.wait(), None);
+        let (receiver, sender) = super::oneshot::<u8>();
+        drop(sender);
+        assert_eq!(receiver.wait(), None);
     }
 
     #[test]
     fn a_future_is_woken() {
-        let (promise, keep) = promise();
-        let keeper = std::thread::spawn(move || keep.keep("kept"));
-        assert_eq!(block_on(promise), Some("kept"));
-        keeper.join().unwrap();
+        let (receiver, sender) = oneshot();
+        let thread = std::thread::spawn(move || sender.send("kept"));
+        assert_eq!(block_on(receiver), Some("kept"));
+        thread.join().unwrap();
     }
 
     /// The smallest executor: parks the thread until it is woken.

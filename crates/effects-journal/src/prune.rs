@@ -14,7 +14,7 @@ use crate::postgres::PostgresStore;
 use crate::rows::decimal;
 use crate::transaction::{Fail, Transaction};
 use crate::writer_handle::WriterHandle;
-use crate::writer_thread::Needs;
+use crate::writer_thread::Durability;
 
 impl SqliteJournal {
     /// Forgets every row that ended at least `age` ago, with its tasks and pictures; how many rows.
@@ -59,11 +59,11 @@ fn prune(writer: &WriterHandle, age: Duration) -> Result<u64, JournalError> {
         let sql = "SELECT max(number + 0) FROM rows WHERE begun <= ?1";
         Ok(tx.database.get(sql, values![before])?.get::<Option<u64>>(0)?)
     };
-    let Some(until) = writer.ask(Needs::Reading, until)? else { return Ok(0) };
+    let Some(until) = writer.ask(Durability::Reading, until)? else { return Ok(0) };
     let (mut after, mut pruned) = (0, 0);
     loop {
         // A transaction for each step, so that other processes get the lock in between.
-        match writer.ask(Needs::Safety, move |tx| step(tx, age, (after, until)))? {
+        match writer.ask(Durability::Safety, move |tx| step(tx, age, (after, until)))? {
             None => return Ok(pruned),
             Some((last, rows)) => (after, pruned) = (last, pruned + rows),
         }

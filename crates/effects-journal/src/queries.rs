@@ -82,7 +82,7 @@ pub(crate) fn spend(
          FROM tasks t JOIN rows r ON r.number = t.row {scopes}
          WHERE r.origin = ?1 OR ?1 IS NULL GROUP BY 1, 2, 3, 5, 6"
     );
-    let mut sums = BTreeMap::<(String, String), Sum>::new();
+    let mut sums = BTreeMap::<(String, String), SpendSum>::new();
     tx.database.each(&sql, values![origin.map(Origin::to_string)], &mut |row| {
         let group = match by {
             SpendBy::Day => day(row.get(1)?),
@@ -94,7 +94,7 @@ pub(crate) fn spend(
         sum.add(row.get(3)?, cost, TaskKind { has_failed: row.get(4)?, is_sum: row.get(5)? });
         Ok(())
     })?;
-    let read = |((origin, group), sum): ((String, String), Sum)| {
+    let read = |((origin, group), sum): ((String, String), SpendSum)| {
         let origin = Origin::try_from(origin).map_err(|e| Fail::unreadable("origin", &e))?;
         Ok(Spend {
             origin,
@@ -130,7 +130,7 @@ pub(crate) fn forgotten_costs(tx: &Transaction<'_>) -> Result<Vec<(String, Decim
 }
 
 #[derive(Default)]
-struct Sum {
+struct SpendSum {
     tasks: u64,
     unpriced: u64,
     cost: Decimal,
@@ -145,7 +145,7 @@ struct TaskKind {
     is_sum: bool,
 }
 
-impl Sum {
+impl SpendSum {
     /// Adds tasks that cost the same each. One that failed has a reason, and without a bill it cost nothing.
     fn add(&mut self, tasks: u64, cost: Option<Decimal>, kind: TaskKind) {
         self.tasks += tasks;

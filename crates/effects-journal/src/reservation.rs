@@ -1,5 +1,5 @@
 //! [`note_reservation`]: for how many tasks a row holds a reservation, kept true after each step of the
-//! row; [`reserve`] sets the price of each, too. `transitions.rs` calls both, and `row_line.rs` the
+//! row; [`reserve`] sets the price of each, too. `transitions.rs` calls both, and `row_snapshot.rs` the
 //! first; `budget.rs` adds the reservations up.
 
 use rust_decimal::Decimal;

@@ -11,27 +11,27 @@ use effects_core::journal::{
 };
 use effects_jobs::{Budget, RowJournal, SavedContent};
 
-use crate::oneshot::{Promise, promise};
-use crate::row_line::RowHold;
+use crate::oneshot::{OneshotReceiver, oneshot};
+use crate::row_snapshot::RowHold;
 use crate::spill::{Spill, Spilled};
 use crate::transaction::Transaction;
 use crate::transitions::{self, EntryResult};
 use crate::writer_handle::WriterHandle;
-use crate::writer_thread::{Needs, command_with_callback};
+use crate::writer_thread::{Durability, command_with_callback};
 
 /// A row that a run of this process holds.
 #[derive(Debug)]
 pub(crate) struct RowLease {
     writer: Arc<WriterHandle>,
-    claim: Arc<RowHold>,
-    standing: Arc<Mutex<Hand>>,
+    hold: Arc<RowHold>,
+    state: Arc<Mutex<LeaseState>>,
     /// Whether there may be something to let go of.
     holds: AtomicBool,
 }
 
 /// What the run's writes have come to, and the budgets of its submissions.
 #[derive(Debug, Default)]
-struct Hand {
+struct LeaseState {
     taken: bool,
     /// The budgets that its submissions have to fit into.
     budgets: Vec<Budget>,
@@ -40,42 +40,42 @@ struct Hand {
 }
 
 impl RowLease {
-    pub(crate) fn new(writer: Arc<WriterHandle>, claim: RowHold, holds: bool) -> Self {
+    pub(crate) fn new(writer: Arc<WriterHandle>, hold: RowHold, holds: bool) -> Self {
         let holds = AtomicBool::new(holds);
-        Self { writer, claim: Arc::new(claim), standing: Arc::default(), holds }
+        Self { writer, hold: Arc::new(hold), state: Arc::default(), holds }
     }
 
     fn send(
         &self,
         entry: &Entry,
-    ) -> Result<Promise<Result<EntryResult, JournalError>>, JournalError> {
+    ) -> Result<OneshotReceiver<Result<EntryResult, JournalError>>, JournalError> {
         if let Fact::Intent { .. } = entry.fact {
             self.make_room()?;
         }
         // Before it is handed in: the write may succeed although its answer is never read.
         self.holds.store(true, Ordering::SeqCst);
         let rescue = self.rescue(entry);
-        let (claim, standing) = (Arc::clone(&self.claim), Arc::clone(&self.standing));
+        let (hold, state) = (Arc::clone(&self.hold), Arc::clone(&self.state));
         let (entry, kept) = (entry.clone(), entry.clone());
         // Kept in case the write fails, or its caller is gone before the answer.
-        self.hand().unwritten = Some(kept);
-        let budgets = self.hand().budgets.clone();
-        let act = move |tx: &Transaction<'_>| {
-            let written = transitions::write(tx, &claim, &budgets, &entry)?;
+        self.state().unwritten = Some(kept);
+        let budgets = self.state().budgets.clone();
+        let run = move |tx: &Transaction<'_>| {
+            let written = transitions::write(tx, &hold, &budgets, &entry)?;
             // Should the commit fail now, the row was not lost by it.
             if let Err(JournalError::Taken { .. }) = written {
-                standing.lock().unwrap_or_else(PoisonError::into_inner).taken = true;
+                state.lock().unwrap_or_else(PoisonError::into_inner).taken = true;
             }
             Ok(written)
         };
         // The id is rescued even if the caller no longer waits for the answer.
-        let ((promise, keep), rescuer) = (promise(), rescue.clone());
-        let tell = move |answer: Result<EntryResult, JournalError>| {
-            keep.keep(answer.map_err(|error| rescuer.rescue(error)));
+        let ((receiver, sender), rescuer) = (oneshot(), rescue.clone());
+        let reply = move |answer: Result<EntryResult, JournalError>| {
+            sender.send(answer.map_err(|error| rescuer.rescue(error)));
         };
-        let given = self.writer.give(command_with_callback(Needs::Safety, act, tell));
+        let given = self.writer.send_command(command_with_callback(Durability::Safety, run, reply));
         given.map_err(|error| rescue.rescue(error))?;
-        Ok(promise)
+        Ok(receiver)
     }
 
     /// Makes sure that the id of a task can be kept, whatever becomes of the database, before
@@ -93,9 +93,9 @@ impl RowLease {
     fn rescue(&self, entry: &Entry) -> Rescue {
         let spilled = match &entry.fact {
             Fact::Created { task_id, request_id } => Some(Spilled {
-                identity: self.claim.row.identity,
+                identity: self.hold.row.identity,
                 owner: self.writer.owner,
-                claim: self.claim.number,
+                hold: self.hold.number,
                 task_id: task_id.clone(),
                 request_id: request_id.clone(),
                 at: entry.at,
@@ -114,12 +114,12 @@ impl RowLease {
         let answer =
             answer.unwrap_or_else(|| Err(self.rescue(entry).rescue(self.writer.gone())))?;
         // Durable, or for another run: either way not to be tried again.
-        self.hand().unwritten = None;
+        self.state().unwritten = None;
         answer
     }
 
-    fn hand(&self) -> std::sync::MutexGuard<'_, Hand> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> std::sync::MutexGuard<'_, LeaseState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,24 +176,24 @@ impl AsyncJournal for RowLease {
 
 impl RowJournal for RowLease {
     fn charge_to(&self, budgets: &[Budget]) {
-        budgets.clone_into(&mut self.hand().budgets);
+        budgets.clone_into(&mut self.state().budgets);
     }
 
     fn settle(&self, end: &RowOutcome) -> Result<(), JournalError> {
-        let unwritten = self.hand().unwritten.take();
-        let (claim, end) = (Arc::clone(&self.claim), end.clone());
+        let unwritten = self.state().unwritten.take();
+        let (hold, end) = (Arc::clone(&self.hold), end.clone());
         // What the run itself could not write is money's; an end can be found out again.
-        let needs = if unwritten.is_some() { Needs::Safety } else { Needs::Writing };
-        self.writer.queue(needs, move |tx| {
+        let durability = if unwritten.is_some() { Durability::Safety } else { Durability::Writing };
+        self.writer.queue(durability, move |tx| {
             match &unwritten {
                 Some(Entry { fact: Fact::Intent { request_id, .. }, .. }) => {
-                    transitions::withdraw(tx, &claim, request_id)?;
+                    transitions::withdraw(tx, &hold, request_id)?;
                 }
                 // Only an intent asks its budgets, and that is withdrawn above.
-                Some(entry) => drop(transitions::write(tx, &claim, &[], entry)?),
+                Some(entry) => drop(transitions::write(tx, &hold, &[], entry)?),
                 None => {}
             }
-            transitions::settle(tx, &claim, &end)
+            transitions::settle(tx, &hold, &end)
         })?;
         self.holds.store(false, Ordering::SeqCst);
         Ok(())
@@ -205,14 +205,16 @@ impl RowJournal for RowLease {
         path: &Path,
         content: Option<SavedContent>,
     ) -> Result<(), JournalError> {
-        let (claim, path) = (Arc::clone(&self.claim), path.to_owned());
-        let place = u32::try_from(index).unwrap_or(u32::MAX);
-        let land = move |tx: &Transaction<'_>| transitions::land(tx, &claim, place, &path, content);
-        self.writer.queue(Needs::Writing, land)
+        let (hold, path) = (Arc::clone(&self.hold), path.to_owned());
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        let record = move |tx: &Transaction<'_>| {
+            transitions::record_saved_picture(tx, &hold, index, &path, content)
+        };
+        self.writer.queue(Durability::Writing, record)
     }
 
     fn is_taken(&self) -> bool {
-        self.hand().taken
+        self.state().taken
     }
 }
 

@@ -36,7 +36,8 @@ pub(crate) struct Spilled {
     #[serde(with = "hex")]
     pub(crate) identity: Identity,
     pub(crate) owner: i64,
-    pub(crate) claim: i64,
+    #[serde(rename = "claim")]
+    pub(crate) hold: i64,
     pub(crate) task_id: TaskId,
     /// The attempt that made it.
     pub(crate) request_id: Option<String>,
@@ -161,7 +162,9 @@ impl Locked {
             // never let go of it.
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(file::NAP),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    thread::sleep(file::RETRY_PAUSE)
+                }
                 Err(TryLockError::WouldBlock) => {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "another process has it"));
                 }

@@ -22,7 +22,7 @@ impl Database for Connection {
         let columns = query.column_count();
         let mut rows = query.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
-            let read = |place| row.get_ref(place).map(owned);
+            let read = |column| row.get_ref(column).map(owned);
             take(Fields((0..columns).map(read).collect::<Result<_, _>>()?))?;
         }
         Ok(())

@@ -14,37 +14,37 @@ use rust_decimal::Decimal;
 
 use crate::database::values;
 use crate::row::RowLease;
-use crate::row_line::RowHold;
-use crate::row_line::RowStage;
+use crate::row_snapshot::RowHold;
+use crate::row_snapshot::RowStage;
 use crate::transaction::Transaction;
 use crate::writer_handle::WriterHandle;
-use crate::writer_thread::Needs;
+use crate::writer_thread::Durability;
 use crate::{budget, queries, rows, transitions};
 
 /// The side of a journal that asks: every method hands a request to the thread that has the database.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) writer: Arc<WriterHandle>,
-    claims: AtomicI64,
+    next_hold: AtomicI64,
 }
 
 impl Store {
     pub(crate) fn new(writer: Arc<WriterHandle>) -> Self {
         // From 1: an import settles rows as run 0, which no run may be.
-        Self { writer, claims: AtomicI64::new(1) }
+        Self { writer, next_hold: AtomicI64::new(1) }
     }
 
-    fn claim(&self, row: &Row, renews: Option<(i64, RowStage)>) -> RowHold {
-        let number = self.claims.fetch_add(1, Ordering::Relaxed);
+    fn new_hold(&self, row: &Row, renews: Option<(i64, RowStage)>) -> RowHold {
+        let number = self.next_hold.fetch_add(1, Ordering::Relaxed);
         RowHold { row: row.clone(), number, renews }
     }
 
-    fn in_hand(&self, claim: RowHold, holds: bool) -> Arc<dyn RowJournal> {
-        Arc::new(RowLease::new(Arc::clone(&self.writer), claim, holds))
+    fn lease(&self, hold: RowHold, holds: bool) -> Arc<dyn RowJournal> {
+        Arc::new(RowLease::new(Arc::clone(&self.writer), hold, holds))
     }
 
     fn find(&self, name: RowName) -> Result<Option<Record>, JournalError> {
-        self.writer.ask(Needs::Reading, move |tx| rows::find(tx, &name))
+        self.writer.ask(Durability::Reading, move |tx| rows::find(tx, &name))
     }
 
     /// What a record says there is to do. Another process may be faster than the answer, so a row
@@ -60,22 +60,22 @@ impl Store {
                     return Ok(Opened::Elsewhere(record));
                 }
                 RowState::Released { .. } => {
-                    let claim = self.claim(&record.row, None);
-                    return Ok(Opened::Submit(self.in_hand(claim, false)));
+                    let hold = self.new_hold(&record.row, None);
+                    return Ok(Opened::Submit(self.lease(hold, false)));
                 }
                 RowState::Completed { .. } | RowState::Failed { .. } => {
-                    let claim = self.claim(&record.row, None);
-                    return Ok(Opened::Finished(record, self.in_hand(claim, false)));
+                    let hold = self.new_hold(&record.row, None);
+                    return Ok(Opened::Finished(record, self.lease(hold, false)));
                 }
                 RowState::Created { .. } => {
-                    let claim = self.claim(&record.row, None);
-                    if self.take_over(&record.row.identity, claim.number)? {
-                        return Ok(Opened::Watch(record, self.in_hand(claim, true)));
+                    let hold = self.new_hold(&record.row, None);
+                    if self.take_over(&record.row.identity, hold.number)? {
+                        return Ok(Opened::Watch(record, self.lease(hold, true)));
                     }
                 }
             }
             let number = record.number;
-            record = self.writer.ask(Needs::Reading, move |tx| rows::get(tx, number))?;
+            record = self.writer.ask(Durability::Reading, move |tx| rows::get(tx, number))?;
         }
     }
 
@@ -93,7 +93,7 @@ impl Store {
         };
         // Nothing is written yet. The intent is, and checks that the row still has this verdict
         // (`may_intend`).
-        let (record, task) = self.writer.ask(Needs::Reading, find)?;
+        let (record, task) = self.writer.ask(Durability::Reading, find)?;
         if !may_be_taken(&record.state) {
             return Err(wrong(&record, wanted));
         }
@@ -102,24 +102,24 @@ impl Store {
             _ => RowStage::Failed,
         };
         let renews = task.map(|task| (task, state));
-        Ok(self.in_hand(self.claim(&record.row, renews), false))
+        Ok(self.lease(self.new_hold(&record.row, renews), false))
     }
 
-    fn take_over(&self, identity: &Identity, claim: i64) -> Result<bool, JournalError> {
+    fn take_over(&self, identity: &Identity, hold: i64) -> Result<bool, JournalError> {
         let identity = *identity;
-        self.writer.ask(Needs::Writing, move |tx| transitions::take_over(tx, &identity, claim))
+        self.writer.ask(Durability::Writing, move |tx| transitions::take_over(tx, &identity, hold))
     }
 }
 
 impl JournalStore for Store {
     fn open(&self, row: &Row) -> Result<Opened, JournalError> {
         let Some(mut record) = self.find(RowName::Identity(row.identity))? else {
-            return Ok(Opened::Submit(self.in_hand(self.claim(row, None), false)));
+            return Ok(Opened::Submit(self.lease(self.new_hold(row, None), false)));
         };
         if let (Some(key), Some(differs)) = (&row.key, row.differs_from(&record.row)) {
             // Nothing was made under the key yet: it may be for another picture now.
             let (row, key) = (row.clone(), key.clone());
-            if !self.writer.ask(Needs::Writing, move |tx| transitions::replace(tx, &row))? {
+            if !self.writer.ask(Durability::Writing, move |tx| transitions::replace(tx, &row))? {
                 return Err(JournalError::KeyReused { key, row: record.number, differs });
             }
         }
@@ -127,15 +127,17 @@ impl JournalStore for Store {
         if let Some(target) = row.target.clone()
             && record.row.target.as_ref() != Some(&target)
         {
-            let (identity, aim) = (row.identity, target.clone());
-            self.writer.ask(Needs::Writing, move |tx| transitions::aim(tx, &identity, &aim))?;
+            let (identity, wanted) = (row.identity, target.clone());
+            self.writer.ask(Durability::Writing, move |tx| {
+                transitions::set_target(tx, &identity, &wanted)
+            })?;
             record.row.target = Some(target);
         }
         self.opened(record)
     }
 
     fn take(&self, row: RowNumber) -> Result<Opened, JournalError> {
-        let record = self.writer.ask(Needs::Reading, move |tx| rows::get(tx, row))?;
+        let record = self.writer.ask(Durability::Reading, move |tx| rows::get(tx, row))?;
         match record.state {
             RowState::Released { .. } => Err(wrong(&record, "one with a task")),
             _ => self.opened(record),
@@ -155,7 +157,7 @@ impl JournalStore for Store {
         let found = found.clone();
         // Not before it has every id there is: a person may know less.
         self.writer.take_spilled()?;
-        self.writer.ask(Needs::Safety, move |tx| {
+        self.writer.ask(Durability::Safety, move |tx| {
             let record = rows::get(tx, row)?;
             match record.state {
                 RowState::Doubtful { .. } => transitions::resolve(tx, &record.row, row, &found),
@@ -167,7 +169,8 @@ impl JournalStore for Store {
     fn import(&self, row: &Row, state: &RowState, earlier: Decimal) -> Result<bool, JournalError> {
         let (row, state) = (row.clone(), state.clone());
         // Not synced by itself: the caller can tell of it once more, and the next flush makes sure.
-        self.writer.ask(Needs::Writing, move |tx| transitions::import(tx, &row, &state, earlier))
+        self.writer
+            .ask(Durability::Writing, move |tx| transitions::import(tx, &row, &state, earlier))
     }
 
     fn import_order(
@@ -178,11 +181,11 @@ impl JournalStore for Store {
     ) -> Result<bool, JournalError> {
         let (row, paid, order) = (*row, paid.clone(), order.clone());
         self.writer
-            .ask(Needs::Writing, move |tx| transitions::import_order(tx, &row, &paid, &order))
+            .ask(Durability::Writing, move |tx| transitions::import_order(tx, &row, &paid, &order))
     }
 
     fn id(&self) -> Result<Option<String>, JournalError> {
-        self.writer.ask(Needs::Reading, |tx| {
+        self.writer.ask(Durability::Reading, |tx| {
             let found = tx.database.find("SELECT id FROM journal", values![])?;
             Ok(found.map(|row| row.get(0)).transpose()?)
         })
@@ -194,47 +197,47 @@ impl JournalStore for Store {
 
     fn list(&self, filter: &Filter) -> Result<Vec<Record>, JournalError> {
         let filter = filter.clone();
-        self.writer.ask(Needs::Reading, move |tx| queries::list(tx, &filter))
+        self.writer.ask(Durability::Reading, move |tx| queries::list(tx, &filter))
     }
 
     fn spend(&self, by: SpendBy, origin: Option<&Origin>) -> Result<Vec<Spend>, JournalError> {
         let origin = origin.cloned();
-        self.writer.ask(Needs::Reading, move |tx| queries::spend(tx, by, origin.as_ref()))
+        self.writer.ask(Durability::Reading, move |tx| queries::spend(tx, by, origin.as_ref()))
     }
 
     fn forgotten_costs(&self) -> Result<Vec<(String, Decimal)>, JournalError> {
-        self.writer.ask(Needs::Reading, queries::forgotten_costs)
+        self.writer.ask(Durability::Reading, queries::forgotten_costs)
     }
 
     fn open_scope(&self, name: Option<&str>) -> Result<ScopeNumber, JournalError> {
         let name = name.map(str::to_owned);
-        self.writer.ask(Needs::Writing, move |tx| budget::open_scope(tx, name.as_deref()))
+        self.writer.ask(Durability::Writing, move |tx| budget::open_scope(tx, name.as_deref()))
     }
 
     fn add_to_scope(&self, scope: ScopeNumber, rows: &[Identity]) -> Result<(), JournalError> {
         let rows = rows.to_vec();
-        self.writer.ask(Needs::Writing, move |tx| {
+        self.writer.ask(Durability::Writing, move |tx| {
             rows.iter().try_for_each(|row| budget::add_to_scope(tx, scope, row))
         })
     }
 
     fn find_scope(&self, name: &str) -> Result<Option<ScopeNumber>, JournalError> {
         let name = name.to_owned();
-        self.writer.ask(Needs::Reading, move |tx| budget::find_scope(tx, &name))
+        self.writer.ask(Durability::Reading, move |tx| budget::find_scope(tx, &name))
     }
 
     fn scopes_of(&self, row: &Identity) -> Result<Vec<ScopeMembership>, JournalError> {
         let row = *row;
-        self.writer.ask(Needs::Reading, move |tx| budget::memberships(tx, &row))
+        self.writer.ask(Durability::Reading, move |tx| budget::memberships(tx, &row))
     }
 
     fn scope(&self, scope: ScopeNumber) -> Result<ScopeState, JournalError> {
-        self.writer.ask(Needs::Reading, move |tx| budget::scope_state(tx, scope, None))
+        self.writer.ask(Durability::Reading, move |tx| budget::scope_state(tx, scope, None))
     }
 
     fn flush(&self) -> Result<(), JournalError> {
         // Synced, so that everything before it is.
-        self.writer.ask(Needs::Safety, |tx| Ok(tx.renew_lease()?))?;
+        self.writer.ask(Durability::Safety, |tx| Ok(tx.renew_lease()?))?;
         self.writer.lost()
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::database::{Database, DatabaseError, Fields, SqlValue, values};
-use crate::living;
+use crate::open_owners;
 use crate::process::Process;
 use crate::random::random_number;
 use effects_core::Time;
@@ -26,17 +26,17 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(crate) fn new(process: Process) -> io::Result<Self> {
-        // Positive, since its column is signed, and never 0, which `living.rs` takes
-        // for a free place.
+        // Positive, since its column is signed, and never 0, which `open_owners.rs` takes
+        // for a free slot.
         let id = (random_number()? >> 1).cast_signed().max(1);
-        living::list(id);
+        open_owners::add(id);
         Ok(Self { id, process })
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        living::strike(self.id);
+        open_owners::remove(self.id);
     }
 }
 
@@ -100,8 +100,8 @@ pub(crate) struct Transaction<'a> {
     pub(crate) remembered: Duration,
     /// Whether each request waits for the answers to what it writes, to learn whose write failed.
     pub(crate) waits: Cell<bool>,
-    /// Owners met so far; `None` for those that are gone.
-    met: RefCell<HashMap<i64, Option<Holder>>>,
+    /// Owners judged so far; `None` for those that are gone.
+    judged: RefCell<HashMap<i64, Option<Holder>>>,
 }
 
 impl<'a> Transaction<'a> {
@@ -112,8 +112,8 @@ impl<'a> Transaction<'a> {
         lease: Duration,
     ) -> Self {
         let (believed_until, remembered) = (Time::default(), Duration::ZERO);
-        let (local, waits, met) = (now, Cell::default(), RefCell::default());
-        Self { database, now, me, lease, believed_until, local, remembered, waits, met }
+        let (local, waits, judged) = (now, Cell::default(), RefCell::default());
+        Self { database, now, me, lease, believed_until, local, remembered, waits, judged }
     }
 
     /// A time that this machine's clock told, by the journal's.
@@ -149,35 +149,40 @@ impl<'a> Transaction<'a> {
             return Ok(None);
         };
         // Decided once per transaction, so that all rows of an owner are judged alike.
-        if let Some(met) = self.met.borrow().get(&owner) {
-            return Ok(met.clone());
+        if let Some(judged) = self.judged.borrow().get(&owner) {
+            return Ok(judged.clone());
         }
         let sql = "SELECT host, place, process, started, lease FROM owners WHERE id = ?1";
         let found = self.database.find(sql, values![owner])?;
         let found = found.map(|row| read_owner(0, &row)).transpose()?;
-        Ok(self.met(owner, found))
+        Ok(self.judge(owner, found))
     }
 
     /// Decides whether an owner is alive, from a query's row that has its `host, place, process, started,
-    /// lease` from this place on, or NULL there for an owner that is not known.
-    pub(crate) fn meet(&self, owner: i64, place: usize, row: &Fields) -> Result<(), DatabaseError> {
-        if self.met.borrow().contains_key(&owner) {
+    /// lease` from this column on, or NULL there for an owner that is not known.
+    pub(crate) fn judge_owner(
+        &self,
+        owner: i64,
+        column: usize,
+        row: &Fields,
+    ) -> Result<(), DatabaseError> {
+        if self.judged.borrow().contains_key(&owner) {
             return Ok(());
         }
-        let is_known = row.get::<Option<String>>(place)?.is_some();
-        let found = is_known.then(|| read_owner(place, row)).transpose()?;
-        self.met(owner, found);
+        let is_known = row.get::<Option<String>>(column)?.is_some();
+        let found = is_known.then(|| read_owner(column, row)).transpose()?;
+        self.judge(owner, found);
         Ok(())
     }
 
-    fn met(&self, owner: i64, found: Option<(Process, Time)>) -> Option<Holder> {
-        let there = found.filter(|(process, lease)| self.is_there(owner, process, *lease));
+    fn judge(&self, owner: i64, found: Option<(Process, Time)>) -> Option<Holder> {
+        let there = found.filter(|(process, lease)| self.is_alive(owner, process, *lease));
         let holder = there.map(|(process, _)| Holder {
             host: process.host,
             process: process.id,
             ours: owner == self.me.id,
         });
-        self.met.borrow_mut().insert(owner, holder.clone());
+        self.judged.borrow_mut().insert(owner, holder.clone());
         holder
     }
 
@@ -202,7 +207,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Forgets owners that are gone and hold nothing.
-    pub(crate) fn bury_owners(&self) -> Result<(), DatabaseError> {
+    pub(crate) fn delete_dead_owners(&self) -> Result<(), DatabaseError> {
         let idle = "SELECT id FROM owners WHERE lease <= ?1 AND id NOT IN
             (SELECT owner FROM rows WHERE owner IS NOT NULL)";
         // On one machine a process is known to be gone, whatever its lease says.
@@ -224,9 +229,9 @@ impl<'a> Transaction<'a> {
         self.run(&format!("DELETE FROM scopes WHERE number IN ({gone})"), values![]).map(drop)
     }
 
-    /// Lets go of everything this owner holds, before it leaves. An intent it leaves behind is
+    /// Releases everything this owner holds, before it leaves. An intent it leaves behind is
     /// doubtful: no process is left that will learn its fate.
-    pub(crate) fn let_go_of_all(&self) -> Result<(), DatabaseError> {
+    pub(crate) fn release_all_holds(&self) -> Result<(), DatabaseError> {
         // A released row has a reservation only while its run may submit it again.
         let sql = "UPDATE rows SET owner = NULL, claim = NULL,
                 open_tasks = CASE WHEN state = 'released' THEN 0 ELSE open_tasks END
@@ -255,27 +260,27 @@ impl<'a> Transaction<'a> {
         self.now.as_millis().saturating_sub(remembered)
     }
 
-    fn is_there(&self, owner: i64, process: &Process, lease: Time) -> bool {
+    fn is_alive(&self, owner: i64, process: &Process, lease: Time) -> bool {
         owner == self.me.id
             || match self.me.process.sees(process) {
                 // Another journal of this very process: that it runs says nothing of whether that
                 // journal is open.
-                Some(true) if process.id == std::process::id() => living::may_live(owner),
+                Some(true) if process.id == std::process::id() => open_owners::may_be_open(owner),
                 Some(there) => there,
                 None => self.now < lease || self.now < self.believed_until,
             }
     }
 }
 
-/// A process and its lease, from this place on.
-fn read_owner(place: usize, row: &Fields) -> Result<(Process, Time), DatabaseError> {
+/// A process and its lease, from this column on.
+fn read_owner(column: usize, row: &Fields) -> Result<(Process, Time), DatabaseError> {
     let process = Process {
-        host: row.get(place)?,
-        place: row.get(place + 1)?,
-        id: row.get(place + 2)?,
-        started: row.get(place + 3)?,
+        host: row.get(column)?,
+        place: row.get(column + 1)?,
+        id: row.get(column + 2)?,
+        started: row.get(column + 3)?,
     };
-    Ok((process, Time::from_millis(row.get(place + 4)?)))
+    Ok((process, Time::from_millis(row.get(column + 4)?)))
 }
 
 /// Clocks that differ by less say the same.

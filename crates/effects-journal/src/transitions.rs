@@ -1,6 +1,6 @@
-//! The writes to a row, each within a transaction: [`write()`] an entry, [`settle`] its end, [`land`] a
-//! picture, [`resolve`], [`import`] and others. `RowLease` and `Store` hand them to the writer thread;
-//! the writer threads themselves call [`take_in`] for ids from the spill file.
+//! The writes to a row, each within a transaction: [`write()`] an entry, [`settle`] its end, [`record_saved_picture`],
+//! [`resolve`], [`import`] and others. `RowLease` and `Store` hand them to the writer thread;
+//! the writer threads themselves call [`insert_spilled`] for ids from the spill file.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use crate::budget;
 use crate::database::values;
 use crate::reservation::{note_reservation, reserve};
-use crate::row_line::{KnownTask, RowHold, RowLine, RowStage, json};
+use crate::row_snapshot::{KnownTask, RowHold, RowSnapshot, RowStage, json};
 use crate::rows;
 use crate::spill::Spilled;
 use crate::transaction::{Fail, Transaction};
@@ -24,7 +24,7 @@ pub(crate) type EntryResult = Result<Admission, JournalError>;
 /// nothing.
 pub(crate) fn write(
     tx: &Transaction<'_>,
-    claim: &RowHold,
+    hold: &RowHold,
     budgets: &[Budget],
     entry: &Entry,
 ) -> Result<EntryResult, Fail> {
@@ -34,85 +34,85 @@ pub(crate) fn write(
         Fact::Intent { request_id, idempotency_key, .. } => {
             let (request_id, idempotency_key) = (request_id.clone(), idempotency_key.clone());
             let attempt = Attempt { request_id, idempotency_key, at };
-            intend(tx, claim, budgets, attempt)
+            intend(tx, hold, budgets, attempt)
         }
         Fact::Created { task_id, request_id } => {
-            create(tx, tx.me.id, claim, task_id, request_id.as_deref(), at)
+            create(tx, tx.me.id, hold, task_id, request_id.as_deref(), at)
         }
-        Fact::Released { reason } => release(tx, claim, reason),
+        Fact::Released { reason } => release(tx, hold, reason),
     }
 }
 
 /// Takes an intent back whose writing failed: nothing was sent on it, so if it is in the database all
 /// the same, it is wrong.
-pub(crate) fn withdraw(
-    tx: &Transaction<'_>,
-    claim: &RowHold,
-    request_id: &str,
-) -> Result<(), Fail> {
-    let Some(line) = RowLine::find(tx, &claim.row.identity)? else {
+pub(crate) fn withdraw(tx: &Transaction<'_>, hold: &RowHold, request_id: &str) -> Result<(), Fail> {
+    let Some(snapshot) = RowSnapshot::find(tx, &hold.row.identity)? else {
         return Ok(());
     };
     // Another run has the row by now, or it went on to another state: this intent is
     // not there any more.
-    if !line.is_of(tx, claim) || line.state != RowStage::Intent {
+    if !snapshot.is_of(tx, hold) || snapshot.state != RowStage::Intent {
         return Ok(());
     }
-    let mut open = line.attempts()?;
+    let mut open = snapshot.attempts()?;
     // Earlier attempts of unknown outcome stay: only this one certainly did not leave.
     open.retain(|attempt| attempt.request_id != request_id);
     if open.is_empty() {
-        return unmake(tx, &line, "its intent could not be confirmed, so nothing was sent");
+        return revert_intent(
+            tx,
+            &snapshot,
+            "its intent could not be confirmed, so nothing was sent",
+        );
     }
     let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
-    tx.later(sql, values![line.number, json(&open), tx.now.as_millis()])?;
-    note_reservation(tx, line.number)
+    tx.later(sql, values![snapshot.number, json(&open), tx.now.as_millis()])?;
+    note_reservation(tx, snapshot.number)
 }
 
 /// Records how a run ended.
-pub(crate) fn settle(tx: &Transaction<'_>, claim: &RowHold, end: &RowOutcome) -> Result<(), Fail> {
+pub(crate) fn settle(tx: &Transaction<'_>, hold: &RowHold, end: &RowOutcome) -> Result<(), Fail> {
     match end {
         RowOutcome::Completed { task, cost, pictures } => {
             let verdict =
                 StepVerdict { state: "completed", cost: *cost, code: None, message: None };
             // Without a row of its own there is no task here to keep pictures of.
-            let Some(task) = conclude(tx, claim, task, &verdict)? else {
+            let Some(task) = conclude(tx, hold, task, &verdict)? else {
                 return Ok(());
             };
-            for (place, url) in (0_u32..).zip(pictures) {
+            for (index, url) in (0_u32..).zip(pictures) {
                 // Settled again, the newer link counts, and the path of a saved picture stays.
                 let sql = "INSERT INTO pictures (task, place, url) VALUES (?1, ?2, ?3)
                     ON CONFLICT (task, place) DO UPDATE SET url = excluded.url";
-                tx.later(sql, values![task, place, url.as_str()])?;
+                tx.later(sql, values![task, index, url.as_str()])?;
             }
             Ok(())
         }
         RowOutcome::Failed { task, code, message, cost } => {
             let (code, message) = (code.as_ref(), Some(message.as_str()));
             let verdict = StepVerdict { state: "failed", cost: *cost, code, message };
-            conclude(tx, claim, task, &verdict).map(drop)
+            conclude(tx, hold, task, &verdict).map(drop)
         }
-        RowOutcome::Unknown { reason } => doubt(tx, claim, reason),
-        RowOutcome::Abandoned => let_go(tx, claim),
+        RowOutcome::Unknown { reason } => doubt(tx, hold, reason),
+        RowOutcome::Abandoned => release_hold(tx, hold),
     }
 }
 
 /// Records where a picture of the row's task was saved.
-pub(crate) fn land(
+pub(crate) fn record_saved_picture(
     tx: &Transaction<'_>,
-    claim: &RowHold,
-    place: u32,
+    hold: &RowHold,
+    index: u32,
     path: &Path,
     content: Option<SavedContent>,
 ) -> Result<(), Fail> {
-    // The URL stays as it was seen: landing a picture does not make its link known.
+    // The URL stays as it was seen: saving a picture does not make its link known.
     let sql = "INSERT INTO pictures (task, place, url, path, size, modified, digest)
         SELECT task, ?2, '', ?3, ?4, ?5, ?6 FROM rows WHERE identity = ?1 AND task IS NOT NULL
         ON CONFLICT (task, place) DO UPDATE SET path = excluded.path, size = excluded.size,
             modified = excluded.modified, digest = excluded.digest";
     let values = values![
-        claim.row.identity.as_bytes(),
-        place,
+        hold.row.identity.as_bytes(),
+        index,
         path,
         content.map(|content| content.size),
         content.map(|content| content.modified.as_millis()),
@@ -126,29 +126,29 @@ pub(crate) fn land(
 pub(crate) fn take_over(
     tx: &Transaction<'_>,
     identity: &Identity,
-    claim: i64,
+    hold: i64,
 ) -> Result<bool, Fail> {
-    let Some(line) = RowLine::find(tx, identity)? else {
+    let Some(snapshot) = RowSnapshot::find(tx, identity)? else {
         return Ok(false);
     };
     // An intent is not taken over: what became of it is known to its owner alone, or to none.
-    if line.state != RowStage::Created || tx.holder(line.owner)?.is_some() {
+    if snapshot.state != RowStage::Created || tx.holder(snapshot.owner)?.is_some() {
         return Ok(false);
     }
     let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-    tx.later(sql, values![line.number, tx.me.id, claim])?;
+    tx.later(sql, values![snapshot.number, tx.me.id, hold])?;
     Ok(true)
 }
 
 /// Lets a row ask for something else from now on, if nothing was ever made for it; whether that is
 /// so.
 pub(crate) fn replace(tx: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
-    let line = RowLine::find(tx, &row.identity)?;
-    let Some(line) = line.filter(|line| line.state == RowStage::Released) else {
+    let snapshot = RowSnapshot::find(tx, &row.identity)?;
+    let Some(snapshot) = snapshot.filter(|snapshot| snapshot.state == RowStage::Released) else {
         return Ok(false);
     };
     // A live process has the row in hand, and may be about to submit what it asks for now.
-    if tx.holder(line.owner)?.is_some() {
+    if tx.holder(snapshot.owner)?.is_some() {
         return Ok(false);
     }
     let sql = "UPDATE rows SET template = ?2, width = ?3, height = ?4, image = ?5, likeness = ?6,
@@ -157,7 +157,7 @@ pub(crate) fn replace(tx: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
     let (image, likeness, tag) = (row.image.as_str(), row.likeness.as_bytes(), row.tag.as_deref());
     let params = params(row);
     let values = values![
-        line.number,
+        snapshot.number,
         row.template.id(),
         width,
         height,
@@ -171,7 +171,11 @@ pub(crate) fn replace(tx: &Transaction<'_>, row: &Row) -> Result<bool, Fail> {
 }
 
 /// Sets where the pictures of a row are to be saved.
-pub(crate) fn aim(tx: &Transaction<'_>, identity: &Identity, target: &Path) -> Result<(), Fail> {
+pub(crate) fn set_target(
+    tx: &Transaction<'_>,
+    identity: &Identity,
+    target: &Path,
+) -> Result<(), Fail> {
     let sql = "UPDATE rows SET target = ?2 WHERE identity = ?1";
     tx.later(sql, values![identity.as_bytes(), target])?;
     Ok(())
@@ -184,21 +188,21 @@ pub(crate) fn resolve(
     number: RowNumber,
     found: &Resolution,
 ) -> Result<(), Fail> {
-    let Some(line) = RowLine::find(tx, &row.identity)? else {
+    let Some(snapshot) = RowSnapshot::find(tx, &row.identity)? else {
         return Err(JournalError::NoSuchRow(number).into());
     };
     let Resolution::Task(task) = found else {
         // A doubtful row is still its owner's. Freed, any run may submit it again.
-        unmake(tx, &line, "a person found that nothing was billed")?;
-        return line.free(tx);
+        revert_intent(tx, &snapshot, "a person found that nothing was billed")?;
+        return snapshot.free(tx);
     };
     // A task in two rows would be booked twice.
     refuse_known_task(tx, &row.origin, task)?;
     // The person does not say which attempt made the task, so the last one gives the time.
-    let submitted = line.attempts()?.last().map_or(tx.now, |attempt| attempt.at);
+    let submitted = snapshot.attempts()?.last().map_or(tx.now, |attempt| attempt.at);
     // The answer is for the whole row: none of its attempts stays in doubt.
-    line.give_task(tx, task, submitted, &[])?;
-    line.free(tx)
+    snapshot.give_task(tx, task, submitted, &[])?;
+    snapshot.free(tx)
 }
 
 /// A task is one row's alone.
@@ -218,7 +222,7 @@ pub(crate) fn import(
     state: &RowState,
     earlier: Decimal,
 ) -> Result<bool, Fail> {
-    let is_known = RowLine::find(tx, &row.identity)?.is_some();
+    let is_known = RowSnapshot::find(tx, &row.identity)?.is_some();
     // Nothing was made of a released row, and what this journal knows itself is newer.
     if matches!(state, RowState::Released { .. }) || is_known && !replace(tx, row)? {
         return Ok(false);
@@ -230,27 +234,27 @@ pub(crate) fn import(
         // Begun as released, it goes on by the same steps as a row of this journal.
         insert(tx, row, "released", &[], None)?;
     }
-    let inserted = RowLine::find(tx, &row.identity)?;
-    let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
+    let inserted = RowSnapshot::find(tx, &row.identity)?;
+    let snapshot = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
     match state {
         RowState::Intent { attempts } => {
-            import_doubt(tx, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
+            import_doubt(tx, &snapshot, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
-        RowState::Doubtful { attempts, reason } => import_doubt(tx, &line, attempts, reason)?,
+        RowState::Doubtful { attempts, reason } => import_doubt(tx, &snapshot, attempts, reason)?,
         other => {
             let (Some(task), Some(submitted)) = (other.task(), other.submitted()) else {
                 return Ok(false);
             };
             // First, so that its number is below the current task's: a task after that of a
             // completed row is read as an order that failed (`rows::SELECT`).
-            import_earlier(tx, row, &line, task, submitted, earlier)?;
-            line.give_task(tx, task, submitted, &[])?;
+            import_earlier(tx, row, &snapshot, task, submitted, earlier)?;
+            snapshot.give_task(tx, task, submitted, &[])?;
         }
     }
     if let Some(end) = state.row_outcome() {
         import_end(tx, row, state, &end)?;
     }
-    note_reservation(tx, line.number)?;
+    note_reservation(tx, snapshot.number)?;
     Ok(true)
 }
 
@@ -262,17 +266,19 @@ pub(crate) fn import_order(
     order: &RowState,
 ) -> Result<bool, Fail> {
     // Only over the very task that is paid for: a row that went another way since is left alone.
-    let Some((line, known)) = RowLine::find_with(tx, row, paid)? else { return Ok(false) };
-    let is_paid = known.is_some_and(|known| line.task == Some(known.number));
-    if line.state != RowStage::Completed || !is_paid {
+    let Some((snapshot, known)) = RowSnapshot::find_with(tx, row, paid)? else { return Ok(false) };
+    let is_paid = known.is_some_and(|known| snapshot.task == Some(known.number));
+    if snapshot.state != RowStage::Completed || !is_paid {
         return Ok(false);
     }
-    let origin = rows::get(tx, RowNumber(line.number))?.row.origin;
+    let origin = rows::get(tx, RowNumber(snapshot.number))?.row.origin;
     match order {
         RowState::Intent { .. } | RowState::Doubtful { .. } => {}
         RowState::Created { task, .. } => match refuse_known_task(tx, &origin, task) {
             // The row has this very task already: it was taken in before.
-            Err(Fail::Known(JournalError::TaskOfAnotherRow { row })) if row.0 == line.number => {
+            Err(Fail::Known(JournalError::TaskOfAnotherRow { row }))
+                if row.0 == snapshot.number =>
+            {
                 return Ok(false);
             }
             checked => checked?,
@@ -280,30 +286,30 @@ pub(crate) fn import_order(
         _ => return Ok(false),
     }
     let sql = "UPDATE rows SET former = task, task = NULL, former_completed = 1 WHERE number = ?1";
-    tx.later(sql, values![line.number])?;
+    tx.later(sql, values![snapshot.number])?;
     match order {
         RowState::Intent { attempts } => {
-            import_doubt(tx, &line, attempts, ITS_OWNER_IS_ELSEWHERE)?;
+            import_doubt(tx, &snapshot, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
-        RowState::Doubtful { attempts, reason } => import_doubt(tx, &line, attempts, reason)?,
-        RowState::Created { task, submitted } => line.give_task(tx, task, *submitted, &[])?,
+        RowState::Doubtful { attempts, reason } => import_doubt(tx, &snapshot, attempts, reason)?,
+        RowState::Created { task, submitted } => snapshot.give_task(tx, task, *submitted, &[])?,
         _ => {}
     }
-    note_reservation(tx, line.number)?;
+    note_reservation(tx, snapshot.number)?;
     Ok(true)
 }
 
 /// A submission by another journal may have made a task.
 fn import_doubt(
     tx: &Transaction<'_>,
-    line: &RowLine,
+    snapshot: &RowSnapshot,
     attempts: &[Attempt],
     reason: &str,
 ) -> Result<(), Fail> {
     let sql = "UPDATE rows SET state = 'doubtful', attempts = ?2, reason = ?3, changed = ?4
         WHERE number = ?1";
     let now = tx.now.as_millis();
-    tx.later(sql, values![line.number, json(attempts), reason, now])?;
+    tx.later(sql, values![snapshot.number, json(attempts), reason, now])?;
     Ok(())
 }
 
@@ -311,7 +317,7 @@ fn import_doubt(
 fn import_earlier(
     tx: &Transaction<'_>,
     row: &Row,
-    line: &RowLine,
+    snapshot: &RowSnapshot,
     task: &TaskId,
     at: Time,
     cost: Decimal,
@@ -322,7 +328,7 @@ fn import_earlier(
     // No task has such an id, and the same import again finds it.
     let id = Identity::of_task(&row.origin, task).to_string();
     let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?2, ?3, ?3, ?4)";
-    tx.later(sql, values![line.number, id, at.as_millis(), cost.to_string()])?;
+    tx.later(sql, values![snapshot.number, id, at.as_millis(), cost.to_string()])?;
     budget::pay(tx, row, cost)
 }
 
@@ -342,12 +348,12 @@ fn import_end(
         WHERE number = (SELECT task FROM rows WHERE identity = ?1)";
     tx.later(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
     // No run has this number: runs are counted from 1.
-    let claim = RowHold { row: row.clone(), number: 0, renews: None };
-    settle(tx, &claim, end)?;
+    let hold = RowHold { row: row.clone(), number: 0, renews: None };
+    settle(tx, &hold, end)?;
     let RowState::Completed { pictures, .. } = state else { return Ok(()) };
-    for (place, picture) in (0_u32..).zip(pictures) {
+    for (index, picture) in (0_u32..).zip(pictures) {
         if let Some(path) = &picture.path {
-            land(tx, &claim, place, path, picture.content)?;
+            record_saved_picture(tx, &hold, index, path, picture.content)?;
         }
     }
     Ok(())
@@ -355,24 +361,24 @@ fn import_end(
 
 /// The number of a row's current task.
 pub(crate) fn current_task(tx: &Transaction<'_>, identity: &Identity) -> Result<Option<i64>, Fail> {
-    Ok(RowLine::find(tx, identity)?.and_then(|line| line.task))
+    Ok(RowSnapshot::find(tx, identity)?.and_then(|snapshot| snapshot.task))
 }
 
-/// Writes an intent, where this run may submit the row ([`RowLine::may_intend`]) and it fits into the
+/// Writes an intent, where this run may submit the row ([`RowSnapshot::may_intend`]) and it fits into the
 /// budgets; the price of its tasks is reserved.
 fn intend(
     tx: &Transaction<'_>,
-    claim: &RowHold,
+    hold: &RowHold,
     budgets: &[Budget],
     attempt: Attempt,
 ) -> Result<EntryResult, Fail> {
-    let line = RowLine::find(tx, &claim.row.identity)?;
-    if let Some(line) = &line
-        && !line.may_intend(tx, claim)?
+    let snapshot = RowSnapshot::find(tx, &hold.row.identity)?;
+    if let Some(snapshot) = &snapshot
+        && !snapshot.may_intend(tx, hold)?
     {
-        return Ok(Err(JournalError::Taken { row: RowNumber(line.number) }));
+        return Ok(Err(JournalError::Taken { row: RowNumber(snapshot.number) }));
     }
-    let mut open = line.as_ref().map_or(Ok(Vec::new()), RowLine::attempts)?;
+    let mut open = snapshot.as_ref().map_or(Ok(Vec::new()), RowSnapshot::attempts)?;
     // Said again after an answer of the database was lost, it is the same attempt.
     if open.iter().all(|known| known.request_id != attempt.request_id) {
         open.push(attempt);
@@ -381,28 +387,28 @@ fn intend(
     let tasks = open.len() as u64;
     // In the transaction that writes the intent: two processes at once cannot both have the last
     // of a budget.
-    let price = match budget::ask(tx, &claim.row, budgets, tasks, line.as_ref())? {
+    let price = match budget::ask(tx, &hold.row, budgets, tasks, snapshot.as_ref())? {
         Ok(price) => price,
         Err(refused) => return Ok(Ok(refused)),
     };
     // An intent that is written again is for the same task, which pays for nothing new.
-    if line.as_ref().is_none_or(|line| line.state != RowStage::Intent) {
-        budget::pays_anew(tx, &claim.row.identity)?;
+    if snapshot.as_ref().is_none_or(|snapshot| snapshot.state != RowStage::Intent) {
+        budget::pays_anew(tx, &hold.row.identity)?;
     }
-    let number = match line {
-        None => insert(tx, &claim.row, "intent", &open, Some(claim.number))?,
-        Some(line) => {
-            if matches!(line.state, RowStage::Failed | RowStage::Completed) {
+    let number = match snapshot {
+        None => insert(tx, &hold.row, "intent", &open, Some(hold.number))?,
+        Some(snapshot) => {
+            if matches!(snapshot.state, RowStage::Failed | RowStage::Completed) {
                 // The former task is what the row returns to if nothing comes of the new one. Only
                 // a failed row's new task is a renewal; a completed row's is a new order.
                 let sql = "UPDATE rows SET former = task, task = NULL,
                         former_completed = CASE WHEN state = 'completed' THEN 1 ELSE 0 END,
                         renewals = CASE WHEN state = 'completed' THEN renewals ELSE renewals + 1 END
                     WHERE number = ?1";
-                tx.later(sql, values![line.number])?;
+                tx.later(sql, values![snapshot.number])?;
             }
-            line.submit(tx, claim, &open)?;
-            line.number
+            snapshot.submit(tx, hold, &open)?;
+            snapshot.number
         }
     };
     // Last, since it counts the attempts that were just written.
@@ -415,59 +421,59 @@ fn intend(
 fn create(
     tx: &Transaction<'_>,
     owner: i64,
-    claim: &RowHold,
+    hold: &RowHold,
     task: &TaskId,
     request_id: Option<&str>,
     at: Time,
 ) -> Result<EntryResult, Fail> {
-    let Some((line, known)) = RowLine::find_with(tx, &claim.row.identity, task)? else {
+    let Some((snapshot, known)) = RowSnapshot::find_with(tx, &hold.row.identity, task)? else {
         // The intent never reached this journal, and the task exists all the same.
-        insert(tx, &claim.row, "intent", &[], Some(claim.number))?;
-        return create(tx, owner, claim, task, request_id, at);
+        insert(tx, &hold.row, "intent", &[], Some(hold.number))?;
+        return create(tx, owner, hold, task, request_id, at);
     };
     // Said before: a database that lost its answer is asked again.
     if known.is_some() {
         return Ok(Ok(Admission::Admitted));
     }
     // The attempt that made the task is in doubt no more; the others still are.
-    let mut attempts = line.attempts()?;
+    let mut attempts = snapshot.attempts()?;
     let named = attempts.iter().position(|open| Some(open.request_id.as_str()) == request_id);
     // A task whose request id is among the row's attempts is the row's, whichever
     // process holds it now.
-    let mine = line.is_held_by(owner, claim) || named.is_some();
+    let mine = snapshot.is_held_by(owner, hold) || named.is_some();
     // Where no attempt is named, one of them made the task, so one of them leaves the count.
-    if let Some(place) = named.or((mine && !attempts.is_empty()).then_some(0)) {
-        attempts.remove(place);
+    if let Some(position) = named.or((mine && !attempts.is_empty()).then_some(0)) {
+        attempts.remove(position);
     }
-    if line.is_open() && mine {
-        line.give_task(tx, task, at, &attempts)?;
+    if snapshot.is_open() && mine {
+        snapshot.give_task(tx, task, at, &attempts)?;
         let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-        tx.later(sql, values![line.number, owner, claim.number])?;
-        note_reservation(tx, line.number)?;
+        tx.later(sql, values![snapshot.number, owner, hold.number])?;
+        note_reservation(tx, snapshot.number)?;
         return Ok(Ok(Admission::Admitted));
     }
-    let kept = stray(tx, claim, task, at)?;
+    let kept = insert_row_of_task(tx, hold, task, at)?;
     if mine {
         // A repeated submission made a second task: it is kept as a row of its own.
         let sql = "UPDATE rows SET attempts = ?2 WHERE number = ?1";
-        tx.later(sql, values![line.number, json(&attempts)])?;
-        note_reservation(tx, line.number)?;
+        tx.later(sql, values![snapshot.number, json(&attempts)])?;
+        note_reservation(tx, snapshot.number)?;
         return Ok(Ok(Admission::Admitted));
     }
-    Ok(Err(JournalError::GivenAway { row: RowNumber(line.number), kept: RowNumber(kept) }))
+    Ok(Err(JournalError::GivenAway { row: RowNumber(snapshot.number), kept: RowNumber(kept) }))
 }
 
 /// The id of a task that could not be written when it came; whether it has a row now. The row of its
 /// run may be in another journal.
-pub(crate) fn take_in(tx: &Transaction<'_>, spilled: &Spilled) -> Result<bool, Fail> {
+pub(crate) fn insert_spilled(tx: &Transaction<'_>, spilled: &Spilled) -> Result<bool, Fail> {
     // One spill file may serve several journals.
     let Some(record) = rows::find(tx, &RowName::Identity(spilled.identity))? else {
         return Ok(false);
     };
-    let Spilled { owner, claim, task_id, request_id, at, .. } = spilled;
-    let claim = RowHold { row: record.row, number: *claim, renews: None };
+    let Spilled { owner, hold, task_id, request_id, at, .. } = spilled;
+    let hold = RowHold { row: record.row, number: *hold, renews: None };
     // Where its row was given away meanwhile, it has one of its own.
-    let _kept = create(tx, *owner, &claim, task_id, request_id.as_deref(), *at)?;
+    let _kept = create(tx, *owner, &hold, task_id, request_id.as_deref(), *at)?;
     Ok(true)
 }
 
@@ -476,45 +482,50 @@ pub(crate) fn held_tasks(tx: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
     let sql = "SELECT r.number, r.claim FROM rows r WHERE r.owner = ?1 AND r.state = 'created'";
     let mut tasks = Vec::new();
     for held in tx.database.query(sql, values![tx.me.id])? {
-        let (number, claim) = (held.get(0)?, held.get(1)?);
+        let (number, hold) = (held.get(0)?, held.get(1)?);
         let record = rows::get(tx, RowNumber(number))?;
         if let RowState::Created { task, submitted } = record.state {
             let (identity, owner) = (record.row.identity, tx.me.id);
             // The attempt that made the task left the row when its id was written.
             let (task_id, request_id, at) = (task, None, submitted);
-            tasks.push(Spilled { identity, owner, claim, task_id, request_id, at });
+            tasks.push(Spilled { identity, owner, hold, task_id, request_id, at });
         }
     }
     Ok(tasks)
 }
 
 /// The number of the row that is this task's alone. It counts in the scopes of the run's row.
-fn stray(tx: &Transaction<'_>, claim: &RowHold, task: &TaskId, at: Time) -> Result<u64, Fail> {
-    let identity = Identity::of_task(&claim.row.origin, task);
+fn insert_row_of_task(
+    tx: &Transaction<'_>,
+    hold: &RowHold,
+    task: &TaskId,
+    at: Time,
+) -> Result<u64, Fail> {
+    let identity = Identity::of_task(&hold.row.origin, task);
     // Without the key, which names one row alone: that of the run.
-    let row = Row { identity, key: None, ..claim.row.clone() };
-    if let Some(line) = RowLine::find(tx, &row.identity)? {
-        return Ok(line.number);
+    let row = Row { identity, key: None, ..hold.row.clone() };
+    if let Some(snapshot) = RowSnapshot::find(tx, &row.identity)? {
+        return Ok(snapshot.number);
     }
     // No run has it in hand, so that any run may take it over.
     insert(tx, &row, "intent", &[], None)?;
-    let inserted = RowLine::find(tx, &row.identity)?;
-    let line = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
-    line.give_task(tx, task, at, &[])?;
+    let inserted = RowSnapshot::find(tx, &row.identity)?;
+    let snapshot = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
+    snapshot.give_task(tx, task, at, &[])?;
     // A second task of the same request costs as much as the first.
     let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
         WHERE number = ?1";
-    tx.later(sql, values![line.number, claim.row.identity.as_bytes()])?;
+    tx.later(sql, values![snapshot.number, hold.row.identity.as_bytes()])?;
     // It was bought within the same budgets, so they pay for it.
-    budget::share_scopes(tx, &claim.row.identity, &row.identity)?;
-    note_reservation(tx, line.number)?;
-    Ok(line.number)
+    budget::share_scopes(tx, &hold.row.identity, &row.identity)?;
+    note_reservation(tx, snapshot.number)?;
+    Ok(snapshot.number)
 }
 
-fn release(tx: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<EntryResult, Fail> {
-    match RowLine::find(tx, &claim.row.identity)? {
-        Some(line) if line.is_of(tx, claim) && line.state == RowStage::Intent => {
-            unmake(tx, &line, reason)?;
+fn release(tx: &Transaction<'_>, hold: &RowHold, reason: &str) -> Result<EntryResult, Fail> {
+    match RowSnapshot::find(tx, &hold.row.identity)? {
+        Some(snapshot) if snapshot.is_of(tx, hold) && snapshot.state == RowStage::Intent => {
+            revert_intent(tx, &snapshot, reason)?;
         }
         // Said before, or a person was faster: there is nothing left to release.
         _ => {}
@@ -524,7 +535,7 @@ fn release(tx: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<EntryR
 
 /// Nothing was made of what was open: a new task's row is released, that of a renewal has failed as
 /// it had before, and that of a new order is completed as it was.
-fn unmake(tx: &Transaction<'_>, line: &RowLine, reason: &str) -> Result<(), Fail> {
+fn revert_intent(tx: &Transaction<'_>, snapshot: &RowSnapshot, reason: &str) -> Result<(), Fail> {
     // A new row stays its run's, which may submit it again. A row with an earlier verdict goes back
     // to that verdict, and to no run.
     let sql = "UPDATE rows SET attempts = NULL, changed = ?2, reason = ?3, former = NULL,
@@ -536,8 +547,8 @@ fn unmake(tx: &Transaction<'_>, line: &RowLine, reason: &str) -> Result<(), Fail
             owner = CASE WHEN former IS NULL THEN owner END,
             claim = CASE WHEN former IS NULL THEN claim END
         WHERE number = ?1";
-    tx.later(sql, values![line.number, tx.now.as_millis(), reason])?;
-    note_reservation(tx, line.number)
+    tx.later(sql, values![snapshot.number, tx.now.as_millis(), reason])?;
+    note_reservation(tx, snapshot.number)
 }
 
 struct StepVerdict<'a> {
@@ -551,20 +562,20 @@ struct StepVerdict<'a> {
 /// was not said again stays.
 fn conclude(
     tx: &Transaction<'_>,
-    claim: &RowHold,
+    hold: &RowHold,
     task: &TaskId,
     verdict: &StepVerdict<'_>,
 ) -> Result<Option<i64>, Fail> {
-    let find = || RowLine::find_with(tx, &claim.row.identity, task);
+    let find = || RowSnapshot::find_with(tx, &hold.row.identity, task);
     let mut found = find()?;
     if let Some((_, None)) = found {
         // Its id never reached the journal, and this does.
-        let written = create(tx, tx.me.id, claim, task, None, tx.now)?;
+        let written = create(tx, tx.me.id, hold, task, None, tx.now)?;
         // Given away meanwhile: its verdict is booked with the row that has it now.
         found = if written.is_ok() { find()? } else { None };
     }
-    let Some((line, Some(KnownTask { number, cost: before }))) = found else { return Ok(None) };
-    let was_unreadable = line.state == RowStage::Completed && before.is_none();
+    let Some((snapshot, Some(KnownTask { number, cost: before }))) = found else { return Ok(None) };
+    let was_unreadable = snapshot.state == RowStage::Completed && before.is_none();
     // The first verdict sets the time. A later one may add a cost or a reason, and
     // takes neither away.
     let sql = "UPDATE tasks SET finished = coalesce(finished, ?2), cost = coalesce(?3, cost),
@@ -573,47 +584,47 @@ fn conclude(
     let code = verdict.code.map(ServiceCode::as_str);
     tx.later(sql, values![number, tx.now.as_millis(), cost, code, verdict.message])?;
     // The verdict of an earlier task changes what that one cost, and not where the row stands.
-    if line.task == Some(number) {
+    if snapshot.task == Some(number) {
         // Where a new order of a completed row fails, the row is completed as it was.
         let sql = "UPDATE rows SET owner = NULL, claim = NULL, reason = NULL, changed = ?3,
                 task = CASE WHEN ?2 = 'failed' THEN coalesce(former, task) ELSE task END,
                 state = CASE WHEN ?2 = 'failed' AND former IS NOT NULL THEN 'completed' ELSE ?2 END,
                 former = NULL
             WHERE number = ?1";
-        tx.later(sql, values![line.number, verdict.state, tx.now.as_millis()])?;
+        tx.later(sql, values![snapshot.number, verdict.state, tx.now.as_millis()])?;
         let is_unreadable =
             verdict.state == "completed" && verdict.cost.is_none() && before.is_none();
-        budget::note_unreadable(tx, &claim.row, line.number, was_unreadable, is_unreadable)?;
+        budget::note_unreadable(tx, &hold.row, snapshot.number, was_unreadable, is_unreadable)?;
     }
     // The same verdict again books nothing: scopes hold sums, so each cost is added once.
     if let Some(cost) = verdict.cost.filter(|cost| before != Some(*cost)) {
-        budget::book(tx, &claim.row, cost, before)?;
+        budget::book(tx, &hold.row, cost, before)?;
     }
-    note_reservation(tx, line.number)?;
+    note_reservation(tx, snapshot.number)?;
     Ok(Some(number))
 }
 
-fn doubt(tx: &Transaction<'_>, claim: &RowHold, reason: &str) -> Result<(), Fail> {
-    let line = RowLine::find(tx, &claim.row.identity)?;
-    let Some(line) = line.filter(|line| line.is_of(tx, claim)) else {
+fn doubt(tx: &Transaction<'_>, hold: &RowHold, reason: &str) -> Result<(), Fail> {
+    let snapshot = RowSnapshot::find(tx, &hold.row.identity)?;
+    let Some(snapshot) = snapshot.filter(|snapshot| snapshot.is_of(tx, hold)) else {
         return Ok(());
     };
-    if line.state == RowStage::Intent {
+    if snapshot.state == RowStage::Intent {
         // It stays the owner's: should the answer come after all, it is the owner's to record.
         let sql = "UPDATE rows SET state = 'doubtful', reason = ?2, changed = ?3 WHERE number = ?1";
-        tx.later(sql, values![line.number, reason, tx.now.as_millis()])?;
+        tx.later(sql, values![snapshot.number, reason, tx.now.as_millis()])?;
     }
     Ok(())
 }
 
-fn let_go(tx: &Transaction<'_>, claim: &RowHold) -> Result<(), Fail> {
-    let line = RowLine::find(tx, &claim.row.identity)?;
-    let Some(line) = line.filter(|line| line.is_of(tx, claim)) else {
+fn release_hold(tx: &Transaction<'_>, hold: &RowHold) -> Result<(), Fail> {
+    let snapshot = RowSnapshot::find(tx, &hold.row.identity)?;
+    let Some(snapshot) = snapshot.filter(|snapshot| snapshot.is_of(tx, hold)) else {
         return Ok(());
     };
-    match line.state {
-        RowStage::Intent => doubt(tx, claim, "its run ended, and said nothing of an answer"),
-        RowStage::Created | RowStage::Released => line.free(tx),
+    match snapshot.state {
+        RowStage::Intent => doubt(tx, hold, "its run ended, and said nothing of an answer"),
+        RowStage::Created | RowStage::Released => snapshot.free(tx),
         RowStage::Doubtful | RowStage::Completed | RowStage::Failed => Ok(()),
     }
 }
@@ -623,7 +634,7 @@ fn insert(
     row: &Row,
     state: &str,
     open: &[Attempt],
-    claim: Option<i64>,
+    hold: Option<i64>,
 ) -> Result<u64, Fail> {
     let sql = "INSERT INTO rows (identity, origin, template, width, height, image, likeness, key,
             tag, target, state, attempts, begun, changed, owner, claim, params)
@@ -644,8 +655,8 @@ fn insert(
         state,
         json(open),
         tx.now.as_millis(),
-        claim.map(|_| tx.me.id),
-        claim,
+        hold.map(|_| tx.me.id),
+        hold,
         params.as_deref(),
     ];
     Ok(tx.database.get(sql, values)?.get(0)?)

@@ -11,10 +11,12 @@ use std::thread::JoinHandle;
 use effects_core::journal::JournalError;
 
 use crate::fork::ForkHandle;
-use crate::oneshot::promise;
+use crate::oneshot::oneshot;
 use crate::spill::Spill;
 use crate::transaction::{Fail, Transaction};
-use crate::writer_thread::{Needs, StoreCommand, WriterMessage, command, command_with_callback};
+use crate::writer_thread::{
+    Durability, StoreCommand, WriterMessage, command, command_with_callback,
+};
 
 /// Hands commands to the writer thread. Dropping the last one closes the journal.
 #[derive(Debug)]
@@ -60,27 +62,31 @@ impl WriterHandle {
     }
 
     /// Hands in a command and waits for its answer.
-    pub(crate) fn ask<T, F>(&self, needs: Needs, act: F) -> Result<T, JournalError>
+    pub(crate) fn ask<T, F>(&self, durability: Durability, run: F) -> Result<T, JournalError>
     where
         T: Send + 'static,
         F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send + 'static,
     {
-        let (command, promise) = command(needs, act);
-        self.give(command)?;
-        promise.wait().unwrap_or_else(|| Err(self.gone()))
+        let (command, receiver) = command(durability, run);
+        self.send_command(command)?;
+        receiver.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
     /// Hands in a request without waiting for its answer.
-    pub(crate) fn queue<F>(&self, needs: Needs, act: F) -> Result<(), JournalError>
+    pub(crate) fn queue<F>(&self, durability: Durability, run: F) -> Result<(), JournalError>
     where
         F: FnMut(&Transaction<'_>) -> Result<(), Fail> + Send + 'static,
     {
         let lost = Arc::clone(&self.lost);
-        self.give(command_with_callback(needs, act, move |answer: Result<(), JournalError>| {
-            if let Err(error) = answer {
-                lock(&lost).get_or_insert(error);
-            }
-        }))
+        self.send_command(command_with_callback(
+            durability,
+            run,
+            move |answer: Result<(), JournalError>| {
+                if let Err(error) = answer {
+                    lock(&lost).get_or_insert(error);
+                }
+            },
+        ))
     }
 
     /// The first error of requests whose callers did not wait, returned once.
@@ -90,26 +96,26 @@ impl WriterHandle {
 
     /// Gives room back to the file system if that is worth while; whether it was.
     pub(crate) fn shrink(&self) -> Result<bool, JournalError> {
-        let (promise, keep) = promise();
-        self.send(WriterMessage::Shrink(keep))?;
-        promise.wait().unwrap_or_else(|| Err(self.gone()))
+        let (receiver, sender) = oneshot();
+        self.send(WriterMessage::Shrink(sender))?;
+        receiver.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
     /// Writes a whole copy to a file that is not there yet.
     pub(crate) fn backup(&self, target: &Path) -> Result<(), JournalError> {
-        let (promise, keep) = promise();
-        self.send(WriterMessage::Backup(target.to_owned(), keep))?;
-        promise.wait().unwrap_or_else(|| Err(self.gone()))
+        let (receiver, sender) = oneshot();
+        self.send(WriterMessage::Backup(target.to_owned(), sender))?;
+        receiver.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
     /// Puts the ids into their rows that the spill file holds.
     pub(crate) fn take_spilled(&self) -> Result<(), JournalError> {
-        let (promise, keep) = promise();
-        self.send(WriterMessage::TakeSpilled(keep))?;
-        promise.wait().unwrap_or_else(|| Err(self.gone()))
+        let (receiver, sender) = oneshot();
+        self.send(WriterMessage::TakeSpilled(sender))?;
+        receiver.wait().unwrap_or_else(|| Err(self.gone()))
     }
 
-    pub(crate) fn give(&self, command: Box<dyn StoreCommand>) -> Result<(), JournalError> {
+    pub(crate) fn send_command(&self, command: Box<dyn StoreCommand>) -> Result<(), JournalError> {
         self.send(WriterMessage::Command(command))
     }
 
@@ -118,9 +124,9 @@ impl WriterHandle {
             let reason = "it was opened before this process was forked: open it anew";
             return Err(JournalError::Unwritable(reason.to_owned()));
         }
-        let given =
+        let is_sent =
             lock(&self.messages).as_ref().is_some_and(|sender| sender.send(message).is_ok());
-        if given { Ok(()) } else { Err(self.gone()) }
+        if is_sent { Ok(()) } else { Err(self.gone()) }
     }
 
     /// The thread ends before its handle only by a panic, which was printed when it happened.

@@ -16,14 +16,14 @@ use rusqlite::Connection;
 
 use crate::database::{Database, DatabaseError, values};
 use crate::file::{self, FileNumber};
-use crate::oneshot::{Promise, PromiseKeeper, promise};
+use crate::oneshot::{OneshotReceiver, OneshotSender, oneshot};
 use crate::spill::{Spill, Spilled};
 use crate::transaction::{Fail, Owner, Transaction};
 use crate::{backup, compact, transitions};
 
 /// How safe a request needs to be once it is answered. A group is as safe as its most demanding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Needs {
+pub(crate) enum Durability {
     /// It reads.
     Reading,
     /// It writes what can be found out again without cost: the end of the process must not lose it,
@@ -35,21 +35,21 @@ pub(crate) enum Needs {
 
 /// A request to the writer thread, with the receiver of its answer.
 pub(crate) trait StoreCommand: Send {
-    fn needs(&self) -> Needs;
+    fn durability(&self) -> Durability;
     /// Runs the command. Where it fails, what it wrote is undone; the error says whether it may succeed
     /// in another transaction. Where a transaction was undone as a whole, the command is run once more.
-    fn act(&mut self, tx: &Transaction<'_>) -> Result<(), DatabaseError>;
+    fn run(&mut self, tx: &Transaction<'_>) -> Result<(), DatabaseError>;
     /// Whether it may be run once more after it was committed: the same again changes nothing.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
     fn is_repeatable(&self) -> bool;
     /// Hands its answer to the caller, once the transaction is over.
-    fn tell(self: Box<Self>, committed: Result<(), JournalError>);
+    fn reply(self: Box<Self>, committed: Result<(), JournalError>);
 }
 
 /// To close the file until the sender of `until` is dropped.
 #[derive(Debug)]
-pub(crate) struct Away {
-    pub(crate) closed: PromiseKeeper<()>,
+pub(crate) struct ForkPause {
+    pub(crate) closed: OneshotSender<()>,
     pub(crate) until: Receiver<()>,
 }
 
@@ -58,66 +58,73 @@ pub(crate) enum WriterMessage {
     /// Something to do within a transaction.
     Command(Box<dyn StoreCommand>),
     /// To give room back to the file system, which happens outside of any.
-    Shrink(PromiseKeeper<Result<bool, JournalError>>),
+    Shrink(OneshotSender<Result<bool, JournalError>>),
     /// To write a whole copy to this file, which happens outside of any as well.
-    Backup(PathBuf, PromiseKeeper<Result<(), JournalError>>),
+    Backup(PathBuf, OneshotSender<Result<(), JournalError>>),
     /// To empty the spill file, in a transaction of its own.
-    TakeSpilled(PromiseKeeper<Result<(), JournalError>>),
+    TakeSpilled(OneshotSender<Result<(), JournalError>>),
     /// To close the file for a while.
-    Away(Away),
+    CloseForFork(ForkPause),
     /// To close it for good. Nothing comes after it.
     Close,
 }
 
-/// A request, with the promise of its answer, for a caller that waits for it.
+/// A request, with the receiver of its answer, for a caller that waits for it.
 pub(crate) fn command<T, F>(
-    needs: Needs,
-    act: F,
-) -> (Box<dyn StoreCommand>, Promise<Result<T, JournalError>>)
+    durability: Durability,
+    run: F,
+) -> (Box<dyn StoreCommand>, OneshotReceiver<Result<T, JournalError>>)
 where
     T: Send + 'static,
     F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send + 'static,
 {
-    let (promise, keep) = promise();
-    let tell = move |answer| PromiseKeeper::keep(keep, answer);
-    (Box::new(ToldCommand { needs, act, is_repeatable: false, answer: None, tell }), promise)
+    let (receiver, sender) = oneshot();
+    let reply = move |answer| OneshotSender::send(sender, answer);
+    (
+        Box::new(CallbackCommand { durability, run, is_repeatable: false, answer: None, reply }),
+        receiver,
+    )
 }
 
-/// A command of a row in hand, which may be done more than once; it tells a function.
-pub(crate) fn command_with_callback<T, F, G>(needs: Needs, act: F, tell: G) -> Box<dyn StoreCommand>
+/// A command for a row that a run holds, which may be done more than once; it passes its answer to a function.
+pub(crate) fn command_with_callback<T, F, G>(
+    durability: Durability,
+    run: F,
+    reply: G,
+) -> Box<dyn StoreCommand>
 where
     T: Send + 'static,
     F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send + 'static,
     G: FnOnce(Result<T, JournalError>) + Send + 'static,
 {
-    Box::new(ToldCommand { needs, act, is_repeatable: true, answer: None, tell })
+    Box::new(CallbackCommand { durability, run, is_repeatable: true, answer: None, reply })
 }
 
-struct ToldCommand<T, F, G> {
-    needs: Needs,
-    act: F,
+struct CallbackCommand<T, F, G> {
+    durability: Durability,
+    run: F,
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "a file commits once"))]
     is_repeatable: bool,
     answer: Option<Result<T, JournalError>>,
-    tell: G,
+    reply: G,
 }
 
-impl<T, F, G> StoreCommand for ToldCommand<T, F, G>
+impl<T, F, G> StoreCommand for CallbackCommand<T, F, G>
 where
     T: Send,
     F: FnMut(&Transaction<'_>) -> Result<T, Fail> + Send,
     G: FnOnce(Result<T, JournalError>) + Send,
 {
-    fn needs(&self) -> Needs {
-        self.needs
+    fn durability(&self) -> Durability {
+        self.durability
     }
 
-    fn act(&mut self, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
-        let reading = self.needs == Needs::Reading;
+    fn run(&mut self, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
+        let reading = self.durability == Durability::Reading;
         let mut ended = Ok(());
         // A statement that was queued fails only when its answer is read, and is this
         // command's all the same.
-        let done = (self.act)(tx).and_then(|done| Ok(tx.answered().map(|()| done)?));
+        let done = (self.run)(tx).and_then(|done| Ok(tx.answered().map(|()| done)?));
         let answer = done.map_err(|fail| {
             ended = Err(match &fail {
                 Fail::Database(error) => error.clone(),
@@ -133,10 +140,10 @@ where
         self.is_repeatable
     }
 
-    fn tell(self: Box<Self>, committed: Result<(), JournalError>) {
+    fn reply(self: Box<Self>, committed: Result<(), JournalError>) {
         let gone = || Err(JournalError::Unwritable("it was not begun".to_owned()));
         let answer = self.answer;
-        (self.tell)(committed.and_then(|()| answer.unwrap_or_else(gone)));
+        (self.reply)(committed.and_then(|()| answer.unwrap_or_else(gone)));
     }
 }
 
@@ -179,7 +186,7 @@ pub(crate) struct WriterThread {
     /// What was said of the tasks under way, once the file vanished.
     pub(crate) kept_tasks: Option<String>,
     /// Whether the file is closed, to be opened with the next command.
-    pub(crate) away: bool,
+    pub(crate) is_closed: bool,
     pub(crate) owner: Owner,
     pub(crate) spill: Arc<Spill>,
     pub(crate) lease: Duration,
@@ -187,7 +194,7 @@ pub(crate) struct WriterThread {
     pub(crate) counters: Arc<Counters>,
     /// When the lease is to be renewed, and whether anybody else writes this file.
     pub(crate) renew_at: Time,
-    pub(crate) company: bool,
+    pub(crate) has_other_owners: bool,
     pub(crate) synced: bool,
 }
 
@@ -202,43 +209,43 @@ impl WriterThread {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let (mut group, mut aside) = (Vec::new(), Vec::new());
+            let (mut group, mut fork_pauses) = (Vec::new(), Vec::new());
             let (mut shrinking, mut emptying) = (Vec::new(), Vec::new());
             let mut copying = Vec::new();
             let mut last = false;
             // All that came in while the last commit ran goes into the next: one wait
             // for the disk serves them.
-            for message in first.into_iter().chain(messages.try_iter().take(MOST_AT_ONCE)) {
+            for message in first.into_iter().chain(messages.try_iter().take(MAX_GROUP)) {
                 match message {
                     WriterMessage::Command(command) => group.push(command),
-                    WriterMessage::Shrink(keep) => shrinking.push(keep),
-                    WriterMessage::Backup(target, keep) => copying.push((target, keep)),
-                    WriterMessage::TakeSpilled(keep) => emptying.push(keep),
-                    WriterMessage::Away(away) => aside.push(away),
+                    WriterMessage::Shrink(sender) => shrinking.push(sender),
+                    WriterMessage::Backup(target, sender) => copying.push((target, sender)),
+                    WriterMessage::TakeSpilled(sender) => emptying.push(sender),
+                    WriterMessage::CloseForFork(pause) => fork_pauses.push(pause),
                     WriterMessage::Close => last = true,
                 }
             }
             // Commands first: those sent before a copy or a fork are then in the copy, or done
             // before the fork.
             let wrote = self.serve(group);
-            for keep in shrinking {
-                keep.keep(self.shrink());
+            for sender in shrinking {
+                sender.send(self.shrink());
             }
-            for keep in emptying {
-                keep.keep(self.take_spilled(file::PATIENCE));
+            for sender in emptying {
+                sender.send(self.take_spilled(file::PATIENCE));
             }
-            for (target, keep) in copying {
-                keep.keep(self.backup(&target));
+            for (target, sender) in copying {
+                sender.send(self.backup(&target));
             }
-            for away in aside {
-                self.step_aside(away);
+            for pause in fork_pauses {
+                self.close_for_fork(pause);
             }
             if last {
                 break;
             }
-            if wrote && self.company {
-                // Others wait for the lock in naps, and would never find it free.
-                thread::sleep(BREATH);
+            if wrote && self.has_other_owners {
+                // Others ask for the lock now and again, and would never find it free.
+                thread::sleep(PAUSE_FOR_OTHERS);
             }
         }
         self.close();
@@ -246,9 +253,9 @@ impl WriterThread {
 
     /// Joins the owners of this file.
     pub(crate) fn enter(&mut self) -> Result<(), DatabaseError> {
-        self.begin(Needs::Safety)?;
+        self.begin(Durability::Safety)?;
         let entered = self.tx(|tx| {
-            tx.bury_owners()?;
+            tx.delete_dead_owners()?;
             tx.enter()
         });
         self.end(entered.is_ok())?;
@@ -259,7 +266,7 @@ impl WriterThread {
     /// Puts the ids into their rows that the spill file holds; another process that has it is waited
     /// for so long.
     pub(crate) fn take_spilled(&mut self, patience: Duration) -> Result<(), JournalError> {
-        self.back()?;
+        self.reopen()?;
         let spill = Arc::clone(&self.spill);
         let taken = spill.take(patience, |spilled| self.store(spilled));
         taken.map_err(|error| match error {
@@ -272,40 +279,40 @@ impl WriterThread {
 
     /// Whether each of these has its row now.
     fn store(&mut self, spilled: &[Spilled]) -> Result<Vec<bool>, Fail> {
-        self.begin(Needs::Safety)?;
+        self.begin(Durability::Safety)?;
         let stored = self.tx(|tx| {
             spilled
                 .iter()
-                .map(|spilled| transitions::take_in(tx, spilled))
+                .map(|spilled| transitions::insert_spilled(tx, spilled))
                 .collect::<Result<_, _>>()
         });
         self.end(stored.is_ok())?;
         stored
     }
 
-    /// Closes the file until it is told that it may open it again.
-    fn step_aside(&mut self, Away { closed, until }: Away) {
+    /// Closes the file until the sender of `until` is dropped.
+    fn close_for_fork(&mut self, ForkPause { closed, until }: ForkPause) {
         // One in memory is nowhere else: a fork cannot open it.
-        if !self.away && self.path.is_some() {
+        if !self.is_closed && self.path.is_some() {
             let Ok(nothing) = Connection::open_in_memory() else { return };
             // SQLite closes the file when its connection is dropped; an empty one
             // stands in until then.
             drop(std::mem::replace(&mut self.database, nothing));
-            self.away = true;
+            self.is_closed = true;
         }
-        closed.keep(());
+        closed.send(());
         // Nothing is ever sent: it ends when the other side is dropped.
         let _ = until.recv();
     }
 
     /// Opens the file again, if it was closed.
-    fn back(&mut self) -> Result<(), JournalError> {
-        if let Some(path) = self.path.clone().filter(|_| self.away) {
+    fn reopen(&mut self) -> Result<(), JournalError> {
+        if let Some(path) = self.path.clone().filter(|_| self.is_closed) {
             // One that vanished meanwhile would be made anew, and know of nothing.
             self.check_file()?;
             self.database = file::open(&path)?;
             // `synchronous` is a setting of the connection, so the new one has to be told again.
-            (self.away, self.synced) = (false, false);
+            (self.is_closed, self.synced) = (false, false);
         }
         Ok(())
     }
@@ -325,7 +332,7 @@ impl WriterThread {
 
     /// Keeps the ids of the tasks under way beside the database, which no later run reads; says so.
     fn keep_tasks(&self) -> String {
-        if self.away {
+        if self.is_closed {
             // What was deleted while it was closed can be read no more.
             return String::new();
         }
@@ -349,7 +356,7 @@ impl WriterThread {
 
     /// Writes a whole copy to a file that is not there yet.
     fn backup(&mut self, target: &Path) -> Result<(), JournalError> {
-        self.back()?;
+        self.reopen()?;
         self.check_file()?;
         let fails = |reason: String| JournalError::NotCopied { target: target.to_owned(), reason };
         let path = self.path.as_deref();
@@ -361,15 +368,15 @@ impl WriterThread {
     }
 
     fn shrink(&mut self) -> Result<bool, JournalError> {
-        self.back()?;
+        self.reopen()?;
         compact::shrink(&self.database).map_err(|error| JournalError::Unwritable(error.to_string()))
     }
 
     /// Does a group in one transaction; whether it wrote.
     fn serve(&mut self, group: Vec<Box<dyn StoreCommand>>) -> bool {
         let due = (self.now)() >= self.renew_at;
-        let needs = group.iter().map(|command| command.needs()).max();
-        let Some(needs) = needs.max(due.then_some(Needs::Writing)) else {
+        let durability = group.iter().map(|command| command.durability()).max();
+        let Some(durability) = durability.max(due.then_some(Durability::Writing)) else {
             return false;
         };
         if due {
@@ -377,30 +384,30 @@ impl WriterThread {
             let _ = self.take_spilled(Duration::ZERO);
         }
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
-        if needs > Needs::Reading
+        if durability > Durability::Reading
             && let Err(gone) = self.check_file()
         {
             // What it holds can still be read.
             let (reading, writing) = group
                 .into_iter()
-                .partition::<Vec<_>, _>(|command| command.needs() == Needs::Reading);
+                .partition::<Vec<_>, _>(|command| command.durability() == Durability::Reading);
             for command in writing {
-                command.tell(Err(gone.clone()));
+                command.reply(Err(gone.clone()));
             }
-            return !reading.is_empty() && self.serve_group(Needs::Reading, false, reading);
+            return !reading.is_empty() && self.serve_group(Durability::Reading, false, reading);
         }
-        self.serve_group(needs, due, group)
+        self.serve_group(durability, due, group)
     }
 
     fn serve_group(
         &mut self,
-        needs: Needs,
+        durability: Durability,
         due: bool,
         mut group: Vec<Box<dyn StoreCommand>>,
     ) -> bool {
-        let done = self.back().and_then(|()| {
-            self.transact(needs, due, &mut group).map_err(|error| {
-                if needs == Needs::Reading {
+        let done = self.reopen().and_then(|()| {
+            self.transact(durability, due, &mut group).map_err(|error| {
+                if durability == Durability::Reading {
                     JournalError::Unreadable(error.to_string())
                 } else {
                     JournalError::Unwritable(error.to_string())
@@ -408,46 +415,46 @@ impl WriterThread {
             })
         });
         for command in group {
-            command.tell(done.clone());
+            command.reply(done.clone());
         }
-        needs > Needs::Reading
+        durability > Durability::Reading
     }
 
     fn transact(
         &mut self,
-        needs: Needs,
+        durability: Durability,
         renew: bool,
         group: &mut [Box<dyn StoreCommand>],
     ) -> Result<(), DatabaseError> {
-        self.begin(needs)?;
+        self.begin(durability)?;
         let acted = self.tx(|tx| {
             if renew {
                 tx.renew_lease()?;
             }
-            group.iter_mut().try_for_each(|command| act(command.as_mut(), tx))
+            group.iter_mut().try_for_each(|command| run(command.as_mut(), tx))
         });
         self.end(acted.is_ok())?;
         acted?;
-        if needs > Needs::Reading {
+        if durability > Durability::Reading {
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
         }
-        if needs == Needs::Safety {
+        if durability == Durability::Safety {
             self.counters.synced.fetch_add(1, Ordering::Relaxed);
         }
         if renew { self.renewed() } else { Ok(()) }
     }
 
-    fn begin(&mut self, needs: Needs) -> Result<(), DatabaseError> {
-        let safe = needs == Needs::Safety;
+    fn begin(&mut self, durability: Durability) -> Result<(), DatabaseError> {
+        let safe = durability == Durability::Safety;
         // Outside of the transaction: SQLite does not change the level within one.
-        if needs > Needs::Reading && safe != self.synced {
+        if durability > Durability::Reading && safe != self.synced {
             let level = if safe { "FULL" } else { "NORMAL" };
             self.database.pragma_update(None, "synchronous", level)?;
             self.synced = safe;
         }
         // The lock at once: a transaction that reads first and then wants to write fails, without a
         // wait, where another process wrote meanwhile.
-        let begin = if needs > Needs::Reading { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let begin = if durability > Durability::Reading { "BEGIN IMMEDIATE" } else { "BEGIN" };
         self.database.run(begin, values![]).map(drop)
     }
 
@@ -463,8 +470,8 @@ impl WriterThread {
         ended
     }
 
-    fn tx<T>(&self, act: impl FnOnce(&Transaction<'_>) -> T) -> T {
-        act(&Transaction::new(&self.database, (self.now)(), &self.owner, self.lease))
+    fn tx<T>(&self, run: impl FnOnce(&Transaction<'_>) -> T) -> T {
+        run(&Transaction::new(&self.database, (self.now)(), &self.owner, self.lease))
     }
 
     fn renewed(&mut self) -> Result<(), DatabaseError> {
@@ -472,19 +479,19 @@ impl WriterThread {
         let others = "SELECT count(*) FROM owners WHERE id <> ?1 AND lease > ?2";
         let values = values![self.owner.id, (self.now)().as_millis()];
         let others: u32 = self.database.get(others, values)?.get(0)?;
-        self.company = others > 0;
+        self.has_other_owners = others > 0;
         Ok(())
     }
 
     /// Lets go of everything and leaves the owners of this file. If that fails, others find the
     /// process gone all the same.
     fn close(mut self) {
-        if self.back().is_err() {
+        if self.reopen().is_err() {
             return;
         }
-        let left = self.begin(Needs::Writing).and_then(|()| {
+        let left = self.begin(Durability::Writing).and_then(|()| {
             let left = self.tx(|tx| {
-                tx.let_go_of_all()?;
+                tx.release_all_holds()?;
                 tx.leave()?;
                 tx.is_alone()
             });
@@ -501,24 +508,24 @@ impl WriterThread {
 }
 
 /// Runs one command within the transaction; what it wrote is undone if it fails.
-fn act(command: &mut dyn StoreCommand, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
-    if command.needs() == Needs::Reading {
+fn run(command: &mut dyn StoreCommand, tx: &Transaction<'_>) -> Result<(), DatabaseError> {
+    if command.durability() == Durability::Reading {
         // It has its error itself.
-        let _ = command.act(tx);
+        let _ = command.run(tx);
         return Ok(());
     }
     let run = |sql| tx.run(sql, values![]).map(drop);
     // A failed command is undone alone: the others of its group are not its callers' concern.
     run("SAVEPOINT command")?;
-    if command.act(tx).is_err() {
+    if command.run(tx).is_err() {
         run("ROLLBACK TO command")?;
     }
     run("RELEASE command")
 }
 
 /// Commands of one transaction.
-const MOST_AT_ONCE: usize = 1_000;
+const MAX_GROUP: usize = 1_000;
 // One renewal that comes late ends no lease.
 pub(crate) const RENEWALS_A_LEASE: u32 = 3;
 /// How long the lock is left to others between two transactions, where there are others.
-const BREATH: Duration = Duration::from_millis(1);
+const PAUSE_FOR_OTHERS: Duration = Duration::from_millis(1);

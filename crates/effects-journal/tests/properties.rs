@@ -28,7 +28,7 @@ enum Operation {
     Complete(usize),
     Fail(usize),
     Lose(usize),
-    LetGo(usize),
+    Abandon(usize),
     Drop(usize),
     Found { row: usize },
     NotBilled { row: usize },
@@ -51,7 +51,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         2 => hand.clone().prop_map(Complete),
         3 => hand.clone().prop_map(Fail),
         1 => hand.clone().prop_map(Lose),
-        1 => hand.clone().prop_map(LetGo),
+        1 => hand.clone().prop_map(Abandon),
         2 => hand.prop_map(Drop),
         1 => (0..ROWS).prop_map(|row| Found { row }),
         1 => (0..ROWS).prop_map(|row| NotBilled { row }),
@@ -172,13 +172,13 @@ impl World {
                 world.settle(hand, &unknown());
                 world.doubt(hand);
             }),
-            Operation::LetGo(hand) => self.with(hand, |world, hand| {
+            Operation::Abandon(hand) => self.with(hand, |world, hand| {
                 world.settle(hand, &RowOutcome::Abandoned);
-                world.let_go(hand);
+                world.abandon(hand);
             }),
             Operation::Drop(hand) => self.with(hand, |world, hand| {
                 if world.hands[hand].holds {
-                    world.let_go(hand);
+                    world.abandon(hand);
                 }
                 drop(world.hands.swap_remove(hand));
             }),
@@ -306,11 +306,11 @@ impl World {
         Journal::write(&*self.hands[hand].open, &released("HTTP 429")).unwrap();
         if self.model[row].state == "intent" && self.model[row].owner == Some(me) {
             self.submissions.get_mut(&row).unwrap().0 -= 1;
-            self.unmake(row);
+            self.revert_intent(row);
         }
     }
 
-    fn unmake(&mut self, row: usize) {
+    fn revert_intent(&mut self, row: usize) {
         let model = &mut self.model[row];
         model.state = "released";
         if let Some((former, state)) = model.former.take() {
@@ -348,7 +348,7 @@ impl World {
         }
     }
 
-    fn let_go(&mut self, hand: usize) {
+    fn abandon(&mut self, hand: usize) {
         let (row, me, _) = self.about(hand);
         self.doubt(hand);
         let model = &mut self.model[row];
@@ -376,7 +376,7 @@ impl World {
         } else {
             // The person answers for it.
             submissions.1 += 1;
-            self.unmake(row);
+            self.revert_intent(row);
         }
         self.model[row].owner = None;
     }

@@ -1,5 +1,5 @@
 //! [`PreparedConnection`]: one connection to Postgres with its prepared statements: the [`Database`] of
-//! the rules that both kinds of journals share. It begins and ends transactions; [`Begun`]: the clock
+//! the rules that both kinds of journals share. It begins and ends transactions; [`TransactionStart`]: the clock
 //! and the lease read as one begins. `PostgresBuilder` opens the first, and `Writer`, which runs each
 //! transaction on it, another when it is lost; [`OpenError`]: why it could not be opened.
 
@@ -25,7 +25,7 @@ use tokio_postgres::{Client, Error, SimpleQueryMessage, Statement};
 use crate::database::{Database, DatabaseError, Fields, SqlValue};
 use crate::postgres::schema;
 use crate::postgres::settings::{DatabaseSettings, words};
-use crate::writer_thread::Needs;
+use crate::writer_thread::Durability;
 
 /// A connection, and the statements it has prepared.
 pub(crate) struct PreparedConnection {
@@ -47,7 +47,7 @@ struct Queued {
 }
 
 /// What a transaction that has begun found.
-pub(crate) struct Begun {
+pub(crate) struct TransactionStart {
     /// The server's clock.
     pub(crate) now: Time,
     /// When the server started.
@@ -92,15 +92,19 @@ impl PreparedConnection {
     /// the rules are those of SQLite, which has one writer at a time; `SERIALIZABLE` would find the
     /// same conflicts later, and make nearly every transaction begin anew. It reads what is committed
     /// when each statement begins, since a snapshot from before the lock would be too old.
-    pub(crate) fn begin(&self, needs: Needs, owner: i64) -> Result<Begun, DatabaseError> {
+    pub(crate) fn begin(
+        &self,
+        durability: Durability,
+        owner: i64,
+    ) -> Result<TransactionStart, DatabaseError> {
         let lock = format!("SELECT pg_advisory_xact_lock({WRITER})");
-        let begin = match needs {
+        let begin = match durability {
             // One snapshot for all of its statements: a page of rows and their pictures
             // are of one moment.
-            Needs::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
+            Durability::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
             // A crash of the server is not one of this process, which would never learn what it lost:
             // every commit waits for the disk.
-            Needs::Writing | Needs::Safety => format!("BEGIN; {lock}"),
+            Durability::Writing | Durability::Safety => format!("BEGIN; {lock}"),
         };
         let asked = format!(
             // One message for the lock, the clock and the owner: one round trip. The clock is not
@@ -115,13 +119,13 @@ impl PreparedConnection {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
-        let number = |place| last.and_then(|row| row.get(place)?.parse::<i64>().ok());
-        let time = |place| {
-            let millis = number(place).and_then(|it| u64::try_from(it).ok());
+        let number = |column| last.and_then(|row| row.get(column)?.parse::<i64>().ok());
+        let time = |column| {
+            let millis = number(column).and_then(|it| u64::try_from(it).ok());
             millis.map(Time::from_millis).ok_or_else(|| DatabaseError::new("it tells no time"))
         };
         let committed = number(2).zip(time(3).ok());
-        Ok(Begun { now: time(0)?, server_started: time(1)?, committed })
+        Ok(TransactionStart { now: time(0)?, server_started: time(1)?, committed })
     }
 
     /// Ends a transaction: with what these statements do, and committed.
@@ -235,7 +239,7 @@ impl Database for PreparedConnection {
         let mut rows = pin!(rows);
         self.runtime.block_on(async {
             while let Some(row) = rows.try_next().await.map_err(|error| fault(&error))? {
-                let read = |place| row.try_get::<_, Field>(place).map(|field| field.0);
+                let read = |column| row.try_get::<_, Field>(column).map(|field| field.0);
                 let fields = (0..row.len()).map(read).collect::<Result<_, _>>();
                 take(Fields(fields.map_err(|error| fault(&error))?))?;
             }

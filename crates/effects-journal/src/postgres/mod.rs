@@ -184,7 +184,7 @@ impl PostgresBuilder {
         let (sender, messages) = channel();
         // The thread holds `here` until it ends: fork handles see by it whether the
         // journal is closed.
-        let (here, (told, first)) = (Arc::new(()), channel());
+        let (here, (outcome, first)) = (Arc::new(()), channel());
         let (there, counts, number) = (Arc::downgrade(&here), Arc::clone(&counters), owner.id);
         let thread = thread::Builder::new().name("effects-journal".to_owned()).spawn(move || {
             let opened = open(&settings, makes).and_then(|opened| {
@@ -210,11 +210,11 @@ impl PostgresBuilder {
             });
             // A program that no longer waits has no journal to write.
             match opened {
-                Err(error) => drop(told.send(Err(error))),
-                Ok(None) => drop(told.send(Ok(None))),
+                Err(error) => drop(outcome.send(Err(error))),
+                Ok(None) => drop(outcome.send(Ok(None))),
                 Ok(Some(writer)) => {
                     let spill = Arc::clone(&writer.spill);
-                    if told.send(Ok(Some(spill))).is_ok() {
+                    if outcome.send(Ok(Some(spill))).is_ok() {
                         writer.work(&messages);
                     }
                 }

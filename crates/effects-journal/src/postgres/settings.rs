@@ -123,7 +123,7 @@ impl DatabaseSettings {
 
 /// The URL without the parameters that are read here, and those.
 fn split(url: &str) -> (String, Vec<(String, String)>) {
-    let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Vec::new()) };
+    let Some((location, query)) = url.split_once('?') else { return (url.to_owned(), Vec::new()) };
     let mut ours = Vec::new();
     let kept = query.split('&').filter(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -134,7 +134,7 @@ fn split(url: &str) -> (String, Vec<(String, String)>) {
         !is_ours && !part.is_empty()
     });
     let kept = kept.collect::<Vec<_>>().join("&");
-    (if kept.is_empty() { place.to_owned() } else { format!("{place}?{kept}") }, ours)
+    (if kept.is_empty() { location.to_owned() } else { format!("{location}?{kept}") }, ours)
 }
 
 /// A value with its `%XX` read.
@@ -161,8 +161,8 @@ fn decoded(value: &str) -> String {
 /// The URL with a port for each of its hosts that has none.
 fn with_port(url: &str, port: u16) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (place, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let (login, hosts) = place.rfind('@').map_or(("", place), |at| place.split_at(at + 1));
+    let (location, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (login, hosts) = location.rfind('@').map_or(("", location), |at| location.split_at(at + 1));
     let with_port = |host: &str| {
         let has_port = host.rsplit(']').next().is_some_and(|after| after.contains(':'));
         if has_port || host.is_empty() { host.to_owned() } else { format!("{host}:{port}") }
@@ -221,9 +221,9 @@ fn password_in(
     let wanted = [host, port, database, user];
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     Ok(lines.map(fields).find_map(|fields| {
-        let (password, place) = fields.split_last()?;
-        let fits = place.len() == wanted.len()
-            && place.iter().zip(&wanted).all(|(is, wanted)| is == "*" || is == wanted);
+        let (password, location) = fields.split_last()?;
+        let fits = location.len() == wanted.len()
+            && location.iter().zip(&wanted).all(|(is, wanted)| is == "*" || is == wanted);
         fits.then(|| password.clone())
     }))
 }

@@ -14,12 +14,14 @@ use effects_core::journal::JournalError;
 
 use crate::database::DatabaseError;
 use crate::journal::wall;
-use crate::postgres::connection::{Begun, PreparedConnection};
+use crate::postgres::connection::{PreparedConnection, TransactionStart};
 use crate::postgres::settings::DatabaseSettings;
 use crate::spill::{Spill, Spilled};
 use crate::transaction::{Fail, Owner, Transaction};
 use crate::transitions;
-use crate::writer_thread::{Away, Counters, Needs, RENEWALS_A_LEASE, StoreCommand, WriterMessage};
+use crate::writer_thread::{
+    Counters, Durability, ForkPause, RENEWALS_A_LEASE, StoreCommand, WriterMessage,
+};
 
 /// What the writer thread of a Postgres journal owns.
 pub(crate) struct Writer {
@@ -53,14 +55,14 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let (mut group, mut aside, mut emptying) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut group, mut fork_pauses, mut emptying) = (Vec::new(), Vec::new(), Vec::new());
             let mut last = false;
             // The lock is for all: what is done while it is held is kept short.
-            for message in first.into_iter().chain(messages.try_iter().take(MOST_AT_ONCE)) {
+            for message in first.into_iter().chain(messages.try_iter().take(MAX_GROUP)) {
                 match message {
                     WriterMessage::Command(command) => group.push(command),
-                    WriterMessage::TakeSpilled(keep) => emptying.push(keep),
-                    WriterMessage::Away(away) => aside.push(away),
+                    WriterMessage::TakeSpilled(sender) => emptying.push(sender),
+                    WriterMessage::CloseForFork(pause) => fork_pauses.push(pause),
                     // A file's alone: asked of no database.
                     WriterMessage::Shrink(_) | WriterMessage::Backup(..) => {}
                     WriterMessage::Close => last = true,
@@ -72,12 +74,12 @@ impl Writer {
                 // What the database still does not take stays where it is safe.
                 let _ = self.take_spilled();
             }
-            for keep in emptying {
-                keep.keep(self.take_spilled());
+            for sender in emptying {
+                sender.send(self.take_spilled());
             }
-            for Away { closed, until } in aside {
+            for ForkPause { closed, until } in fork_pauses {
                 self.connection = None;
-                closed.keep(());
+                closed.send(());
                 // It ends when the other side is dropped.
                 let _ = until.recv();
             }
@@ -91,7 +93,7 @@ impl Writer {
     /// Joins the owners of this journal.
     pub(crate) fn enter(&mut self) -> Result<(), JournalError> {
         // `attempt` enters the owner itself where the database does not know it.
-        self.transact(Needs::Safety, &mut |tx, _| tx.bury_owners()).map_err(unwritable)
+        self.transact(Durability::Safety, &mut |tx, _| tx.delete_dead_owners()).map_err(unwritable)
     }
 
     /// Puts the ids into their rows that the spill file holds.
@@ -104,8 +106,9 @@ impl Writer {
     /// Whether each of these has its row now.
     fn store(&mut self, spilled: &[Spilled]) -> Result<Vec<bool>, Fail> {
         let mut stored = Ok(Vec::new());
-        self.transact(Needs::Safety, &mut |tx, _| {
-            stored = spilled.iter().map(|spilled| transitions::take_in(tx, spilled)).collect();
+        self.transact(Durability::Safety, &mut |tx, _| {
+            stored =
+                spilled.iter().map(|spilled| transitions::insert_spilled(tx, spilled)).collect();
             match &stored {
                 Err(Fail::Database(error)) => Err(error.clone()),
                 _ => Ok(()),
@@ -116,8 +119,8 @@ impl Writer {
 
     /// Does a group in one transaction, and answers.
     fn serve(&mut self, mut group: Vec<Box<dyn StoreCommand>>, due: bool) {
-        let needs = group.iter().map(|command| command.needs()).max();
-        let Some(needs) = needs.max(due.then_some(Needs::Writing)) else { return };
+        let durability = group.iter().map(|command| command.durability()).max();
+        let Some(durability) = durability.max(due.then_some(Durability::Writing)) else { return };
         self.counters.requests.fetch_add(group.len() as u64, Ordering::Relaxed);
         // Each is undone by itself where it does not go well. That is rare, and a savepoint for each would
         // be two more statements under the lock: the others are done anew without it.
@@ -127,15 +130,15 @@ impl Writer {
         let mut waits = false;
         let done = loop {
             let mut failing = None;
-            let done = self.transact(needs, &mut |tx, again| {
+            let done = self.transact(durability, &mut |tx, again| {
                 tx.waits.set(waits);
-                for (place, command) in group.iter_mut().enumerate() {
-                    let is_over = failed.contains(&place) || again && !command.is_repeatable();
-                    let ended = if is_over { Ok(()) } else { command.act(tx) };
+                for (index, command) in group.iter_mut().enumerate() {
+                    let is_over = failed.contains(&index) || again && !command.is_repeatable();
+                    let ended = if is_over { Ok(()) } else { command.run(tx) };
                     match ended {
                         Err(error) if error.passes => return Err(error),
-                        Err(_) if needs > Needs::Reading => {
-                            failing = waits.then_some(place);
+                        Err(_) if durability > Durability::Reading => {
+                            failing = waits.then_some(index);
                             return Err(DatabaseError::new("one of its requests failed"));
                         }
                         _ => {}
@@ -144,8 +147,8 @@ impl Writer {
                 Ok(())
             });
             match &done {
-                Err(error) if needs > Needs::Reading && !error.passes => match failing {
-                    Some(place) => drop(failed.insert(place)),
+                Err(error) if durability > Durability::Reading && !error.passes => match failing {
+                    Some(index) => drop(failed.insert(index)),
                     None if !waits => waits = true,
                     None => break done,
                 },
@@ -154,14 +157,14 @@ impl Writer {
         };
         let done = done.map_err(|error| {
             let reason = error.reason;
-            if needs == Needs::Reading {
+            if durability == Durability::Reading {
                 JournalError::Unreadable(reason)
             } else {
                 JournalError::Unwritable(reason)
             }
         });
         for command in group {
-            command.tell(done.clone());
+            command.reply(done.clone());
         }
     }
 
@@ -174,20 +177,20 @@ impl Writer {
     /// submission is confirmed only to who still has its row. `work` is told so.
     fn transact(
         &mut self,
-        needs: Needs,
+        durability: Durability,
         work: &mut dyn FnMut(&Transaction<'_>, bool) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
-        if needs > Needs::Reading {
+        if durability > Durability::Reading {
             self.commits += 1;
         }
         let until = Instant::now() + self.patience;
         loop {
             let (asked, at) = (Instant::now(), wall());
-            let error = match self.attempt(needs, work) {
+            let error = match self.attempt(durability, work) {
                 // The clock counts while a machine is suspended.
                 Ok(()) if self.is_fresh(asked.elapsed().max(wall().since(at))) => break,
                 // Its answer was long on the way.
-                Ok(()) if needs > Needs::Reading => continue,
+                Ok(()) if durability > Durability::Reading => continue,
                 Ok(()) => break,
                 Err(error) => error,
             };
@@ -208,9 +211,9 @@ impl Writer {
                     passes: true,
                 });
             }
-            thread::sleep(NAP);
+            thread::sleep(RETRY_PAUSE);
         }
-        if needs > Needs::Reading {
+        if durability > Durability::Reading {
             self.renewed = Instant::now();
             self.counters.commits.fetch_add(1, Ordering::Relaxed);
             self.counters.synced.fetch_add(1, Ordering::Relaxed);
@@ -220,16 +223,16 @@ impl Writer {
 
     fn attempt(
         &mut self,
-        needs: Needs,
+        durability: Durability,
         work: &mut dyn FnMut(&Transaction<'_>, bool) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         self.connect()?;
         let Some(connection) = &self.connection else {
             return Err(DatabaseError::new("it is not connected"));
         };
-        let begun = connection.begin(needs, self.owner.id)?;
+        let begun = connection.begin(durability, self.owner.id)?;
         let committed = begun.committed.filter(|(number, _)| *number == self.commits);
-        let committed = committed.filter(|_| needs > Needs::Reading);
+        let committed = committed.filter(|_| durability > Durability::Reading);
         if committed.is_some_and(|(_, lease)| self.is_fresh((begun.now + self.lease).since(lease)))
         {
             // Its answer was lost, and it was not.
@@ -237,7 +240,7 @@ impl Writer {
         }
         let again = committed.is_some();
         let tx = self.tx(connection, &begun);
-        if needs == Needs::Reading {
+        if durability == Durability::Reading {
             work(&tx, false)?;
             return connection.commit("SELECT 1");
         }
@@ -275,7 +278,11 @@ impl Writer {
         Ok(())
     }
 
-    fn tx<'a>(&'a self, connection: &'a PreparedConnection, begun: &Begun) -> Transaction<'a> {
+    fn tx<'a>(
+        &'a self,
+        connection: &'a PreparedConnection,
+        begun: &TransactionStart,
+    ) -> Transaction<'a> {
         let mut tx = Transaction::new(connection, begun.now, &self.owner, self.lease);
         // While the server was away no one could renew a lease, nor while only this process could not
         // reach it: others get one more lease to come back.
@@ -292,8 +299,8 @@ impl Writer {
         // The program is ending: a server that is away is not waited for.
         self.patience = Duration::ZERO;
         let _ = self.take_spilled();
-        let left = self.transact(Needs::Safety, &mut |tx, _| {
-            tx.let_go_of_all()?;
+        let left = self.transact(Durability::Safety, &mut |tx, _| {
+            tx.release_all_holds()?;
             tx.leave()
         });
         if left.is_ok() {
@@ -308,8 +315,8 @@ fn unwritable(error: DatabaseError) -> JournalError {
 }
 
 /// Requests of one transaction.
-const MOST_AT_ONCE: usize = 64;
+const MAX_GROUP: usize = 64;
 /// Between two attempts to reach a lost database.
-const NAP: Duration = Duration::from_millis(100);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long an owner without a lease that holds nothing is remembered, with its scopes.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);

@@ -1,4 +1,4 @@
-//! [`RowLine`]: the columns of a row that decide on its next step, and the changes most steps are made
+//! [`RowSnapshot`]: the columns of a row that decide on its next step, and the changes most steps are made
 //! of; `transitions.rs` reads it before most of its writes. [`RowHold`]: identifies the run that writes,
 //! within its owner; `Store` makes one for each `RowLease`. [`RowStage`]: the state of a row.
 
@@ -21,11 +21,11 @@ pub(crate) struct RowHold {
 }
 
 /// The columns of a row that decide on its next step.
-pub(crate) struct RowLine {
+pub(crate) struct RowSnapshot {
     pub(crate) number: u64,
     pub(crate) state: RowStage,
     pub(crate) owner: Option<i64>,
-    pub(crate) claim: Option<i64>,
+    pub(crate) hold: Option<i64>,
     pub(crate) task: Option<i64>,
     /// How many tasks it holds a reservation for.
     pub(crate) open_tasks: u64,
@@ -49,7 +49,7 @@ pub(crate) enum RowStage {
     Released,
 }
 
-impl RowLine {
+impl RowSnapshot {
     pub(crate) fn find(tx: &Transaction<'_>, identity: &Identity) -> Result<Option<Self>, Fail> {
         let sql = "SELECT number, state, owner, claim, task, attempts, open_tasks FROM rows
              WHERE identity = ?1";
@@ -88,19 +88,19 @@ impl RowLine {
                 _ => RowStage::Released,
             },
             owner: row.get(2)?,
-            claim: row.get(3)?,
+            hold: row.get(3)?,
             task: row.get(4)?,
             attempts: row.get(5)?,
             open_tasks: row.get(6)?,
         })
     }
 
-    pub(crate) fn is_of(&self, tx: &Transaction<'_>, claim: &RowHold) -> bool {
-        self.is_held_by(tx.me.id, claim)
+    pub(crate) fn is_of(&self, tx: &Transaction<'_>, hold: &RowHold) -> bool {
+        self.is_held_by(tx.me.id, hold)
     }
 
-    pub(crate) fn is_held_by(&self, owner: i64, claim: &RowHold) -> bool {
-        self.owner == Some(owner) && self.claim == Some(claim.number)
+    pub(crate) fn is_held_by(&self, owner: i64, hold: &RowHold) -> bool {
+        self.owner == Some(owner) && self.hold == Some(hold.number)
     }
 
     /// Whether a task may still come of what was sent for it.
@@ -113,15 +113,15 @@ impl RowLine {
     }
 
     /// Whether a run may write an intent for it.
-    pub(crate) fn may_intend(&self, tx: &Transaction<'_>, claim: &RowHold) -> Result<bool, Fail> {
-        let mine = self.is_of(tx, claim);
+    pub(crate) fn may_intend(&self, tx: &Transaction<'_>, hold: &RowHold) -> Result<bool, Fail> {
+        let mine = self.is_of(tx, hold);
         Ok(match self.state {
             RowStage::Intent => mine,
             // The run that released it may submit it again while it lives.
             RowStage::Released => mine || tx.holder(self.owner)?.is_none(),
             // A verdict that was told otherwise since is another one.
             RowStage::Failed | RowStage::Completed => {
-                claim.renews.is_some() && claim.renews == self.task.map(|task| (task, self.state))
+                hold.renews.is_some() && hold.renews == self.task.map(|task| (task, self.state))
             }
             RowStage::Doubtful | RowStage::Created => false,
         })
@@ -130,13 +130,13 @@ impl RowLine {
     pub(crate) fn submit(
         &self,
         tx: &Transaction<'_>,
-        claim: &RowHold,
+        hold: &RowHold,
         open: &[Attempt],
     ) -> Result<(), Fail> {
         let sql = "UPDATE rows SET state = 'intent', attempts = ?2, reason = NULL, changed = ?3,
             owner = ?4, claim = ?5 WHERE number = ?1";
         let now = tx.now.as_millis();
-        tx.later(sql, values![self.number, json(open), now, tx.me.id, claim.number])?;
+        tx.later(sql, values![self.number, json(open), now, tx.me.id, hold.number])?;
         Ok(())
     }
 
