@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use effects_core::model::{Draft, DraftImage};
 use effects_core::{Backoff, ErrorKind, Pace, Policy};
-use effects_testkit::http::Seen;
+use effects_testkit::http::ReceivedRequest;
 
 use crate::face::{Ask, ClientSetup, Ended, EventScope, Face, FaceEvent, FaceFailure, FaceJob};
 use crate::world::{KEY, PHOTO_URL, ScenarioWorld, TASK, picture};
@@ -58,11 +58,11 @@ pub struct Witness<'a> {
     /// How it ended.
     pub ended: Ended,
     /// The creates the gateway saw.
-    pub posts: Vec<Seen>,
+    pub posts: Vec<ReceivedRequest>,
     /// The looks the gateway saw.
-    pub looks: Vec<Seen>,
+    pub looks: Vec<ReceivedRequest>,
     /// What the hosts of the pictures saw.
-    pub downloads: Vec<Seen>,
+    pub downloads: Vec<ReceivedRequest>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -298,14 +298,14 @@ impl Scenario {
             })
         });
         let elapsed = begun.elapsed();
-        let of = |method: &str| -> Vec<Seen> {
+        let of = |method: &str| -> Vec<ReceivedRequest> {
             let requests = world.gateway.requests();
             requests.into_iter().filter(|seen| seen.method == method).collect()
         };
         // Uploads are POSTs as well, and make no task.
         let posts = of("POST").into_iter().filter(|seen| seen.path().ends_with("/v1/generation"));
         // A gateway may have the picture itself.
-        let (looks, here): (Vec<Seen>, Vec<Seen>) =
+        let (looks, here): (Vec<ReceivedRequest>, Vec<ReceivedRequest>) =
             of("GET").into_iter().partition(|seen| seen.path().contains("/generation/task/"));
         let witness = Witness {
             world: &world,
@@ -430,7 +430,8 @@ fn check_names(failure: &FaceFailure, witness: &Witness<'_>) {
     if failure.kind != ErrorKind::OutcomeUnknown {
         return;
     }
-    let named = |seen: &&Seen| seen.header("x-request-id") == failure.request_id.as_deref();
+    let named =
+        |seen: &&ReceivedRequest| seen.header("x-request-id") == failure.request_id.as_deref();
     let post = witness.posts.iter().find(named).expect("an unknown outcome is one of a POST");
     for name in ["x-request-id", "idempotency-key"] {
         let name = post.header(name).unwrap_or_default();

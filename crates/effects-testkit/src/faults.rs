@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::fate::Fate;
+use crate::exchange_outcome::ExchangeOutcome;
 use crate::response::Response;
 
 /// A way in which an exchange goes wrong.
@@ -65,7 +65,7 @@ pub enum ExchangeFault {
 
 impl ExchangeFault {
     /// What can pass: a poll that meets only these is made again until it is answered.
-    pub const PASSING: [Self; 19] = [
+    pub const TRANSIENT: [Self; 19] = [
         Self::ConnectionRefused,
         Self::LostBefore,
         Self::LostAfter,
@@ -88,7 +88,7 @@ impl ExchangeFault {
     ];
 
     /// What does not pass.
-    pub const LASTING: [Self; 6] = [
+    pub const PERMANENT: [Self; 6] = [
         Self::BadRequest,
         Self::KeyRefused,
         Self::OutOfCredit,
@@ -97,7 +97,7 @@ impl ExchangeFault {
         Self::Redirect,
     ];
 
-    fn fate(self, rng: &mut SplitMix64) -> Fate {
+    fn exchange_outcome(self, rng: &mut SplitMix64) -> ExchangeOutcome {
         let error = |status, code, message| {
             Response::json(format!(r#"{{"error":{{"code":{code},"message":"{message}"}}}}"#))
                 .status(status)
@@ -108,12 +108,14 @@ impl ExchangeFault {
             Response::html(page).status(status)
         };
         match self {
-            Self::ConnectionRefused => Fate::NotSent,
-            Self::LostBefore => Fate::LostBefore,
-            Self::LostAfter => Fate::LostAfter,
+            Self::ConnectionRefused => ExchangeOutcome::NotSent,
+            Self::LostBefore => ExchangeOutcome::LostBefore,
+            Self::LostAfter => ExchangeOutcome::LostAfter,
             // Beyond the 30 s that a request is given unless a policy says otherwise.
-            Self::Late => Fate::Served.after(Duration::from_millis(31_000 + rng.below(59_000))),
-            Self::Slow => Fate::Served.after(Duration::from_millis(rng.below(5_000))),
+            Self::Late => {
+                ExchangeOutcome::Served.after(Duration::from_millis(31_000 + rng.below(59_000)))
+            }
+            Self::Slow => ExchangeOutcome::Served.after(Duration::from_millis(rng.below(5_000))),
             Self::TooEarly => Response::new(425).into(),
             Self::Throttled => throttled().into(),
             Self::ThrottledSeconds => throttled().retry_after(rng.up_to(120)).into(),
@@ -121,14 +123,14 @@ impl ExchangeFault {
             Self::Busy => error(503, 1002, "rate limited").retry_after(rng.up_to(20)).into(),
             Self::Unavailable => Response::new(503).body("no healthy upstream").into(),
             // Served, since answers like these say nothing of whether there is a task.
-            Self::ServerError => Fate::ServedBut(error(500, 3_009_095, "internal")),
-            Self::BadGateway => Fate::ServedBut(html(502)),
+            Self::ServerError => ExchangeOutcome::ServedBut(error(500, 3_009_095, "internal")),
+            Self::BadGateway => ExchangeOutcome::ServedBut(html(502)),
             Self::RequestTimeout => Response::new(408).into(),
-            Self::GatewayTimeout => Fate::ServedBut(html(504)),
-            Self::Garbage => Fate::garbage(),
-            Self::Html => Fate::html(),
-            Self::Truncated => Fate::Truncated(1 + rng.up_to(60) as usize),
-            Self::Empty => Fate::ServedBut(Response::new(200)),
+            Self::GatewayTimeout => ExchangeOutcome::ServedBut(html(504)),
+            Self::Garbage => ExchangeOutcome::garbage(),
+            Self::Html => ExchangeOutcome::html(),
+            Self::Truncated => ExchangeOutcome::Truncated(1 + rng.up_to(60) as usize),
+            Self::Empty => ExchangeOutcome::ServedBut(Response::new(200)),
             Self::BadRequest => error(400, 3_009_004, "Invalid size parameter").into(),
             Self::KeyRefused => Response::json(r#"{"error":"Missing Token"}"#).status(401).into(),
             Self::OutOfCredit => error(402, 40_201, "Insufficient credits").into(),
@@ -145,10 +147,10 @@ impl ExchangeFault {
 /// use effects_testkit::{ExchangeFault, Faults};
 ///
 /// let mut faults = Faults::new(7).rate(0.5).among(&[ExchangeFault::LostBefore, ExchangeFault::Throttled]);
-/// let fates: Vec<String> = (0..4).map(|_| format!("{:?}", faults.draw())).collect();
+/// let exchange_outcomes: Vec<String> = (0..4).map(|_| format!("{:?}", faults.draw())).collect();
 ///
 /// let mut again = Faults::new(7).rate(0.5).among(&[ExchangeFault::LostBefore, ExchangeFault::Throttled]);
-/// assert!(fates.iter().all(|fate| *fate == format!("{:?}", again.draw())));
+/// assert!(exchange_outcomes.iter().all(|exchange_outcome| *exchange_outcome == format!("{:?}", again.draw())));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Faults {
@@ -160,7 +162,7 @@ pub struct Faults {
 impl Faults {
     /// One exchange in three goes wrong, in one of the ways that can pass.
     pub fn new(seed: u64) -> Self {
-        Self { rng: SplitMix64(seed), rate: 1.0 / 3.0, menu: ExchangeFault::PASSING.to_vec() }
+        Self { rng: SplitMix64(seed), rate: 1.0 / 3.0, menu: ExchangeFault::TRANSIENT.to_vec() }
     }
 
     /// The share of exchanges that go wrong, `0.0..=1.0`.
@@ -176,12 +178,12 @@ impl Faults {
     }
 
     /// What becomes of the next exchange.
-    pub fn draw(&mut self) -> Fate {
+    pub fn draw(&mut self) -> ExchangeOutcome {
         let goes_well = self.rng.share() >= self.rate;
         let index = self.rng.below(self.menu.len() as u64);
         match usize::try_from(index).ok().and_then(|index| self.menu.get(index).copied()) {
-            Some(fault) if !goes_well => fault.fate(&mut self.rng),
-            _ => Fate::Served,
+            Some(fault) if !goes_well => fault.exchange_outcome(&mut self.rng),
+            _ => ExchangeOutcome::Served,
         }
     }
 }

@@ -13,11 +13,11 @@
 //! ```
 //! use std::sync::Arc;
 //! use effects_core::{EffectRequest, Outcome, Policy, Run, Seed, Template};
-//! use effects_testkit::{Fate, World};
+//! use effects_testkit::{ExchangeOutcome, World};
 //!
 //! let mut world = World::new();
 //! // The service takes the task, and its answer is lost on the way back.
-//! world.service().on_submit([Fate::LostAfter]);
+//! world.service().on_submit([ExchangeOutcome::LostAfter]);
 //!
 //! let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
 //! let mut run = Run::submit(request, Arc::new(Policy::default()), Seed::from(1), world.now());
@@ -32,31 +32,31 @@
 //!
 //! | for | take |
 //! |---|---|
-//! | one exchange that goes wrong in one way | [`Fate`], with [`Service::on_submit`] and [`Service::on_poll`] |
+//! | one exchange that goes wrong in one way | [`ExchangeOutcome`], with [`Service::on_submit`] and [`Service::on_poll`] |
 //! | many, at random, and the same again from the same seed | [`Faults`] |
-//! | how long a task takes and how it ends | [`Life`] |
+//! | how long a task takes and how it ends | [`TaskScript`] |
 //! | several processes over one journal, with crashes and a budget | [`simulation::Simulation`] |
 //! | a Postgres server for a test | `postgres::TestDatabase`, `postgres::TestServer` (on Linux) |
 //! | an HTTP client to be tried against closes, hangs and garbage | [`http::ScriptedServer`] |
 
 mod clock;
-mod fate;
+mod exchange_outcome;
 mod faults;
 pub mod http;
-mod life;
 #[cfg(target_os = "linux")]
 pub mod postgres;
 mod response;
 mod service;
 pub mod simulation;
+mod task_script;
 mod transcript;
 mod world;
 
 pub use clock::VirtualClock;
-pub use fate::Fate;
+pub use exchange_outcome::ExchangeOutcome;
 pub use faults::{ExchangeFault, Faults};
-pub use life::Life;
 pub use response::{ConnectionAfter, Framing, Response, result_of};
 pub use service::{Delivery, Service, ServiceCall};
+pub use task_script::TaskScript;
 pub use transcript::{Transcript, TranscriptNote};
 pub use world::World;

@@ -12,15 +12,15 @@ use effects_core::{TaskId, Time};
 use http::{Method, Request};
 
 use crate::clock::VirtualClock;
-use crate::fate::Fate;
+use crate::exchange_outcome::ExchangeOutcome;
 use crate::faults::Faults;
-use crate::life::{Life, ScriptedTask};
 use crate::response::{Response, endpoint};
+use crate::task_script::{ScriptedTask, TaskScript};
 
 /// A service without a network: it keeps tasks, counts what they cost, and lets exchanges go wrong
 /// as the script says. Clones are the same service.
 ///
-/// Each exchange takes its [`Fate`] from the script of its kind; when that is used up, from the
+/// Each exchange takes its [`ExchangeOutcome`] from the script of its kind; when that is used up, from the
 /// [`Faults`]; without any, it is served.
 ///
 /// It is an [`Exchange`] and an [`AsyncExchange`] on its clock: an exchange takes its time there,
@@ -31,12 +31,12 @@ use crate::response::{Response, endpoint};
 /// use effects_core::{EffectRequest, Outcome, Policy, Run, Seed, Template};
 /// use effects_core::driver::drive;
 /// use effects_core::journal::NoJournal;
-/// use effects_testkit::{Fate, Life, Response, Service, VirtualClock};
+/// use effects_testkit::{ExchangeOutcome, TaskScript, Response, Service, VirtualClock};
 ///
 /// let clock = VirtualClock::new();
-/// let service = Service::new(clock.clone()).life(Life::of_polls(3));
+/// let service = Service::new(clock.clone()).task_script(TaskScript::of_polls(3));
 /// service.on_submit([Response::new(429).retry_after(2)]);
-/// service.on_poll([Fate::LostBefore, Fate::html()]);
+/// service.on_poll([ExchangeOutcome::LostBefore, ExchangeOutcome::html()]);
 ///
 /// let request = EffectRequest::new(Template::GlassBall, "https://example.com/cat.jpg")?;
 /// let policy = Arc::new(Policy::default());
@@ -62,7 +62,7 @@ pub struct ServiceCall {
     /// The call.
     pub call: Call,
     /// What became of it.
-    pub fate: Fate,
+    pub exchange_outcome: ExchangeOutcome,
 }
 
 /// The answer to a call, and when it comes.
@@ -76,10 +76,10 @@ pub struct Delivery {
 
 #[derive(Debug)]
 struct ServiceState {
-    life: Life,
+    task_script: TaskScript,
     latency: Duration,
-    submit_script: VecDeque<Fate>,
-    poll_script: VecDeque<Fate>,
+    submit_script: VecDeque<ExchangeOutcome>,
+    poll_script: VecDeque<ExchangeOutcome>,
     faults: Option<Faults>,
     tasks: Vec<ScriptedTask>,
     tasks_made: usize,
@@ -90,7 +90,7 @@ impl Service {
     /// A service that completes every task at the first look, without latency.
     pub fn new(clock: VirtualClock) -> Self {
         let state = ServiceState {
-            life: Life::of_polls(0),
+            task_script: TaskScript::of_polls(0),
             latency: Duration::ZERO,
             submit_script: VecDeque::new(),
             poll_script: VecDeque::new(),
@@ -102,10 +102,10 @@ impl Service {
         Self { clock, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The life of every task made from now on.
+    /// The script of every task made from now on.
     #[must_use]
-    pub fn life(self, life: Life) -> Self {
-        self.lock().life = life;
+    pub fn task_script(self, task_script: TaskScript) -> Self {
+        self.lock().task_script = task_script;
         self
     }
 
@@ -124,13 +124,19 @@ impl Service {
     }
 
     /// Adds to the script of submissions.
-    pub fn on_submit<F: Into<Fate>>(&self, fates: impl IntoIterator<Item = F>) {
-        self.lock().submit_script.extend(fates.into_iter().map(Into::into));
+    pub fn on_submit<F: Into<ExchangeOutcome>>(
+        &self,
+        exchange_outcomes: impl IntoIterator<Item = F>,
+    ) {
+        self.lock().submit_script.extend(exchange_outcomes.into_iter().map(Into::into));
     }
 
     /// Adds to the script of polls.
-    pub fn on_poll<F: Into<Fate>>(&self, fates: impl IntoIterator<Item = F>) {
-        self.lock().poll_script.extend(fates.into_iter().map(Into::into));
+    pub fn on_poll<F: Into<ExchangeOutcome>>(
+        &self,
+        exchange_outcomes: impl IntoIterator<Item = F>,
+    ) {
+        self.lock().poll_script.extend(exchange_outcomes.into_iter().map(Into::into));
     }
 
     /// Adds a task that was submitted before; it is not counted as made.
@@ -138,8 +144,8 @@ impl Service {
     /// # Panics
     ///
     /// When the id cannot be one.
-    pub fn add_task(&self, id: &str, created: Time, life: Life) -> TaskId {
-        self.lock().tasks.push(ScriptedTask::new(id.to_owned(), created, life));
+    pub fn add_task(&self, id: &str, created: Time, task_script: TaskScript) -> TaskId {
+        self.lock().tasks.push(ScriptedTask::new(id.to_owned(), created, task_script));
         match id.parse() {
             Ok(id) => id,
             Err(error) => panic!("{error}"),
@@ -176,11 +182,15 @@ impl Service {
     /// Whatever the service does, it does at once; what takes time is the answer.
     pub fn take(&self, now: Time, call: &Call) -> Delivery {
         let mut state = self.lock();
-        let fate = state.fate(call);
+        let exchange_outcome = state.exchange_outcome(call);
         // Counted whatever becomes of it, also where it never leaves.
-        state.attempts.push(ServiceCall { at: now, call: call.clone(), fate: fate.clone() });
+        state.attempts.push(ServiceCall {
+            at: now,
+            call: call.clone(),
+            exchange_outcome: exchange_outcome.clone(),
+        });
         let latency = state.latency;
-        let delivery = state.deliver(now, call, fate);
+        let delivery = state.deliver(now, call, exchange_outcome);
         Delivery { after: delivery.after + latency, ..delivery }
     }
 
@@ -237,39 +247,39 @@ impl AsyncExchange for Service {
 }
 
 impl ServiceState {
-    fn fate(&mut self, call: &Call) -> Fate {
+    fn exchange_outcome(&mut self, call: &Call) -> ExchangeOutcome {
         let script =
             if call.is_submission() { &mut self.submit_script } else { &mut self.poll_script };
         script
             .pop_front()
             .or_else(|| self.faults.as_mut().map(Faults::draw))
-            .unwrap_or(Fate::Served)
+            .unwrap_or(ExchangeOutcome::Served)
     }
 
-    fn deliver(&mut self, now: Time, call: &Call, fate: Fate) -> Delivery {
-        let answer = match fate {
-            Fate::Served => self.serve(now, call).to_answer(),
-            Fate::NotSent => Answer::NotSent("connection refused".to_owned()),
-            Fate::Untrusted => Answer::Untrusted("UnknownIssuer".to_owned()),
-            Fate::LostBefore => Answer::Lost("connection reset".to_owned()),
-            Fate::LostAfter => {
+    fn deliver(&mut self, now: Time, call: &Call, exchange_outcome: ExchangeOutcome) -> Delivery {
+        let answer = match exchange_outcome {
+            ExchangeOutcome::Served => self.serve(now, call).to_answer(),
+            ExchangeOutcome::NotSent => Answer::NotSent("connection refused".to_owned()),
+            ExchangeOutcome::Untrusted => Answer::Untrusted("UnknownIssuer".to_owned()),
+            ExchangeOutcome::LostBefore => Answer::Lost("connection reset".to_owned()),
+            ExchangeOutcome::LostAfter => {
                 self.serve(now, call);
                 Answer::Lost("connection reset".to_owned())
             }
-            Fate::Answered(response) => response.to_answer(),
-            Fate::ServedBut(response) => {
+            ExchangeOutcome::Answered(response) => response.to_answer(),
+            ExchangeOutcome::ServedBut(response) => {
                 self.serve(now, call);
                 response.to_answer()
             }
-            Fate::Truncated(bytes) => {
+            ExchangeOutcome::Truncated(bytes) => {
                 let response = self.serve(now, call);
                 let left = response.body.len().saturating_sub(bytes);
                 let body = response.body.slice(..left);
                 response.body(body).to_answer()
             }
-            Fate::Slow(delay, fate) => {
-                let delivery = self.deliver(now, call, *fate);
-                // Delays add up, so a slow fate may be of another slow one.
+            ExchangeOutcome::Slow(delay, exchange_outcome) => {
+                let delivery = self.deliver(now, call, *exchange_outcome);
+                // Delays add up, so a slow outcome may be of another slow one.
                 return Delivery { after: delivery.after + delay, ..delivery };
             }
         };
@@ -283,7 +293,7 @@ impl ServiceState {
                 self.tasks_made += 1;
                 // As long as an id of the service's own, and in the order in which tasks were made.
                 let id = format!("d758n65e878c73{:06}", self.tasks_made);
-                let task = ScriptedTask::new(id, now, self.life.clone());
+                let task = ScriptedTask::new(id, now, self.task_script.clone());
                 let answer = Response::json(task.submitted());
                 self.tasks.push(task);
                 answer

@@ -39,7 +39,7 @@ pub enum TranscriptNote {
         why: SleepReason,
     },
     /// The run reported an event.
-    Told(Event),
+    Notified(Event),
     /// The run was over.
     Done(Outcome),
 }
@@ -86,7 +86,7 @@ impl Transcript {
     /// The events that the run reported.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.lines.iter().filter_map(|(_, note)| match note {
-            TranscriptNote::Told(event) => Some(event),
+            TranscriptNote::Notified(event) => Some(event),
             _ => None,
         })
     }
@@ -146,7 +146,7 @@ impl fmt::Display for TranscriptNote {
                 write!(f, "answer  {call}: lost: {reason}")
             }
             Self::Slept { why, .. } => write!(f, "sleep   {why:?}"),
-            Self::Told(event) => write!(f, "tell    {event}"),
+            Self::Notified(event) => write!(f, "notify  {event}"),
             Self::Done(outcome) => write!(f, "done    {outcome:?}"),
         }
     }

@@ -18,11 +18,11 @@ use crate::transcript::{Transcript, TranscriptNote};
 /// use std::sync::Arc;
 /// use std::time::Duration;
 /// use effects_core::{EffectRequest, Outcome, Policy, Run, Seed, Template};
-/// use effects_testkit::{Fate, Life, World};
+/// use effects_testkit::{ExchangeOutcome, TaskScript, World};
 ///
 /// let mut world = World::new();
-/// let service = world.service().life(Life::lasting(Duration::from_secs(40)));
-/// service.on_poll([Fate::NotSent, Fate::LostBefore]);
+/// let service = world.service().task_script(TaskScript::lasting(Duration::from_secs(40)));
+/// service.on_poll([ExchangeOutcome::NotSent, ExchangeOutcome::LostBefore]);
 ///
 /// let request = EffectRequest::new(Template::MyWorld, "https://example.com/cat.jpg")?;
 /// let mut run = Run::submit(request, Arc::new(Policy::default()), Seed::from(1), world.now());
@@ -120,7 +120,7 @@ impl World {
                 self.note(TranscriptNote::Slept { until, why: *why });
                 self.clock().jump_to(until);
             }
-            Step::Notify(event) => self.note(TranscriptNote::Told(event.clone())),
+            Step::Notify(event) => self.note(TranscriptNote::Notified(event.clone())),
             Step::Done(outcome) => {
                 // A run that is over says so at each step, and the transcript has it once.
                 if !self.transcript.ends_with(outcome) {

@@ -49,7 +49,7 @@ fn stored() -> Response {
     Response::json(format!(r#"{{"url":"{STORED}"}}"#))
 }
 
-fn stores(witness: &Witness<'_>) -> Vec<effects_testkit::http::Seen> {
+fn stores(witness: &Witness<'_>) -> Vec<effects_testkit::http::ReceivedRequest> {
     let requests = witness.world.gateway.requests().into_iter();
     requests.filter(|seen| seen.path() == "/api/v1/storage/files").collect()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use effects_core::{EffectRequest, Template};
 use effects_reqwest::Client;
-use effects_testkit::http::{Behaviour, Seen};
+use effects_testkit::http::{Behaviour, ReceivedRequest};
 use effects_tests::{KEY, PHOTO_URL, ScenarioWorld, TASK};
 use tokio::task::JoinSet;
 
@@ -54,7 +54,7 @@ fn a_gateway_that_closes_kept_connections_as_the_next_submission_comes_leaves_no
     let creates = world.gateway.requests();
     assert_eq!(creates.len(), 2 * RUNS);
     // Nothing was said about keeping a connection: each was simply not used again.
-    assert!(creates.iter().all(|seen: &Seen| seen.header("connection").is_none()));
+    assert!(creates.iter().all(|seen: &ReceivedRequest| seen.header("connection").is_none()));
     assert_eq!(world.gateway.connections(), 2 * RUNS);
 }
 

@@ -9,11 +9,13 @@ use effects_core::gateway::Answer;
 use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, NoJournal};
 use effects_core::run::{Saved, SleepReason};
 use effects_core::{ErrorKind, Event, Outcome, Repeat, Run, Step, Submission, Time};
-use effects_testkit::{Fate, Life, Response, TranscriptNote, result_of};
+use effects_testkit::{ExchangeOutcome, Response, TaskScript, TranscriptNote, result_of};
 
 #[test]
 fn the_intent_is_recorded_before_the_submission_and_the_id_before_the_first_look() {
-    let mut scene = Scene::submitting(policy()).life(Life::of_polls(1)).submits([Fate::NotSent]);
+    let mut scene = Scene::submitting(policy())
+        .task_script(TaskScript::of_polls(1))
+        .submits([ExchangeOutcome::NotSent]);
     assert!(scene.completes());
     let story: Vec<&str> = scene
         .world
@@ -28,7 +30,7 @@ fn the_intent_is_recorded_before_the_submission_and_the_id_before_the_first_look
             }),
             TranscriptNote::Sent(call) if call.is_submission() => Some("POST"),
             TranscriptNote::Sent(_) => Some("GET"),
-            TranscriptNote::Told(Event::Submitted { .. }) => Some("submitted"),
+            TranscriptNote::Notified(Event::Submitted { .. }) => Some("submitted"),
             _ => None,
         })
         .collect();
@@ -65,7 +67,9 @@ fn nothing_comes_until_an_entry_is_recorded() {
 #[test]
 fn a_step_is_safe_at_any_moment_any_number_of_times() {
     // Whatever was handed out, stepping again hands out nothing twice and changes nothing.
-    let mut scene = Scene::submitting(policy()).life(Life::of_polls(2)).submits([Fate::NotSent]);
+    let mut scene = Scene::submitting(policy())
+        .task_script(TaskScript::of_polls(2))
+        .submits([ExchangeOutcome::NotSent]);
     let mut sent = Vec::new();
     loop {
         let now = scene.world.now();
@@ -143,7 +147,7 @@ fn leaving_is_possible_in_every_state() {
             .filter(|entry| matches!(entry.fact, Fact::Released { .. }));
         assert_eq!(released.count(), steps, "an intent on record is closed");
     }
-    let mut scene = Scene::submitting(policy()).submits(vec![Fate::NotSent; 99]);
+    let mut scene = Scene::submitting(policy()).submits(vec![ExchangeOutcome::NotSent; 99]);
     while !scene.world.transcript().sleeps().any(|(_, why)| why == SleepReason::Retry) {
         scene.world.step(&mut scene.run);
     }
@@ -152,7 +156,7 @@ fn leaving_is_possible_in_every_state() {
 
     // While a look is out, or between two.
     for out in [true, false] {
-        let mut scene = Scene::submitting(policy()).life(Life::endless());
+        let mut scene = Scene::submitting(policy()).task_script(TaskScript::endless());
         let submit = scene.until_sent();
         scene.answer(&submit, 200, r#"{"id":"t-1"}"#);
         let call = scene.until_sent();
@@ -328,9 +332,9 @@ fn what_is_saved_holds_no_policy_and_no_word_of_the_answer_but_the_outcome() {
 fn the_same_seed_gives_the_same_run() {
     let story = |seed: u64| {
         let mut scene = Scene::submitting(effects_core::Policy::default())
-            .life(Life::of_polls(5))
-            .submits([Fate::NotSent, Response::new(429).into()])
-            .polls([Fate::LostBefore, Fate::html()]);
+            .task_script(TaskScript::of_polls(5))
+            .submits([ExchangeOutcome::NotSent, Response::new(429).into()])
+            .polls([ExchangeOutcome::LostBefore, ExchangeOutcome::html()]);
         let (policy, now) = (scene.policy.clone(), scene.world.now());
         scene.run = Run::submit(crate::common::request(), policy, seed.into(), now);
         assert!(scene.completes());
@@ -392,7 +396,7 @@ fn a_journal_that_fails_sends_nothing_and_can_be_tried_again() {
 
 #[test]
 fn a_driver_that_is_told_to_stop_detaches() {
-    let mut scene = Scene::submitting(policy()).life(Life::endless());
+    let mut scene = Scene::submitting(policy()).task_script(TaskScript::endless());
     let service = scene.world.service();
     let gateway = service.gateway();
     let asked = Cell::new(0);

@@ -10,14 +10,14 @@ use effects_core::{
     BaseUrl, EffectRequest, Error, ErrorKind, Outcome, Policy, Seed, Template, Time,
 };
 use effects_jobs::{Download, DownloadStep, Photo, Uploads, read_storage_answer, upload_error};
-use effects_testkit::{Fate, Life, Response, result_of};
+use effects_testkit::{ExchangeOutcome, Response, TaskScript, result_of};
 
 fn submitted(answer: Response) -> Error {
     Scene::submitting(policy()).submits(vec![answer; 999]).error()
 }
 
 fn looked(answer: Response) -> Error {
-    Scene::attached(policy(), Life::endless()).polls(vec![answer; 999]).error()
+    Scene::attached(policy(), TaskScript::endless()).polls(vec![answer; 999]).error()
 }
 
 fn json(status: u16, body: &str) -> Response {
@@ -102,7 +102,7 @@ fn rate_limited() {
 
 #[test]
 fn transport() {
-    let error = Scene::submitting(policy()).submits(vec![Fate::NotSent; 999]).error();
+    let error = Scene::submitting(policy()).submits(vec![ExchangeOutcome::NotSent; 999]).error();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Transport, 7));
     assert_eq!(looked(Response::new(500)).kind(), ErrorKind::Transport);
 }
@@ -171,8 +171,8 @@ fn download() {
 
 #[test]
 fn task_failed() {
-    let life = Life::of_polls(1).failing("3009095", "Internal generation error");
-    let error = Scene::submitting(policy()).life(life).error();
+    let task_script = TaskScript::of_polls(1).failing("3009095", "Internal generation error");
+    let error = Scene::submitting(policy()).task_script(task_script).error();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::TaskFailed, 4));
     assert_eq!(error.code().unwrap().as_str(), "3009095");
     let bill = "(3009095); the service tells no cost of it, so it counts as not billed";
@@ -184,7 +184,7 @@ fn task_failed() {
 #[test]
 fn no_picture() {
     let error = Scene::submitting(policy())
-        .life(Life::of_polls(0).ending_with(r#""status":"completed","output":[]"#))
+        .task_script(TaskScript::of_polls(0).ending_with(r#""status":"completed","output":[]"#))
         .error();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::NoPicture, 4));
 }
@@ -210,7 +210,9 @@ fn a_task_without_a_picture_says_what_it_cost() {
             "; the service tells no cost of it, so it counts as not billed",
         ),
     ] {
-        let error = Scene::submitting(policy()).life(Life::of_polls(0).ending_with(end)).error();
+        let error = Scene::submitting(policy())
+            .task_script(TaskScript::of_polls(0).ending_with(end))
+            .error();
         assert!(error.to_string().ends_with(wanted), "{wanted:?} is missing: {error}");
     }
 }
@@ -255,7 +257,7 @@ fn what_to_do_is_at_the_end_of_a_message_and_apart() {
 
 #[test]
 fn outcome_unknown() {
-    let error = Scene::submitting(policy()).submits([Fate::LostAfter]).error();
+    let error = Scene::submitting(policy()).submits([ExchangeOutcome::LostAfter]).error();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::OutcomeUnknown, 8));
     assert!(error.request_id().is_some());
 }
@@ -263,8 +265,8 @@ fn outcome_unknown() {
 #[test]
 fn what_was_unknown_when_it_was_recorded_is_said_to_be_of_then() {
     let policy = Policy { is_replay: true, ..policy() };
-    for fate in [Fate::LostAfter, Response::new(502).into()] {
-        let error = Scene::submitting(policy.clone()).submits([fate]).error();
+    for exchange_outcome in [ExchangeOutcome::LostAfter, Response::new(502).into()] {
+        let error = Scene::submitting(policy.clone()).submits([exchange_outcome]).error();
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
         let said = error.to_string();
         assert!(
@@ -277,7 +279,7 @@ fn what_was_unknown_when_it_was_recorded_is_said_to_be_of_then() {
 
 #[test]
 fn wait_timeout() {
-    let error = Scene::attached(policy(), Life::endless()).error();
+    let error = Scene::attached(policy(), TaskScript::endless()).error();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::WaitTimeout, 5));
     let error = error.with_resume_line(|task| format!("effects wait {task}"));
     assert_eq!(error.resume_line(), Some(format!("effects wait {TASK}").as_str()));
@@ -286,7 +288,7 @@ fn wait_timeout() {
 
 #[test]
 fn detached() {
-    let mut scene = Scene::attached(policy(), Life::endless());
+    let mut scene = Scene::attached(policy(), TaskScript::endless());
     scene.until_sent();
     scene.run.detach(scene.world.now());
     let error = scene.error();

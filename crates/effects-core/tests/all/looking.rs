@@ -10,27 +10,27 @@ use effects_core::{
     Backoff, BaseUrl, Deadline, ErrorKind, Event, Outcome, Pace, Policy, Run, Seed, Status, Step,
     Time,
 };
-use effects_testkit::{Fate, Life, Response, World, result_of};
+use effects_testkit::{ExchangeOutcome, Response, TaskScript, World, result_of};
 
 fn json(status: u16, body: &str) -> Response {
     Response::json(body.to_owned()).status(status)
 }
 
-fn attached(life: Life) -> Scene {
-    Scene::attached(policy(), life)
+fn attached(task_script: TaskScript) -> Scene {
+    Scene::attached(policy(), task_script)
 }
 
 #[test]
 fn whatever_can_pass_is_looked_past() {
-    let mut passing: Vec<Fate> = vec![
-        Fate::NotSent,
-        Fate::LostBefore,
-        Fate::LostAfter,
-        Fate::garbage(),
-        Fate::html(),
-        Fate::Truncated(1),
-        Fate::Served.after(seconds(31)),
-        Fate::ServedBut(Response::new(200)),
+    let mut passing: Vec<ExchangeOutcome> = vec![
+        ExchangeOutcome::NotSent,
+        ExchangeOutcome::LostBefore,
+        ExchangeOutcome::LostAfter,
+        ExchangeOutcome::garbage(),
+        ExchangeOutcome::html(),
+        ExchangeOutcome::Truncated(1),
+        ExchangeOutcome::Served.after(seconds(31)),
+        ExchangeOutcome::ServedBut(Response::new(200)),
         json(200, "[]").into(),
         json(200, r#"{"error":"try again"}"#).into(),
         json(200, r#"{"status":{"code":503,"message":"busy"},"data":null}"#).into(),
@@ -41,11 +41,11 @@ fn whatever_can_pass_is_looked_past() {
         passing.push(Response::html("<h1>no</h1>").status(status).retry_after_date(2).into());
     }
     // Each alone, and all of them in a row.
-    for fate in passing.clone() {
-        let mut scene = attached(Life::of_polls(0)).polls([fate.clone()]);
-        assert!(scene.completes(), "{fate:?}\n{}", scene.world.transcript());
+    for exchange_outcome in passing.clone() {
+        let mut scene = attached(TaskScript::of_polls(0)).polls([exchange_outcome.clone()]);
+        assert!(scene.completes(), "{exchange_outcome:?}\n{}", scene.world.transcript());
     }
-    let mut scene = attached(Life::of_polls(0)).polls(passing);
+    let mut scene = attached(TaskScript::of_polls(0)).polls(passing);
     assert!(scene.completes(), "{}", scene.world.transcript());
 }
 
@@ -57,7 +57,7 @@ fn an_output_nested_without_end_costs_its_own_pictures_and_not_the_process() {
             r#"{{"id":"{TASK}","status":"completed",
                 "output":[{endless},[[{{"content":[["https://x.test/a.png"]]}}]]]}}"#
         );
-        let mut scene = attached(Life::of_polls(0)).polls([json(200, &body)]);
+        let mut scene = attached(TaskScript::of_polls(0)).polls([json(200, &body)]);
         let Outcome::Completed(effect) = scene.outcome() else {
             panic!("{}", scene.world.transcript())
         };
@@ -73,7 +73,7 @@ fn pushed(body: &str) -> effects_core::gateway::CallResult {
 
 #[test]
 fn a_state_that_comes_by_itself_counts_as_a_look() {
-    let mut scene = attached(Life::endless());
+    let mut scene = attached(TaskScript::endless());
     let start = scene.world.now();
     let Step::Send(call) = scene.run.step(start) else { panic!() };
     // While that look is out: what is no state of this task changes nothing.
@@ -125,7 +125,7 @@ fn what_the_gateway_itself_bars_ends_it_at_once_and_keeps_the_id() {
         (200, r#"{"status":{"code":401,"message":"no"},"data":null}"#, KeyRefused),
         (200, r#"{"status":{"code":403,"message":"no"},"data":null}"#, Forbidden),
     ] {
-        let mut scene = attached(Life::of_polls(0)).polls([json(status, body)]);
+        let mut scene = attached(TaskScript::of_polls(0)).polls([json(status, body)]);
         let error = scene.error();
         assert_eq!(error.kind(), kind, "{status} {body}");
         assert_eq!(error.task_id().unwrap().as_str(), TASK);
@@ -176,7 +176,7 @@ fn every_other_refusal_is_told_once_and_outlasted() {
         let mut answers = vec![answer.clone(); 9];
         answers.insert(3, json(200, RUNNING));
         answers.insert(6, Response::new(502));
-        let mut scene = attached(Life::of_polls(0)).polls(answers);
+        let mut scene = attached(TaskScript::of_polls(0)).polls(answers);
         assert!(scene.completes(), "{answer:?}\n{}", scene.world.transcript());
         let told = retries(&scene);
         assert_eq!((told.len(), told[1]), (2, Some(502)), "{answer:?}: {told:?}");
@@ -186,7 +186,7 @@ fn every_other_refusal_is_told_once_and_outlasted() {
     for _ in 0..5 {
         turns.extend([Response::new(302), Response::new(410), json(402, r#"{"message":"pay"}"#)]);
     }
-    let mut scene = attached(Life::of_polls(0)).polls(turns);
+    let mut scene = attached(TaskScript::of_polls(0)).polls(turns);
     assert!(scene.completes(), "{}", scene.world.transcript());
     assert_eq!(retries(&scene), [Some(302), Some(410), Some(402)]);
 }
@@ -197,12 +197,13 @@ fn a_refusal_that_lasts_ends_with_the_wait_and_a_task_that_was_made_goes_on() {
     for (answer, kind) in refusals() {
         // The id may be mistyped.
         let endless = vec![answer.clone(); 99];
-        let mut scene = Scene::attached(policy.clone(), Life::endless()).polls(endless.clone());
+        let mut scene =
+            Scene::attached(policy.clone(), TaskScript::endless()).polls(endless.clone());
         assert_eq!(scene.error().kind(), kind, "{answer:?}");
         assert!(scene.world.transcript().elapsed() >= seconds(30));
         // A task that was submitted here exists, and so does one that the journal knows.
         let mut submitted = Scene::submitting(policy.clone()).polls(endless.clone());
-        let mut journaled = Scene::attached(policy.clone(), Life::endless()).polls(endless);
+        let mut journaled = Scene::attached(policy.clone(), TaskScript::endless()).polls(endless);
         let long_ago = Time::from_millis(journaled.world.now().as_millis() - 3_600_000);
         journaled.run = journaled.run.submitted_at(long_ago);
         for scene in [&mut submitted, &mut journaled] {
@@ -218,20 +219,21 @@ fn a_refusal_that_lasts_ends_with_the_wait_and_a_task_that_was_made_goes_on() {
 #[test]
 fn a_task_that_is_not_known_yet_is_forgiven_for_the_grace_period() {
     // The default is 15 s, and a minute of 404s after it.
-    let mut scene = Scene::submitting(policy()).life(Life::of_polls(0).unknown_for(seconds(74)));
+    let mut scene =
+        Scene::submitting(policy()).task_script(TaskScript::of_polls(0).unknown_for(seconds(74)));
     assert!(scene.completes(), "{}", scene.world.transcript());
 
-    let forever = Life::of_polls(0).unknown_for(seconds(3_600));
-    let mut scene = Scene::submitting(policy()).life(forever);
+    let forever = TaskScript::of_polls(0).unknown_for(seconds(3_600));
+    let mut scene = Scene::submitting(policy()).task_script(forever);
     assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound);
     let elapsed = scene.world.transcript().elapsed();
     assert!(elapsed >= seconds(75) && elapsed < seconds(90), "{elapsed:?}");
 
     // An envelope says the same under HTTP 200.
     let hidden = json(200, r#"{"status":{"code":404,"message":"no such task"},"data":null}"#);
-    let mut scene = attached(Life::of_polls(0)).polls([hidden.clone()]);
+    let mut scene = attached(TaskScript::of_polls(0)).polls([hidden.clone()]);
     assert!(scene.completes());
-    let mut scene = attached(Life::of_polls(0)).polls(vec![hidden; 99]);
+    let mut scene = attached(TaskScript::of_polls(0)).polls(vec![hidden; 99]);
     assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound);
 }
 
@@ -267,11 +269,11 @@ fn a_404_ends_a_wait_after_three_of_them_over_a_minute() {
 #[test]
 fn a_task_that_is_seen_again_was_never_gone() {
     let gone = || json(404, r#"{"message":"gone"}"#);
-    let mut scene = attached(Life::endless()).polls(vec![Fate::Served; 10]);
+    let mut scene = attached(TaskScript::endless()).polls(vec![ExchangeOutcome::Served; 10]);
     // Each spell is too short, and the last is not.
     for _ in 0..5 {
         scene.world.service().on_poll(vec![gone(); 8]);
-        scene.world.service().on_poll([Fate::Served]);
+        scene.world.service().on_poll([ExchangeOutcome::Served]);
     }
     scene.world.service().on_poll(vec![gone(); 99]);
     assert_eq!(scene.error().kind(), ErrorKind::TaskNotFound, "{}", scene.world.transcript());
@@ -305,11 +307,12 @@ fn what_was_missed_and_what_was_told_is_kept_when_a_run_is_saved() {
 fn the_end_of_the_wait_brings_one_last_look() {
     // Ready in time, but after the look before it: only the last one can see it.
     let policy = Policy { wait_timeout: seconds(100), ..policy() };
-    let mut scene = Scene::attached(policy.clone(), Life::lasting(Duration::from_millis(99_500)));
+    let mut scene =
+        Scene::attached(policy.clone(), TaskScript::lasting(Duration::from_millis(99_500)));
     assert!(scene.completes(), "{}", scene.world.transcript());
     assert_eq!(scene.world.transcript().elapsed(), seconds(100));
 
-    let mut scene = Scene::attached(policy, Life::endless());
+    let mut scene = Scene::attached(policy, TaskScript::endless());
     let Outcome::StillRunning(still) = scene.outcome() else { panic!() };
     assert_eq!(still.waited, seconds(100));
     assert_eq!((still.status, still.progress), (Some(Status::InProgress), Some(0.5)));
@@ -321,13 +324,13 @@ fn the_end_of_the_wait_brings_one_last_look() {
 fn the_last_look_has_a_few_seconds_of_its_own_and_no_whole_request_time() {
     let policy = Policy { wait_timeout: seconds(100), ..policy() };
     // Each look takes 4 s: the one before cannot be the last word.
-    let mut scene = Scene::attached(policy.clone(), Life::lasting(seconds(99)));
+    let mut scene = Scene::attached(policy.clone(), TaskScript::lasting(seconds(99)));
     let _same = scene.world.service().latency(seconds(4));
     assert!(scene.completes(), "{}", scene.world.transcript());
     assert_eq!(scene.world.transcript().elapsed(), seconds(104));
 
     // And if the service never answers, it is over when that time is.
-    let mut scene = Scene::attached(policy, Life::endless());
+    let mut scene = Scene::attached(policy, TaskScript::endless());
     let _same = scene.world.service().latency(seconds(500));
     let Outcome::Broken(broken) = scene.outcome() else { panic!("{}", scene.world.transcript()) };
     assert_eq!(broken.kind, ErrorKind::Transport);
@@ -336,7 +339,7 @@ fn the_last_look_has_a_few_seconds_of_its_own_and_no_whole_request_time() {
     // A wait of a second at a service that hangs is over after six.
     let hung = |last_look| {
         let policy = Policy { wait_timeout: seconds(1), last_look, ..crate::common::policy() };
-        let mut scene = Scene::attached(policy, Life::endless());
+        let mut scene = Scene::attached(policy, TaskScript::endless());
         let _same = scene.world.service().latency(seconds(500));
         scene.outcome();
         scene.world.transcript().elapsed()
@@ -350,7 +353,7 @@ fn the_last_look_has_a_few_seconds_of_its_own_and_no_whole_request_time() {
 #[test]
 fn a_wait_without_a_last_look_ends_on_time_and_keeps_the_task() {
     let policy = Policy { wait_timeout: seconds(100), last_look: seconds(0), ..policy() };
-    let mut scene = Scene::attached(policy, Life::lasting(Duration::from_millis(99_500)));
+    let mut scene = Scene::attached(policy, TaskScript::lasting(Duration::from_millis(99_500)));
     let Outcome::StillRunning(still) = scene.outcome() else { panic!() };
     assert_eq!((still.task_id.as_str(), still.waited), (TASK, seconds(100)));
     let last = scene.world.transcript().calls().last().unwrap().0;
@@ -364,25 +367,25 @@ fn a_deadline_ends_the_wait_with_its_last_look() {
         let policy = Policy { wait_timeout: seconds(wait), deadline, ..policy() };
         // What is ready by the last look, a second before, is not thrown away.
         let mut scene =
-            Scene::attached(policy.clone(), Life::lasting(Duration::from_millis(98_500)));
+            Scene::attached(policy.clone(), TaskScript::lasting(Duration::from_millis(98_500)));
         assert!(scene.completes(), "{}", scene.world.transcript());
         assert_eq!(scene.world.transcript().elapsed(), seconds(99));
 
-        let mut scene = Scene::attached(policy.clone(), Life::endless());
+        let mut scene = Scene::attached(policy.clone(), TaskScript::endless());
         let _same = scene.world.service().latency(seconds(500));
         scene.outcome();
         assert_eq!(scene.world.transcript().elapsed(), seconds(100));
     }
     // A short one is not spent on the last look.
     let policy = Policy { deadline: Some(Deadline::after(seconds(2))), ..policy() };
-    let mut scene = Scene::attached(policy, Life::endless());
+    let mut scene = Scene::attached(policy, TaskScript::endless());
     let Outcome::StillRunning(still) = scene.outcome() else { panic!() };
     assert_eq!((still.task_id.as_str(), still.waited), (TASK, Duration::from_millis(1_750)));
 }
 
 #[test]
 fn a_wait_that_begins_after_its_deadline_looks_no_more() {
-    let scene = Scene::attached(policy(), Life::endless());
+    let scene = Scene::attached(policy(), TaskScript::endless());
     let start = scene.world.now();
     let policy = Policy {
         deadline: Some(Deadline::after(seconds(1)).begun(start - seconds(1))),
@@ -400,7 +403,7 @@ fn a_driver_that_is_late_does_not_make_the_wait_longer() {
     for millis in 60_000..63_000 {
         let wait_timeout = Duration::from_millis(millis);
         let policy = Policy { wait_timeout, ..policy() };
-        let mut scene = Scene::attached(policy.clone(), Life::endless());
+        let mut scene = Scene::attached(policy.clone(), TaskScript::endless());
         let start = scene.world.now();
         let mut now = start;
         loop {
@@ -419,11 +422,13 @@ fn a_driver_that_is_late_does_not_make_the_wait_longer() {
 #[test]
 fn a_result_that_is_ready_is_not_thrown_away_by_a_submission_that_took_the_wait() {
     let policy = Policy { wait_timeout: seconds(10), ..policy() };
-    let mut scene = Scene::submitting(policy.clone()).submits([Fate::Served.after(seconds(20))]);
+    let mut scene =
+        Scene::submitting(policy.clone()).submits([ExchangeOutcome::Served.after(seconds(20))]);
     assert!(scene.completes(), "{}", scene.world.transcript());
 
     // Nor by one that came later still.
-    let mut scene = Scene::submitting(policy).submits([Fate::Served.after(seconds(3_600))]);
+    let mut scene =
+        Scene::submitting(policy).submits([ExchangeOutcome::Served.after(seconds(3_600))]);
     assert!(matches!(scene.outcome(), Outcome::Unknown(_)));
     assert!(scene.world.deliver_late(&mut scene.run));
     assert!(scene.completes(), "{}", scene.world.transcript());
@@ -432,14 +437,14 @@ fn a_result_that_is_ready_is_not_thrown_away_by_a_submission_that_took_the_wait(
     let policy = Policy { wait_timeout: Duration::ZERO, ..Policy::default() };
     let mut scene = Scene::submitting(policy.clone());
     assert!(scene.completes(), "{}", scene.world.transcript());
-    let mut scene = Scene::attached(policy, Life::of_polls(0));
+    let mut scene = Scene::attached(policy, TaskScript::of_polls(0));
     assert!(scene.completes(), "{}", scene.world.transcript());
 }
 
 #[test]
 fn a_suspended_machine_still_looks_once_with_a_whole_request_time() {
     for asleep in [0, 1, 2, 3] {
-        let mut scene = attached(Life::lasting(seconds(60)));
+        let mut scene = attached(TaskScript::lasting(seconds(60)));
         // Asleep while it sleeps, or while a look is out.
         for _ in 0..asleep {
             scene.world.step(&mut scene.run);
@@ -456,7 +461,7 @@ fn a_suspended_machine_still_looks_once_with_a_whole_request_time() {
 
 #[test]
 fn a_clock_that_runs_back_costs_nothing_but_patience() {
-    let mut scene = attached(Life::of_polls(2));
+    let mut scene = attached(TaskScript::of_polls(2));
     scene.until_sent();
     let now = scene.world.now();
     scene.world.clock().set(Time::from_millis(now.as_millis() - 86_400_000));
@@ -466,7 +471,7 @@ fn a_clock_that_runs_back_costs_nothing_but_patience() {
 #[test]
 fn unknown_words_keep_the_run_waiting_and_are_told_once() {
     let polishing = json(200, r#"{"id":"d758n65e878c73cmdg20","status":"POLISHING"}"#);
-    let mut scene = attached(Life::of_polls(0)).polls(vec![polishing; 5]);
+    let mut scene = attached(TaskScript::of_polls(0)).polls(vec![polishing; 5]);
     assert!(scene.completes(), "{}", scene.world.transcript());
     let told: Vec<&Event> = scene
         .world
@@ -483,11 +488,11 @@ fn words_of_every_surface_and_letter_case_are_understood() {
     let with = |word: &str, rest: &str| json(200, &format!(r#"{{"status":"{word}"{rest}}}"#));
     let picture = r#","output":[{"content":[{"url":"https://x/y.png"}]}]"#;
     for word in ["completed", "COMPLETED", "Succeeded", "success", "done"] {
-        let mut scene = attached(Life::endless()).polls([with(word, picture)]);
+        let mut scene = attached(TaskScript::endless()).polls([with(word, picture)]);
         assert!(scene.completes(), "{word}");
     }
     for word in ["failed", "FAILED", "error", "cancelled", "CANCELED"] {
-        let mut scene = attached(Life::endless()).polls([with(word, "")]);
+        let mut scene = attached(TaskScript::endless()).polls([with(word, "")]);
         assert_eq!(scene.error().kind(), ErrorKind::TaskFailed, "{word}");
     }
     for word in [
@@ -501,7 +506,7 @@ fn words_of_every_surface_and_letter_case_are_understood() {
         "IN_QUEUE",
         "x",
     ] {
-        let mut scene = attached(Life::of_polls(1)).polls([with(word, picture)]);
+        let mut scene = attached(TaskScript::of_polls(1)).polls([with(word, picture)]);
         assert!(scene.completes(), "{word}");
         assert!(scene.world.service().polls() > 1, "{word}");
     }
@@ -511,7 +516,7 @@ fn words_of_every_surface_and_letter_case_are_understood() {
 fn completed_with_an_error_beside_a_picture_is_completed_with_a_warning() {
     let odd = r#""status":"completed","error":{"code":"7","message":"blurred"},
         "output":[{"content":[{"url":"https://x/y.png"}]}]"#;
-    let mut scene = attached(Life::of_polls(0).ending_with(odd));
+    let mut scene = attached(TaskScript::of_polls(0).ending_with(odd));
     let Outcome::Completed(effect) = scene.outcome() else { panic!() };
     assert_eq!(effect.warning.unwrap().message, "blurred");
     let warned =
@@ -521,7 +526,7 @@ fn completed_with_an_error_beside_a_picture_is_completed_with_a_warning() {
     assert!(warned, "{}", scene.world.transcript());
 
     let fine = odd.replace(r#"{"code":"7","message":"blurred"}"#, "null");
-    let mut scene = attached(Life::of_polls(0).ending_with(&fine));
+    let mut scene = attached(TaskScript::of_polls(0).ending_with(&fine));
     let Outcome::Completed(effect) = scene.outcome() else { panic!() };
     assert_eq!(effect.warning, None);
 }
@@ -531,7 +536,7 @@ fn pictures(gateway: Option<&str>, output: &str) -> Vec<String> {
     let gateway = gateway.map(|url| BaseUrl::parse(url, false).unwrap());
     let policy = Policy { gateway, ..policy() };
     let fields = format!(r#""status":"completed",{output}"#);
-    match Scene::attached(policy, Life::of_polls(0).ending_with(&fields)).outcome() {
+    match Scene::attached(policy, TaskScript::of_polls(0).ending_with(&fields)).outcome() {
         Outcome::Completed(effect) => {
             assert!(effect.raw.as_str().contains(output), "the answer is kept as it was sent");
             effect.pictures.into_iter().map(|picture| picture.url).collect()
@@ -613,7 +618,7 @@ fn links_stand_as_texts_or_in_objects_wherever_an_output_has_them() {
 #[test]
 fn completed_without_a_picture_says_what_was_sent_and_how_to_see_it() {
     let said = |fields: &str| {
-        let error = attached(Life::of_polls(0).ending_with(fields)).error();
+        let error = attached(TaskScript::of_polls(0).ending_with(fields)).error();
         assert_eq!(error.kind(), ErrorKind::NoPicture);
         error.to_string()
     };
@@ -649,13 +654,13 @@ fn completed_without_a_picture_is_an_explicit_error() {
         r#""status":"completed","output":[{"content":[{"type":"video","url":"https://x/y.mp4"}]}]"#,
         r#""status":"completed","output":[{"content":[{"url":"file:///etc/passwd"}]}]"#,
     ] {
-        let error = attached(Life::of_polls(0).ending_with(fields)).error();
+        let error = attached(TaskScript::of_polls(0).ending_with(fields)).error();
         assert_eq!(error.kind(), ErrorKind::NoPicture, "{fields}");
         assert_eq!(error.task_id().unwrap().as_str(), TASK);
     }
     // With a reason it has failed.
     let failed = r#""status":"completed","error":{"code":"3009096","error_message":"no"}"#;
-    let error = attached(Life::of_polls(0).ending_with(failed)).error();
+    let error = attached(TaskScript::of_polls(0).ending_with(failed)).error();
     assert_eq!((error.kind(), error.code().unwrap().as_str()), (ErrorKind::TaskFailed, "3009096"));
 }
 
@@ -666,7 +671,7 @@ fn a_cost_outside_of_0_to_10_000_usd_is_kept_as_text_and_told() {
             r#""status":"{status}","usage":{{"cost":{cost}}},
             "output":[{{"content":[{{"url":"https://x/y.png"}}]}}]"#
         );
-        let mut scene = attached(Life::of_polls(0).ending_with(&fields));
+        let mut scene = attached(TaskScript::of_polls(0).ending_with(&fields));
         let usage = match scene.outcome() {
             Outcome::Completed(effect) => effect.usage,
             Outcome::Failed(failed) => failed.usage.unwrap(),
@@ -716,7 +721,7 @@ fn a_cost_outside_of_0_to_10_000_usd_is_kept_as_text_and_told() {
 fn progress_is_read_in_every_form_and_kept_when_an_answer_leaves_it_out() {
     let progress = |text: &str| {
         let fields = format!(r#"{{"status":"in_progress","progress":{text}}}"#);
-        let mut scene = attached(Life::of_polls(0)).polls([json(200, &fields)]);
+        let mut scene = attached(TaskScript::of_polls(0)).polls([json(200, &fields)]);
         assert!(scene.completes());
         let told = scene.world.transcript().events().find_map(|event| match event {
             Event::Running { progress, .. } => Some(*progress),
@@ -742,11 +747,12 @@ fn progress_is_read_in_every_form_and_kept_when_an_answer_leaves_it_out() {
         assert_eq!(progress(text), share, "{text}");
     }
     let mut scene =
-        Scene::attached(Policy { wait_timeout: seconds(4), ..policy() }, Life::endless()).polls([
-            json(200, r#"{"status":"in_progress","progress":0.7}"#),
-            json(200, RUNNING),
-            json(200, RUNNING),
-        ]);
+        Scene::attached(Policy { wait_timeout: seconds(4), ..policy() }, TaskScript::endless())
+            .polls([
+                json(200, r#"{"status":"in_progress","progress":0.7}"#),
+                json(200, RUNNING),
+                json(200, RUNNING),
+            ]);
     let Outcome::StillRunning(still) = scene.outcome() else { panic!() };
     assert_eq!(still.progress, Some(0.7));
 }
@@ -754,7 +760,7 @@ fn progress_is_read_in_every_form_and_kept_when_an_answer_leaves_it_out() {
 #[test]
 fn a_task_is_as_old_as_is_known_best() {
     let age = |created_at: &str, submitted: Option<Time>| {
-        let mut scene = attached(Life::of_polls(0));
+        let mut scene = attached(TaskScript::of_polls(0));
         let running = format!(r#"{{"status":"in_progress","created_at":{created_at}}}"#);
         scene = scene.polls([json(200, &running)]);
         if let Some(submitted) = submitted {
@@ -783,14 +789,14 @@ fn a_task_is_as_old_as_is_known_best() {
 
 #[test]
 fn the_pace_spaces_the_looks() {
-    let mut scene = Scene::attached(policy(), Life::of_polls(3));
+    let mut scene = Scene::attached(policy(), TaskScript::of_polls(3));
     assert!(scene.completes());
     let waits: Vec<(Duration, SleepReason)> =
         scene.world.transcript().sleeps().filter(|(wait, _)| !wait.is_zero()).collect();
     assert_eq!(waits, [(seconds(3), SleepReason::Pace); 3]);
 
     let growing = Policy { pace: Pace::backoff(seconds(1), seconds(5)), ..policy() };
-    let mut scene = Scene::attached(growing, Life::of_polls(20));
+    let mut scene = Scene::attached(growing, TaskScript::of_polls(20));
     assert!(scene.completes());
     let paced = scene.world.transcript().sleeps().filter(|(_, why)| *why == SleepReason::Pace);
     let waits: Vec<f64> = paced.map(|(wait, _)| wait.as_secs_f64()).collect();
@@ -800,7 +806,7 @@ fn the_pace_spaces_the_looks() {
 
 #[test]
 fn retry_after_is_believed_up_to_a_cap_and_never_shortens_our_own_wait() {
-    for (fate, least, most) in [
+    for (exchange_outcome, least, most) in [
         (Response::new(429).retry_after(7), 7_000, 7_000),
         (Response::new(429).retry_after_date(7), 7_000, 7_000),
         (Response::new(503).retry_after(3_600), 60_000, 60_000),
@@ -809,12 +815,12 @@ fn retry_after_is_believed_up_to_a_cap_and_never_shortens_our_own_wait() {
         (Response::new(429), 250, 500),
         (Response::new(429).header("Retry-After", "Sun, 06 Nov 1994 00:00:09 GMT"), 250, 500),
     ] {
-        let mut scene = attached(Life::of_polls(0)).polls([fate.clone()]);
+        let mut scene = attached(TaskScript::of_polls(0)).polls([exchange_outcome.clone()]);
         assert!(scene.completes());
         let (wait, _) =
             scene.world.transcript().sleeps().find(|(wait, _)| !wait.is_zero()).unwrap();
         let millis = wait.as_millis();
-        assert!((least..=most).contains(&millis), "{fate:?}: {millis} ms");
+        assert!((least..=most).contains(&millis), "{exchange_outcome:?}: {millis} ms");
     }
 }
 
@@ -822,7 +828,7 @@ fn retry_after_is_believed_up_to_a_cap_and_never_shortens_our_own_wait() {
 fn an_answer_without_an_id_or_with_another_is_about_the_task_that_was_asked_for() {
     for id in ["", r#""request_id":"req-1","#, r#""id":"other","#] {
         let body = COMPLETED.replacen(r#""id":"d758n65e878c73cmdg20","#, id, 1);
-        let mut scene = attached(Life::endless()).polls([json(200, &body)]);
+        let mut scene = attached(TaskScript::endless()).polls([json(200, &body)]);
         let Outcome::Completed(effect) = scene.outcome() else { panic!("{body}") };
         assert_eq!(effect.task_id.as_str(), TASK);
         assert_eq!(effect.pictures[0].task_id.as_str(), TASK, "{body}");
@@ -833,30 +839,31 @@ fn an_answer_without_an_id_or_with_another_is_about_the_task_that_was_asked_for(
 fn an_error_at_the_end_is_reported_with_what_it_leaves_open() {
     // A run that saw the task knows that it is running.
     let policy = Policy { wait_timeout: seconds(20), ..policy() };
-    let mut scene = Scene::attached(policy.clone(), Life::endless());
-    scene.world.service().on_poll([Fate::Served]);
+    let mut scene = Scene::attached(policy.clone(), TaskScript::endless());
+    scene.world.service().on_poll([ExchangeOutcome::Served]);
     scene.world.service().on_poll(vec![Response::new(429); 99]);
     let error = scene.error();
     assert_eq!((error.kind(), error.status()), (ErrorKind::WaitTimeout, Some(429)));
 
     // A run that never saw it can only say what is in the way.
-    for (fate, kind) in [
-        (Fate::NotSent, ErrorKind::Transport),
+    for (exchange_outcome, kind) in [
+        (ExchangeOutcome::NotSent, ErrorKind::Transport),
         (Response::new(500).into(), ErrorKind::Transport),
         (Response::new(429).into(), ErrorKind::RateLimited),
-        (Fate::html(), ErrorKind::UnreadableAnswer),
+        (ExchangeOutcome::html(), ErrorKind::UnreadableAnswer),
     ] {
-        let mut scene = Scene::attached(policy.clone(), Life::endless()).polls(vec![fate; 99]);
+        let mut scene = Scene::attached(policy.clone(), TaskScript::endless())
+            .polls(vec![exchange_outcome; 99]);
         assert_eq!(scene.error().kind(), kind);
     }
     // After a submission it was seen: the answer to that showed it.
-    let mut scene = Scene::submitting(policy).polls(vec![Fate::NotSent; 99]);
+    let mut scene = Scene::submitting(policy).polls(vec![ExchangeOutcome::NotSent; 99]);
     assert_eq!(scene.error().kind(), ErrorKind::WaitTimeout);
 }
 
 #[test]
 fn looks_ask_for_the_task_and_nothing_else() {
-    let mut scene = attached(Life::of_polls(1));
+    let mut scene = attached(TaskScript::of_polls(1));
     assert!(scene.completes());
     for (_, call) in scene.world.transcript().calls() {
         let CallKind::Poll { task } = &call.kind else { panic!("{call:?}") };

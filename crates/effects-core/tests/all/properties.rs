@@ -10,7 +10,8 @@ use effects_core::gateway::{Answer, CallId};
 use effects_core::run::Saved;
 use effects_core::{Outcome, Policy, Repeat, Run, Seed, Step, Time};
 use effects_testkit::{
-    ExchangeFault, Fate, Faults, Life, Response, Service, VirtualClock, World, result_of,
+    ExchangeFault, ExchangeOutcome, Faults, Response, Service, TaskScript, VirtualClock, World,
+    result_of,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -202,9 +203,9 @@ proptest! {
     #[test]
     fn no_fault_makes_it_pay_twice(seed in any::<u64>(), rate in 0.0..1.0f64, lasting in any::<bool>(), never in any::<bool>()) {
         let menu: Vec<ExchangeFault> = if lasting {
-            ExchangeFault::PASSING.into_iter().chain(ExchangeFault::LASTING).collect()
+            ExchangeFault::TRANSIENT.into_iter().chain(ExchangeFault::PERMANENT).collect()
         } else {
-            ExchangeFault::PASSING.to_vec()
+            ExchangeFault::TRANSIENT.to_vec()
         };
         let repeat = if never { Repeat::Never } else { Repeat::Safe };
         let policy = Policy { repeat, ..policy() };
@@ -228,7 +229,7 @@ proptest! {
     #[test]
     fn the_same_seed_gives_the_same_run(seed in any::<u64>()) {
         let story = || {
-            let (mut world, mut run) = faulty(seed, 0.4, &ExchangeFault::PASSING, &Policy::default());
+            let (mut world, mut run) = faulty(seed, 0.4, &ExchangeFault::TRANSIENT, &Policy::default());
             world.drive(&mut run);
             world.transcript().to_string()
         };
@@ -242,10 +243,10 @@ proptest! {
         let policy = Arc::new(Policy::default());
         let build = || {
             let service = Service::new(VirtualClock::new())
-                .life(Life::lasting(Duration::from_secs(seed % 90)))
+                .task_script(TaskScript::lasting(Duration::from_secs(seed % 90)))
                 .faults(Faults::new(seed).rate(rate));
             if attached {
-                service.add_task(TASK, service.clock().time(), Life::lasting(Duration::from_secs(seed % 90)));
+                service.add_task(TASK, service.clock().time(), TaskScript::lasting(Duration::from_secs(seed % 90)));
             }
             let world = World::around(service);
             let run = start(&policy, attached, seed, world.now());
@@ -298,9 +299,9 @@ proptest! {
 
 fn faulty(seed: u64, rate: f64, menu: &[ExchangeFault], policy: &Policy) -> (World, Run) {
     let faults = Faults::new(seed).rate(rate).among(menu);
-    let life =
-        Life::lasting(Duration::from_secs(seed % 60)).unknown_for(Duration::from_secs(seed % 5));
-    let service = Service::new(VirtualClock::new()).life(life).faults(faults);
+    let task_script = TaskScript::lasting(Duration::from_secs(seed % 60))
+        .unknown_for(Duration::from_secs(seed % 5));
+    let service = Service::new(VirtualClock::new()).task_script(task_script).faults(faults);
     let world = World::around(service);
     let run = Run::submit(request(), Arc::new(policy.clone()), Seed::from(seed), world.now());
     (world, run)
@@ -309,7 +310,8 @@ fn faulty(seed: u64, rate: f64, menu: &[ExchangeFault], policy: &Policy) -> (Wor
 #[test]
 fn a_scripted_fate_can_be_any_answer() {
     // The generators above stay in step with the test kit: what they make can be scripted too.
-    let fate = Fate::from(Response::new(999).header("Retry-After", "1e300").body("\u{0}"));
-    let mut scene = crate::common::Scene::submitting(policy()).submits([fate]);
+    let exchange_outcome =
+        ExchangeOutcome::from(Response::new(999).header("Retry-After", "1e300").body("\u{0}"));
+    let mut scene = crate::common::Scene::submitting(policy()).submits([exchange_outcome]);
     assert!(matches!(scene.outcome(), Outcome::Unknown(_)));
 }

@@ -16,7 +16,7 @@ use effects_core::gateway::{
 use effects_core::run::Saved;
 use effects_core::wire::ResponseExcerpt;
 use effects_core::{ApiKey, BaseUrl, Cause, Event, Outcome, Policy, Run, Seed, Step, Task, Time};
-use effects_testkit::{Life, Response};
+use effects_testkit::{Response, TaskScript};
 use http::{HeaderMap, Request, StatusCode};
 
 const KEY: &str = "nab/12345678";
@@ -104,7 +104,7 @@ fn named(name: &str, status: u16, body: &str) -> Response {
 #[test]
 fn every_end_that_an_answer_brought_keeps_it() {
     let mut scene =
-        Scene::attached(policy(), Life::endless()).polls([named("look", 200, COMPLETED)]);
+        Scene::attached(policy(), TaskScript::endless()).polls([named("look", 200, COMPLETED)]);
     let Outcome::Completed(effect) = scene.outcome() else { panic!() };
     let response = effect.response.as_deref().unwrap();
     assert_eq!((response.status, effect.request_id()), (200, Some("look")));
@@ -113,8 +113,9 @@ fn every_end_that_an_answer_brought_keeps_it() {
     assert!(response.header("content-type").is_some(), "{response:?}");
 
     let failed = format!(r#"{{"id":"{TASK}","status":"failed","error":"no face"}}"#);
-    let error =
-        Scene::attached(policy(), Life::endless()).polls([named("look", 200, &failed)]).error();
+    let error = Scene::attached(policy(), TaskScript::endless())
+        .polls([named("look", 200, &failed)])
+        .error();
     assert_eq!((error.status(), error.request_id()), (Some(200), Some("look")));
     assert_eq!(error.response().unwrap().body.as_deref(), Some(&*failed));
 
@@ -135,7 +136,7 @@ fn every_end_that_an_answer_brought_keeps_it() {
     assert_eq!(error.response().unwrap().body.as_deref(), Some("down"));
 
     let policy = Policy { wait_timeout: Duration::from_secs(5), ..policy() };
-    let error = Scene::attached(policy, Life::endless())
+    let error = Scene::attached(policy, TaskScript::endless())
         .polls([named("first", 200, RUNNING)])
         .polls(vec![named("last", 502, "down"); 9])
         .error();

@@ -8,7 +8,7 @@ use effects_core::journal::Fact;
 use effects_core::run::SleepReason;
 use effects_core::wire::ExchangeError;
 use effects_core::{Backoff, Deadline, ErrorKind, Event, Outcome, Policy, Repeat, Run, Seed, Step};
-use effects_testkit::{Fate, Life, Response};
+use effects_testkit::{ExchangeOutcome, Response, TaskScript};
 
 /// What a submission comes to that is answered like this once, and then served.
 enum Reading {
@@ -22,7 +22,7 @@ enum Reading {
     Submitted,
 }
 
-fn holds(name: &str, answer: impl Into<Fate>, reading: &Reading) {
+fn holds(name: &str, answer: impl Into<ExchangeOutcome>, reading: &Reading) {
     let mut scene = Scene::submitting(policy()).submits([answer.into()]);
     let outcome = scene.outcome();
     let (sent, transcript) = (scene.world.service().submissions(), scene.world.transcript());
@@ -188,8 +188,8 @@ fn any_other_success_is_unknown() {
         holds("empty", Response::new(status), &Reading::Unknown);
     }
     // A task was made and its answer did not come through.
-    for fate in [Fate::garbage(), Fate::html()] {
-        holds(&format!("{fate:?}"), fate, &Reading::Unknown);
+    for exchange_outcome in [ExchangeOutcome::garbage(), ExchangeOutcome::html()] {
+        holds(&format!("{exchange_outcome:?}"), exchange_outcome, &Reading::Unknown);
     }
 }
 
@@ -308,7 +308,7 @@ fn a_breakdown_that_names_a_task_leaves_its_end_to_the_polls() {
     let body =
         r#"{"id":"d758n65e878c73cmdg20","status":"failed","error":{"code":504,"message":"slow"}}"#;
     let mut scene = Scene::submitting(policy()).submits([answer(504, body)]);
-    scene.world.service().add_task(crate::common::TASK, scene.world.now(), Life::of_polls(1));
+    scene.world.service().add_task(crate::common::TASK, scene.world.now(), TaskScript::of_polls(1));
     assert!(scene.completes(), "{}", scene.world.transcript());
     let told: Vec<String> = scene.world.transcript().events().map(ToString::to_string).collect();
     assert!(told.iter().any(|text| text.contains("HTTP 504")), "{told:?}");
@@ -455,19 +455,19 @@ fn a_breakdown_and_a_lost_answer_are_unknown() {
         holds("odd", answer(status, "{}"), &Reading::Unknown);
         holds("odd", answer(status, TASK), &Reading::Submitted);
     }
-    holds("lost", Fate::LostBefore, &Reading::Unknown);
-    holds("lost after", Fate::LostAfter, &Reading::Unknown);
-    holds("late", Fate::Served.after(seconds(31)), &Reading::Unknown);
+    holds("lost", ExchangeOutcome::LostBefore, &Reading::Unknown);
+    holds("lost after", ExchangeOutcome::LostAfter, &Reading::Unknown);
+    holds("late", ExchangeOutcome::Served.after(seconds(31)), &Reading::Unknown);
 }
 
 #[test]
 fn what_never_left_is_made_again() {
-    holds("not sent", Fate::NotSent, &Reading::Repeated);
+    holds("not sent", ExchangeOutcome::NotSent, &Reading::Repeated);
 }
 
 #[test]
 fn unknown_keeps_what_support_needs() {
-    let mut scene = Scene::submitting(policy()).submits([Fate::LostAfter]);
+    let mut scene = Scene::submitting(policy()).submits([ExchangeOutcome::LostAfter]);
     let Outcome::Unknown(unknown) = scene.outcome() else { panic!() };
     let (sent_at, call) = scene.world.transcript().calls().next().unwrap();
     let CallKind::Submit { request_id, idempotency_key, .. } = &call.kind else { panic!() };
@@ -489,7 +489,8 @@ fn unknown_keeps_what_support_needs() {
 
 #[test]
 fn each_attempt_is_named_anew_and_the_submission_stays_the_same() {
-    let mut scene = Scene::submitting(policy()).submits([Fate::NotSent, Fate::NotSent]);
+    let mut scene =
+        Scene::submitting(policy()).submits([ExchangeOutcome::NotSent, ExchangeOutcome::NotSent]);
     assert!(scene.completes());
     let names: Vec<(String, String)> = scene
         .world
@@ -525,7 +526,7 @@ fn each_attempt_is_named_anew_and_the_submission_stays_the_same() {
 #[test]
 fn a_submission_refused_for_now_is_repeated_at_least_eight_times_within_the_default_wait() {
     for answer in [
-        Fate::NotSent,
+        ExchangeOutcome::NotSent,
         Response::new(429).into(),
         Response::new(429).retry_after(60).into(),
         overloaded().retry_after(86_400).into(),
@@ -551,7 +552,7 @@ fn what_is_refused_to_the_end_says_why() {
         (overloaded().into(), ErrorKind::RateLimited),
         (overloaded().retry_after(5).into(), ErrorKind::RateLimited),
         (answer(200, r#"{"error":{"code":429,"message":"slow"}}"#).into(), ErrorKind::RateLimited),
-        (Fate::NotSent, ErrorKind::Transport),
+        (ExchangeOutcome::NotSent, ErrorKind::Transport),
     ] {
         let error = Scene::submitting(policy()).submits(vec![answer; 999]).error();
         assert_eq!(error.kind(), kind);
@@ -561,12 +562,12 @@ fn what_is_refused_to_the_end_says_why() {
 
 #[test]
 fn a_run_that_nothing_answers_ends_after_a_minute_and_one_that_was_answered_does_not() {
-    let elapsed = |policy: Policy, fates: Vec<Fate>| {
-        let mut scene = Scene::submitting(policy).submits(fates);
+    let elapsed = |policy: Policy, exchange_outcomes: Vec<ExchangeOutcome>| {
+        let mut scene = Scene::submitting(policy).submits(exchange_outcomes);
         assert_eq!(scene.error().kind(), ErrorKind::Transport);
         scene.world.transcript().elapsed()
     };
-    let never = vec![Fate::NotSent; 999];
+    let never = vec![ExchangeOutcome::NotSent; 999];
     let refused_first = [vec![Response::new(429).into()], never.clone()].concat();
     let (minute, wait) = (seconds(60), policy().wait_timeout);
     assert_eq!(elapsed(policy(), never.clone()), minute);
@@ -578,7 +579,7 @@ fn a_run_that_nothing_answers_ends_after_a_minute_and_one_that_was_answered_does
     let longer = Policy { wait_timeout: seconds(10), ..policy() };
     assert_eq!(elapsed(longer, never), seconds(10));
     // Once there is a task, the wait alone counts.
-    let mut scene = Scene::submitting(policy()).polls(vec![Fate::NotSent; 999]);
+    let mut scene = Scene::submitting(policy()).polls(vec![ExchangeOutcome::NotSent; 999]);
     assert_eq!(scene.error().kind(), ErrorKind::WaitTimeout);
     assert!(scene.world.transcript().elapsed() >= wait);
 }
@@ -606,7 +607,9 @@ fn nothing_leaves_after_the_deadline_and_a_task_that_is_paid_for_is_named() {
     assert_eq!(scene.world.service().submissions(), 0);
 
     // A submission that is under way is awaited, and its task named; there is no look at it.
-    let mut scene = due(10).submits([Fate::Served.after(seconds(20))]).life(Life::endless());
+    let mut scene = due(10)
+        .submits([ExchangeOutcome::Served.after(seconds(20))])
+        .task_script(TaskScript::endless());
     let error = scene.error();
     assert_eq!(error.kind(), ErrorKind::WaitTimeout, "{error}");
     assert!(error.task_id().is_some());
@@ -614,7 +617,7 @@ fn nothing_leaves_after_the_deadline_and_a_task_that_is_paid_for_is_named() {
     assert_eq!(scene.world.transcript().calls().count(), 1);
 
     // A gateway that cannot be reached is tried until then.
-    let mut scene = due(10).submits(vec![Fate::NotSent; 99]);
+    let mut scene = due(10).submits(vec![ExchangeOutcome::NotSent; 99]);
     assert_eq!(scene.error().kind(), ErrorKind::Transport);
     assert!(scene.world.transcript().elapsed() <= seconds(10));
 }
@@ -622,15 +625,15 @@ fn nothing_leaves_after_the_deadline_and_a_task_that_is_paid_for_is_named() {
 #[test]
 fn a_certificate_that_is_not_trusted_ends_a_run_at_once_and_no_wait_for_a_task_that_was_seen() {
     for mut scene in [
-        Scene::submitting(policy()).submits([Fate::Untrusted]),
-        Scene::attached(policy(), Life::endless()).polls([Fate::Untrusted]),
+        Scene::submitting(policy()).submits([ExchangeOutcome::Untrusted]),
+        Scene::attached(policy(), TaskScript::endless()).polls([ExchangeOutcome::Untrusted]),
     ] {
         let error = scene.error();
         assert_eq!(error.kind(), ErrorKind::Transport);
         assert!(matches!(error.exchange_error(), Some(ExchangeError::Untrusted { .. })), "{error}");
         assert_eq!(scene.world.transcript().elapsed(), seconds(0));
     }
-    let mut scene = Scene::submitting(policy()).polls([Fate::Untrusted]);
+    let mut scene = Scene::submitting(policy()).polls([ExchangeOutcome::Untrusted]);
     assert!(scene.completes());
 }
 
@@ -670,7 +673,7 @@ fn a_throttle_is_told_from_other_errors() {
     for (answer, why) in [
         (Response::new(429).into(), SleepReason::Throttle),
         (overloaded().into(), SleepReason::Throttle),
-        (Fate::NotSent, SleepReason::Retry),
+        (ExchangeOutcome::NotSent, SleepReason::Retry),
     ] {
         let mut scene = Scene::submitting(policy()).submits([answer]);
         assert!(scene.completes());
@@ -681,10 +684,10 @@ fn a_throttle_is_told_from_other_errors() {
 #[test]
 fn never_means_never() {
     for (answer, kind) in [
-        (Fate::NotSent, ErrorKind::Transport),
+        (ExchangeOutcome::NotSent, ErrorKind::Transport),
         (Response::new(429).into(), ErrorKind::RateLimited),
         (overloaded().into(), ErrorKind::RateLimited),
-        (Fate::LostBefore, ErrorKind::OutcomeUnknown),
+        (ExchangeOutcome::LostBefore, ErrorKind::OutcomeUnknown),
         (Response::new(500).into(), ErrorKind::OutcomeUnknown),
     ] {
         let mut scene = Scene::submitting(repeating(Repeat::Never)).submits([answer]);
@@ -696,9 +699,9 @@ fn never_means_never() {
 #[test]
 fn always_repeats_what_is_unknown_and_remembers_that_it_is() {
     let mut scene = Scene::submitting(repeating(Repeat::Always)).submits([
-        Fate::LostAfter,
+        ExchangeOutcome::LostAfter,
         Response::new(500).into(),
-        Fate::garbage(),
+        ExchangeOutcome::garbage(),
     ]);
     assert!(scene.completes());
     assert_eq!(scene.world.service().submissions(), 4);
@@ -706,15 +709,15 @@ fn always_repeats_what_is_unknown_and_remembers_that_it_is() {
 
     // A refusal of a later attempt says nothing of the first.
     let mut scene = Scene::submitting(repeating(Repeat::Always))
-        .submits([Fate::LostAfter, Response::new(401).into()]);
+        .submits([ExchangeOutcome::LostAfter, Response::new(401).into()]);
     assert!(matches!(scene.outcome(), Outcome::Unknown(_)), "{}", scene.world.transcript());
     let facts: Vec<&Fact> = scene.world.transcript().entries().map(|entry| &entry.fact).collect();
     let released = facts.iter().any(|fact| matches!(fact, Fact::Released { .. }));
     assert!(!released, "a journal would take the first attempt for released as well: {facts:?}");
 
     // And what can be repeated is, until the wait is over.
-    let mut scene =
-        Scene::submitting(repeating(Repeat::Always)).submits(vec![Fate::LostBefore; 999]);
+    let mut scene = Scene::submitting(repeating(Repeat::Always))
+        .submits(vec![ExchangeOutcome::LostBefore; 999]);
     assert!(matches!(scene.outcome(), Outcome::Unknown(_)));
     assert!(scene.world.service().submissions() > 8);
     assert!(scene.world.transcript().elapsed() <= policy().wait_timeout);
@@ -723,8 +726,8 @@ fn always_repeats_what_is_unknown_and_remembers_that_it_is() {
 #[test]
 fn a_late_answer_with_an_id_turns_the_run_back_to_waiting() {
     let mut scene = Scene::submitting(policy())
-        .life(Life::lasting(seconds(60)))
-        .submits([Fate::Served.after(seconds(40))]);
+        .task_script(TaskScript::lasting(seconds(60)))
+        .submits([ExchangeOutcome::Served.after(seconds(40))]);
     assert!(matches!(scene.outcome(), Outcome::Unknown(_)));
     assert_eq!(scene.run.task_id(), None);
 
@@ -744,10 +747,10 @@ fn a_late_answer_with_an_id_turns_the_run_back_to_waiting() {
 #[test]
 fn a_late_answer_without_an_id_changes_nothing() {
     for late in [
-        Fate::from(Response::new(429)).after(seconds(40)),
-        Fate::from(Response::new(401)).after(seconds(40)),
-        Fate::garbage().after(seconds(40)),
-        Fate::NotSent.after(seconds(40)),
+        ExchangeOutcome::from(Response::new(429)).after(seconds(40)),
+        ExchangeOutcome::from(Response::new(401)).after(seconds(40)),
+        ExchangeOutcome::garbage().after(seconds(40)),
+        ExchangeOutcome::NotSent.after(seconds(40)),
     ] {
         let mut scene = Scene::submitting(policy()).submits([late]);
         let unknown = scene.outcome();
@@ -760,7 +763,7 @@ fn a_late_answer_without_an_id_changes_nothing() {
 
 #[test]
 fn a_late_answer_that_comes_twice_makes_no_second_task() {
-    let mut scene = Scene::submitting(policy()).submits([Fate::LostBefore]);
+    let mut scene = Scene::submitting(policy()).submits([ExchangeOutcome::LostBefore]);
     let call = scene.until_sent();
     scene.run.reply(scene.world.now(), call.id, &crate::common::lost());
     assert!(matches!(scene.next(), Step::Done(Outcome::Unknown(_))));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::request::Seen;
+use super::request::ReceivedRequest;
 use crate::response::Response;
 
 /// What the server does with one request.
@@ -80,7 +80,7 @@ pub enum Behaviour {
 
 impl Behaviour {
     /// Decides what to do when it sees the request.
-    pub fn with(decide: impl Fn(&Seen) -> Self + Send + Sync + 'static) -> Self {
+    pub fn with(decide: impl Fn(&ReceivedRequest) -> Self + Send + Sync + 'static) -> Self {
         Self::Decide(Decide(Arc::new(decide)))
     }
 
@@ -122,7 +122,7 @@ impl From<Response> for Behaviour {
 
 /// The decision of [`Behaviour::Decide`].
 #[derive(Clone)]
-pub struct Decide(pub(super) Arc<dyn Fn(&Seen) -> Behaviour + Send + Sync>);
+pub struct Decide(pub(super) Arc<dyn Fn(&ReceivedRequest) -> Behaviour + Send + Sync>);
 
 impl fmt::Debug for Decide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::behaviour::{Behaviour, ConnectionEnd};
-use super::request::{RequestProgress, Seen, read};
+use super::request::{ReceivedRequest, RequestProgress, read};
 use super::script::ServerScript;
 use crate::response::Response;
 
@@ -43,7 +43,7 @@ pub(super) fn serve(stream: &mut &TcpStream, index: usize, shared: &ServerScript
 
 /// What a behaviour is carried out in.
 struct BehaviourContext<'a> {
-    seen: &'a Seen,
+    seen: &'a ReceivedRequest,
     /// The last release before the request.
     releases: u64,
     shared: &'a ServerScript,
@@ -59,7 +59,7 @@ enum NextMove {
 
 /// A request that is whole, or as whole as its behaviour wants it.
 struct NextRequest {
-    seen: Seen,
+    seen: ReceivedRequest,
     /// How many bytes of it are still in the socket: a socket closed with unread bytes resets the
     /// connection.
     unread: usize,

@@ -1,6 +1,6 @@
 //! [`ScriptedServer`] (`server.rs`): an HTTP server on this machine that answers from a script: it
 //! delays, cuts off or resets where a [`Behaviour`] (`behaviour.rs`) says so, and keeps each request as
-//! [`Seen`] (`request.rs`). The tests of the command and of both clients start one in place of the
+//! [`ReceivedRequest`] (`request.rs`). The tests of the command and of both clients start one in place of the
 //! service.
 //!
 //! It listens on an ephemeral loopback port, does with each request what the script
@@ -47,5 +47,5 @@ mod server;
 
 pub use crate::response::{ConnectionAfter, Framing, Response};
 pub use behaviour::{Behaviour, ConnectionEnd, Decide};
-pub use request::Seen;
+pub use request::ReceivedRequest;
 pub use server::{ScriptedServer, unused_address};

@@ -1,12 +1,12 @@
-//! [`Seen`]: a request as it came in: its target and headers as they were sent, its body with chunks put
-//! together. [`ScriptedServer::requests`](super::ScriptedServer::requests) returns them to the test;
+//! [`ReceivedRequest`]: a request as it came in: its target and headers as they were sent, its body with
+//! chunks put together. [`ScriptedServer::requests`](super::ScriptedServer::requests) returns them to the test;
 //! `connection.rs` parses them with [`read`].
 
 use bytes::Bytes;
 
 /// A request the server saw.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// `GET`, `POST`, …; the first bytes, escaped, where the head is no HTTP.
     pub method: String,
     /// Path and query, as they were sent.
@@ -19,7 +19,7 @@ pub struct Seen {
     pub connection: usize,
 }
 
-impl Seen {
+impl ReceivedRequest {
     /// The path, without the query.
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
@@ -42,12 +42,12 @@ pub(super) enum RequestProgress {
     /// More bytes are needed.
     Partial {
         /// The request without its body, and the length of its head, once the head is whole.
-        head: Option<(Seen, usize)>,
+        head: Option<(ReceivedRequest, usize)>,
     },
     /// It is whole and this long.
-    Whole(Seen, usize),
+    Whole(ReceivedRequest, usize),
     /// It is no HTTP.
-    NoHttp(Seen),
+    NoHttp(ReceivedRequest),
 }
 
 /// Reads what has arrived so far.
@@ -74,7 +74,7 @@ pub(super) fn read(bytes: &[u8], connection: usize) -> RequestProgress {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
         .collect();
-    let mut seen = Seen {
+    let mut seen = ReceivedRequest {
         method: method.to_owned(),
         target: target.to_owned(),
         headers,
@@ -126,8 +126,8 @@ fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-fn no_http(bytes: &[u8], connection: usize) -> Seen {
-    Seen {
+fn no_http(bytes: &[u8], connection: usize) -> ReceivedRequest {
+    ReceivedRequest {
         method: String::from_utf8_lossy(&bytes[..bytes.len().min(16)]).escape_debug().to_string(),
         target: String::new(),
         headers: Vec::new(),

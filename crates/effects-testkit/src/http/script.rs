@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::behaviour::Behaviour;
-use super::request::Seen;
+use super::request::ReceivedRequest;
 use crate::response::Response;
 
 /// What to do with requests, and what was seen of them.
@@ -22,7 +22,7 @@ pub(super) struct ScriptState {
     pub(super) routes: Vec<ScriptRoute>,
     pub(super) script: VecDeque<Behaviour>,
     pub(super) otherwise: Behaviour,
-    pub(super) requests: Vec<Seen>,
+    pub(super) requests: Vec<ReceivedRequest>,
     pub(super) connections: usize,
     /// A handle of each open connection, so that the end of the server ends them.
     pub(super) open: HashMap<usize, TcpStream>,
@@ -54,7 +54,7 @@ impl Default for ScriptState {
 
 impl ScriptState {
     /// The script that the next behaviour for this request comes from.
-    fn script(&mut self, seen: &Seen) -> &mut VecDeque<Behaviour> {
+    fn script(&mut self, seen: &ReceivedRequest) -> &mut VecDeque<Behaviour> {
         match self.routes.iter_mut().find(|route| route.matches(seen)) {
             Some(route) => &mut route.script,
             None => &mut self.script,
@@ -62,13 +62,13 @@ impl ScriptState {
     }
 
     /// What comes next for this request.
-    fn peek(&mut self, seen: &Seen) -> Behaviour {
+    fn peek(&mut self, seen: &ReceivedRequest) -> Behaviour {
         let next = self.script(seen).front().cloned();
         next.unwrap_or_else(|| self.otherwise.clone())
     }
 
     /// The same, and takes it from its script.
-    fn next(&mut self, seen: &Seen) -> Behaviour {
+    fn next(&mut self, seen: &ReceivedRequest) -> Behaviour {
         let next = self.script(seen).pop_front();
         next.unwrap_or_else(|| self.otherwise.clone())
     }
@@ -77,7 +77,7 @@ impl ScriptState {
 impl ServerScript {
     /// What to do with a request that is not whole, where the script says not to wait for that; and
     /// the last release before it.
-    pub(super) fn early_behaviour(&self, head: &Seen) -> Option<(Behaviour, u64)> {
+    pub(super) fn early_behaviour(&self, head: &ReceivedRequest) -> Option<(Behaviour, u64)> {
         let mut state = self.lock();
         let is_early = matches!(state.peek(head), Behaviour::Early { .. });
         is_early.then(|| (state.next(head), state.releases))
@@ -89,7 +89,7 @@ impl ServerScript {
     /// request has begun to hang, releases it as well.
     pub(super) fn record_request(
         &self,
-        seen: &Seen,
+        seen: &ReceivedRequest,
         early_behaviour: Option<(Behaviour, u64)>,
     ) -> (Behaviour, u64) {
         let mut state = self.lock();
@@ -143,7 +143,7 @@ impl ServerScript {
 }
 
 impl ScriptRoute {
-    fn matches(&self, seen: &Seen) -> bool {
+    fn matches(&self, seen: &ReceivedRequest) -> bool {
         let path = seen.path();
         self.method == seen.method
             // One that is used up leaves its requests to the common script.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::behaviour::Behaviour;
 use super::connection;
-use super::request::Seen;
+use super::request::ReceivedRequest;
 use super::script::{ScriptRoute, ServerScript};
 
 /// A server on an ephemeral loopback port that follows a script; see the
@@ -92,12 +92,12 @@ impl ScriptedServer {
     }
 
     /// Every request so far, in the order in which they were whole.
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.shared.lock().requests.clone()
     }
 
     /// The requests so far, once there are `count` of them or the limit is over.
-    pub fn wait_for_requests(&self, count: usize, limit: Duration) -> Vec<Seen> {
+    pub fn wait_for_requests(&self, count: usize, limit: Duration) -> Vec<ReceivedRequest> {
         let until = Instant::now() + limit;
         let mut state = self.shared.lock();
         while state.requests.len() < count {

@@ -564,12 +564,12 @@ impl SimulatedWorld {
 
     fn send(&mut self, chosen: usize, process: &mut SimulatedProcess, run: RunId, call: &Call) {
         let Some(&row) = process.machine.known(run) else { return };
-        let (answer, fate, submits) = match &call.kind {
+        let (answer, exchange_outcome, submits) = match &call.kind {
             CallKind::Submit { .. } => {
                 // The service acts now and its answer comes later: a
                 // crash in between loses the answer and not the task.
-                let (answer, fate) = self.service.create(row, self.now, &mut self.rng);
-                (answer, fate, Some(row))
+                let (answer, exchange_outcome) = self.service.create(row, self.now, &mut self.rng);
+                (answer, exchange_outcome, Some(row))
             }
             CallKind::Poll { .. } if self.rng.below(100) < 15 => {
                 (Answer::Lost("reset".to_owned()), "is lost", None)
@@ -578,7 +578,7 @@ impl SimulatedWorld {
                 (self.service.look(task.as_str(), self.now), "is answered", None)
             }
         };
-        self.note(format!("process {chosen}: row {row}'s call {fate}"));
+        self.note(format!("process {chosen}: row {row}'s call {exchange_outcome}"));
         self.schedule(process, PendingEvent::Answer(run, call.id, answer, submits));
     }
 

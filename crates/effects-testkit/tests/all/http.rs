@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use effects_testkit::http::{
-    Behaviour, ConnectionAfter, ConnectionEnd, Framing, Response, ScriptedServer, Seen,
+    Behaviour, ConnectionAfter, ConnectionEnd, Framing, ReceivedRequest, Response, ScriptedServer,
     unused_address,
 };
 
@@ -86,7 +86,7 @@ fn chunked_and_expectant_requests_are_put_together() {
     stream.write_all(b"xyz").unwrap();
     assert!(all(stream).starts_with("HTTP/1.1 200"));
 
-    let bodies: Vec<String> = server.requests().iter().map(Seen::text).collect();
+    let bodies: Vec<String> = server.requests().iter().map(ReceivedRequest::text).collect();
     assert_eq!(bodies, ["abcde", "xyz"]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use effects_testkit::http::{Behaviour, Response, ScriptedServer, Seen, unused_address};
+use effects_testkit::http::{Behaviour, ReceivedRequest, Response, ScriptedServer, unused_address};
 use serde_json::Value;
 
 use super::proxy;
@@ -31,7 +31,7 @@ fn post(site: &Site, url: &str) -> CommandOutput {
     CommandOutput::of(command.env("EFFECTS_WEBHOOK_SECRET", SECRET))
 }
 
-fn ids(seen: &[Seen]) -> Vec<String> {
+fn ids(seen: &[ReceivedRequest]) -> Vec<String> {
     let mut ids: Vec<String> =
         seen.iter().map(|seen| seen.header("webhook-id").unwrap().to_owned()).collect();
     ids.sort();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
-use effects_testkit::http::{Behaviour, Response, ScriptedServer, Seen};
+use effects_testkit::http::{Behaviour, ReceivedRequest, Response, ScriptedServer};
 use serde_json::Value;
 
 /// A task that has ended, as the bill of it may depend on it.
@@ -90,7 +90,7 @@ pub(crate) fn holding_nth(
 }
 
 /// The status and the body of the gateway's answer; none where the connection ends without one.
-fn forward(gateway: SocketAddr, seen: &Seen) -> Option<(u16, Vec<u8>)> {
+fn forward(gateway: SocketAddr, seen: &ReceivedRequest) -> Option<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(gateway).unwrap();
     let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", seen.method, seen.target);
     for (name, value) in &seen.headers {

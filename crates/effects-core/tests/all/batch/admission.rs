@@ -5,7 +5,7 @@ use std::time::Duration;
 use effects_core::batch::BatchLimits;
 use effects_core::pace::{Observation, Pacer};
 use effects_core::{ErrorKind, Outcome, Pace, Policy, Template};
-use effects_testkit::{Fate, Life, Response};
+use effects_testkit::{ExchangeOutcome, Response, TaskScript};
 
 use super::world::{World, completed, policy, seconds};
 
@@ -25,10 +25,10 @@ fn knows_twelve_seconds() -> Pacer {
 
 #[test]
 fn the_run_most_likely_to_have_ended_since_its_last_look_goes_first() {
-    let mut world = World::new(0, scarce(1.0), Life::endless()).pacer(knows_twelve_seconds());
+    let mut world = World::new(0, scarce(1.0), TaskScript::endless()).pacer(knows_twelve_seconds());
     // All of them wait from the same moment on; the order is that of what is likely.
     for age in [2, 11, 5, 13, 3, 8, 12] {
-        world.attach(&format!("aged-{age:02}"), seconds(age), Life::endless());
+        world.attach(&format!("aged-{age:02}"), seconds(age), TaskScript::endless());
     }
     world.batch.close();
     let start = world.now();
@@ -42,11 +42,11 @@ fn the_run_most_likely_to_have_ended_since_its_last_look_goes_first() {
 #[test]
 fn a_look_just_made_counts_against_the_next() {
     let policy = Policy { pace: Pace::fixed(seconds(1)), ..policy() };
-    let mut world = World::under(policy, 0, scarce(1.0), Life::endless());
+    let mut world = World::under(policy, 0, scarce(1.0), TaskScript::endless());
     world = world.pacer(knows_twelve_seconds());
-    world.attach("ripe-1", seconds(12), Life::endless());
-    world.attach("ripe-2", seconds(12), Life::endless());
-    world.attach("green", seconds(0), Life::endless());
+    world.attach("ripe-1", seconds(12), TaskScript::endless());
+    world.attach("ripe-2", seconds(12), TaskScript::endless());
+    world.attach("green", seconds(0), TaskScript::endless());
     world.batch.close();
     let start = world.now();
     world.until(start + seconds(5));
@@ -59,9 +59,9 @@ fn a_look_just_made_counts_against_the_next() {
 
 #[test]
 fn without_knowledge_the_run_not_polled_for_longest_goes_first() {
-    let mut world = World::new(0, scarce(1.0), Life::endless());
+    let mut world = World::new(0, scarce(1.0), TaskScript::endless());
     for nth in 0..5 {
-        world.attach(&format!("task-{nth}"), seconds(0), Life::endless());
+        world.attach(&format!("task-{nth}"), seconds(0), TaskScript::endless());
     }
     world.batch.close();
     let start = world.now();
@@ -77,12 +77,16 @@ fn without_knowledge_the_run_not_polled_for_longest_goes_first() {
 /// the last look.
 #[test]
 fn every_last_look_is_made_and_in_time_however_scarce_looks_are() {
-    let mut world = World::new(0, scarce(1.0), Life::endless());
+    let mut world = World::new(0, scarce(1.0), TaskScript::endless());
     let runs: Vec<_> = (0..500)
         .map(|nth| {
             // One in ten ends at the last moment: what is ready is not thrown away.
-            let life = if nth % 10 == 0 { Life::lasting(seconds(595)) } else { Life::endless() };
-            world.attach(&format!("task-{nth}"), seconds(0), life)
+            let task_script = if nth % 10 == 0 {
+                TaskScript::lasting(seconds(595))
+            } else {
+                TaskScript::endless()
+            };
+            world.attach(&format!("task-{nth}"), seconds(0), task_script)
         })
         .collect();
     world.batch.close();
@@ -101,9 +105,9 @@ fn every_last_look_is_made_and_in_time_however_scarce_looks_are() {
 /// They leave at their rate as long as that is in time, and before all others.
 #[test]
 fn last_looks_keep_to_the_rate_where_they_can() {
-    let mut world = World::new(0, scarce(20.0), Life::endless());
+    let mut world = World::new(0, scarce(20.0), TaskScript::endless());
     for nth in 0..40 {
-        world.attach(&format!("task-{nth}"), seconds(0), Life::endless());
+        world.attach(&format!("task-{nth}"), seconds(0), TaskScript::endless());
     }
     world.batch.close();
     let start = world.now();
@@ -119,8 +123,10 @@ fn last_looks_keep_to_the_rate_where_they_can() {
 #[test]
 fn a_service_that_throttles_to_the_end_keeps_no_run_beyond_it() {
     let limits = BatchLimits { submissions: 3, tasks: 20, ..BatchLimits::default() };
-    let mut world = World::new(20, limits, Life::endless());
-    world.service.on_submit(vec![Fate::from(Response::new(429).retry_after(60)); 99_999]);
+    let mut world = World::new(20, limits, TaskScript::endless());
+    world
+        .service
+        .on_submit(vec![ExchangeOutcome::from(Response::new(429).retry_after(60)); 99_999]);
     let mut begun = std::collections::BTreeMap::new();
     while world.step() {
         for (run, entry) in &world.entries {
@@ -142,8 +148,8 @@ fn a_service_that_throttles_to_the_end_keeps_no_run_beyond_it() {
 #[test]
 fn rows_without_room_keep_no_retry_back() {
     let limits = BatchLimits { submissions: 4, tasks: 2, ..BatchLimits::default() };
-    let mut world = World::new(4, limits, Life::lasting(seconds(300)));
-    world.service.on_submit([Fate::Served, Fate::NotSent]);
+    let mut world = World::new(4, limits, TaskScript::lasting(seconds(300)));
+    world.service.on_submit([ExchangeOutcome::Served, ExchangeOutcome::NotSent]);
     // A third row is in the batch before the second is tried again.
     let now = world.now();
     for row in 0..3 {
@@ -161,8 +167,9 @@ fn rows_without_room_keep_no_retry_back() {
 /// Nor do rows without money.
 #[test]
 fn rows_without_money_keep_no_retry_back() {
-    let mut world = World::new(6, BatchLimits::default(), Life::of_polls(1)).budget("1", None);
-    world.service.on_submit([Fate::NotSent, Fate::NotSent]);
+    let mut world =
+        World::new(6, BatchLimits::default(), TaskScript::of_polls(1)).budget("1", None);
+    world.service.on_submit([ExchangeOutcome::NotSent, ExchangeOutcome::NotSent]);
     let start = world.now();
     world.finish();
     assert_eq!(world.count(completed), 6);
@@ -176,7 +183,7 @@ fn a_batch_paces_by_what_it_has_seen() {
     let learned = Policy { pace: Pace::learned(), ..policy() };
     let limits = BatchLimits { submissions: 5, tasks: 5, polls_per_second: 100.0 };
     let run = |policy: Policy| {
-        let mut world = World::under(policy, 200, limits, Life::lasting(seconds(14)));
+        let mut world = World::under(policy, 200, limits, TaskScript::lasting(seconds(14)));
         let start = world.now();
         world.finish();
         assert_eq!(world.count(completed), 200);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use effects_core::batch::{BatchLimits, RunId};
 use effects_core::journal::Fact;
 use effects_core::{Outcome, Policy, Seed};
-use effects_testkit::Life;
+use effects_testkit::TaskScript;
 
 use super::world::{World, completed, policy, request, seconds};
 
@@ -21,7 +21,7 @@ fn joined(world: &mut World, runs: u32) -> Vec<RunId> {
 #[test]
 fn they_ask_for_no_place_among_the_tasks_but_wait_for_their_turn_to_submit() {
     let limits = BatchLimits { submissions: 2, tasks: 1, polls_per_second: 1e9 };
-    let mut world = World::new(0, limits, Life::lasting(seconds(12)));
+    let mut world = World::new(0, limits, TaskScript::lasting(seconds(12)));
     joined(&mut world, 7);
     world.batch.close();
     world.finish();
@@ -33,7 +33,7 @@ fn they_ask_for_no_place_among_the_tasks_but_wait_for_their_turn_to_submit() {
 #[test]
 fn two_batches_that_are_alike_submit_under_the_names_of_their_runs_seeds() {
     let names = |seed: u64| {
-        let mut world = World::new(0, BatchLimits::default(), Life::lasting(seconds(1)));
+        let mut world = World::new(0, BatchLimits::default(), TaskScript::lasting(seconds(1)));
         let now = world.now();
         world.batch.submit_at_once(request(1), Seed::from(seed), now);
         world.batch.close();
@@ -54,7 +54,7 @@ fn their_wait_begins_when_they_join_not_when_their_turn_comes() {
     let policy = Policy { wait_timeout: seconds(1), ..policy() };
     let limits = BatchLimits { submissions: 1, ..BatchLimits::default() };
     // Each submission takes 200 ms, one after the other.
-    let mut world = World::under(policy, 0, limits, Life::endless());
+    let mut world = World::under(policy, 0, limits, TaskScript::endless());
     let start = world.now();
     joined(&mut world, 20);
     world.batch.close();
@@ -71,7 +71,7 @@ fn their_wait_begins_when_they_join_not_when_their_turn_comes() {
 
 #[test]
 fn one_let_go_of_while_it_waits_ends_at_once_and_the_others_go_on() {
-    let mut world = World::new(0, BatchLimits::default(), Life::lasting(seconds(12)));
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::lasting(seconds(12)));
     let runs = joined(&mut world, 3);
     world.batch.close();
     world.until(world.now() + seconds(5));
@@ -88,7 +88,7 @@ fn one_let_go_of_while_it_waits_ends_at_once_and_the_others_go_on() {
 
 #[test]
 fn one_let_go_of_while_it_submits_still_learns_its_tasks_id() {
-    let mut world = World::new(0, BatchLimits::default(), Life::lasting(seconds(12)));
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::lasting(seconds(12)));
     let runs = joined(&mut world, 2);
     world.batch.close();
     while world.batch.submitting() < 2 || world.service.submissions() < 2 {
@@ -110,7 +110,7 @@ fn one_let_go_of_while_it_submits_still_learns_its_tasks_id() {
 #[test]
 fn one_let_go_of_before_its_turn_is_never_sent() {
     let limits = BatchLimits { submissions: 1, ..BatchLimits::default() };
-    let mut world = World::new(0, limits, Life::lasting(seconds(12)));
+    let mut world = World::new(0, limits, TaskScript::lasting(seconds(12)));
     let runs = joined(&mut world, 2);
     world.batch.close();
     while world.batch.submitting() < 1 {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use effects_core::batch::BatchLimits;
 use effects_core::gateway::{Answer, CallKind};
 use effects_core::{Outcome, Seed, Time};
-use effects_testkit::{Faults, Life, Response, result_of};
+use effects_testkit::{Faults, Response, TaskScript, result_of};
 
 use super::world::{World, completed, request};
 
 #[test]
 fn every_row_ends_and_no_width_is_exceeded() {
     let limits = BatchLimits { submissions: 3, tasks: 20, polls_per_second: 1_000.0 };
-    let mut world = World::new(300, limits, Life::lasting(Duration::from_secs(12)));
+    let mut world = World::new(300, limits, TaskScript::lasting(Duration::from_secs(12)));
     world.finish();
     assert_eq!(world.count(completed), 300);
     assert_eq!(world.service.tasks_made(), 300);
@@ -25,7 +25,8 @@ fn every_row_ends_and_no_width_is_exceeded() {
 
 #[test]
 fn with_faults_each_row_ends_once_and_pays_at_most_once() {
-    let mut world = World::new(400, BatchLimits::default(), Life::lasting(Duration::from_secs(5)));
+    let mut world =
+        World::new(400, BatchLimits::default(), TaskScript::lasting(Duration::from_secs(5)));
     world.service = world.service.faults(Faults::new(11).rate(0.2));
     world.finish();
     assert_eq!(world.ends.len(), 400);
@@ -52,7 +53,7 @@ fn with_faults_each_row_ends_once_and_pays_at_most_once() {
 #[test]
 fn one_refusal_for_now_holds_all_runs_back() {
     let limits = BatchLimits { submissions: 8, tasks: 50, ..BatchLimits::default() };
-    let mut world = World::new(50, limits, Life::lasting(Duration::from_secs(8)));
+    let mut world = World::new(50, limits, TaskScript::lasting(Duration::from_secs(8)));
     world.service.on_submit([Response::new(429).retry_after(7)]);
     world.finish();
     assert_eq!(world.count(completed), 50);
@@ -66,7 +67,7 @@ fn one_refusal_for_now_holds_all_runs_back() {
 #[test]
 fn polls_keep_to_their_rate() {
     let limits = BatchLimits { submissions: 100, tasks: 200, polls_per_second: 10.0 };
-    let mut world = World::new(200, limits, Life::lasting(Duration::from_secs(30)));
+    let mut world = World::new(200, limits, TaskScript::lasting(Duration::from_secs(30)));
     world.finish();
     assert_eq!(world.count(completed), 200);
     let mut seconds: BTreeMap<u64, u32> = BTreeMap::new();
@@ -82,7 +83,7 @@ fn polls_keep_to_their_rate() {
 #[test]
 fn detaching_awaits_what_is_in_flight_and_sends_nothing_more() {
     let limits = BatchLimits { submissions: 4, tasks: 30, ..BatchLimits::default() };
-    let mut world = World::new(30, limits, Life::lasting(Duration::from_secs(60)));
+    let mut world = World::new(30, limits, TaskScript::lasting(Duration::from_secs(60)));
     while world.service.submissions() < 10 {
         world.step();
     }
@@ -99,7 +100,7 @@ fn detaching_awaits_what_is_in_flight_and_sends_nothing_more() {
 
 #[test]
 fn a_handle_that_is_over_answers_for_no_other_run() {
-    let mut world = World::new(1, BatchLimits::default(), Life::of_polls(0));
+    let mut world = World::new(1, BatchLimits::default(), TaskScript::of_polls(0));
     world.batch.close();
     let now = world.clock.time();
     let first = world.batch.submit(request(1), Seed::from(1), now);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use effects_core::batch::BatchLimits;
 use effects_core::journal::RowNumber;
 use effects_core::{ErrorKind, Outcome, Policy, Repeat, Time};
-use effects_testkit::{Fate, Life, Response};
+use effects_testkit::{ExchangeOutcome, Response, TaskScript};
 use rust_decimal::Decimal;
 
 use super::world::{World, completed, over_budget, policy, seconds};
@@ -18,7 +18,8 @@ fn usd(text: &str) -> Decimal {
 #[test]
 fn a_known_price_is_reserved_and_what_does_not_fit_is_refused_unsent() {
     let limits = BatchLimits { submissions: 10, tasks: 10, ..BatchLimits::default() };
-    let mut world = World::new(20, limits, Life::lasting(seconds(4))).budget("0.25", Some("0.03"));
+    let mut world =
+        World::new(20, limits, TaskScript::lasting(seconds(4))).budget("0.25", Some("0.03"));
     world.finish();
     assert_eq!((world.count(completed), world.count(over_budget)), (8, 12));
     assert_eq!(world.service.submissions(), 8);
@@ -28,7 +29,7 @@ fn a_known_price_is_reserved_and_what_does_not_fit_is_refused_unsent() {
 
 #[test]
 fn without_a_price_one_task_finds_it_out() {
-    let mut world = World::new(9, BatchLimits::default(), Life::lasting(seconds(4)));
+    let mut world = World::new(9, BatchLimits::default(), TaskScript::lasting(seconds(4)));
     world = world.budget("0.10", None);
     world.finish();
     assert_eq!((world.count(completed), world.count(over_budget)), (3, 6));
@@ -40,7 +41,7 @@ fn without_a_price_one_task_finds_it_out() {
 #[test]
 fn tasks_under_way_grow_with_the_costs_seen() {
     let limits = BatchLimits { submissions: 64, tasks: 64, ..BatchLimits::default() };
-    let mut world = World::new(40, limits, Life::lasting(seconds(4))).budget("9", None);
+    let mut world = World::new(40, limits, TaskScript::lasting(seconds(4))).budget("9", None);
     world.finish();
     let submitted = world.submissions();
     let generations: Vec<usize> =
@@ -51,8 +52,8 @@ fn tasks_under_way_grow_with_the_costs_seen() {
 
 #[test]
 fn an_unknown_outcome_keeps_its_reservation() {
-    let mut world = World::new(3, BatchLimits::default(), Life::of_polls(0));
-    world.service.on_submit([Fate::LostBefore]);
+    let mut world = World::new(3, BatchLimits::default(), TaskScript::of_polls(0));
+    world.service.on_submit([ExchangeOutcome::LostBefore]);
     world = world.budget("0.06", Some("0.03"));
     world.finish();
     assert_eq!(world.count(|outcome| matches!(outcome, Outcome::Unknown(_))), 1);
@@ -64,8 +65,8 @@ fn an_unknown_outcome_keeps_its_reservation() {
 #[test]
 fn without_a_price_nothing_is_spent_beside_what_is_in_doubt() {
     let world = || {
-        let world = World::new(9, BatchLimits::default(), Life::of_polls(0));
-        world.service.on_submit([Fate::LostAfter]);
+        let world = World::new(9, BatchLimits::default(), TaskScript::of_polls(0));
+        world.service.on_submit([ExchangeOutcome::LostAfter]);
         world
     };
     let mut unpriced = world().budget("0.10", None);
@@ -90,7 +91,7 @@ fn after_a_cost_that_cannot_be_read_the_rest_is_refused_unless_there_is_a_price(
             r#"{{"id":"odd","status":"completed","output":[{{"content":[{{"url":"https://x/y"}}]}}]{cost}}}"#
         );
         let world = |price| {
-            let mut world = World::new(5, BatchLimits::default(), Life::of_polls(0));
+            let mut world = World::new(5, BatchLimits::default(), TaskScript::of_polls(0));
             world = world.budget("0.10", price);
             world.service.on_submit([Response::json(answer.clone())]);
             world.finish();
@@ -112,10 +113,14 @@ fn after_a_cost_that_cannot_be_read_the_rest_is_refused_unless_there_is_a_price(
 #[test]
 fn a_higher_cost_raises_what_is_reserved() {
     let limits = BatchLimits { submissions: 1, tasks: 3, ..BatchLimits::default() };
-    let mut world = World::new(9, limits, Life::lasting(seconds(9)));
+    let mut world = World::new(9, limits, TaskScript::lasting(seconds(9)));
     let dear = r#"{"id":"dear","status":"completed","output":[{"content":[{"url":"https://x/y"}]}],
         "usage":{"cost":"0.10"}}"#;
-    world.service.on_submit([Fate::Served, Fate::Served, Response::json(dear).into()]);
+    world.service.on_submit([
+        ExchangeOutcome::Served,
+        ExchangeOutcome::Served,
+        Response::json(dear).into(),
+    ]);
     world = world.budget("0.30", Some("0.03"));
     while world.scope().paid.is_zero() {
         world.step();
@@ -130,8 +135,8 @@ fn a_higher_cost_raises_what_is_reserved() {
 #[test]
 fn every_attempt_of_unknown_outcome_counts_beside_the_task() {
     let repeating = Policy { repeat: Repeat::Always, ..policy() };
-    let mut world = World::under(repeating, 1, BatchLimits::default(), Life::of_polls(0));
-    world.service.on_submit([Fate::LostAfter, Fate::LostAfter]);
+    let mut world = World::under(repeating, 1, BatchLimits::default(), TaskScript::of_polls(0));
+    world.service.on_submit([ExchangeOutcome::LostAfter, ExchangeOutcome::LostAfter]);
     world = world.budget("0.09", Some("0.03"));
     world.finish();
     assert_eq!((world.count(completed), world.service.tasks_made()), (1, 3));
@@ -139,8 +144,8 @@ fn every_attempt_of_unknown_outcome_counts_beside_the_task() {
 
     // Where there is no money for another attempt, the row is doubtful.
     let repeating = Policy { repeat: Repeat::Always, ..policy() };
-    let mut world = World::under(repeating, 1, BatchLimits::default(), Life::of_polls(0));
-    world.service.on_submit([Fate::LostAfter, Fate::LostAfter]);
+    let mut world = World::under(repeating, 1, BatchLimits::default(), TaskScript::of_polls(0));
+    world.service.on_submit([ExchangeOutcome::LostAfter, ExchangeOutcome::LostAfter]);
     world = world.budget("0.07", Some("0.03"));
     world.finish();
     assert_eq!(world.count(|outcome| matches!(outcome, Outcome::Unknown(_))), 1);
@@ -151,7 +156,7 @@ fn every_attempt_of_unknown_outcome_counts_beside_the_task() {
 #[test]
 fn a_throttled_run_keeps_its_reservation() {
     let limits = BatchLimits { submissions: 1, tasks: 2, ..BatchLimits::default() };
-    let mut world = World::new(2, limits, Life::of_polls(0));
+    let mut world = World::new(2, limits, TaskScript::of_polls(0));
     world.service.on_submit([Response::new(429)]);
     world = world.budget("0.03", Some("0.03"));
     world.finish();
@@ -164,8 +169,8 @@ fn a_throttled_run_keeps_its_reservation() {
 
 #[test]
 fn a_run_that_left_without_a_task_gives_its_reservation_back() {
-    let mut world = World::new(3, BatchLimits::default(), Life::endless());
-    world.service.on_submit(vec![Fate::NotSent; 999]);
+    let mut world = World::new(3, BatchLimits::default(), TaskScript::endless());
+    world.service.on_submit(vec![ExchangeOutcome::NotSent; 999]);
     world = world.budget("1", Some("0.03"));
     let start = world.now();
     world.until(Time::from_millis(start.as_millis() + 20_000));
@@ -178,7 +183,8 @@ fn a_run_that_left_without_a_task_gives_its_reservation_back() {
 /// Pictures that cannot be found are paid for all the same.
 #[test]
 fn a_batch_pays_for_nothing_more_after_three_tasks_in_a_row_without_a_picture() {
-    let odd = || Life::of_polls(1).ending_with(r#""status":"completed","output":[{"image":"x"}]"#);
+    let odd =
+        || TaskScript::of_polls(1).ending_with(r#""status":"completed","output":[{"image":"x"}]"#);
     let refused = |outcome: &Outcome| {
         let refused = matches!(outcome, Outcome::Refused(it) if it.kind == ErrorKind::NoPicture);
         assert!(refused || matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
@@ -199,10 +205,10 @@ fn a_batch_pays_for_nothing_more_after_three_tasks_in_a_row_without_a_picture() 
     assert!(said(last.clone()).contains("nothing is billed"), "{}", said(last));
 
     // A picture between them is a sign that all is well, and a failure none of either.
-    let (done, failed) = (|| completion("[\"https://x/y\"]"), || Fate::from(failure()));
+    let (done, failed) = (|| completion("[\"https://x/y\"]"), || ExchangeOutcome::from(failure()));
     let bare = || completion("[]");
     let mut world =
-        World::new(12, BatchLimits { tasks: 1, ..BatchLimits::default() }, Life::of_polls(0));
+        World::new(12, BatchLimits { tasks: 1, ..BatchLimits::default() }, TaskScript::of_polls(0));
     world.service.on_submit([
         bare(),
         bare(),
@@ -221,7 +227,7 @@ fn a_batch_pays_for_nothing_more_after_three_tasks_in_a_row_without_a_picture() 
 }
 
 /// A task that is completed when it is made, with this output.
-fn completion(output: &str) -> Fate {
+fn completion(output: &str) -> ExchangeOutcome {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let id = MADE.fetch_add(1, Ordering::Relaxed);
     Response::json(format!(r#"{{"id":"odd-{id}","status":"completed","output":{output}}}"#)).into()
@@ -234,12 +240,12 @@ fn failure() -> Response {
 /// A task that is followed costs nothing, whatever the batch has seen.
 #[test]
 fn tasks_that_are_paid_for_are_followed_however_few_pictures_there_were() {
-    let odd = Life::of_polls(1).ending_with(r#""status":"completed","output":[]"#);
+    let odd = TaskScript::of_polls(1).ending_with(r#""status":"completed","output":[]"#);
     let mut world = World::new(8, BatchLimits { tasks: 1, ..BatchLimits::default() }, odd);
     while world.count(|outcome| matches!(outcome, Outcome::Refused(_))) == 0 {
         assert!(world.step(), "nothing is refused");
     }
-    let run = world.attach("older", Duration::ZERO, Life::of_polls(2));
+    let run = world.attach("older", Duration::ZERO, TaskScript::of_polls(2));
     world.finish();
     assert!(completed(world.outcome(run)));
 }
@@ -249,7 +255,8 @@ fn tasks_that_are_paid_for_are_followed_however_few_pictures_there_were() {
 fn the_wait_for_the_budget_is_not_part_of_the_wait_for_the_task() {
     let short = Policy { wait_timeout: Duration::from_secs(6), ..policy() };
     let limits = BatchLimits { submissions: 4, tasks: 4, ..BatchLimits::default() };
-    let mut world = World::under(short, 4, limits, Life::lasting(seconds(4))).budget("0.12", None);
+    let mut world =
+        World::under(short, 4, limits, TaskScript::lasting(seconds(4))).budget("0.12", None);
     world.finish();
     assert_eq!(world.count(completed), 4);
 }

@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use effects_core::batch::{BatchLimits, OutageFailure};
 use effects_core::{ErrorKind, Outcome, Policy, Seed, Time};
-use effects_testkit::{Fate, Life, Response};
+use effects_testkit::{ExchangeOutcome, Response, TaskScript};
 
 use super::world::{World, completed, policy, request, seconds};
 
 /// One submission at a time.
 const NARROW: BatchLimits = BatchLimits { submissions: 1, tasks: 16, polls_per_second: 1e9 };
 
-fn world(rows: u32, fates: impl IntoIterator<Item = Fate>) -> World {
-    let world = World::new(rows, NARROW, Life::of_polls(0));
-    world.service.on_submit(fates);
+fn world(rows: u32, exchange_outcomes: impl IntoIterator<Item = ExchangeOutcome>) -> World {
+    let world = World::new(rows, NARROW, TaskScript::of_polls(0));
+    world.service.on_submit(exchange_outcomes);
     world
 }
 
-fn bad_gateway() -> Fate {
+fn bad_gateway() -> ExchangeOutcome {
     Response::new(502).into()
 }
 
-fn too_many() -> Fate {
+fn too_many() -> ExchangeOutcome {
     Response::new(429).into()
 }
 
@@ -71,7 +71,7 @@ fn a_probe_of_unknown_outcome_ends_it_and_nothing_more_is_sent() {
 #[test]
 fn those_that_are_out_when_it_pauses_are_no_probe() {
     let limits = BatchLimits { submissions: 8, ..NARROW };
-    let mut world = World::new(40, limits, Life::of_polls(0));
+    let mut world = World::new(40, limits, TaskScript::of_polls(0));
     world.service.on_submit(vec![bad_gateway(); 8]);
     world.finish();
     assert_eq!((world.count(unknown), world.count(completed)), (8, 32));
@@ -81,9 +81,14 @@ fn those_that_are_out_when_it_pauses_are_no_probe() {
 fn an_answer_in_between_begins_the_count_anew() {
     let mut world = world(
         12,
-        [bad_gateway(), bad_gateway(), Fate::Served, bad_gateway(), bad_gateway()]
+        [bad_gateway(), bad_gateway(), ExchangeOutcome::Served, bad_gateway(), bad_gateway()]
             .into_iter()
-            .chain([Response::new(400).into(), bad_gateway(), bad_gateway(), Fate::Served]),
+            .chain([
+                Response::new(400).into(),
+                bad_gateway(),
+                bad_gateway(),
+                ExchangeOutcome::Served,
+            ]),
     );
     let start = world.now();
     world.finish();
@@ -94,7 +99,7 @@ fn an_answer_in_between_begins_the_count_anew() {
 #[test]
 fn how_many_are_too_many_is_the_callers_to_say() {
     let policy = Policy { unknown_in_a_row: 5, ..policy() };
-    let mut world = World::under(policy, 9, NARROW, Life::of_polls(0));
+    let mut world = World::under(policy, 9, NARROW, TaskScript::of_polls(0));
     world.service.on_submit(vec![bad_gateway(); 4]);
     let start = world.now();
     world.finish();
@@ -119,7 +124,7 @@ fn refusals_for_now_make_one_pause_for_all_that_grows() {
 
 #[test]
 fn a_gateway_that_refuses_for_a_whole_wait_ends_the_batch_and_not_each_row() {
-    let mut world = World::new(60, BatchLimits::default(), Life::of_polls(0));
+    let mut world = World::new(60, BatchLimits::default(), TaskScript::of_polls(0));
     world.service.on_submit(vec![too_many(); 9_999]);
     let start = world.now();
     world.finish();
@@ -133,8 +138,8 @@ fn a_gateway_that_refuses_for_a_whole_wait_ends_the_batch_and_not_each_row() {
 
 #[test]
 fn what_never_left_says_nothing_of_the_gateway() {
-    let fates = [bad_gateway(), bad_gateway(), Fate::NotSent, bad_gateway()];
-    let mut world = world(9, fates);
+    let exchange_outcomes = [bad_gateway(), bad_gateway(), ExchangeOutcome::NotSent, bad_gateway()];
+    let mut world = world(9, exchange_outcomes);
     world.until(world.now() + Duration::from_secs(10));
     assert_eq!(world.batch.outage().unwrap().failure, OutageFailure::Unknown(3));
 }
@@ -142,7 +147,7 @@ fn what_never_left_says_nothing_of_the_gateway() {
 /// A caller waits for each, so each is as good as its own answer.
 #[test]
 fn runs_that_were_begun_at_once_are_not_held_back() {
-    let mut world = World::new(0, NARROW, Life::of_polls(0));
+    let mut world = World::new(0, NARROW, TaskScript::of_polls(0));
     world.service.on_submit(vec![bad_gateway(); 6]);
     let now = world.now();
     for row in 0..9 {
@@ -172,7 +177,7 @@ fn a_run_begun_at_once_waits_for_the_pause_of_the_service_and_not_for_the_next_p
 
 #[test]
 fn submissions_that_cannot_leave_are_tried_one_at_a_time_until_one_does() {
-    let mut world = world(60, vec![Fate::NotSent; 8]);
+    let mut world = world(60, vec![ExchangeOutcome::NotSent; 8]);
     world.until(world.now() + seconds(10));
     let outage = world.batch.outage().unwrap();
     assert!(matches!(outage.failure, OutageFailure::NotSent { .. }) && !outage.is_final);
@@ -187,8 +192,8 @@ fn submissions_that_cannot_leave_are_tried_one_at_a_time_until_one_does() {
 
 #[test]
 fn a_gateway_that_none_reaches_for_a_whole_wait_ends_the_batch_and_not_each_row() {
-    let mut world = World::new(60, BatchLimits::default(), Life::of_polls(0));
-    world.service.on_submit(vec![Fate::NotSent; 9_999]);
+    let mut world = World::new(60, BatchLimits::default(), TaskScript::of_polls(0));
+    world.service.on_submit(vec![ExchangeOutcome::NotSent; 9_999]);
     let start = world.now();
     world.finish();
     assert_eq!((refused_as(&world, ErrorKind::Transport), world.count(unknown)), (60, 0));

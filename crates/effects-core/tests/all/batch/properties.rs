@@ -9,7 +9,7 @@ use effects_core::batch::{Batch, BatchLimits, BatchStep, RunId};
 use effects_core::gateway::{Call, CallId};
 use effects_core::journal::{Admission, EntryId, Fact, OverBudget, RowNumber};
 use effects_core::{Outcome, Policy, Repeat, Seed, Template, Time};
-use effects_testkit::{ExchangeFault, Faults, Life};
+use effects_testkit::{ExchangeFault, Faults, TaskScript};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -316,13 +316,13 @@ proptest! {
         detach_after in proptest::option::of(0..2_000u32),
     ) {
         let menu: Vec<ExchangeFault> = if lasting {
-            ExchangeFault::PASSING.into_iter().chain(ExchangeFault::LASTING).collect()
+            ExchangeFault::TRANSIENT.into_iter().chain(ExchangeFault::PERMANENT).collect()
         } else {
-            ExchangeFault::PASSING.to_vec()
+            ExchangeFault::TRANSIENT.to_vec()
         };
         let (limit, price) = (Decimal::new(limit, 2), Decimal::new(3, 2));
         let limits = BatchLimits { submissions: 3, tasks: 8, polls_per_second: 20.0 };
-        let mut world = World::new(rows, limits, Life::lasting(Duration::from_secs(4)))
+        let mut world = World::new(rows, limits, TaskScript::lasting(Duration::from_secs(4)))
             .budget(&limit.to_string(), known.then_some("0.03"));
         world.service = world.service.faults(Faults::new(seed).rate(rate).among(&menu));
         let mut steps = 0;

@@ -8,15 +8,15 @@ use effects_core::gateway::Call;
 use effects_core::journal::Fact;
 use effects_core::run::StillRunning;
 use effects_core::{ErrorKind, Outcome, Seed, Time};
-use effects_testkit::{Life, Response, result_of};
+use effects_testkit::{Response, TaskScript, result_of};
 
 use super::world::{World, completed, policy, seconds};
 
 #[test]
 fn a_state_that_comes_by_itself_ends_a_run_and_those_that_follow_it() {
-    let mut world = World::new(0, BatchLimits::default(), Life::endless());
-    let runs = [(); 3].map(|()| world.attach("pushed", seconds(1), Life::endless()));
-    let other = world.attach("other", seconds(1), Life::endless());
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::endless());
+    let runs = [(); 3].map(|()| world.attach("pushed", seconds(1), TaskScript::endless()));
+    let other = world.attach("other", seconds(1), TaskScript::endless());
     world.batch.close();
     world.until(world.now() + seconds(10));
     let failed = r#"{"id":"pushed","status":"failed","error":"no face"}"#;
@@ -33,9 +33,9 @@ fn a_state_that_comes_by_itself_ends_a_run_and_those_that_follow_it() {
 
 #[test]
 fn two_who_wait_for_one_task_share_its_polls() {
-    let mut world = World::new(0, BatchLimits::default(), Life::of_polls(0));
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::of_polls(0));
     let now = world.clock.time();
-    let task = world.service.add_task("shared", now, Life::of_polls(3));
+    let task = world.service.add_task("shared", now, TaskScript::of_polls(3));
     let first = world.batch.attach(task.clone(), None, None, Seed::from(1), now);
     let second = world.batch.attach(task, None, None, Seed::from(2), now);
     world.batch.close();
@@ -48,8 +48,8 @@ fn two_who_wait_for_one_task_share_its_polls() {
 /// A leader whose wait is over takes no other run's with it.
 #[test]
 fn a_follower_has_a_wait_of_its_own() {
-    let mut world = World::new(0, BatchLimits::default(), Life::endless());
-    let first = world.attach("shared", seconds(0), Life::lasting(seconds(800)));
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::endless());
+    let first = world.attach("shared", seconds(0), TaskScript::lasting(seconds(800)));
     let start = world.now();
     world.until(start + seconds(300));
     let task = "shared".parse().unwrap();
@@ -71,9 +71,9 @@ fn a_follower_has_a_wait_of_its_own() {
 #[test]
 fn a_leader_whose_wait_ends_without_a_look_at_the_task_leaves_it_to_its_follower() {
     for answer in [Response::new(502), Response::new(410), Response::html("no").status(403)] {
-        let mut world = World::new(0, BatchLimits::default(), Life::endless());
+        let mut world = World::new(0, BatchLimits::default(), TaskScript::endless());
         let start = world.now();
-        let task = world.service.add_task("shared", start, Life::of_polls(0));
+        let task = world.service.add_task("shared", start, TaskScript::of_polls(0));
         // More than there are looks in one wait; what is left over is the follower's.
         world.service.on_poll(vec![answer.clone(); 110]);
         let first = world.batch.attach(task.clone(), None, None, Seed::from(1), start);
@@ -90,8 +90,8 @@ fn a_leader_whose_wait_ends_without_a_look_at_the_task_leaves_it_to_its_follower
 #[test]
 fn a_gateway_that_bars_a_task_ends_every_wait_for_it() {
     let barred = Response::json(r#"{"error":"Missing Token"}"#).status(401);
-    let mut world = World::new(0, BatchLimits::default(), Life::endless());
-    let runs = [(); 3].map(|()| world.attach("shared", seconds(0), Life::endless()));
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::endless());
+    let runs = [(); 3].map(|()| world.attach("shared", seconds(0), TaskScript::endless()));
     world.batch.close();
     world.service.on_poll([barred]);
     world.finish();
@@ -105,8 +105,8 @@ fn a_gateway_that_bars_a_task_ends_every_wait_for_it() {
 /// One whose wait ends before its leader's has a last look of its own, and in time.
 #[test]
 fn a_follower_whose_wait_ends_first_looks_for_itself() {
-    let mut world = World::new(1, BatchLimits::default(), Life::endless());
-    let first = world.attach("shared", seconds(0), Life::endless());
+    let mut world = World::new(1, BatchLimits::default(), TaskScript::endless());
+    let first = world.attach("shared", seconds(0), TaskScript::endless());
     let start = world.now();
     // It submits much later, and is told the task the other looks at already.
     world.service.on_submit([Response::json(r#"{"id":"shared","status":"in_progress"}"#)]);
@@ -121,10 +121,10 @@ fn a_follower_whose_wait_ends_first_looks_for_itself() {
 
 #[test]
 fn two_submissions_that_make_one_task_share_its_polls() {
-    let mut world = World::new(2, BatchLimits::default(), Life::endless());
+    let mut world = World::new(2, BatchLimits::default(), TaskScript::endless());
     let one = || Response::json(r#"{"id":"shared","status":"in_progress"}"#);
     world.service.on_submit([one(), one()]);
-    world.service.add_task("shared", world.now(), Life::lasting(seconds(10)));
+    world.service.add_task("shared", world.now(), TaskScript::lasting(seconds(10)));
     world.finish();
     assert_eq!(world.count(completed), 2);
     assert_eq!(world.polls().len(), 4);
@@ -135,8 +135,8 @@ fn two_submissions_that_make_one_task_share_its_polls() {
 
 #[test]
 fn a_leader_that_is_given_up_leaves_the_task_to_its_follower() {
-    let mut world = World::new(0, BatchLimits::default(), Life::endless());
-    let first = world.attach("shared", seconds(0), Life::lasting(seconds(20)));
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::endless());
+    let first = world.attach("shared", seconds(0), TaskScript::lasting(seconds(20)));
     let (task, seed) = ("shared".parse().unwrap(), Seed::from(1));
     let second = world.batch.attach(task, None, None, seed, world.now());
     world.batch.close();
@@ -150,8 +150,8 @@ fn a_leader_that_is_given_up_leaves_the_task_to_its_follower() {
 
 #[test]
 fn all_who_share_a_task_leave_together() {
-    let mut world = World::new(0, BatchLimits::default(), Life::endless());
-    let runs = [(); 3].map(|()| world.attach("shared", seconds(0), Life::endless()));
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::endless());
+    let runs = [(); 3].map(|()| world.attach("shared", seconds(0), TaskScript::endless()));
     let start = world.now();
     world.until(start + seconds(10));
     world.batch.detach(world.now());
@@ -168,8 +168,8 @@ fn all_who_share_a_task_leave_together() {
 /// next run in its place.
 #[test]
 fn what_a_leader_saw_is_not_told_to_a_stranger() {
-    let mut world = World::new(0, BatchLimits::default(), Life::endless());
-    let first = world.attach("shared", seconds(0), Life::of_polls(0));
+    let mut world = World::new(0, BatchLimits::default(), TaskScript::endless());
+    let first = world.attach("shared", seconds(0), TaskScript::of_polls(0));
     let (task, seed) = ("shared".parse().unwrap(), Seed::from(1));
     let second = world.batch.attach(task, None, None, seed, world.now());
     while !world.ends.contains_key(&first) {
@@ -178,7 +178,7 @@ fn what_a_leader_saw_is_not_told_to_a_stranger() {
     if !world.ends.contains_key(&second) {
         world.batch.give_up(second);
     }
-    let stranger = world.attach("other", seconds(0), Life::of_polls(1));
+    let stranger = world.attach("other", seconds(0), TaskScript::of_polls(1));
     world.batch.close();
     world.finish();
     assert_eq!(world.outcome(stranger).task_id().unwrap().as_str(), "other");
@@ -261,9 +261,9 @@ fn within_a_minute(test: impl FnOnce() + Send + 'static) {
 fn a_task_whose_end_was_seen_is_not_looked_at_again() {
     for alone in [0, 1, 2] {
         for (running, looks) in [(3, 4), (4, 5)] {
-            let mut world = World::new(0, BatchLimits::default(), Life::endless());
+            let mut world = World::new(0, BatchLimits::default(), TaskScript::endless());
             let start = world.now();
-            let task = world.service.add_task("shared", start, Life::of_polls(running));
+            let task = world.service.add_task("shared", start, TaskScript::of_polls(running));
             let mut runs = Vec::new();
             for number in 0..2 {
                 let seed = Seed::from(number);

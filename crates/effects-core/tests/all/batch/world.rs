@@ -15,7 +15,7 @@ use effects_core::{
 use effects_jobs::{
     Budget, JournalStore, MemoryStore, Opened, RowDraft, RowJournal, RowPhoto, ScopeState,
 };
-use effects_testkit::{Life, Service, VirtualClock, result_of};
+use effects_testkit::{Service, TaskScript, VirtualClock, result_of};
 
 /// A driver of a batch whose exchanges take time, and what it saw.
 pub(crate) struct World {
@@ -61,13 +61,20 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 
 impl World {
     /// A batch of so many rows to submit, against a service whose tasks live so.
-    pub(crate) fn new(rows: u32, limits: BatchLimits, life: Life) -> Self {
-        Self::under(policy(), rows, limits, life)
+    pub(crate) fn new(rows: u32, limits: BatchLimits, task_script: TaskScript) -> Self {
+        Self::under(policy(), rows, limits, task_script)
     }
 
-    pub(crate) fn under(policy: Policy, rows: u32, limits: BatchLimits, life: Life) -> Self {
+    pub(crate) fn under(
+        policy: Policy,
+        rows: u32,
+        limits: BatchLimits,
+        task_script: TaskScript,
+    ) -> Self {
         let clock = VirtualClock::new();
-        let service = Service::new(clock.clone()).life(life).latency(Duration::from_millis(200));
+        let service = Service::new(clock.clone())
+            .task_script(task_script)
+            .latency(Duration::from_millis(200));
         let batch = Batch::new(Arc::new(policy), limits, clock.time());
         Self {
             clock,
@@ -144,9 +151,9 @@ impl World {
     }
 
     /// A task at the service, made so long ago, and a run that follows it.
-    pub(crate) fn attach(&mut self, id: &str, age: Duration, life: Life) -> RunId {
+    pub(crate) fn attach(&mut self, id: &str, age: Duration, task_script: TaskScript) -> RunId {
         let made = self.now() - age;
-        let task = self.service.add_task(id, made, life);
+        let task = self.service.add_task(id, made, task_script);
         let (label, seed) = (Some(Template::GlassBall.into()), self.seed());
         self.batch.attach(task, label, Some(made), seed, self.clock.time())
     }

@@ -9,7 +9,7 @@ use effects_core::gateway::{Answer, Call, CallResult};
 use effects_core::{
     EffectRequest, Error, Outcome, Pace, Policy, Repeat, Run, Seed, Step, Template, Time,
 };
-use effects_testkit::{Fate, Life, Response, World, result_of};
+use effects_testkit::{ExchangeOutcome, Response, TaskScript, World, result_of};
 
 /// A world and a run in it.
 pub(crate) struct Scene {
@@ -26,29 +26,35 @@ impl Scene {
         Self { world, policy, run }
     }
 
-    /// A run that is attached to a task of this life, submitted now.
-    pub(crate) fn attached(policy: Policy, life: Life) -> Self {
+    /// A run that is attached to a task of this script, submitted now.
+    pub(crate) fn attached(policy: Policy, task_script: TaskScript) -> Self {
         let (world, policy) = (World::new(), Arc::new(policy));
-        let task = world.service().add_task(TASK, world.now(), life);
+        let task = world.service().add_task(TASK, world.now(), task_script);
         let run = Run::attach(task, None, Arc::clone(&policy), Seed::from(11), world.now());
         Self { world, policy, run }
     }
 
-    /// The same, with this life for the tasks it makes.
-    pub(crate) fn life(self, life: Life) -> Self {
-        let _same = self.world.service().life(life);
+    /// The same, with this script for the tasks it makes.
+    pub(crate) fn task_script(self, task_script: TaskScript) -> Self {
+        let _same = self.world.service().task_script(task_script);
         self
     }
 
     /// The same, with these answers to its submissions, before those of the service's own.
-    pub(crate) fn submits<F: Into<Fate>>(self, fates: impl IntoIterator<Item = F>) -> Self {
-        self.world.service().on_submit(fates);
+    pub(crate) fn submits<F: Into<ExchangeOutcome>>(
+        self,
+        exchange_outcomes: impl IntoIterator<Item = F>,
+    ) -> Self {
+        self.world.service().on_submit(exchange_outcomes);
         self
     }
 
     /// The same, with these answers to its polls.
-    pub(crate) fn polls<F: Into<Fate>>(self, fates: impl IntoIterator<Item = F>) -> Self {
-        self.world.service().on_poll(fates);
+    pub(crate) fn polls<F: Into<ExchangeOutcome>>(
+        self,
+        exchange_outcomes: impl IntoIterator<Item = F>,
+    ) -> Self {
+        self.world.service().on_poll(exchange_outcomes);
         self
     }
 

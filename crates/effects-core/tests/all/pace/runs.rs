@@ -6,7 +6,7 @@ use std::time::Duration;
 use effects_core::pace::{History, Learned, Observation, Pacer};
 use effects_core::run::{Saved, SleepReason};
 use effects_core::{Event, Outcome, Pace, Policy, Run, Seed, Template, Time};
-use effects_testkit::{Life, Response, World};
+use effects_testkit::{Response, TaskScript, World};
 
 use super::world::{Dice, Score};
 use crate::common::{Scene, request, seconds};
@@ -37,7 +37,7 @@ fn waits(scene: &Scene) -> Vec<f64> {
 #[test]
 fn learned_is_the_default_and_without_a_curve_it_is_every_three_seconds() {
     assert_eq!(Policy::default().pace, Pace::learned());
-    let mut scene = Scene::submitting(Policy::default()).life(Life::of_polls(10));
+    let mut scene = Scene::submitting(Policy::default()).task_script(TaskScript::of_polls(10));
     assert!(scene.completes());
     let waits = waits(&scene);
     assert_eq!(waits.len(), 11);
@@ -55,7 +55,7 @@ fn a_policy_says_it_as_data() {
 
 #[test]
 fn a_run_goes_by_its_curve_and_tells_what_to_expect() {
-    let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(14)));
+    let mut scene = Scene::submitting(learned()).task_script(TaskScript::lasting(seconds(14)));
     scene.run = scene.run.paced_by(&pacer_of(12.0));
     assert!(scene.completes());
     // No look before a task can have ended, the most of them around its end.
@@ -70,7 +70,8 @@ fn a_run_goes_by_its_curve_and_tells_what_to_expect() {
 
 #[test]
 fn a_fixed_pace_stays_fixed_and_tells_what_to_expect_all_the_same() {
-    let mut scene = Scene::submitting(crate::common::policy()).life(Life::lasting(seconds(14)));
+    let mut scene =
+        Scene::submitting(crate::common::policy()).task_script(TaskScript::lasting(seconds(14)));
     scene.run = scene.run.paced_by(&pacer_of(12.0));
     assert!(scene.completes());
     assert_eq!(waits(&scene), [3.0; 5]);
@@ -83,7 +84,7 @@ fn a_fixed_pace_stays_fixed_and_tells_what_to_expect_all_the_same() {
 
 #[test]
 fn what_its_pacer_learns_counts_from_the_next_look_on() {
-    let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(60)));
+    let mut scene = Scene::submitting(learned()).task_script(TaskScript::lasting(seconds(60)));
     let pacer = Pacer::new();
     scene.run = scene.run.paced_by(&pacer);
     while scene.world.service().polls() < 1 {
@@ -107,7 +108,7 @@ fn an_attached_run_is_as_old_as_the_service_says_by_the_services_own_clock() {
     let at = httpdate::fmt_http_date(std::time::UNIX_EPOCH + since_epoch(date));
     let running =
         format!(r#"{{"status":"in_progress","created_at":{}}}"#, created.as_millis() / 1_000);
-    let mut scene = Scene::attached(learned(), Life::of_polls(0))
+    let mut scene = Scene::attached(learned(), TaskScript::of_polls(0))
         .polls([Response::json(running).header("Date", at)]);
     scene.run = scene.run.paced_by(&pacer_of(12.0));
     assert!(scene.completes());
@@ -131,9 +132,9 @@ fn since_epoch(time: Time) -> Duration {
 
 #[test]
 fn progress_that_moves_plausibly_sharpens_the_looks() {
-    // The scripted service reports honest progress: the share of the life that is over.
+    // The scripted service reports honest progress: the share of the time that is over.
     let looks = |silent: bool| {
-        let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(60)));
+        let mut scene = Scene::submitting(learned()).task_script(TaskScript::lasting(seconds(60)));
         if silent {
             let running = Response::json(r#"{"status":"in_progress"}"#);
             scene = scene.polls(vec![running; 12]);
@@ -159,7 +160,7 @@ fn what_the_service_asks_for_wins_over_every_pace_up_to_the_cap_and_shortens_non
         (Pace::learned(), 1, 2.7, 3.3),
         (Pace::learned(), 3_600, 60.0, 60.0),
     ] {
-        let mut scene = Scene::attached(Policy { pace, ..learned() }, Life::of_polls(0))
+        let mut scene = Scene::attached(Policy { pace, ..learned() }, TaskScript::of_polls(0))
             .polls([running().retry_after(asked)]);
         assert!(scene.completes());
         let mut sleeps = scene.world.transcript().sleeps().filter(|(wait, _)| !wait.is_zero());
@@ -170,7 +171,7 @@ fn what_the_service_asks_for_wins_over_every_pace_up_to_the_cap_and_shortens_non
     // Beside the answer to a submission too.
     let created = Response::json(r#"{"id":"t-1","status":"in_progress"}"#).retry_after(20);
     let mut scene = Scene::submitting(learned()).submits([created]);
-    scene.world.service().add_task("t-1", scene.world.now(), Life::of_polls(0));
+    scene.world.service().add_task("t-1", scene.world.now(), TaskScript::of_polls(0));
     assert!(scene.completes());
     let first = scene.world.transcript().sleeps().find(|(wait, _)| !wait.is_zero());
     assert_eq!(first, Some((seconds(20), SleepReason::Throttle)));
@@ -182,7 +183,8 @@ fn floor_and_ceiling_of_the_settings_hold() {
     let settings = Learned { floor, ceiling, ..Learned::default() };
     let policy = Policy { pace: Pace::Learned(settings), ..learned() };
     for pacer in [None, Some(Pacer::new())] {
-        let mut scene = Scene::submitting(policy.clone()).life(Life::lasting(seconds(60)));
+        let mut scene =
+            Scene::submitting(policy.clone()).task_script(TaskScript::lasting(seconds(60)));
         if let Some(pacer) = pacer {
             scene.run = scene.run.paced_by(&pacer);
         }
@@ -193,28 +195,30 @@ fn floor_and_ceiling_of_the_settings_hold() {
 
 #[test]
 fn a_run_that_saw_the_end_says_between_which_looks_it_came() {
-    let mut scene = Scene::submitting(crate::common::policy()).life(Life::lasting(seconds(7)));
+    let mut scene =
+        Scene::submitting(crate::common::policy()).task_script(TaskScript::lasting(seconds(7)));
     assert_eq!(scene.run.observation(), None);
     assert!(scene.completes());
     let (last_running, first_ended) = (Some(seconds(6)), seconds(9));
     assert_eq!(scene.run.observation(), Some(Observation::Ended { last_running, first_ended }));
     assert_eq!(scene.run.label(), Some(&Template::GlassBall.into()));
 
-    let mut scene = Scene::submitting(crate::common::policy()).life(Life::lasting(seconds(2)));
+    let mut scene =
+        Scene::submitting(crate::common::policy()).task_script(TaskScript::lasting(seconds(2)));
     assert!(scene.completes());
     let (last_running, first_ended) = (None, seconds(3));
     assert_eq!(scene.run.observation(), Some(Observation::Ended { last_running, first_ended }));
 
     // A failure is an end like any other.
-    let failing = Life::lasting(seconds(2)).failing("3009097", "HTTP error response");
-    let mut scene = Scene::submitting(crate::common::policy()).life(failing);
+    let failing = TaskScript::lasting(seconds(2)).failing("3009097", "HTTP error response");
+    let mut scene = Scene::submitting(crate::common::policy()).task_script(failing);
     assert!(matches!(scene.outcome(), Outcome::Failed(_)));
     assert_eq!(scene.run.observation(), Some(Observation::Ended { last_running, first_ended }));
 }
 
 #[test]
 fn a_run_that_is_left_says_how_long_the_task_ran_at_least() {
-    let endless = || Scene::submitting(crate::common::policy()).life(Life::endless());
+    let endless = || Scene::submitting(crate::common::policy()).task_script(TaskScript::endless());
     let mut scene = endless();
     while scene.world.service().polls() < 2 || scene.run.observation().is_none() {
         scene.world.step(&mut scene.run);
@@ -234,7 +238,7 @@ fn a_run_that_is_left_says_how_long_the_task_ran_at_least() {
 #[test]
 fn what_says_nothing_is_not_learnt() {
     // No run watched it, and how long it has been over is not known.
-    let mut scene = Scene::attached(learned(), Life::of_polls(0));
+    let mut scene = Scene::attached(learned(), TaskScript::of_polls(0));
     assert!(scene.completes());
     assert_eq!(scene.run.observation(), None);
     // Over in the answer to its submission: no look was needed.
@@ -244,12 +248,12 @@ fn what_says_nothing_is_not_learnt() {
     assert_eq!(scene.run.observation(), None);
     // Its age is not known: the service does not say when it was made.
     let running = Response::json(crate::common::RUNNING);
-    let mut scene = Scene::attached(learned(), Life::of_polls(0)).polls([running]);
+    let mut scene = Scene::attached(learned(), TaskScript::of_polls(0)).polls([running]);
     scene.world.service().on_poll([Response::json(crate::common::COMPLETED)]);
     assert!(scene.completes());
     assert_eq!(scene.run.observation(), None);
     // Reported once: what is restored after its end was learnt before.
-    let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(2)));
+    let mut scene = Scene::submitting(learned()).task_script(TaskScript::lasting(seconds(2)));
     assert!(scene.completes());
     let restored = Run::restore(scene.run.save(), scene.policy.clone(), scene.world.now());
     assert_eq!(restored.observation(), None);
@@ -257,7 +261,8 @@ fn what_says_nothing_is_not_learnt() {
 
 #[test]
 fn a_restored_run_goes_on_learning_where_it_was() {
-    let mut scene = Scene::submitting(crate::common::policy()).life(Life::lasting(seconds(7)));
+    let mut scene =
+        Scene::submitting(crate::common::policy()).task_script(TaskScript::lasting(seconds(7)));
     while scene.run.observation() != Some(Observation::Running { age: seconds(6) }) {
         scene.world.step(&mut scene.run);
     }
@@ -283,7 +288,7 @@ fn a_run_saved_before_the_pace_was_learned_is_restored() {
     ] {
         let saved: Saved = serde_json::from_str(&SAVED.replace("PHASE", phase)).unwrap();
         let mut world = World::new();
-        world.service().add_task("d758n65e878c73cmdg20", world.now(), Life::of_polls(0));
+        world.service().add_task("d758n65e878c73cmdg20", world.now(), TaskScript::of_polls(0));
         let mut run = Run::restore(saved, Arc::new(learned()), world.now());
         assert!(matches!(world.drive(&mut run), Outcome::Completed(_)));
         let seen = run.observation();
@@ -295,7 +300,7 @@ fn a_run_saved_before_the_pace_was_learned_is_restored() {
 fn a_task_is_learnt_from_once_when_its_run_is_over_or_dropped() {
     let learnt = |pacer: &Pacer| -> usize { pacer.histories().values().map(History::len).sum() };
     let pacer = Pacer::new();
-    let mut scene = Scene::submitting(learned()).life(Life::lasting(seconds(7)));
+    let mut scene = Scene::submitting(learned()).task_script(TaskScript::lasting(seconds(7)));
     scene.run = scene.run.paced_by(&pacer);
     let mut copy = scene.run.clone();
     assert!(scene.completes());
@@ -305,7 +310,7 @@ fn a_task_is_learnt_from_once_when_its_run_is_over_or_dropped() {
     drop((scene, copy));
     assert_eq!(learnt(&pacer), 1);
 
-    let mut scene = Scene::submitting(learned()).life(Life::endless());
+    let mut scene = Scene::submitting(learned()).task_script(TaskScript::endless());
     scene.run = scene.run.paced_by(&pacer);
     while scene.world.service().polls() < 2 {
         scene.world.step(&mut scene.run);
@@ -327,7 +332,8 @@ fn runs_that_share_a_pacer_learn_from_each_other() {
     let mut total = Score::default();
     let mut world = World::new();
     for (nth, duration) in durations.iter().enumerate() {
-        let service = world.service().life(Life::lasting(Duration::from_secs_f64(*duration)));
+        let service =
+            world.service().task_script(TaskScript::lasting(Duration::from_secs_f64(*duration)));
         let (begin, polls) = (world.now(), service.polls());
         let seed = Seed::from(nth as u64);
         let mut run = Run::submit(request(), policy.clone(), seed, begin).paced_by(&pacer);

@@ -1,6 +1,6 @@
-//! [`Life`]: how long a task of the scripted [`Service`](crate::Service) takes and how it ends. Tests of
-//! the core give it to [`Service::life`](crate::Service::life); the service keeps a [`ScriptedTask`] of each
-//! task it made.
+//! [`TaskScript`]: how long a task of the scripted [`Service`](crate::Service) takes and how it ends.
+//! Tests of the core give it to [`Service::task_script`](crate::Service::task_script); the service keeps a
+//! [`ScriptedTask`] of each task it made.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use effects_core::Time;
 ///
 /// ```
 /// use std::time::Duration;
-/// use effects_testkit::Life;
+/// use effects_testkit::TaskScript;
 ///
-/// let quick = Life::of_polls(2);
-/// let slow = Life::lasting(Duration::from_secs(40)).unknown_for(Duration::from_secs(3));
-/// let failing = Life::of_polls(0).failing("3009097", "HTTP error response");
+/// let quick = TaskScript::of_polls(2);
+/// let slow = TaskScript::lasting(Duration::from_secs(40)).unknown_for(Duration::from_secs(3));
+/// let failing = TaskScript::of_polls(0).failing("3009097", "HTTP error response");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Life {
+pub struct TaskScript {
     length: Length,
     unknown_for: Duration,
     ending: Ending,
@@ -41,7 +41,7 @@ enum Ending {
     Written(String),
 }
 
-impl Life {
+impl TaskScript {
     /// It is shown running so many times, then completed.
     pub fn of_polls(polls: u32) -> Self {
         Self::of(Length::Polls(polls))
@@ -87,17 +87,17 @@ impl Life {
 pub(crate) struct ScriptedTask {
     pub(crate) id: String,
     pub(crate) created: Time,
-    pub(crate) life: Life,
+    pub(crate) task_script: TaskScript,
     polls: u32,
 }
 
 impl ScriptedTask {
-    pub(crate) fn new(id: String, created: Time, life: Life) -> Self {
-        Self { id, created, life, polls: 0 }
+    pub(crate) fn new(id: String, created: Time, task_script: TaskScript) -> Self {
+        Self { id, created, task_script, polls: 0 }
     }
 
     pub(crate) fn is_known(&self, now: Time) -> bool {
-        now.since(self.created) >= self.life.unknown_for
+        now.since(self.created) >= self.task_script.unknown_for
     }
 
     /// What a submission is answered.
@@ -108,7 +108,7 @@ impl ScriptedTask {
     /// What a look at it shows.
     pub(crate) fn look(&mut self, now: Time) -> String {
         self.polls = self.polls.saturating_add(1);
-        let done = match self.life.length {
+        let done = match self.task_script.length {
             Length::Polls(polls) if self.polls > polls => None,
             // Below 1 until the end: only a verdict is shown as whole.
             Length::Polls(polls) => Some(f64::from(self.polls) / (f64::from(polls) + 1.0)),
@@ -127,7 +127,7 @@ impl ScriptedTask {
     }
 
     fn ending(&self) -> String {
-        match &self.life.ending {
+        match &self.task_script.ending {
             Ending::Completed => format!(
                 r#""status":"completed","progress":1,"output":[{{"content":[{{"type":"image","url":"{PICTURES}{id}.png","size":123456,"jobId":"job-{id}"}}]}}],"usage":{{"cost":"0.03","discount":1}},"metadata":{{}}"#,
                 id = self.id,

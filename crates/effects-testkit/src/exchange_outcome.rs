@@ -1,6 +1,6 @@
-//! [`Fate`]: what becomes of one exchange with the scripted [`Service`](crate::Service), such as an
-//! answer that is lost. Tests of the core put fates into its script, and [`Faults`](crate::Faults) draws
-//! them at random.
+//! [`ExchangeOutcome`]: what becomes of one exchange with the scripted [`Service`](crate::Service), such
+//! as an answer that is lost. Tests of the core put outcomes into its script, and
+//! [`Faults`](crate::Faults) draws them at random.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::response::Response;
 /// is a task made, and paid for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Fate {
+pub enum ExchangeOutcome {
     /// The service does its part and answers.
     Served,
     /// It never leaves the client's machine.
@@ -31,12 +31,12 @@ pub enum Fate {
     ServedBut(Response),
     /// The service does its part, and this many bytes of its answer's body are left out at the end.
     Truncated(usize),
-    /// Another fate, this much later. Beyond the call's time limit the client gets no answer in time;
+    /// Another outcome, this much later. Beyond the call's time limit the client gets no answer in time;
     /// a [`World`](crate::World) delivers it late.
     Slow(Duration, Box<Self>),
 }
 
-impl Fate {
+impl ExchangeOutcome {
     /// The service does its part, and the answer is no JSON.
     pub fn garbage() -> Self {
         Self::ServedBut(Response::new(200).body(Bytes::from_static(b"\x00\xff{garbage")))
@@ -55,7 +55,7 @@ impl Fate {
 }
 
 /// The service does nothing and answers this.
-impl From<Response> for Fate {
+impl From<Response> for ExchangeOutcome {
     fn from(response: Response) -> Self {
         Self::Answered(response)
     }
