@@ -259,6 +259,11 @@ async fn finish_all(
         save: if fetch { Save::Bytes } else { Save::Nothing },
         on_notice: Some(Arc::new(move |notice| noticed.on_notice(notice))),
         journals: Some(observer),
+        // One thread state of the interpreter for all rows: to make one takes longer than to draw a row.
+        draw_within: Some(Arc::new(|draw| {
+            // None where the interpreter is about to end.
+            let _ = Python::try_attach(|py| py.detach(draw));
+        })),
         session,
         ..JobOptions::default()
     };
@@ -285,20 +290,24 @@ async fn finish_all(
             continue;
         }
         let is_submitted = result.method == Some(Method::Submitted);
-        let ended = task_result(&result);
         if let Some(allotted) = &mut allotted {
-            allotted.settle(open.attempts.as_deref().filter(|_| is_submitted), &ended);
+            let attempts = open.attempts.as_deref().filter(|_| is_submitted);
+            allotted.settle(attempts, &task_result(&result));
         }
         let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
+        // A task that was given as one: the journal may have its row all the same.
+        let recorded = match (&rows, given_task) {
+            (Some(rows), Some(task)) => Some((rows.clone(), task, task_result(&result))),
+            _ => None,
+        };
         let made = result_value(result, open.template, open.begun);
         let end = RowOutcomeValue::Ended(open.row, open.job, made);
         // A reader who has left takes it no more; its id is logged.
-        let (Some(rows), Some(task)) = (&rows, given_task) else {
+        let Some((rows, task, ended)) = recorded else {
             results.send(end);
             continue;
         };
-        // A task that was given as one: the journal may have its row all the same.
-        let (rows, results) = (rows.clone(), results.clone());
+        let results = results.clone();
         settling.spawn(async move {
             rows.settle(&task, &ended).await;
             results.send(end);

@@ -140,6 +140,19 @@ def test_what_the_iterator_raises_comes_out_and_what_was_begun_ends(client):
     assert sorted(result.index for result in found) == [0, 1]
 
 
+def test_what_the_thread_that_draws_keeps_for_itself_stays_between_two_jobs(client):
+    kept, seen = threading.local(), []
+
+    def drawn():
+        for job in jobs(40):
+            seen.append(getattr(kept, "jobs", 0))
+            kept.jobs = seen[-1] + 1
+            yield job
+
+    assert len(list(client.as_completed(drawn(), fetch=False, **QUICK))) == 40
+    assert seen == list(range(40))
+
+
 def test_jobs_are_drawn_as_room_comes(client):
     drawn = []
 

@@ -70,8 +70,8 @@ pub use environment_proxies::{EnvironmentProxies, UnreadableProxy};
 pub use file_id::FileId;
 pub use job_demand::{JobDemand, draw};
 pub use jobs::{
-    Claim, Claims, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult, Jobs,
-    JobsHandle, OutageFilter, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
+    Claim, Claims, DrawWithin, Job, JobContext, JobJournals, JobNotice, JobOptions, JobResult,
+    Jobs, JobsHandle, OutageFilter, PhotoCheck, PhotoSource, RunJobs, Save, SaveFiles, SaveWords,
     TrackedJob, is_special,
 };
 pub use journal_session::JournalSession;

@@ -71,11 +71,16 @@ impl RunJobs for Client {
         // A stop is looked at before each step, and the driver may sleep until an answer comes.
         handle.wake_by(move || drop(waker.send(Arrival::Message(JobsMessage::Wake))));
         let (drawer, shared) = (messages.clone(), Arc::clone(&context));
-        thread::spawn(move || {
+        let draw_all = move || {
             let tracked = jobs.map(|job| Box::new(shared.track(job)));
             draw(tracked, requests, |job| {
                 drawer.send(Arrival::Message(JobsMessage::Drawn(job))).is_ok()
             });
+        };
+        let draw_within = options.draw_within.clone();
+        thread::spawn(move || match draw_within {
+            Some(within) => within(Box::new(draw_all)),
+            None => draw_all(),
         });
         tokio::spawn(async move {
             // `source` has the sender of results, which stay open until the journal has everything.

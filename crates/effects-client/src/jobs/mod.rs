@@ -25,7 +25,7 @@ pub use context::JobContext;
 pub use handle::JobsHandle;
 pub use job::{Job, PhotoSource};
 pub use notice::{JobJournals, JobNotice};
-pub use options::{JobOptions, PhotoCheck, Save, SaveFiles, SaveWords};
+pub use options::{DrawWithin, JobOptions, PhotoCheck, Save, SaveFiles, SaveWords};
 pub use outages::OutageFilter;
 pub use placement::is_special;
 pub use result::JobResult;

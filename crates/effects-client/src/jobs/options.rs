@@ -40,7 +40,12 @@ pub struct JobOptions {
     pub on_notice: Option<Arc<dyn Fn(JobNotice) + Send + Sync>>,
     /// Journals of the caller's around those of their runs, in the async client.
     pub journals: Option<Arc<dyn JobJournals>>,
+    /// Wraps the work of the thread that draws the jobs, in the async client.
+    pub draw_within: Option<DrawWithin>,
 }
+
+/// Calls what it is given, on the thread that it is called on.
+pub type DrawWithin = Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
 
 /// Looks through a photo, and says why it is not to be paid for: that it is damaged, say.
 pub type PhotoCheck = Arc<dyn Fn(&Photo) -> Result<(), String> + Send + Sync>;
