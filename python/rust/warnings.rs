@@ -246,13 +246,16 @@ fn wanted_by_logger(py: Python<'_>) -> PyResult<LogLevel> {
             LOGGER.get_or_try_init(py, || logger_of(py).map(Bound::unbind))?
         }
     };
-    for level in [LogLevel::Debug, LogLevel::Info] {
-        let takes = logger.bind(py).call_method1(intern!(py, "isEnabledFor"), (level as i32,))?;
-        if takes.is_truthy()? {
-            return Ok(level);
-        }
-    }
-    Ok(LogLevel::Warning)
+    let logger = logger.bind(py);
+    let takes = |level: LogLevel| {
+        logger.call_method1(intern!(py, "isEnabledFor"), (level as i32,))?.is_truthy()
+    };
+    // Most loggers take neither, which one call tells.
+    Ok(match takes(LogLevel::Info)? {
+        false => LogLevel::Warning,
+        true if takes(LogLevel::Debug)? => LogLevel::Debug,
+        true => LogLevel::Info,
+    })
 }
 
 fn logger_of(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
