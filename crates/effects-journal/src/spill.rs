@@ -163,7 +163,7 @@ impl Locked {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                    thread::sleep(file::RETRY_PAUSE)
+                    thread::sleep(file::RETRY_PAUSE);
                 }
                 Err(TryLockError::WouldBlock) => {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "another process has it"));
