@@ -96,7 +96,7 @@ def test_throttled_to_the_end(emulator):
 def test_not_found_and_unreadable(client, emulator):
     with pytest.raises(spark_effects.TaskNotFound) as caught:
         client.task("no-such-task").wait(wait_timeout=0.1)
-    assert caught.value.task_id == "no-such-task"
+    assert (caught.value.task_id, caught.value.resume_line) == ("no-such-task", None)
     task = client.submit("glass_ball", URL)
     emulator.follow({"fault": [{"on": "task", "kind": "garbage"}]})
     with pytest.raises(spark_effects.UnreadableAnswer) as caught:
