@@ -1,6 +1,7 @@
-//! [`ManyShared`]: what the parts of many jobs share: [`Many`](crate::many::Many), its `RowSource` and
-//! its `ResultQueue`. It keeps which jobs are open (each an [`OpenJob`]) and which results were not
-//! taken.
+//! [`ManyShared`]: the common state of one `map` or `as_completed`: the permits to draw rows and begin
+//! jobs, the open jobs (each an [`OpenJob`]), what is known of those whose results were not taken, and
+//! whether all is to stop. [`Many`](crate::many::Many), its `RowSource` and its `ResultQueue` each hold
+//! it; `Many` also has from it the hint, for an error, how to go on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! [`thumbnail`]: a small copy of a picture, so that a notebook with many results stays small.
-//! `_display.py` calls it and shows the copy.
+//! [`thumbnail`]: a copy of a picture with no side longer than asked, as a PNG, or as a JPEG where it is
+//! opaque and need not be a PNG. `_display.py` shows it in place of large pictures, so that a notebook
+//! stays small, and makes with it the PNG for viewers without HTML.
 
 use std::io::Cursor;
 

@@ -1,6 +1,7 @@
-//! [`Face`]s of clients whose exchanges the caller makes or watches: [`CallerStack`] over a plain ureq
-//! agent or reqwest client, as a program would bring its own, and [`WithMiddleware`] with middleware around
-//! the client's own stack. `tests/all/conformance.rs` plays scenarios with both.
+//! [`CallerStack`] and [`WithMiddleware`]: [`Face`]s of the Rust clients with an HTTP stack that is not
+//! quite their own: a plain ureq agent or reqwest client that the program brings, or the client's own
+//! stack with middleware around it that passes everything on. `tests/all/conformance.rs` plays scenarios
+//! with both.
 
 use std::io::Read;
 use std::pin::Pin;

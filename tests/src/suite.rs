@@ -1,6 +1,7 @@
-//! [`check_all`]: plays a list of scenarios over a face, several at once, and fails with the names of
-//! those that ended wrongly. `tests/all/conformance.rs`, `tests/all/python.rs` and `tests/secrets.rs`
-//! call it. [`faces`]: every way to use the Rust clients.
+//! [`check_all`]: plays a list of scenarios over a face, several at once, leaves out those that the face
+//! cannot play, and fails with the names of those that ended wrongly. `tests/all/conformance.rs`,
+//! `tests/all/python.rs` and `tests/secrets.rs` call it. [`faces`]: both Rust clients in each style, over
+//! which `tests/spans.rs`, `tests/secrets.rs`, `tests/all/emulator.rs` and `tests/all/faults/` play.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};

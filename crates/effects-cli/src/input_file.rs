@@ -1,6 +1,8 @@
-//! [`InputFile`]: the file of a command's input photo, found by any path or link to it. `effects run`,
-//! `effects wait` and `effects sampler` make one, and `pictures.rs` checks each output path against it,
-//! so that no picture overwrites the photo.
+//! [`InputFile`]: the identity of the file that holds a command's input photo, so that no picture
+//! overwrites it, whichever path or link leads there. `effects run` and `effects sampler` make one of
+//! their argument, `JournaledRow` of the row for `effects wait`; `pictures.rs` refuses a chosen output
+//! that is the photo, and [`free_path`](InputFile::free_path) gives the next numbered name instead when a
+//! picture is saved.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
-//! [`KnownKey`]: the API key, as far as it is at hand before a client is made: given by an option, a variable
-//! of the environment, or a file. No program is run for it and no keyring asked, which a plan or a check
-//! must not do. With it `commands::main` (by `typed_words.rs`), `effects check`, `effects resolve` and the
-//! `Checker` of a batch's rows find where the caller's words repeat the key.
+//! [`KnownKey`]: the API key, as far as an option, a variable of the environment or a file gives it
+//! before a client is made; no program is run for it and no keyring asked. `commands::main` (by
+//! `typed_words.rs`), `effects check`, `effects resolve` and the `Checker` of a batch's rows refuse words
+//! of the caller that repeat it, and show `[key]` in its place.
 
 use std::borrow::Cow;
 use std::env;

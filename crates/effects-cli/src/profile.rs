@@ -1,6 +1,7 @@
 //! [`apply`]: puts the profile that is in use into the global options, where they leave something open.
 //! `commands::main` calls it for commands to which a profile matters (`Command::uses_profile`).
-//! [`journal`] is the profile's journal, for `journal.rs`; [`named`] is its name, for `effects login`.
+//! [`journal`] is the profile's journal, for `journal.rs`; [`named`] is the name that `--profile` or the
+//! environment gives, for `effects login`.
 //!
 //! Each setting is that of the first that has it: an option; the profile of `--profile`; the environment; the
 //! profile of `EFFECTS_PROFILE`, else `default`. A profile's key goes to the profile's own gateway alone.

@@ -1,7 +1,8 @@
-//! Parsers of option values for clap, named by [`GlobalOptions`](crate::global::Global), `BatchOptions` and the
-//! commands' arguments: [`Poll`], [`duration`] and [`time_limit`], [`usd`], [`order_name`], [`header`],
-//! [`param`] and [`TemplateIdParser`]. [`with_words`] lets a shell complete the words that a value
-//! usually is.
+//! Parsers of option values for clap: times ([`duration`], [`Poll`]), money ([`usd`]), headers,
+//! parameters ([`param`]) and template ids ([`TemplateIdParser`]); [`with_words`] lets a shell complete
+//! the words that a value usually is. [`Global`](crate::global::GlobalOptions), `BatchOptions` and the commands'
+//! arguments name them; the manifest of a batch (`batch/manifest/columns.rs`) reads parameters with
+//! [`json_or_text`].
 
 use std::ffi::OsStr;
 use std::str::FromStr;

@@ -1,6 +1,7 @@
-//! [`FileId`]: which file a path leads to. Two paths of one file, by links of any kind, have the same
-//! one (hard links on Unix alone). `Claims`, `jobs/placement.rs` and the command compare files by it,
-//! mostly so that no picture replaces a photo.
+//! [`FileId`]: the identity of a file or folder, equal for every path that leads to it through symbolic
+//! links, and on Unix through hard links too. `Claims`, `jobs/placement.rs` and the command compare by
+//! it, so that no picture is written over a photo, another picture or redirected stdout, and no folder is
+//! read twice.
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
-//! [`JobStep`]: what a [`JobMachine`](crate::JobMachine) asks of its driver, mostly for one job
-//! ([`JobId`]). The job drivers of both clients do it, or say that they could not ([`PrepareError`],
-//! [`FetchError`]).
+//! [`JobStep`]: what a [`JobMachine`](crate::JobMachine) asks of its driver next, mostly for one job
+//! ([`JobId`]): open its row, upload, send, fetch. The job drivers of both clients and the simulation of
+//! effects-testkit carry the steps out; [`PrepareError`] and [`FetchError`] say why one could not be, and
+//! effects-client (`jobs/context.rs`) makes most of them.
 
 use effects_core::batch::RunId;
 use effects_core::gateway::Call;

@@ -1,7 +1,9 @@
-//! [`crop_resized`] resizes photos (sharp), [`resize_pixmap`] pictures (smooth): the painter of scenes, the
-//! cut-out, the contact sheets and some filters call them. [`shrink`] is quick, for the blur of
-//! `raster.rs`; [`shrink_rgb`] makes the small map of `subject.rs`; [`Shrinking`] makes a photo smaller
-//! while `photo/mod.rs` reads it.
+//! Resizing of photos and pictures: [`crop_resized`] makes a picture of a part of a photo, sharp;
+//! [`resize_pixmap`] and, row by row, [`resize_rows`] make a picture another size, smooth. The painter of
+//! scenes and the contact sheets call `crop_resized`, the cut-out's matte, the sampler and some filters
+//! `resize_pixmap`, and `raster.rs` `resize_rows`, with the quick [`shrink`] for its blur. [`Shrinking`]
+//! makes a photo smaller while `photo/mod.rs` reads it, and [`shrink_rgb`], for `subject.rs`, one that is
+//! read already.
 //!
 //! Separable filters in floats, row by row: a source row is resampled to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.

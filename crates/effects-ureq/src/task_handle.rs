@@ -1,6 +1,7 @@
 //! [`TaskHandle`]: a task by its id, to be polled once, followed, or waited for.
 //! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it;
-//! `effects status` and `effects wait` use one.
+//! `effects status`, `effects wait`, and a batch that waits for an earlier task to learn the price use
+//! one.
 
 use effects_client::{Verdict, fresh_seed};
 use effects_core::driver::Clock;

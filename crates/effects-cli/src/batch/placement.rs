@@ -1,5 +1,7 @@
-//! [`pictures_if_all_present`]: the pictures of a completed row, if all of them are still where they
-//! were saved. `preflight.rs`, `reporter.rs` and `folder_rows.rs` ask it of a row that the journal has.
+//! [`pictures_if_all_present`]: the paths of a completed row's pictures, if every one is still where it
+//! was saved (one that a person has changed counts as there). `preflight.rs` asks it to count the row as
+//! kept or as one to download, `reporter.rs` and `folder_rows.rs` to name the pictures in reports and in
+//! the folder's `manifest.jsonl`.
 
 use std::path::PathBuf;
 

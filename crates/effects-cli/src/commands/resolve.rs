@@ -1,6 +1,6 @@
-//! `effects resolve` ([`resolve`]): records what a person found out about doubtful rows: the task that
-//! one made, or that it made none and nothing was billed. It calls `JournalStore::resolve`.
-//! `commands::main` calls it.
+//! `effects resolve` ([`resolve`]): records in the journal what a person found out about rows whose
+//! submission may or may not have made a task: the id of that task, or that there is none and nothing was
+//! billed. `commands::main` calls it; it calls `JournalStore::resolve`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! `effects submit` ([`submit`]): submits a request and prints the task's id, without waiting for its
-//! end. It works under `interruptible`, and journals its row as a `JournaledRow`. `commands::main` calls
-//! it.
+//! `effects submit` ([`submit`]): submits one request and prints the task's id, without waiting for its
+//! picture. Ctrl-C waits for a submission on its way (`interruptible`), and the task's row stays
+//! unfinished in the journal (`JournaledRow`) for `effects resume`. `commands::main` calls it.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! [`Planner`]: plans the cheapest times to poll, given a [`Forecast`] of the task's duration.
-//! `Curve::new` makes one, asks it for two plans (and, unless told, for the worth of a look), and keeps
-//! the plans.
+//! [`Planner`]: finds the cheapest times to poll a task, given a [`Forecast`] of its duration.
+//! `Curve::new` asks it for two plans, one that looks a little more often than is best and one a little
+//! less (a run's jitter chooses), and, where the settings name no worth of a look, for that too.
 //!
 //! A look costs `worth` seconds, and every second between the end and the look that sees it costs
 //! a second. With *F(t)* the chance of an end by age *t*, *A(t)* the integral of *F*, and *U(t)*

@@ -1,6 +1,7 @@
-//! [`TaskAnswer`]: a task as the generation surface answers it; `surfaces/generation.rs` calls
-//! [`created`] and [`task_answer`], which write one as JSON. `wire/queue.rs` shares [`AnswerContext`],
-//! [`link`], [`reported_size`] and [`STAND_IN`]; `inspection.rs` shows the [`link`], too.
+//! [`TaskAnswer`]: the JSON of a task on the generation surface; `surfaces/generation.rs` writes it with
+//! [`created`] (the answer to a create) and [`task_answer`] (to a look). `state.rs` makes the
+//! [`AnswerContext`], and `wire/queue.rs` takes that, [`link`], [`reported_size`] and [`STAND_IN`] for
+//! its own answers.
 
 use std::time::Duration;
 

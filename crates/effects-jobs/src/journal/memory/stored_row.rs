@@ -1,5 +1,6 @@
-//! [`StoredRow`]: a row in memory with its tasks ([`StoredTask`]), its [`RowStage`], and how a step
-//! changes it. `MemoryTable` has one for each row. [`RowHold`]: the hold on it that a `RowLease` has.
+//! [`StoredRow`]: a row of the journal in memory: its tasks ([`StoredTask`]), its state ([`RowStage`])
+//! and the changes of that when a submission, an end or a person's finding is recorded. `MemoryTable`
+//! keeps them; [`RowHold`] names the run that a `RowLease` writes for.
 
 use rust_decimal::Decimal;
 
