@@ -1,6 +1,6 @@
 //! Parsers of option values for clap: times ([`duration`], [`Poll`]), money ([`usd`]), headers,
 //! parameters ([`param`]) and template ids ([`TemplateIdParser`]); [`with_words`] lets a shell complete
-//! the words that a value usually is. [`Global`](crate::global::GlobalOptions), `BatchOptions` and the commands'
+//! the words that a value usually is. [`GlobalOptions`](crate::global::GlobalOptions), `BatchOptions` and the commands'
 //! arguments name them; the manifest of a batch (`batch/manifest/columns.rs`) reads parameters with
 //! [`json_or_text`].
 

@@ -195,7 +195,7 @@ impl<S: JobSource> Driver<S> {
                 JobStep::Send(run, call) => self.send(run, call),
                 JobStep::WantJobs(room) => self.source.make_room(room),
                 JobStep::Sleep(until) => {
-                    let wait = until.since(self.state.now()).min(LONGEST_SLEEP);
+                    let wait = until.since(now).min(LONGEST_SLEEP);
                     // The driver has a sender of its own, so the channel does not close: no arrival
                     // means that time is up.
                     if let Ok(Some(arrival)) =

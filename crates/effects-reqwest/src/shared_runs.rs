@@ -152,16 +152,15 @@ impl JobSource for SingleRuns {
     fn before_step(&mut self, _state: &mut DriverState) {}
 
     fn on_event(&mut self, run: RunId, event: Event, state: &mut DriverState) {
-        let now = state.now();
-        let machine = &mut state.machine;
+        let machine = &state.machine;
         let (Some(DriverJob::Run(waited)), Some(job)) = (machine.known(run), machine.job(run))
         else {
             return;
         };
         match waited.waiter.on_event(event, RunTicket(run)) {
             PollControl::Continue => {}
-            PollControl::Pause => machine.look_alone(job, true, now),
-            PollControl::Stop => machine.detach(job, now),
+            PollControl::Pause => state.machine.look_alone(job, true, state.now()),
+            PollControl::Stop => state.machine.detach(job, state.now()),
         }
     }
 
