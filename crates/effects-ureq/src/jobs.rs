@@ -7,8 +7,9 @@
 //! room, so that a slow iterator holds up no poll, and stops while results are unread: neither a long
 //! list of jobs nor a slow reader of results takes memory.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -368,8 +369,7 @@ impl JobsDriver {
 /// A pool of threads, started as needed, which end with the driver.
 struct Workers {
     worker: WorkerContext,
-    tasks: Sender<WorkerTask>,
-    queue: Arc<Mutex<Receiver<WorkerTask>>>,
+    queue: Arc<TaskQueue>,
     threads: usize,
     max_threads: usize,
     /// Tasks under way.
@@ -378,8 +378,7 @@ struct Workers {
 
 impl Workers {
     fn new(worker: WorkerContext, max_threads: usize) -> Self {
-        let (tasks, queue) = channel();
-        Self { worker, tasks, queue: Arc::new(Mutex::new(queue)), threads: 0, max_threads, out: 0 }
+        Self { worker, queue: Arc::default(), threads: 0, max_threads, out: 0 }
     }
 
     /// Whether the next task would wait for a worker: a call must not, since its time runs.
@@ -394,22 +393,64 @@ impl Workers {
             self.threads += 1;
             let (worker, queue) = (self.worker.clone(), Arc::clone(&self.queue));
             thread::spawn(move || {
-                loop {
-                    // One worker at a time waits in the queue, and the others for this lock.
-                    let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(task) = task else { return };
+                while let Some(task) = queue.take() {
                     if worker.reply_sender.send(worker.run(task)).is_err() {
                         return;
                     }
                 }
             });
         }
-        // The workers end only after the driver.
-        let _ = self.tasks.send(task);
+        self.queue.give(task);
     }
 
     fn note_finished(&mut self) {
         self.out -= 1;
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// Tasks that wait for a worker. Each wakes one thread; a channel would wake two, since its receiver has
+/// to be shared behind a lock that the next worker waits for.
+struct TaskQueue {
+    /// `None` once the driver has ended.
+    waiting: Mutex<Option<VecDeque<WorkerTask>>>,
+    changed: Condvar,
+}
+
+impl Default for TaskQueue {
+    fn default() -> Self {
+        Self { waiting: Mutex::new(Some(VecDeque::new())), changed: Condvar::new() }
+    }
+}
+
+impl TaskQueue {
+    fn give(&self, task: WorkerTask) {
+        if let Some(waiting) = &mut *self.lock() {
+            waiting.push_back(task);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next task; `None` once the driver has ended.
+    fn take(&self) -> Option<WorkerTask> {
+        let is_empty =
+            |waiting: &mut Option<VecDeque<_>>| waiting.as_ref().is_some_and(VecDeque::is_empty);
+        let waiting = self.changed.wait_while(self.lock(), is_empty);
+        waiting.unwrap_or_else(PoisonError::into_inner).as_mut()?.pop_front()
+    }
+
+    fn close(&self) {
+        *self.lock() = None;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<WorkerTask>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
