@@ -22,6 +22,7 @@
 //! name server, and make a thread to do so.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -190,7 +191,12 @@ impl<C, R: Resolver> GatewayConnector<C, R> {
         let mut addrs = if is_proxied {
             self.resolver.empty()
         } else {
-            self.resolver.resolve(details.uri, details.config, details.timeout)?
+            // An address is read and not asked for: without a time limit, ureq makes no thread for it.
+            let timeout = match is_address(details.uri) {
+                true => NextTimeout { after: Duration::NotHappening, ..details.timeout },
+                false => details.timeout,
+            };
+            self.resolver.resolve(details.uri, details.config, timeout)?
         };
         self.order.arrange(&mut addrs);
         let after = match details.timeout.after {
@@ -243,6 +249,12 @@ impl<C: Connector, R: Resolver> Connector for GatewayConnector<C, R> {
 
 pub(crate) fn speaks_http(proxy: &Proxy) -> bool {
     matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
+}
+
+/// Whether the host is an IP address, which no name server has to be asked for.
+fn is_address(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host.parse::<IpAddr>().is_ok()
 }
 
 /// The layer around a connection to the gateway.
@@ -521,6 +533,18 @@ mod tests {
             assert_eq!(asked.load(Ordering::SeqCst), asked_by_then);
         }
         server.join().unwrap();
+    }
+
+    #[test]
+    fn an_address_is_told_from_a_name() {
+        for (url, is_one) in [
+            ("http://127.0.0.1:8080/", true),
+            ("http://[::1]:8080/", true),
+            ("https://gateway.example/", false),
+            ("https://1.2.3.4.example/", false),
+        ] {
+            assert_eq!(is_address(&url.parse().unwrap()), is_one, "{url}");
+        }
     }
 
     #[test]
