@@ -108,6 +108,8 @@ impl HttpClient {
                 .timeout_connect(Some(settings.connect_timeout))
                 // The core reads answers of every status.
                 .http_status_as_error(false)
+                .input_buffer_size(INPUT_BUFFER)
+                .output_buffer_size(OUTPUT_BUFFER)
                 .max_idle_connections(IDLE_CONNECTIONS)
                 .max_idle_connections_per_host(IDLE_CONNECTIONS)
         };
@@ -344,6 +346,12 @@ fn roots(bundle: Option<&CaBundle>) -> Result<RootCerts, Error> {
 
 /// Connections kept for the next exchange, a host: as many as a thread pool has exchanges in flight.
 const IDLE_CONNECTIONS: usize = 64;
+
+/// What each connection has for what it reads and writes, of which ureq fills every byte with 0 before the
+/// first: half of ureq's own, since each submission has a connection. An answer's head has room in the first
+/// beyond the 64 KiB that ureq lets it have, so that a longer one is refused for what it is.
+const INPUT_BUFFER: usize = 72 * 1024;
+const OUTPUT_BUFFER: usize = 64 * 1024;
 
 /// How long a connection is kept for the next look. One that the gateway closes just then costs a look,
 /// which is made again.
