@@ -102,7 +102,9 @@ impl BatchHooks {
                 | RowStatus::Failed
                 | RowStatus::Refused
         );
-        let (true, Some(row)) = (ended, EndedRow::of(report, json)) else { return };
+        let has_receivers = self.programs.is_some() || self.posts.is_some();
+        let row = (ended && has_receivers).then(|| EndedRow::of(report, json));
+        let Some(row) = row.flatten() else { return };
         if let Some(programs) =
             self.programs.as_ref().filter(|_| report.method != Some(ReportedMethod::Kept))
         {
