@@ -48,6 +48,7 @@ pub struct JobContext {
     registers: bool,
     price: Option<Decimal>,
     save: Save,
+    writable_folders: placement::WritableFolders,
     unreachable_photos: UnreachablePhotos,
     counted: Mutex<CountedJobs>,
     check_photo: Option<PhotoCheck>,
@@ -111,6 +112,7 @@ impl JobContext {
             price: options.price,
             registers: options.session.is_none(),
             save: options.save.clone().rooted(),
+            writable_folders: placement::WritableFolders::default(),
             unreachable_photos: UnreachablePhotos::default(),
             counted: Mutex::new(CountedJobs {
                 occurrences: Occurrences::within(options.scope.clone()),
@@ -404,7 +406,9 @@ impl JobContext {
         // A picture of its own, of a task before, stays beside the new one.
         let is_own = self.has_own_picture(job, target).map_err(PrepareError::Journal)?;
         // Before it is paid for: a picture without a place would have to be fetched by hand.
-        let Err(error) = placement::check(files, target, is_own) else { return Ok(found) };
+        let checked =
+            placement::check(files, &self.writable_folders, target, job.job.is_named, is_own);
+        let Err(error) = checked else { return Ok(found) };
         match self.begun_by_another(job).map_err(PrepareError::Journal)? {
             // Another process was faster, and what is in the way is its picture of this job.
             Some(record) => Ok(Some(Found::Elsewhere(record))),

@@ -3,7 +3,10 @@
 //! asks before a job is paid for, and saves by it. The command and the Python package use
 //! [`is_special`], too.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use std::{fs, iter};
 
 use effects_core::journal::JournalError;
@@ -83,9 +86,49 @@ pub(super) fn choose(
     Ok(())
 }
 
+/// Folders in which a file could be created a moment ago, with when that was and the length of its path. A
+/// batch then creates and deletes no file for each of its rows: on a network drive each takes round trips,
+/// and ext4 without a journal searches past all that was deleted in the last five seconds.
+#[derive(Debug, Default)]
+pub(super) struct WritableFolders(Mutex<HashMap<PathBuf, (Instant, usize)>>);
+
+impl WritableFolders {
+    /// Whether a file can be created here, by what is known of its folder, and nothing stands there yet.
+    fn is_writable(&self, target: &Path, now: Instant) -> bool {
+        let known = target.parent().and_then(|folder| self.lock().get(folder).copied());
+        known.is_some_and(|(when, longest)| {
+            now.saturating_duration_since(when) < BELIEVED_FOR
+                && target.as_os_str().len() <= longest
+                && target.symlink_metadata().is_err()
+        })
+    }
+
+    /// A file could be created here.
+    fn note(&self, target: &Path, now: Instant) {
+        if let Some(folder) = target.parent() {
+            self.lock().insert(folder.to_owned(), (now, target.as_os_str().len()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, (Instant, usize)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Whether a picture could be saved to this file or beside it, found out before it is paid for; `is_own` says
-/// that the file is a picture of the same row.
-pub(super) fn check(files: &SaveFiles, target: &Path, is_own: bool) -> Result<(), Error> {
+/// that the file is a picture of the same row. A name that the caller chose is always tried: it may hold
+/// letters that the file system does not take.
+pub(super) fn check(
+    files: &SaveFiles,
+    writable: &WritableFolders,
+    target: &Path,
+    is_named: bool,
+    is_own: bool,
+) -> Result<(), Error> {
+    let now = Instant::now();
+    if !is_named && writable.is_writable(target, now) {
+        return Ok(());
+    }
     let name = target.display();
     let SaveWords { thing, another_file, overwrite } = files.words;
     let refused = |why: String| Err(Error::new(ErrorKind::Misconfigured, why));
@@ -114,7 +157,8 @@ pub(super) fn check(files: &SaveFiles, target: &Path, is_own: bool) -> Result<()
     }
     make_folder(target)
         // Begun and dropped: a folder that takes no file is found out before the job is paid for.
-        .and_then(|()| AtomicFile::begin(target).map(drop))
+        .and_then(|()| AtomicFile::begin(target))
+        .map(|_| writable.note(target, now))
         .or_else(|error| refused(format!("{error}; nothing was sent")))
 }
 
@@ -305,4 +349,30 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|error| {
         Error::new(ErrorKind::Download, format!("{} cannot be made: {error}", folder.display()))
     })
+}
+
+/// Pictures are saved many seconds after their folder was looked at, so that a second more tells no less.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_took_a_file_is_believed_for_a_moment_and_for_plain_names_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (writable, now) = (WritableFolders::default(), Instant::now());
+        let cat = folder.path().join("cat.png");
+        assert!(!writable.is_writable(&cat, now));
+        writable.note(&cat, now);
+        assert!(writable.is_writable(&folder.path().join("dog.png"), now));
+        assert!(
+            !writable.is_writable(&folder.path().join("horse.png"), now),
+            "a longer name may be too long"
+        );
+        assert!(!writable.is_writable(&folder.path().join("a/b.png"), now), "another folder");
+        assert!(!writable.is_writable(&cat, now + BELIEVED_FOR));
+        fs::write(&cat, "cat").unwrap();
+        assert!(!writable.is_writable(&cat, now), "what stands there is looked at");
+    }
 }
