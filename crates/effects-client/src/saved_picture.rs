@@ -81,23 +81,39 @@ impl PictureState {
 ///
 /// Those of [`OpenRow::picture_saved`].
 pub fn record_picture(row: &OpenRow, index: usize, path: &Path) -> Result<(), JournalError> {
+    // A file that cannot be read is adopted by its next reader, as one that an earlier version saved.
+    record(row, index, path, || file_digest(path).ok())
+}
+
+/// Tells a row's journal, as [`record_picture`] does, of a picture that was just saved: the file has these
+/// bytes, and need not be read for them.
+pub(crate) fn record_saved(
+    row: &OpenRow,
+    index: usize,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(), JournalError> {
+    record(row, index, path, || Some(Sha256::digest(bytes).into()))
+}
+
+/// What cannot be read again, a device or a pipe, has no digest that would tell it.
+fn record(
+    row: &OpenRow,
+    index: usize,
+    path: &Path,
+    digest: impl FnOnce() -> Option<[u8; 32]>,
+) -> Result<(), JournalError> {
     // A journal is read from other folders too. Fails only for an empty path, or without a current folder.
     let whole = absolute(path).unwrap_or_else(|_| path.to_owned());
-    row.picture_saved(index, &whole, saved_content(path))
+    let content = picture_at(path).and_then(|found| {
+        Some(SavedContent { size: found.len(), modified: modified(&found), digest: digest()? })
+    });
+    row.picture_saved(index, &whole, content)
 }
 
 /// Whether a picture may be in this file: an empty one has none.
 pub fn is_picture(path: &Path) -> bool {
     picture_at(path).is_some()
-}
-
-/// What is in the file of a picture, for the journal; `None` where that cannot be read again: a
-/// device or a pipe.
-fn saved_content(path: &Path) -> Option<SavedContent> {
-    let found = picture_at(path)?;
-    // A file that cannot be read is adopted by its next reader, as one that an earlier version saved.
-    let digest = file_digest(path).ok()?;
-    Some(SavedContent { size: found.len(), modified: modified(&found), digest })
 }
 
 fn picture_at(path: &Path) -> Option<Metadata> {

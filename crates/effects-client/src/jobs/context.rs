@@ -31,7 +31,7 @@ use crate::cassette::is_replay;
 use crate::file_names;
 use crate::journal_session::JournalSession;
 use crate::key_in_request::{key_refusal, refuse_key};
-use crate::saved_picture::{is_picture, record_picture};
+use crate::saved_picture::{is_picture, record_picture, record_saved};
 use crate::telemetry;
 use crate::unreachable_photos::UnreachablePhotos;
 
@@ -524,7 +524,7 @@ impl JobContext {
         if let Some(row) = row {
             // Not lost where that fails: the journal's next flush tells, and the picture is found again.
             // After the file is in its place: the journal names none that is not there.
-            let _ = record_picture(row, index, &path);
+            let _ = record_saved(row, index, &path, &bytes);
         }
         let wanted = placement::place(files, job, index, &picture.task_id);
         if path != wanted {
