@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::journal::{Record, RowJournal, SavedContent};
-use effects_core::journal::{AsyncJournal, Journal, JournalError, RowOutcome};
+use effects_core::journal::{AsyncJournal, Journal, JournalError, RowNumber, RowOutcome};
 use effects_core::{Effect, Error, TaskId, Time};
 
 /// What there is to do for a row that was opened.
@@ -41,6 +41,12 @@ impl OpenRow {
     /// What was known of it when it was opened; `None` if nothing, or nothing that still counts.
     pub fn record(&self) -> Option<&Record> {
         self.record.as_deref()
+    }
+
+    /// Its number, where it had one when it was opened or an intent of it was written since, and its store
+    /// need not be asked.
+    pub fn number(&self) -> Option<RowNumber> {
+        self.record().map(|record| record.number).or_else(|| self.journal.number())
     }
 
     /// Its task, if it had one when it was opened.

@@ -8,7 +8,8 @@ use crate::database::values;
 use crate::transaction::{Fail, Transaction};
 
 /// Keeps a row's reservation true after a step: one task for each attempt of unknown outcome, for
-/// each task without an end, and for a released row that its run may submit again.
+/// each task without an end, and for a released row that its run may submit again. The steps of nearly
+/// every row (`insert`, `give_task`, `conclude`) count these in the statement that they make anyway.
 pub(crate) fn note_reservation(tx: &Transaction<'_>, number: u64) -> Result<(), Fail> {
     reserve(tx, number, None)
 }

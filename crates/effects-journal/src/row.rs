@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use effects_core::journal::{
-    Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowOutcome,
+    Admission, AsyncJournal, Entry, Fact, Journal, JournalError, RowNumber, RowOutcome,
 };
 use effects_jobs::{Budget, RowJournal, SavedContent};
 
@@ -37,6 +37,8 @@ struct LeaseState {
     budgets: Vec<Budget>,
     /// The entry that could not be written: to be tried once more before the row is settled.
     unwritten: Option<Entry>,
+    /// The row's number, once an intent of it was written.
+    number: Option<RowNumber>,
 }
 
 impl RowLease {
@@ -109,13 +111,16 @@ impl RowLease {
         &self,
         entry: &Entry,
         answer: Option<Result<EntryResult, JournalError>>,
-    ) -> EntryResult {
+    ) -> Result<Admission, JournalError> {
         // Without an answer the thread ended before it gave one.
         let answer =
             answer.unwrap_or_else(|| Err(self.rescue(entry).rescue(self.writer.gone())))?;
         // Durable, or for another run: either way not to be tried again.
-        self.state().unwritten = None;
-        answer
+        let mut state = self.state();
+        state.unwritten = None;
+        let (admission, number) = answer?;
+        state.number = number.or(state.number);
+        Ok(admission)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, LeaseState> {
@@ -215,6 +220,10 @@ impl RowJournal for RowLease {
 
     fn is_taken(&self) -> bool {
         self.state().taken
+    }
+
+    fn number(&self) -> Option<RowNumber> {
+        self.state().number
     }
 }
 

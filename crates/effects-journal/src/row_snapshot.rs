@@ -140,23 +140,29 @@ impl RowSnapshot {
         Ok(())
     }
 
-    /// `open` are the attempts that are still of unknown outcome.
+    /// `open` are the attempts that are still of unknown outcome; `holder` is the owner, and the number of
+    /// its run, that follows the task.
     pub(crate) fn give_task(
         &self,
         tx: &Transaction<'_>,
         task: &TaskId,
         at: Time,
         open: &[Attempt],
+        holder: Option<(i64, i64)>,
     ) -> Result<(), Fail> {
         let sql = "INSERT INTO tasks (row, id, submitted) VALUES (?1, ?2, ?3) RETURNING number";
         let made = values![self.number, task.as_str(), at.as_millis()];
         let number: i64 = tx.database.get(sql, made)?.get(0)?;
         // A completed task is the row's again where the new one fails.
         let sql = "UPDATE rows SET state = 'created', task = ?2, reason = NULL,
-            former = CASE WHEN former_completed = 1 THEN former END, changed = ?3, attempts = ?4
+            former = CASE WHEN former_completed = 1 THEN former END, changed = ?3, attempts = ?4,
+            owner = ?5, claim = ?6, open_tasks = ?7
+                + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL)
             WHERE number = ?1";
-        let open = (!open.is_empty()).then(|| json(open));
-        tx.later(sql, values![self.number, number, tx.now.as_millis(), open])?;
+        let attempts = (!open.is_empty()).then(|| json(open));
+        let (owner, claim) = holder.unzip();
+        let (now, open) = (tx.now.as_millis(), open.len() as u64);
+        tx.later(sql, values![self.number, number, now, attempts, owner, claim, open])?;
         Ok(())
     }
 

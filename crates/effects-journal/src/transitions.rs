@@ -17,8 +17,9 @@ use crate::rows;
 use crate::spill::Spilled;
 use crate::transaction::{Fail, Transaction};
 
-/// What an entry came to: durable, over a budget, or not for this run to write.
-pub(crate) type EntryResult = Result<Admission, JournalError>;
+/// What an entry came to: durable, over a budget, or not for this run to write. With it goes the number of
+/// the row, where the entry is its intent.
+pub(crate) type EntryResult = Result<(Admission, Option<RowNumber>), JournalError>;
 
 /// Makes an entry of a run durable, if it fits into its budgets. Saying the same again changes
 /// nothing.
@@ -201,8 +202,7 @@ pub(crate) fn resolve(
     // The person does not say which attempt made the task, so the last one gives the time.
     let submitted = snapshot.attempts()?.last().map_or(tx.now, |attempt| attempt.at);
     // The answer is for the whole row: none of its attempts stays in doubt.
-    snapshot.give_task(tx, task, submitted, &[])?;
-    snapshot.free(tx)
+    snapshot.give_task(tx, task, submitted, &[], None)
 }
 
 /// A task is one row's alone.
@@ -232,7 +232,7 @@ pub(crate) fn import(
     }
     if !is_known {
         // Begun as released, it goes on by the same steps as a row of this journal.
-        insert(tx, row, "released", &[], None)?;
+        insert(tx, row, "released", &[], None, None)?;
     }
     let inserted = RowSnapshot::find(tx, &row.identity)?;
     let snapshot = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
@@ -248,7 +248,7 @@ pub(crate) fn import(
             // First, so that its number is below the current task's: a task after that of a
             // completed row is read as an order that failed (`rows::SELECT`).
             import_earlier(tx, row, &snapshot, task, submitted, earlier)?;
-            snapshot.give_task(tx, task, submitted, &[])?;
+            snapshot.give_task(tx, task, submitted, &[], None)?;
         }
     }
     if let Some(end) = state.row_outcome() {
@@ -292,7 +292,7 @@ pub(crate) fn import_order(
             import_doubt(tx, &snapshot, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
         RowState::Doubtful { attempts, reason } => import_doubt(tx, &snapshot, attempts, reason)?,
-        RowState::Created { task, submitted } => snapshot.give_task(tx, task, *submitted, &[])?,
+        RowState::Created { task, submitted } => snapshot.give_task(tx, task, *submitted, &[], None)?,
         _ => {}
     }
     note_reservation(tx, snapshot.number)?;
@@ -389,14 +389,14 @@ fn intend(
     // of a budget.
     let price = match budget::ask(tx, &hold.row, budgets, tasks, snapshot.as_ref())? {
         Ok(price) => price,
-        Err(refused) => return Ok(Ok(refused)),
+        Err(refused) => return Ok(Ok((refused, None))),
     };
     // An intent that is written again is for the same task, which pays for nothing new.
     if snapshot.as_ref().is_none_or(|snapshot| snapshot.state != RowStage::Intent) {
         budget::pays_anew(tx, &hold.row.identity)?;
     }
     let number = match snapshot {
-        None => insert(tx, &hold.row, "intent", &open, Some(hold.number))?,
+        None => insert(tx, &hold.row, "intent", &open, Some(hold.number), price)?,
         Some(snapshot) => {
             if matches!(snapshot.state, RowStage::Failed | RowStage::Completed) {
                 // The former task is what the row returns to if nothing comes of the new one. Only
@@ -408,12 +408,12 @@ fn intend(
                 tx.later(sql, values![snapshot.number])?;
             }
             snapshot.submit(tx, hold, &open)?;
+            // Last, since it counts the attempts that were just written.
+            reserve(tx, snapshot.number, price)?;
             snapshot.number
         }
     };
-    // Last, since it counts the attempts that were just written.
-    reserve(tx, number, price)?;
-    Ok(Ok(Admission::Admitted))
+    Ok(Ok((Admission::Admitted, Some(RowNumber(number)))))
 }
 
 /// The task exists, so it is kept whatever became of the row meanwhile: if the run of this owner lost
@@ -428,12 +428,12 @@ fn create(
 ) -> Result<EntryResult, Fail> {
     let Some((snapshot, known)) = RowSnapshot::find_with(tx, &hold.row.identity, task)? else {
         // The intent never reached this journal, and the task exists all the same.
-        insert(tx, &hold.row, "intent", &[], Some(hold.number))?;
+        insert(tx, &hold.row, "intent", &[], Some(hold.number), None)?;
         return create(tx, owner, hold, task, request_id, at);
     };
     // Said before: a database that lost its answer is asked again.
     if known.is_some() {
-        return Ok(Ok(Admission::Admitted));
+        return Ok(WRITTEN);
     }
     // The attempt that made the task is in doubt no more; the others still are.
     let mut attempts = snapshot.attempts()?;
@@ -446,11 +446,8 @@ fn create(
         attempts.remove(position);
     }
     if snapshot.is_open() && mine {
-        snapshot.give_task(tx, task, at, &attempts)?;
-        let sql = "UPDATE rows SET owner = ?2, claim = ?3 WHERE number = ?1";
-        tx.later(sql, values![snapshot.number, owner, hold.number])?;
-        note_reservation(tx, snapshot.number)?;
-        return Ok(Ok(Admission::Admitted));
+        snapshot.give_task(tx, task, at, &attempts, Some((owner, hold.number)))?;
+        return Ok(WRITTEN);
     }
     let kept = insert_row_of_task(tx, hold, task, at)?;
     if mine {
@@ -458,7 +455,7 @@ fn create(
         let sql = "UPDATE rows SET attempts = ?2 WHERE number = ?1";
         tx.later(sql, values![snapshot.number, json(&attempts)])?;
         note_reservation(tx, snapshot.number)?;
-        return Ok(Ok(Admission::Admitted));
+        return Ok(WRITTEN);
     }
     Ok(Err(JournalError::GivenAway { row: RowNumber(snapshot.number), kept: RowNumber(kept) }))
 }
@@ -508,17 +505,16 @@ fn insert_row_of_task(
         return Ok(snapshot.number);
     }
     // No run has it in hand, so that any run may take it over.
-    insert(tx, &row, "intent", &[], None)?;
+    insert(tx, &row, "intent", &[], None, None)?;
     let inserted = RowSnapshot::find(tx, &row.identity)?;
     let snapshot = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
-    snapshot.give_task(tx, task, at, &[])?;
+    snapshot.give_task(tx, task, at, &[], None)?;
     // A second task of the same request costs as much as the first.
     let sql = "UPDATE rows SET reserved = (SELECT reserved FROM rows WHERE identity = ?2)
         WHERE number = ?1";
     tx.later(sql, values![snapshot.number, hold.row.identity.as_bytes()])?;
     // It was bought within the same budgets, so they pay for it.
     budget::share_scopes(tx, &hold.row.identity, &row.identity)?;
-    note_reservation(tx, snapshot.number)?;
     Ok(snapshot.number)
 }
 
@@ -530,7 +526,7 @@ fn release(tx: &Transaction<'_>, hold: &RowHold, reason: &str) -> Result<EntryRe
         // Said before, or a person was faster: there is nothing left to release.
         _ => {}
     }
-    Ok(Ok(Admission::Admitted))
+    Ok(WRITTEN)
 }
 
 /// Nothing was made of what was open: a new task's row is released, that of a renewal has failed as
@@ -584,14 +580,8 @@ fn conclude(
     let code = verdict.code.map(ServiceCode::as_str);
     tx.later(sql, values![number, tx.now.as_millis(), cost, code, verdict.message])?;
     // The verdict of an earlier task changes what that one cost, and not where the row stands.
-    if snapshot.task == Some(number) {
-        // Where a new order of a completed row fails, the row is completed as it was.
-        let sql = "UPDATE rows SET owner = NULL, claim = NULL, reason = NULL, changed = ?3,
-                task = CASE WHEN ?2 = 'failed' THEN coalesce(former, task) ELSE task END,
-                state = CASE WHEN ?2 = 'failed' AND former IS NOT NULL THEN 'completed' ELSE ?2 END,
-                former = NULL
-            WHERE number = ?1";
-        tx.later(sql, values![snapshot.number, verdict.state, tx.now.as_millis()])?;
+    let is_current = snapshot.task == Some(number);
+    if is_current {
         let is_unreadable =
             verdict.state == "completed" && verdict.cost.is_none() && before.is_none();
         budget::note_unreadable(tx, &hold.row, snapshot.number, was_unreadable, is_unreadable)?;
@@ -600,7 +590,19 @@ fn conclude(
     if let Some(cost) = verdict.cost.filter(|cost| before != Some(*cost)) {
         budget::book(tx, &hold.row, cost, before)?;
     }
-    note_reservation(tx, snapshot.number)?;
+    if !is_current {
+        note_reservation(tx, snapshot.number)?;
+        return Ok(Some(number));
+    }
+    // Where a new order of a completed row fails, the row is completed as it was.
+    let sql = "UPDATE rows SET owner = NULL, claim = NULL, reason = NULL, changed = ?3,
+            task = CASE WHEN ?2 = 'failed' THEN coalesce(former, task) ELSE task END,
+            state = CASE WHEN ?2 = 'failed' AND former IS NOT NULL THEN 'completed' ELSE ?2 END,
+            former = NULL,
+            open_tasks = json_array_length(coalesce(attempts, '[]'))
+                + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL)
+        WHERE number = ?1";
+    tx.later(sql, values![snapshot.number, verdict.state, tx.now.as_millis()])?;
     Ok(Some(number))
 }
 
@@ -635,10 +637,11 @@ fn insert(
     state: &str,
     open: &[Attempt],
     hold: Option<i64>,
+    price: Option<Decimal>,
 ) -> Result<u64, Fail> {
     let sql = "INSERT INTO rows (identity, origin, template, width, height, image, likeness, key,
-            tag, target, state, attempts, begun, changed, owner, claim, params)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16)
+            tag, target, state, attempts, begun, changed, owner, claim, params, open_tasks, reserved)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, ?17, ?18)
         RETURNING number";
     let params = params(row);
     let values = values![
@@ -658,9 +661,14 @@ fn insert(
         hold.map(|_| tx.me.id),
         hold,
         params.as_deref(),
+        open.len() as u64,
+        price.map(|price| price.to_string()),
     ];
     Ok(tx.database.get(sql, values)?.get(0)?)
 }
+
+/// An entry that was written, or is there already, and is no intent.
+const WRITTEN: EntryResult = Ok((Admission::Admitted, None));
 
 /// The extra parameters of a row, as they are written down; none without.
 fn params(row: &Row) -> Option<String> {

@@ -630,7 +630,7 @@ impl JobContext {
 
     /// Whether [`result`](Self::result) has to ask the journal for the number of the job's row.
     pub fn must_look_up(&self, job: &TrackedJob, end: &JobEnd) -> bool {
-        let is_known = end.row.as_ref().and_then(OpenRow::record).is_some();
+        let is_known = end.row.as_ref().and_then(OpenRow::number).is_some();
         self.session.is_some() && job.job.row.is_some() && !is_known
     }
 
@@ -639,9 +639,8 @@ impl JobContext {
         let TrackedJob { index, job, files, pictures, warnings, .. } = job;
         let JobEnd { outcome, method, earlier_cost, row } = end;
         let record = row.as_ref().and_then(OpenRow::record).cloned().map(Box::new);
-        let known = record.as_ref().map(|record| record.number);
-        let number = known.or_else(|| {
-            // A row that was begun by this run got its number with its intent.
+        let number = row.as_ref().and_then(OpenRow::number).or_else(|| {
+            // Not opened, or its store does not tell.
             let (session, row) = (self.session.as_ref()?, job.row.as_ref()?);
             let found = session.store().find(&RowName::Identity(row.identity));
             found.ok().flatten().map(|record| record.number)

@@ -238,6 +238,11 @@ pub trait RowJournal: Journal + AsyncJournal + fmt::Debug {
     /// Whether a write failed with [`JournalError::Taken`]: another run was faster, and this one
     /// sent nothing.
     fn is_taken(&self) -> bool;
+
+    /// The row's number, once an intent of it was written, where that is known without asking the store.
+    fn number(&self) -> Option<RowNumber> {
+        None
+    }
 }
 
 /// What [`JournalStore::open`] finds.
