@@ -292,7 +292,9 @@ pub(crate) fn import_order(
             import_doubt(tx, &snapshot, attempts, ITS_OWNER_IS_ELSEWHERE)?;
         }
         RowState::Doubtful { attempts, reason } => import_doubt(tx, &snapshot, attempts, reason)?,
-        RowState::Created { task, submitted } => snapshot.give_task(tx, task, *submitted, &[], None)?,
+        RowState::Created { task, submitted } => {
+            snapshot.give_task(tx, task, *submitted, &[], None)?;
+        }
         _ => {}
     }
     note_reservation(tx, snapshot.number)?;
