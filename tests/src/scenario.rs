@@ -414,9 +414,9 @@ pub fn setup_at(base_url: &str, api_key: &str) -> ClientSetup {
 
 /// An error that leaves something to wait for says how.
 fn check_resume_line(failure: &FaceFailure, witness: &Witness<'_>) {
-    // After a verdict there is nothing left to wait for.
-    let verdict = matches!(failure.kind, ErrorKind::TaskFailed | ErrorKind::NoPicture);
-    let expected = failure.task_id.as_ref().filter(|_| !verdict).map(|task| {
+    // After a verdict there is nothing left to wait for, nor of a task that the service does not know.
+    let ends = [ErrorKind::TaskFailed, ErrorKind::NoPicture, ErrorKind::TaskNotFound];
+    let expected = failure.task_id.as_ref().filter(|_| !ends.contains(&failure.kind)).map(|task| {
         format!("effects wait {task} --base-url {}", witness.setup.base_url.trim_end_matches('/'))
     });
     assert_eq!(failure.resume_line, expected);
