@@ -22,8 +22,8 @@ pub(crate) trait ValueSource: Send + Sync {
 
 /// How a read begins: with a value that is there, or with a wait for one.
 pub(crate) enum ReadStart {
-    /// The value, which was there.
-    Value(Box<OperationValue>),
+    /// What it comes to, which was there.
+    Known(Box<Result<OperationValue, Error>>),
     /// The reader waits for it.
     Waits(ReaderId),
 }
@@ -40,6 +40,11 @@ pub(crate) enum Address {
 
 impl Address {
     pub fn deliver(&mut self, result: Result<OperationValue, Error>) {
+        self.deliver_one(result, false);
+    }
+
+    /// Delivers a result of a source that has more of them to come, or not.
+    pub(crate) fn deliver_one(&mut self, result: Result<OperationValue, Error>, more: bool) {
         match self {
             Self::Thread(sender) => {
                 if let Some(sender) = sender.take() {
@@ -49,7 +54,7 @@ impl Address {
             }
             Self::EventLoop(reader) => {
                 if let Some((sender, future)) = reader.take() {
-                    sender.send(future, result);
+                    sender.send(future, result, more);
                 }
             }
         }

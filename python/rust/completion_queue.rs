@@ -3,16 +3,20 @@
 //! `Address` puts them in, through [`CompletionSender`].
 //!
 //! The loop watches one end of a socket pair. The runtime's thread queues a result and writes one byte
-//! if the queue was empty; it needs neither the interpreter nor its lock.
+//! if the queue was empty; it needs neither the interpreter nor its lock. A loop that was woken less than
+//! a millisecond ago is woken once for all results of the next one: to wake it takes more CPU time than
+//! to deliver a result.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use effects_core::Error;
 use pyo3::intern;
 use pyo3::prelude::*;
+use tokio::runtime::Handle;
 
 use crate::loop_waker::LoopWaker;
 use crate::value::OperationValue;
@@ -32,24 +36,57 @@ type FinishedResult = (Py<PyAny>, Result<OperationValue, Error>);
 /// The side of the runtime's thread.
 #[derive(Debug)]
 pub struct CompletionSender {
-    arrived: Mutex<Vec<FinishedResult>>,
+    arrived: Mutex<ArrivedResults>,
     waker: Arc<LoopWaker>,
 }
 
+#[derive(Debug, Default)]
+struct ArrivedResults {
+    results: Vec<FinishedResult>,
+    /// When the loop was last woken for results.
+    woken: Option<Instant>,
+}
+
 impl CompletionSender {
-    /// Queues a result, with the future that waits for it.
-    pub fn send(&self, future: Py<PyAny>, result: Result<OperationValue, Error>) {
-        let was_empty = {
-            let mut arrived = self.arrived();
-            arrived.push((future, result));
-            arrived.len() == 1
-        };
-        if was_empty {
+    /// Queues a result, with the future that waits for it, and wakes the loop: soon where other results
+    /// are to come, of this future's source (`more`) or of other operations.
+    pub fn send(
+        self: &Arc<Self>,
+        future: Py<PyAny>,
+        result: Result<OperationValue, Error>,
+        more: bool,
+    ) {
+        // Shared by the queue, this caller, and each operation that waits for its result.
+        let is_last = !more && Arc::strong_count(self) <= 2;
+        let mut arrived = self.arrived();
+        arrived.results.push((future, result));
+        if arrived.results.len() > 1 && !is_last {
+            return;
+        }
+        let is_early = arrived.woken.is_some_and(|woken| woken.elapsed() < BETWEEN_WAKES);
+        // Elsewhere than in the runtime, no other results are about to come.
+        let runtime = Handle::try_current().ok().filter(|_| is_early && !is_last);
+        let Some(runtime) = runtime else { return self.wake(arrived) };
+        drop(arrived);
+        let sender = Arc::downgrade(self);
+        runtime.spawn(async move {
+            tokio::time::sleep(BETWEEN_WAKES).await;
+            if let Some(sender) = sender.upgrade() {
+                sender.wake(sender.arrived());
+            }
+        });
+    }
+
+    /// Wakes the loop, unless it took all results meanwhile.
+    fn wake(&self, mut arrived: MutexGuard<'_, ArrivedResults>) {
+        if !arrived.results.is_empty() {
+            arrived.woken = Some(Instant::now());
+            drop(arrived);
             self.waker.wake();
         }
     }
 
-    fn arrived(&self) -> MutexGuard<'_, Vec<FinishedResult>> {
+    fn arrived(&self) -> MutexGuard<'_, ArrivedResults> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,10 +129,10 @@ impl CompletionQueue {
                 Err(_) => break,
             }
         }
-        let arrived = std::mem::take(&mut *self.sender.arrived());
+        let arrived = std::mem::take(&mut self.sender.arrived().results);
         if let Err(error) = runtime::log_warnings(py) {
             // The loop ends what runs in it, and takes the results then.
-            self.sender.arrived().splice(0..0, arrived);
+            self.sender.arrived().results.splice(0..0, arrived);
             self.sender.waker.wake();
             return Err(error);
         }
@@ -129,7 +166,7 @@ impl CompletionQueue {
     ) -> PyResult<()> {
         if let Err(error) = runtime::log_warnings(py) {
             // The loop ends what runs in it, and takes the result then.
-            self.sender.send(future, result);
+            self.sender.send(future, result, false);
             return Err(error);
         }
         let (future, value, error) = completion(py, future, result)?;
@@ -144,3 +181,6 @@ impl CompletionQueue {
         Arc::clone(&self.sender)
     }
 }
+
+/// The shortest time between two wake-ups of a loop for results, while more are to come.
+const BETWEEN_WAKES: Duration = Duration::from_millis(1);

@@ -121,8 +121,8 @@ impl Operation {
                     OperationState::Over
                 }
                 OperationWork::Reading(source) => match source.read(&runtime, address) {
-                    ReadStart::Value(value) => {
-                        known = Some(Ok(*value));
+                    ReadStart::Known(result) => {
+                        known = Some(*result);
                         OperationState::Over
                     }
                     ReadStart::Waits(reader) => OperationState::Reading(Box::new((source, reader))),

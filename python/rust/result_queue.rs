@@ -121,7 +121,7 @@ impl ResultQueue {
                 return;
             }
             let Some((_, mut address)) = state.readers.pop_front() else { return };
-            address.deliver(self.taken(end));
+            address.deliver_one(self.taken(end), !state.is_closed);
         }
     }
 
@@ -142,13 +142,18 @@ impl ResultQueue {
 }
 
 impl ValueSource for ResultQueue {
-    /// Also what is there goes by the address: a reader of many results in a row leaves others their turns.
-    fn read(&self, _runtime: &Handle, address: Address) -> ReadStart {
+    fn read(&self, _runtime: &Handle, mut address: Address) -> ReadStart {
         let mut state = self.state();
+        let end = state.results.pop_front();
+        if end.is_some() || state.is_closed {
+            drop(state);
+            // Dropped with its reader in it, the address would deliver an error as well.
+            address.forget();
+            return ReadStart::Known(Box::new(self.taken(end)));
+        }
         state.last_reader += 1;
         let reader = ReaderId(state.last_reader);
         state.readers.push_back((reader, address));
-        self.hand_over(&mut state);
         ReadStart::Waits(reader)
     }
 

@@ -166,7 +166,7 @@ impl ValueSource for EventStream {
             self.0.client.resume_polling(run);
         }
         address.forget();
-        ReadStart::Value(Box::new(OperationValue::Event(event.map(Box::new))))
+        ReadStart::Known(Box::new(Ok(OperationValue::Event(event.map(Box::new)))))
     }
 
     fn leave(&self, reader: ReaderId) {

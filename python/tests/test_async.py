@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 from conftest import PHOTO, URL
 
 import spark_effects
-from spark_effects import Emulator
+from spark_effects import Emulator, _loop
 
 
 def test_awaiting_gives_what_blocking_gives():
@@ -274,3 +275,30 @@ def test_nothing_is_left_open_or_unheard_of_in_debug_mode(emulator):
     command = [sys.executable, *strict, "-c", CAREFUL, emulator.base_url, emulator.api_key]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("clean\n", "")
+
+
+def test_a_loop_is_woken_once_a_millisecond_while_more_is_to_come(async_client, emulator, monkeypatch):
+    woken, deliver = [], _loop.LoopCompletions._deliver
+
+    def counted(completions):
+        woken.append(completions)
+        deliver(completions)
+
+    monkeypatch.setattr(_loop.LoopCompletions, "_deliver", counted)
+    emulator.follow({"fault": [{"on": "create", "nth": 1, "kind": "take", "seconds": 3600}]})
+
+    async def main():
+        task = await async_client.submit("glass_ball", URL)
+        waiting = asyncio.create_task(task.wait())
+        await asyncio.sleep(0)
+        woken.clear()
+        begun = time.monotonic()
+        looks = await asyncio.gather(*(task.status() for _ in range(1000)))
+        milliseconds = (time.monotonic() - begun) * 1000
+        waiting.cancel()
+        return len(looks), len(woken), milliseconds
+
+    looks, wakes, milliseconds = asyncio.run(main())
+    # And once for what came just before and after.
+    assert looks == 1000
+    assert wakes <= milliseconds + 2

@@ -177,10 +177,19 @@ def waited(operation, finish=None):
         raise
 
 
+@types.coroutine
+def _turn():
+    """Lets the loop's other tasks have their turns."""
+    yield
+
+
 async def awaited(operation):
-    """Awaits, and detaches when it is cancelled."""
+    """Awaits, and detaches when it is cancelled. A reader of many results that are there already leaves
+    other tasks their turns."""
     future = started(operation)
     try:
+        if future.done():
+            await _turn()
         return await future
     except BaseException:
         detach(operation, future)
