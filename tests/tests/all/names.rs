@@ -6,15 +6,16 @@ use std::fs;
 use std::path::Path;
 
 /// One thing that each client has, or each store, or each command.
-const ONE_MEANING: [&str; 15] = [
+const ONE_MEANING: [&str; 16] = [
     "Arguments",    // of a command, on its command line
+    "AttemptError", // why a transfer stopped
     "Client",       // blocking and async, as are those below
     "ClientCore",   // what the parts of a client share
-    "Hitch",        // why a transfer stopped
     "HttpClient",   // the settings of a client's HTTP library
     "HttpStack",    // a client's exchanges
     "JobResults",   // what jobs come to, as they end
     "KeptReadable", // a connection whose early answer can be read
+    "LeaseState",   // of a row in the hands of a run, in memory and in a database
     "RowHold",      // of a run on a row, in memory and in a database
     "RowLease",     // a row in the hands of a run, in memory and in a database
     "RowStage",     // how far a row is, in memory and in a database
