@@ -17,8 +17,8 @@ use effects_core::journal::{Journal, JournalError};
 use effects_jobs::{Filter, JournalStore, Opened, Record, RowName, Which};
 use effects_journal::SqliteJournal;
 
-/// What the children tell, each about one row.
-type Told = BTreeMap<usize, Vec<String>>;
+/// The steps that the children report, by row.
+type ReportedSteps = BTreeMap<usize, Vec<String>>;
 
 struct Running {
     child: Child,
@@ -49,25 +49,25 @@ impl Running {
         self.child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
-    /// Whatever it tells of rows, up to so many lines.
-    fn hear(&mut self, most: usize, told: &mut Told) {
-        let mut heard = 0;
-        while heard < most
+    /// Reads what it reports of rows, up to so many lines.
+    fn read_steps(&mut self, most: usize, steps: &mut ReportedSteps) {
+        let mut read = 0;
+        while read < most
             && let Some(Ok(line)) = self.lines.next()
         {
             if let Some((what, row)) = line.rsplit_once(' ')
                 && let (true, Ok(row)) = (WORDS.contains(&what), row.parse())
             {
-                told.entry(row).or_default().push(what.to_owned());
-                heard += 1;
+                steps.entry(row).or_default().push(what.to_owned());
+                read += 1;
             }
         }
     }
 
-    fn kill(mut self, told: &mut Told) {
+    fn kill(mut self, steps: &mut ReportedSteps) {
         self.child.kill().unwrap();
-        // What it had told when it died counts as well.
-        self.hear(usize::MAX, told);
+        // What it reported before it died counts as well.
+        self.read_steps(usize::MAX, steps);
         self.child.wait().unwrap();
     }
 }
@@ -82,30 +82,30 @@ fn two_processes_racing_for_the_same_rows_submit_each_once() {
     let path = folder.path().join("journal.db");
     let mut racers = [start(&path, "race"), start(&path, "race")];
     racers.iter_mut().for_each(Running::go);
-    let heard: Vec<Told> = racers
+    let read: Vec<ReportedSteps> = racers
         .into_iter()
         .map(|mut racer| {
             thread::spawn(move || {
-                let mut told = Told::new();
-                racer.hear(usize::MAX, &mut told);
+                let mut steps = ReportedSteps::new();
+                racer.read_steps(usize::MAX, &mut steps);
                 assert!(racer.child.wait().unwrap().success());
-                told
+                steps
             })
         })
         .collect::<Vec<_>>()
         .into_iter()
         .map(|hearing| hearing.join().unwrap())
         .collect();
-    let won = |told: &Told, row: usize| {
-        told.get(&row).is_some_and(|words| words.iter().any(|word| word == "intent"))
+    let won = |steps: &ReportedSteps, row: usize| {
+        steps.get(&row).is_some_and(|words| words.iter().any(|word| word == "intent"))
     };
     for row in 0..ROWS {
-        let winners = heard.iter().filter(|told| won(told, row)).count();
+        let winners = read.iter().filter(|steps| won(steps, row)).count();
         assert_eq!(
             winners,
             1,
             "row {row}: {:?}",
-            heard.iter().map(|told| told.get(&row)).collect::<Vec<_>>()
+            read.iter().map(|steps| steps.get(&row)).collect::<Vec<_>>()
         );
     }
     let journal = SqliteJournal::open(&path).unwrap();
@@ -119,18 +119,18 @@ fn two_processes_racing_for_the_same_rows_submit_each_once() {
 fn whatever_was_confirmed_survives_a_kill_and_nothing_is_submitted_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
-    let mut told = Told::new();
+    let mut steps = ReportedSteps::new();
     let mut chance = 7_u64;
     for _ in 0..KILLS {
         let mut writer = start(&path, "writer");
         writer.go();
         chance =
             chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        writer.hear((chance >> 33) as usize % 120, &mut told);
-        writer.kill(&mut told);
+        writer.read_steps((chance >> 33) as usize % 120, &mut steps);
+        writer.kill(&mut steps);
 
         let journal = SqliteJournal::open(&path).unwrap();
-        for (number, words) in &told {
+        for (number, words) in &steps {
             let record = record(&journal, *number).unwrap();
             let intents = words.iter().filter(|word| *word == "intent").count();
             assert!(intents <= 1, "row {number}: {words:?}");
@@ -147,7 +147,7 @@ fn whatever_was_confirmed_survives_a_kill_and_nothing_is_submitted_again() {
     // Left in peace, the last one gets everything done but what a person has to find out.
     let mut writer = start(&path, "writer");
     writer.go();
-    writer.hear(usize::MAX, &mut told);
+    writer.read_steps(usize::MAX, &mut steps);
     assert!(writer.child.wait().unwrap().success());
     let journal = SqliteJournal::open(&path).unwrap();
     let doubtful =
@@ -218,17 +218,17 @@ fn of_two_forks_of_one_process_each_is_an_owner_of_its_own_and_one_submits_a_row
     drop(SqliteJournal::open(&path).unwrap());
     let mut parent = start(&path, "forks");
     parent.go();
-    let mut told = Told::new();
-    parent.hear(2, &mut told);
-    // Both have the row in hand now, and each is told to go on after the other.
+    let mut steps = ReportedSteps::new();
+    parent.read_steps(2, &mut steps);
+    // Both have the row in hand now, and each is sent on after the other.
     let database = rusqlite::Connection::open(&path).unwrap();
     let owners: u32 =
         database.query_row("SELECT count(*) FROM owners", [], |row| row.get(0)).unwrap();
     for turn in 0..2 {
         std::fs::write(path.with_extension(turn.to_string()), "").unwrap();
-        parent.hear(1, &mut told);
+        parent.read_steps(1, &mut steps);
     }
-    assert_eq!((owners, told[&0].join(" ").as_str()), (2, "opened opened intent taken"));
+    assert_eq!((owners, steps[&0].join(" ").as_str()), (2, "opened opened intent taken"));
     drop(parent.child.stdin.take());
     assert!(parent.child.wait().unwrap().success());
 }
@@ -245,13 +245,13 @@ fn fork_twice(path: &Path) {
         fork::Fork::Child => {
             let journal = SqliteJournal::open(path).unwrap();
             let Opened::Submit(open) = journal.open(&row("cat0")).unwrap() else { panic!() };
-            tell("opened", 0);
+            report("opened", 0);
             while !path.with_extension(turn.to_string()).exists() {
                 thread::yield_now();
             }
             match Journal::write(&*open, &intent(0)) {
-                Ok(_) => tell("intent", 0),
-                Err(JournalError::Taken { .. }) => tell("taken", 0),
+                Ok(_) => report("intent", 0),
+                Err(JournalError::Taken { .. }) => report("taken", 0),
                 Err(error) => panic!("{error}"),
             }
             // The one that was first is not gone before the other has tried.
@@ -328,8 +328,8 @@ fn race(journal: &SqliteJournal, number: usize) {
     let opened = journal.open(&row(&format!("cat{number}"))).unwrap();
     let Opened::Submit(open) = opened else { return };
     match Journal::write(&*open, &intent(0)) {
-        Ok(_) => tell("intent", number),
-        Err(JournalError::Taken { .. }) => return tell("taken", number),
+        Ok(_) => report("intent", number),
+        Err(JournalError::Taken { .. }) => return report("taken", number),
         Err(error) => panic!("{error}"),
     }
     Journal::write(&*open, &created(&format!("t{number}"))).unwrap();
@@ -340,9 +340,9 @@ fn write(journal: &SqliteJournal, number: usize) {
     match journal.open(&row(&format!("cat{number}"))).unwrap() {
         Opened::Submit(open) => {
             Journal::write(&*open, &intent(0)).unwrap();
-            tell("intent", number);
+            report("intent", number);
             Journal::write(&*open, &created(&task)).unwrap();
-            tell("created", number);
+            report("created", number);
             open.settle(&completed(&task, "0.03")).unwrap();
         }
         Opened::Watch(_, open) => open.settle(&completed(&task, "0.03")).unwrap(),
@@ -351,8 +351,8 @@ fn write(journal: &SqliteJournal, number: usize) {
     }
 }
 
-/// One line, at once: what was told is known even if the next moment is the last.
-fn tell(what: &str, number: usize) {
+/// One line, at once: what was reported is known even if the next moment is the last.
+fn report(what: &str, number: usize) {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("{what} {number}\n").as_bytes()).unwrap();
     out.flush().unwrap();
