@@ -1,5 +1,6 @@
-//! [`templates`] and [`errors`]: the core's tables of templates and error kinds, as Python values. The
-//! package's tests `test_values.py` and `test_errors.py` compare its own classes with them.
+//! [`templates`] and [`errors`]: the core's tables of templates and of error kinds, as Python values. Only
+//! tests call them: `test_values.py` and `test_errors.py` check that the package's own `Template` and error
+//! classes agree with the core.
 
 use effects_core::{ErrorKind, Template};
 use pyo3::prelude::*;

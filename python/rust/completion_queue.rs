@@ -1,6 +1,6 @@
-//! [`CompletionQueue`]: where the results of an event loop's operations arrive, many at one wake-up.
-//! `_loop.py` makes one for each loop, takes the results out and gives them to their futures. An
-//! `Address` puts them in, through [`CompletionSender`].
+//! [`CompletionQueue`]: collects the results of an event loop's operations, and wakes the loop once for all
+//! that have arrived. `_loop.py` makes one for each loop, takes the results out and gives them to their
+//! futures. An `Address` puts them in, from the runtime's thread, through a [`CompletionSender`].
 //!
 //! The loop watches one end of a socket pair. The runtime's thread queues a result and writes one byte
 //! if the queue was empty; it needs neither the interpreter nor its lock. A loop that was woken less than

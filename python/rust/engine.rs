@@ -1,7 +1,7 @@
-//! [`Engine`]: the native class behind the Python `Client` and `AsyncClient` (`_client.py`), which hold
-//! one each. Its methods make the `Operation`, `Events` or `Many` that does what a client is asked for.
-//! It keeps a client's settings, and its connections and budget for each process, so that a fork has its
-//! own.
+//! [`Engine`]: the native class behind the Python `Client` and `AsyncClient` (`_client.py`), which hold one
+//! each. Most of its methods return the `Operation`, `Events` or `Many` that does one call of a client. It
+//! keeps a client's settings, and for each process connections and a budget, so that a child of `fork()`
+//! has its own.
 
 use std::future::Future;
 use std::path::PathBuf;

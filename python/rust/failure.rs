@@ -1,6 +1,7 @@
-//! [`exception`]: turns the core's [`Error`] into an exception of `spark_effects.errors`. `Engine`,
-//! `Operation` and the other native classes of a client raise what it returns (the emulator's `Gateway`
-//! does not). `value.rs` calls [`result_exception`] for an error in a result of many jobs.
+//! [`exception`]: makes the exception of `spark_effects.errors` (its class, message and facts) for an
+//! [`Error`] of the core. The native classes and functions of a client (`Engine`, `Operation`,
+//! `CompletionQueue`, `NativePolicy`, `profile` and others) raise it; `value.rs` calls [`result_exception`]
+//! for an error in a result of many jobs. The emulator's `Gateway` raises Python's own exceptions instead.
 
 use effects_core::{Cause, Error, ErrorKind, TaskId, Violation, printable};
 use pyo3::prelude::*;

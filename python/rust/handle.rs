@@ -1,5 +1,6 @@
-//! [`Handle`]: a task by its id; the Python classes `Task` and `AsyncTask` hold one. `Engine::task`
-//! makes it of an id, `value.rs` of a submission that was answered; `Engine` follows the task by it.
+//! [`Handle`]: a task by its id, which remembers how the task ended once a call saw it, and works in a
+//! child of `fork()`, too. The Python classes `Task` and `AsyncTask` hold one: `Engine::task` makes it of
+//! an id, `value.rs` for a new submission. `Engine` polls and follows the task through it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

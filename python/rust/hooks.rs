@@ -1,6 +1,6 @@
-//! [`HookCaller`]: reports a client's exchanges and events to Python: its hooks (`on_request`,
-//! `on_response` and `on_event`, kept as [`Hooks`]), and OpenTelemetry where a call is traced. `Setup`
-//! gives one to each client.
+//! [`HookCaller`]: reports a client's exchanges and events to Python: it calls the client's [`Hooks`]
+//! (`on_request`, `on_response`, `on_event`) through `_hooks.py`, and for traced calls makes OpenTelemetry
+//! spans through `_tracing.py`. `Setup` gives one to each client as its observer.
 //!
 //! It is called on the runtime's thread, which never asks for the interpreter's lock: its calls wait,
 //! as warnings do, for a thread or an event loop that waits for a result.

@@ -1,7 +1,7 @@
-//! [`off_thread`]: does blocking work on a thread of its own, while the Python thread that called waits
-//! without the interpreter's lock and answers signals. `Engine::check`, `write_file` and the emulator's
-//! `Gateway` call it. [`received`] is that waiting alone; `Operation::wait`, by which the blocking
-//! client waits, calls it.
+//! [`off_thread`]: does blocking work on a thread of its own while the calling Python thread waits without
+//! the interpreter's lock, logs warnings and answers Ctrl-C. `Engine::check`, `write_file` and the
+//! emulator's `Gateway` call it. [`received`] is only the waiting, for work that runs elsewhere:
+//! `Operation::wait`, by which the blocking client waits, calls it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;

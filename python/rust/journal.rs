@@ -1,7 +1,8 @@
-//! [`OpenJournal`]: the journal in one file or database, open once in this process. `Engine` gets it
-//! from [`journal_at`]; `SingleSubmission` and `Many` open their rows in it; [`TaskRows`] records how a
-//! followed task ended. `__init__.py` calls [`close_journals`] before a fork and [`reopen_journals`]
-//! after it.
+//! [`OpenJournal`]: the journal in one file or database, opened once in this process; [`journal_at`] gives
+//! it to `Engine`. `SingleSubmission` and `Many` open their rows in it; [`TaskRows`] finds the row of a
+//! task and records there how the task ended, for followed tasks, jobs and the client's budget.
+//! `__init__.py` has all journals closed before a fork ([`close_journals`]) and opened again after it
+//! ([`reopen_journals`]).
 //!
 //! SQLite knows of its files' locks by process, and a fork has that knowledge without the locks; so
 //! every file is closed while the process is forked, and opened again in the parent with what is

@@ -1,6 +1,7 @@
-//! [`Many`]: the Rust side of `map` and `as_completed`. It runs the jobs of a [`Plan`] within their
-//! budget ([`Funds`]), records their ends in the journal, and queues their results. `Engine::run_many`
-//! starts it, and `_many.py` reads from it.
+//! [`Many`]: the Rust side of `map` and `as_completed` of both Python clients. It runs the jobs of a
+//! [`Plan`] within their budget ([`Funds`]), with bounds on the jobs that are ahead of the reader, records
+//! their ends in the journal, and queues their results. `Engine::run_many` starts it, and `_many.py` reads
+//! from it.
 //!
 //! Two bounds hold however slow the reader of the results is: a permit for each row that is drawn and
 //! not yet taken bounds memory, and one for each job that is begun and not yet taken bounds what is paid

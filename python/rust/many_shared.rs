@@ -1,7 +1,7 @@
-//! [`ManyShared`]: the common state of one `map` or `as_completed`: the permits to draw rows and begin
-//! jobs, the open jobs (each an [`OpenJob`]), what is known of those whose results were not taken, and
-//! whether all is to stop. [`Many`](crate::many::Many), its `RowSource` and its `ResultQueue` each hold
-//! it; `Many` also has from it the hint, for an error, how to go on.
+//! [`ManyShared`]: the shared state of one `map` or `as_completed`: the permits to draw rows and begin
+//! jobs, the open jobs (each an [`OpenJob`]), the notes of jobs whose results were not taken yet, and the
+//! stop flag. [`Many`](crate::many::Many), its `RowSource` and its `ResultQueue` hold it. On an interrupt,
+//! `Many` takes from it what is still running and how to go on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

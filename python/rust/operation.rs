@@ -1,6 +1,7 @@
-//! [`Operation`]: one piece of work for Python. The methods of `Engine`, `Many` and `Events` return one;
-//! `_wait.py` waits for it in a blocked thread ([`Operation::wait`]), or `_loop.py` starts it for an
-//! event loop ([`Operation::start`]).
+//! [`Operation`]: one call of a Python client, as a native object: nothing happens until it is waited for
+//! or started. The methods of `Engine`, `Many` and `Events` return one; `_wait.py` waits for it in a
+//! blocked thread ([`Operation::wait`]), or `_loop.py` starts it for an event loop ([`Operation::start`]);
+//! `cancel` stops the waiting, and logs the task's id so that it is not lost.
 
 use std::future::Future;
 use std::pin::Pin;

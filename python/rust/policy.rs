@@ -1,6 +1,7 @@
-//! [`NativePolicy`]: a [`Policy`] made of the plain numbers of Python's `Policy` (`_values.py`), which
-//! keeps one. `Engine` takes it with each call that makes requests. `engine.rs`, `setup.rs` and
-//! `emulator.rs` call [`duration`] for their times.
+//! [`NativePolicy`]: the core's [`Policy`], read from the plain numbers of Python's `Policy` (`_values.py`)
+//! and checked; the Python object keeps one. `Engine` takes it with each call that makes requests.
+//! [`duration`] reads a number of seconds, for the policy and for options of the client, its calls and the
+//! emulator.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
-//! [`profile`] and [`profile_key`]: the settings and the key of a profile. `_client.py` calls them for
-//! `Client.from_profile`. The file and its rules are those of `effects_client::Profile`, which the
-//! command reads, too.
+//! [`profile`] reads the settings of a named profile, [`profile_key`] its API key (which may run a program
+//! or ask the keyring): `_client.py` calls them for `from_profile` of `Client` and `AsyncClient`, the key
+//! only when the client needs it. The rules and the file (`profiles.toml`) are those of
+//! `effects_client::Profile`, which the command reads, too.
 
 use effects_client::{Profile, ProfileKey};
 use pyo3::prelude::*;

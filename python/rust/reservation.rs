@@ -1,6 +1,7 @@
-//! [`Reservation`]: the money that one submission holds of a client's `SharedBudget`, until its end is
-//! seen; `SingleSubmission` reserves it. [`Allotment`]: what many jobs hold together; `Many` keeps it
-//! until they are over, with [`JobAttempts`] for each job.
+//! [`Reservation`]: the money of a client's `SharedBudget` that one submission holds: a price for each
+//! attempt that may have made a task; what was never sent is given back, what is in doubt stays reserved,
+//! and a task keeps it until its cost is known. `SingleSubmission` makes one. [`Allotment`] is the sum that
+//! all jobs of a `Many` hold together, and [`JobAttempts`] counts the attempts of one of them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

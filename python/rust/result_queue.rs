@@ -1,6 +1,6 @@
-//! [`ResultQueue`]: the results of many jobs on their way to their Python readers, in the order of the
-//! jobs if that was asked for. [`Many`](crate::many::Many) and `RowSource` send them through a
-//! [`ResultSender`]. Each that is taken lets another row be drawn.
+//! [`ResultQueue`]: the results of many jobs on their way to Python, in the order of the jobs if that was
+//! asked for. [`Many`](crate::many::Many) and `RowSource` send them through a [`ResultSender`]; the
+//! `Operation`s that `Many::next` returns read them. Each result that is read lets another row be drawn.
 //!
 //! A waiting reader is an [`Address`] in the queue: reading takes no future and does not wake the
 //! runtime's thread. A result that arrived before its reader is handed over at once.

@@ -1,6 +1,6 @@
-//! [`RowSource`]: takes rows from a Python iterator and makes a [`Job`] of each, as the client asks for
-//! them and as Python takes the results of those before. [`Many`](crate::many::Many) gives it to the
-//! client.
+//! [`RowSource`]: draws rows from a Python iterator, reads their photos and makes a [`Job`] of each, only
+//! as fast as Python takes the results of earlier ones. [`Many`](crate::many::Many) gives it to the Rust
+//! client, which asks it for jobs. A row that cannot be a job becomes a result with an error.
 //!
 //! It runs on a thread of its own, the only thread of many jobs that takes the interpreter's lock. The
 //! results of rows that cannot be jobs are sent from here.

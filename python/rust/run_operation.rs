@@ -1,7 +1,7 @@
-//! [`Launch`]: a run that is about to join the others of its client and policy: a new submission
-//! ([`SingleSubmission`]) or a task to follow ([`FollowedTask`]). `Engine` makes it; `Operation` and
-//! `Events` begin it, and get its result through a [`ResultReceiver`], once the budget and the journal
-//! know it.
+//! [`Launch`]: one run before it starts: a new submission ([`SingleSubmission`]) or a task to follow
+//! ([`FollowedTask`]). `Engine` makes it; `Operation` and `Events` start it, and the Rust client then
+//! drives it together with the other runs of its policy. When it ends, the budget and the journal are
+//! settled first; then a [`ResultReceiver`] gets the result.
 //!
 //! A run joins those under way of its client and policy, so that ten thousand of them are rows and not
 //! ten thousand futures. What has to come first (a photo to read

@@ -1,6 +1,7 @@
 //! [`handle`]: the tokio runtime of this process, whose one thread runs every operation of every client.
-//! `Engine` and `Operation` start their work on it. [`log_warnings`] logs what waits in its
-//! [`WarningQueue`].
+//! `Engine`, `Operation` and `CompletionQueue` get it here, and a child of `fork()` gets its own.
+//! [`log_warnings`] logs what waits in its [`WarningQueue`]; threads and event loops that wait for results
+//! call it, and so does the end of the process.
 //!
 //! One thread is enough for ten thousand tasks, since each mostly waits, and it never asks for the
 //! interpreter's lock, so that no Python code ever holds it up.

@@ -1,5 +1,7 @@
-//! [`Setup`]: a client's settings, as `_client.py` gives them; `Engine` builds its client and its
-//! `SharedBudget` from it. [`PlainMoney`] is the client's budget in a form that can be pickled.
+//! [`Setup`]: the settings of a Python client, as `_client.py` gives them; `Engine` builds its
+//! `SharedBudget` from them and, anew in each process, the Rust client. [`PlainMoney`] is what is left of
+//! the client's budget as plain values: `Engine` gives it to a pickled copy of the client, whose `Setup`
+//! brings it back.
 
 use std::path::PathBuf;
 use std::sync::Arc;

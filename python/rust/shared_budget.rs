@@ -1,6 +1,7 @@
-//! [`SharedBudget`]: the budget of a client ([`Money`]): reserved before each submission, settled with
-//! the real cost once its task's end is seen. `Engine` has one; `Reservation` and `Allotment`
-//! (`reservation.rs`) reserve from it.
+//! [`SharedBudget`]: the budget of a Python client ([`Money`]): each submission reserves the highest price
+//! known, and is refused if that is not left; while no price is known, one task runs and others wait for
+//! its cost. The end of a task settles its real cost. `Engine` has one; a `Reservation` (for one
+//! submission) and an `Allotment` (for all jobs of a `Many`), both in `reservation.rs`, take money from it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};

@@ -1,7 +1,7 @@
-//! [`PlainRequest`]: the request for one picture, as Python gives it; [`CheckedRequest`]: the same,
-//! checked before anything is sent; [`LoadedRequest`]: the same, with its local photo read. `Engine` and
-//! `RowSource` check each request with [`PlainRequest::check`]; `SingleSubmission` and `RowSource` load
-//! it.
+//! [`PlainRequest`]: the request for one picture, as Python gives it; it becomes a [`CheckedRequest`] when
+//! its rules are checked (before anything is sent), then a [`LoadedRequest`] when its local photo is read.
+//! `Engine` checks single calls and `SingleSubmission` loads them; `RowSource` does both for each of many
+//! jobs.
 
 use effects_client::{Job, PhotoSource};
 use effects_core::model::{Checked, Draft};

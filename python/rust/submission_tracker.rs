@@ -1,6 +1,8 @@
-//! [`SubmissionNote`]: a run's submission and its task's id. It is the run's journal, and logs the id if
-//! no caller takes the result. `Engine` and `RowSource` make one for each run. `__init__.py` calls
-//! [`wait_for_submissions`] at the end of the process, so that no submission is cut off.
+//! [`SubmissionNote`]: knows of one run whether a submission is unanswered and which task it made, since it
+//! is, or wraps, the run's journal; if no caller takes the result, it logs the task's id. `Engine` and
+//! `RowSource` make one for each run; `Operation`, `Events` and `Many` ask it when a caller leaves.
+//! `__init__.py` calls [`wait_for_submissions`] at the end of the process, so that no submission is cut
+//! off.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -1,7 +1,7 @@
 //! [`ParentContext`]: the OpenTelemetry context of a Python call, under which `_tracing.py` puts a span for
-//! each exchange of the call. A `SubmissionNote` registers it by the names of its submission and its
-//! task; the `HookCaller` of `hooks.rs` finds it by the name in a request. Nothing is registered while
-//! no call is traced.
+//! each exchange of the call. A `SubmissionNote` registers it under the request id of its submission and
+//! the id of its task; the `HookCaller` of `hooks.rs` finds it by the id in a request. Without a traced
+//! call nothing is registered.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

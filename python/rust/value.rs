@@ -1,6 +1,7 @@
-//! [`OperationValue`]: the result of an operation ([`FinishedEffect`], [`RowOutcomeValue`] and others) on
-//! its way from the runtime's thread into Python, where it becomes a tuple of plain values, of which the
-//! Python side makes its objects. An `Address` delivers it.
+//! [`OperationValue`]: the result of an operation (a [`FinishedEffect`], an event, a row's
+//! [`RowOutcomeValue`] and others) on its way from the runtime's thread into Python. The operations of
+//! `Engine`, `Many` and `Events` make one and an `Address` delivers it; there it becomes a tuple of plain
+//! values, of which the Python side makes its objects.
 
 use std::path::PathBuf;
 use std::time::Instant;

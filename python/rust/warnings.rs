@@ -1,7 +1,8 @@
-//! Logs warnings, and what runs report, as records of Python's `logging` under the name `spark_effects`.
-//! [`WarningQueue`] keeps those of the runtime's thread until a thread that waits for a result logs
-//! them. `SharedBudget` and `Many` warn with [`queue_warning`], `SubmissionNote` with
-//! [`log_on_own_thread`]; `HookCaller` has hooks called with [`queue_call`].
+//! [`WarningQueue`]: keeps the warnings and events of the runtime's thread, and calls of hooks, until a
+//! thread or loop that waits for a result logs them with Python's `logging` (logger `spark_effects`).
+//! `Engine` has the clients' log go there ([`listen`]); `SharedBudget` and `Many` add warnings with
+//! [`queue_warning`], `HookCaller` calls of hooks with [`queue_call`]. `SubmissionNote` logs at once, with
+//! [`log_on_own_thread`].
 //!
 //! The clients warn through `tracing`, downloads through their events. On the runtime's thread, which
 //! never asks for the interpreter's lock, a warning waits for a thread or a loop that waits for a

@@ -1,6 +1,6 @@
-//! [`Events`]: Python's iterator over the events of one task, or of a run from its submission on;
-//! `finish` gives the effect at its end. `Engine` makes it; `_task.py` reads it for `Task.events`,
-//! `_observed_run.py` for `run(on_event=)`.
+//! [`Events`]: follows one task, or a run from its submission on, event by event, for Python; its `finish`
+//! gives the effect at the end. `Engine` makes it; `_task.py` reads it for `events` of `Task` and
+//! `AsyncTask`, `_observed_run.py` for `run` with `on_event=` or `progress=`.
 //!
 //! The run begins with the first read, and is one event ahead of its reader at most: then it looks no more
 //! until that one is read.

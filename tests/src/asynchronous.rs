@@ -1,6 +1,7 @@
-//! [`Async`]: the [`Face`] of the async client, `effects-reqwest`. `tests/all/conformance.rs` plays
-//! every list of scenarios with it, and some through the `CallerStack` and `WithMiddleware` of
-//! `caller_stack.rs`; `tests/all/faults` and `tests/secrets.rs`, among others, use it too.
+//! [`Async`]: the [`Face`] of the async client, `effects-reqwest`: it does a [`FaceJob`] with `run`, event
+//! by event or with `submit`, on a tokio runtime of its own. `tests/all/conformance.rs` plays every list of
+//! scenarios over it, also wrapped by `caller_stack.rs`; the tests of faults, the emulator, spans and
+//! secrets use it through `faces` of `suite.rs`.
 
 use effects_client::ClientBuilder;
 use effects_core::{Effect, Error};

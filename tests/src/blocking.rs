@@ -1,6 +1,7 @@
-//! [`Blocking`]: the [`Face`] of the blocking client, `effects-ureq`. `tests/all/conformance.rs` plays
-//! every list of scenarios with it, and some through the `CallerStack` and `WithMiddleware` of
-//! `caller_stack.rs`; `tests/all/faults` and `tests/secrets.rs`, among others, use it too.
+//! [`Blocking`]: the [`Face`] of the blocking client, `effects-ureq`: it does a [`FaceJob`] with `run`,
+//! event by event or with `submit`. `tests/all/conformance.rs` plays every list of scenarios over it, also
+//! wrapped by `caller_stack.rs`; the tests of faults, the emulator, spans and secrets use it through
+//! `faces` of `suite.rs`.
 
 use std::fs;
 

@@ -1,5 +1,6 @@
-//! [`Capture`]: records everything that is logged with `tracing` or `log`, and each span ([`SpanSeen`]).
-//! `tests/secrets.rs` looks for the key in it, `tests/spans.rs` for the clients' spans.
+//! [`Capture`]: records everything that a test process logs with `tracing` or `log`, and each span with its
+//! fields ([`SpanSeen`]). `tests/secrets.rs` looks for the key in it, `tests/spans.rs` checks the clients'
+//! spans.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, PoisonError};

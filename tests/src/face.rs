@@ -1,6 +1,8 @@
-//! [`Face`]: one way to use one client (`run`, its events, or `submit`) for a [`FaceJob`], and how that
-//! ended ([`Ended`]). [`Scenario`](crate::Scenario) plays over it. `Blocking`, `Async` and `Python`
-//! implement it, and `CallerStack` and `WithMiddleware` (`caller_stack.rs`) around the former two.
+//! [`Face`]: one way to use one client (`run`, its events, or `submit`): it does a [`FaceJob`] and returns
+//! how that ended ([`Ended`]). `Blocking`, `Async` and `Python` implement it, and the wrappers
+//! `CallerStack` and `WithMiddleware` (`caller_stack.rs`) for the two Rust clients. A
+//! [`Scenario`](crate::Scenario) plays over any of them; the tests of faults, the emulator and spans run
+//! jobs of their own.
 
 use std::path::PathBuf;
 use std::time::Duration;

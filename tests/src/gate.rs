@@ -1,5 +1,5 @@
-//! [`Gate`]: a scripted answer that waits until the test opens it. `tests/all/blocking_client.rs` and
-//! `async_client.rs` use it to act while a request is under way.
+//! [`Gate`]: holds back a scripted server's answer until the test opens it. `tests/all/blocking_client.rs`
+//! and `tests/all/async_client.rs` use it to act while a request is under way.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};

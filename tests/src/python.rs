@@ -1,5 +1,6 @@
-//! [`Python`]: the [`Face`] of the Python clients: the program `tests/python/driver.py` does the jobs,
-//! one line of JSON each way. `tests/all/python.rs` plays the scenarios with it.
+//! [`Python`]: the [`Face`] of the Python clients: it starts `tests/python/driver.py` in an interpreter
+//! that has the package, and that program does each [`FaceJob`], one line of JSON each way.
+//! `tests/all/python.rs` plays every list of scenarios over it, blocking and async.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

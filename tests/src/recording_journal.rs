@@ -1,5 +1,6 @@
-//! [`RecordingJournal`]: a journal in memory that can fail on purpose. The tests of both clients give it to
-//! them, and read what was written.
+//! [`RecordingJournal`]: a journal in memory that records each entry, and can fail after a given number.
+//! Tests of both Rust clients (single runs, shared runs and jobs) give it to them and read what was
+//! written; `tests/secrets.rs` looks for the key in it.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
-//! [`Vectors`]: a file of `tests/vectors`, which has answers ([`AnswerCase`]) or requests
-//! ([`RequestCase`]) of the wire and what they mean. `tests/all/vectors.rs` loads each with [`load`] and
-//! holds the core to it.
+//! [`Vectors`]: one file of `tests/vectors`: test vectors of the wire, each an answer ([`AnswerCase`]) or a
+//! request ([`RequestCase`]) with what it must mean. `tests/all/vectors.rs` loads each file with [`load`]
+//! and checks that the core reads and makes them so.
 //!
 //! `tests/vectors/README.md` describes the format.
 

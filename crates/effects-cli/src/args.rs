@@ -1,6 +1,7 @@
-//! [`Cli`]: the command line as it is typed: the global options and one [`Command`]. `commands::main`
-//! reads it with [`Cli::read`] and runs the command; the command's file in `commands/` declares its own
-//! arguments.
+//! [`Cli`]: the command line, declared for clap: the global options and one [`Command`], whose own
+//! arguments its file in `commands/` declares. [`Cli::read`] parses it and refuses options that contradict
+//! each other. `commands::main` calls that, runs the command, and makes `--help --json`, completions and
+//! manual pages of the declaration.
 
 use std::ffi::OsString;
 

@@ -1,5 +1,6 @@
-//! [`CommandResult`]: what every command in `commands/` returns: how it ended ([`CommandEnd`]) or its
-//! [`Failure`]. `commands::main` makes the exit code of it.
+//! [`CommandResult`]: what every command in `commands/` returns, and `Batch::run`, `plan` and `watch` too:
+//! how it ended ([`CommandEnd`]) or its [`Failure`]. `commands::main` makes the exit code of it, and prints
+//! a failure.
 
 use effects_core::ErrorKind;
 

@@ -1,6 +1,7 @@
 //! [`Failure`]: why a command failed, with what it prints and its exit code. Each command that fails
-//! returns it; `commands::main` prints it by `Output::failure`, with `--json` as an [`ErrorObject`].
-//! [`EXIT_CODES`] says what each code means, for `help_json.rs`.
+//! returns it; `commands::main` prints it by `Output::failure`, with `--json` as an [`ErrorObject`], and
+//! `effects doctor` makes failed checks of some. [`EXIT_CODES`] says what each code means, for
+//! `help_json.rs`; [`UNFORESEEN`] is the code of bugs, for `lib.rs` too.
 
 use std::fmt;
 use std::io;

@@ -1,6 +1,8 @@
-//! [`Gateway`]: the client of a command, and the local gateway where that runs inside it. `run`,
-//! `batch`, `wait` and the other commands that talk to a gateway open one, from the global options and a
-//! [`GatewayLocation`]. [`policy`] and [`key`] are what those options say of runs and of the key.
+//! [`Gateway`]: the client by which a command sends requests, and with `--emulator` the local gateway that
+//! runs inside the command. `run`, `batch`, `wait` and the other commands that send requests open one, from
+//! the global options and a [`GatewayLocation`]; `doctor` opens one with a `Probe` for its client.
+//! [`policy`] makes the policy of runs from those options; [`key`] reads the key that they give, for
+//! `effects emulator` too, and [`key_source`] says where the key is from, for `doctor`.
 
 use std::env;
 use std::fs;

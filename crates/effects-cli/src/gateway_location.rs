@@ -1,6 +1,7 @@
-//! [`GatewayLocation`]: where the gateway is that a command talks to: inside this command or at a URL.
-//! `run`, `batch`, `wait` and the other commands that talk to one make it from the global options, and
-//! open their `Gateway` and journal for it.
+//! [`GatewayLocation`]: where the gateway is that a command talks to: inside this command, at a URL, or in
+//! a cassette that is replayed. `run`, `batch`, `wait` and the other commands that talk to one, and `check`
+//! and `resolve`, make it from the global options and the environment. `Gateway` and `JournalChoice` open
+//! for it; it also tells how photos get there, and the line that resumes a task, for messages.
 
 use effects_client::{base_url_of_the_environment, is_replay, replay_base};
 use effects_core::{BaseUrl, Error, ErrorKind, Origin, TaskId};

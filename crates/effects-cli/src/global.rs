@@ -1,6 +1,7 @@
 //! [`GlobalOptions`]: the options that may stand with every command, such as `--json`, `--base-url` and
-//! `--poll`. `Cli` parses them, `profile::apply` adds the profile in use ([`ActiveProfile`]), and `Output`,
-//! `GatewayLocation` and `Gateway` are made from them.
+//! `--poll`. `Cli` parses them, and `profile::apply` fills in what they leave open from the profile in use
+//! ([`ActiveProfile`]). Most commands get them, and make `Output`, `GatewayLocation`, `Gateway` and
+//! `KnownKey` from them.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
-//! [`InputImage`]: the IMAGE argument: a URL, or a photo that [`InputImage::read`] reads from a path or,
-//! for `-`, from stdin. `request.rs`, `effects sampler` and `doctor/live.rs` read one; `effects reorder`
-//! reads a path with [`read_file`].
+//! [`InputImage`]: the photo that a command is given: a URL, or a photo that [`InputImage::read`] reads
+//! from a path or, for `-`, from stdin. `request.rs` (for `run`, `submit` and `check`), `effects sampler`
+//! and `doctor/live.rs` read one; `effects reorder` reads a path with [`read_file`].
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Read};

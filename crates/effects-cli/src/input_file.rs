@@ -1,8 +1,8 @@
-//! [`InputFile`]: the identity of the file that holds a command's input photo, so that no picture
-//! overwrites it, whichever path or link leads there. `effects run` and `effects sampler` make one of
-//! their argument, `JournaledRow` of the row for `effects wait`; `pictures.rs` refuses a chosen output
-//! that is the photo, and [`free_path`](InputFile::free_path) gives the next numbered name instead when a
-//! picture is saved.
+//! [`InputFile`]: the identity of the file of a command's input photo, by which no picture overwrites it,
+//! whichever path or link leads there. `effects run` and `effects sampler` make one from their argument,
+//! `effects wait` from the journal's row. `pictures.rs` refuses an output that a person chose and that is
+//! the photo; where the command chooses the name, [`free_path`](InputFile::free_path) passes over the
+//! photo's.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! [`interruptible`]: does a command's work on a thread of its own while the calling thread prints and
-//! waits for Ctrl-C. `run`, `submit`, `wait`, `status` and `doctor` work under it; the work prints and
-//! journals through the [`WorkContext`]. (Batches have a loop of their own,
-//! `batch/interruptible.rs`.)
+//! waits for Ctrl-C, which ends the command at once, except that the answer to a submission on its way is
+//! waited for. `run`, `submit`, `wait`, `status` and `doctor` work under it; the work prints and journals
+//! through the [`WorkContext`]. (Batches have a loop of their own, `batch/interruptible.rs`.)
 //!
 //! All output happens on the calling thread, so that leaving at once leaves no line half printed.
 //! Leaving ends the process, and with it the work: a poll or a download under way can be made again.

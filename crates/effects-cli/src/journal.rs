@@ -1,6 +1,8 @@
-//! [`JournalChoice`]: the option `--journal` of the commands that keep or read a journal, and how it is
-//! opened. [`JournaledRow`]: the row of a single `run`, `submit` or `wait` in it. [`each`] goes through
-//! the rows of a journal, for `effects tasks` and `effects resume`, among others.
+//! [`JournalChoice`]: the option `--journal`, and how the journal that it names is opened, made or only
+//! found, for each command that keeps or reads one (`run`, `batch`, `tasks`, `doctor`, …).
+//! [`JournaledRow`]: the row in it of a single `run`, `submit` or `wait`. [`each`] goes through the rows of
+//! a journal, for `effects tasks`, `effects resume` and others; [`failure`] makes a command's failure of a
+//! journal's error.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

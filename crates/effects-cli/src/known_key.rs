@@ -1,7 +1,7 @@
-//! [`KnownKey`]: the API key, as far as an option, a variable of the environment or a file gives it
-//! before a client is made; no program is run for it and no keyring asked. `commands::main` (by
-//! `typed_words.rs`), `effects check`, `effects resolve` and the `Checker` of a batch's rows refuse words
-//! of the caller that repeat it, and show `[key]` in its place.
+//! [`KnownKey`]: the API key, if an option, a variable of the environment or a file gives it before a
+//! client is made (no program is run for it, and no keyring asked). `commands::main` (by `typed_words.rs`),
+//! `effects check`, `effects resolve` and the `Checker` of a batch's rows find it in what a person typed or
+//! wrote, and refuse that, so that the key is not kept or sent; messages show `[key]` in its place.
 
 use std::borrow::Cow;
 use std::env;

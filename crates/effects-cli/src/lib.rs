@@ -1,5 +1,5 @@
-//! [`main`]: the `effects` command as a library. Its own program (`main.rs`) calls it, and the Python
-//! package, which installs the command too.
+//! [`main`]: the `effects` command as a library: does what a command line says and returns the exit code.
+//! Its own program (`main.rs`) calls it, and so does the Python package, which installs the command too.
 //!
 //! `docs/reference/` documents what it prints, with `--json` above all, and its exit codes.
 

@@ -1,6 +1,6 @@
-//! Which global options each command uses ([`uses`]). [`parsed`] is the command line as `args.rs` reads
-//! it: every command takes every global option, and its help shows those it uses. [`offered`] has no
-//! others: `commands::main` makes completions and manual pages of it.
+//! [`uses`] decides which global options each command uses. [`parsed`] is the command line as `Cli::read`
+//! parses it: every command takes every global option, and its help shows only those it uses. [`offered`]
+//! gives each command only those: `commands::main` makes completions and manual pages of it.
 
 use clap::{Arg, Command};
 

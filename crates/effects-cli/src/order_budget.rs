@@ -1,6 +1,7 @@
-//! [`OrderBudget`]: the options `--budget`, `--scope` and `--price` of `effects reorder`, which mean
-//! what they do for a batch; [`OrderBudget::journal_session`] makes the session that keeps them.
-//! [`highest_cost`] is what a picture cost at most so far, also for `batch/budget.rs` and `doctor/live.rs`.
+//! [`OrderBudget`]: the options `--budget`, `--scope` and `--price` of `effects reorder`, which mean what
+//! they do for a batch. [`OrderBudget::journal_session`] opens the session over the journal, whose store
+//! refuses submissions beyond the budget. [`highest_cost`] is the most that a picture has cost at a
+//! gateway, for `batch/budget.rs` and `doctor/live.rs` too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! [`save`]: downloads the pictures of a task into files, and [`RunObject`] is what is printed of them:
-//! for `run` and `wait`. `status` prints a [`PictureObject`] of each, too. [`unwritable`] says why a
-//! file cannot be written, before anything is paid, for `run`, `wait` and `sampler`.
+//! [`save`]: downloads the pictures of a finished task into files, whole or not at all and never over the
+//! photo, and notes them in the journal: for `run` and `wait`, which print a [`RunObject`].
+//! [`PictureObject`] is one of its pictures; `status` prints these, too. [`unwritable`] tries out a file's
+//! place before anything is sent, for `run`, `wait` and `sampler`.
 
 use std::path::Path;
 

@@ -1,6 +1,8 @@
-//! [`InputProblem`]: one thing that is wrong with a request, a row or an option; [`Problems`]: all of
-//! them, found before anything is sent. `request.rs`, `batch/rows.rs` and `commands/batch.rs` collect
-//! them; `Failure::Invalid`, `effects check` and the `RowReport` of a bad row print them.
+//! [`InputProblem`]: one thing that is wrong with what the user gave: a request, a row of a manifest, an
+//! option, or the API key in a wrong place. [`Problems`]: all of them, found before anything is sent; the
+//! first in the order of the service's codes decides the exit code. The checks of single requests, batches,
+//! `sampler` and the command line make them; `Failure::Invalid`, `effects check` and the report of a bad
+//! row (`RowReport`) print them.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
-//! [`apply`]: puts the profile that is in use into the global options, where they leave something open.
-//! `commands::main` calls it for commands to which a profile matters (`Command::uses_profile`).
-//! [`journal`] is the profile's journal, for `journal.rs`; [`named`] is the name that `--profile` or the
-//! environment gives, for `effects login`.
+//! [`apply`]: fills in the global options that the user left open from the profile in use (that of
+//! `--profile`, of `EFFECTS_PROFILE`, else `default`), and refuses to send its key to another gateway.
+//! `commands::main` calls it for the commands to which a profile matters (`Command::uses_profile`).
+//! `journal.rs` takes the profile's journal from [`journal`]; `effects login`, `logout` and `profile` take
+//! the profile's name from [`named`].
 //!
 //! Each setting is that of the first that has it: an option; the profile of `--profile`; the environment; the
 //! profile of `EFFECTS_PROFILE`, else `default`. A profile's key goes to the profile's own gateway alone.

@@ -1,5 +1,7 @@
-//! [`ProgressDisplay`]: shows the events of one task on stderr: one live line on a terminal, single
-//! lines elsewhere. `interruptible.rs` makes it and passes each event on to it.
+//! [`ProgressDisplay`]: shows the events of one task on stderr, in one live line on a terminal and in
+//! single lines elsewhere, and prints notes above the live line. Warnings are left out, since they are
+//! printed where they arise, and with `--verbose` all events, since the log has them. `interruptible.rs`
+//! makes one for each `run`, `submit`, `wait`, `status` and `doctor`, and passes it the events.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! [`ReportFile`]: the file that an option such as `--report` names for a report of a [`ReportKind`]. A
-//! report replaces an earlier one of its kind and no other file. `commands/batch.rs` (for
-//! `effects batch` and `effects watch`) and `effects cost` check it, and the reports are written there.
+//! [`ReportFile`]: the path that an option such as `--report` names for a report of a [`ReportKind`]. It is
+//! refused unless it is free, an empty file or an earlier report of this kind, known by its first bytes: no
+//! other file is ever replaced. `commands/batch.rs` (`effects batch` and `effects watch`) and
+//! `effects cost` check it before they begin; `batch/reports.rs` and `effects cost` write the report there.
 
 use std::fs::File;
 use std::io::{self, Read};

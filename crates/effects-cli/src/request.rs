@@ -1,6 +1,8 @@
 //! [`RequestArguments`]: the arguments TEMPLATE, IMAGE, size and parameters of `effects run`,
-//! `effects submit` and `effects check`. [`RequestArguments::check`] tests them all at once before
-//! anything is sent; [`ReadyRequest`] is what passed.
+//! `effects submit` and `effects check`. [`RequestArguments::check`] tests all of them at once without a
+//! network. What passes is a [`ReadyRequest`], which becomes a row of the journal and, once its photo is
+//! uploaded, the request. Rows of a batch are checked in `batch/rows.rs`, which takes only [`whole_number`]
+//! from here.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};

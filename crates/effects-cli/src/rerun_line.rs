@@ -1,8 +1,8 @@
-//! The command lines that messages print to be pasted. [`remember`] takes what was typed in
-//! `commands::main`; [`line_to_run_again`] gives it without key, headers and password to
-//! `batch/reporter.rs` and `effects resume`. [`journal_line`], [`gateway_line`], [`rows_line`],
-//! [`keyed_line`] and [`task_line`] complete a line of another command with the options that this one was
-//! given ([`GivenOptions`]). [`quoted`] quotes a word.
+//! The `effects …` lines that messages print for the user to paste: this command's own line again
+//! ([`line_to_run_again`], without key, headers and password), or another command's with the journal,
+//! gateway, profile and key options of this one ([`GivenOptions`]; [`journal_line`], [`gateway_line`] and
+//! the like). `commands::main` keeps the typed line by [`remember`]; batches, `resume`, `submit`, `cost`
+//! and `doctor`, and the messages of failures and of the journal, print such lines.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! [`SchemaCollector`]: collects the schemas of the objects that `--json` prints, which are made of the types
-//! that are printed. `batch/mod.rs` and `commands/mod.rs` add theirs, and `help_json.rs` prints them.
+//! [`SchemaCollector`]: collects the JSON Schemas of the objects that `--json` prints, each made from the
+//! Rust type that is printed, so that the two agree. `batch/mod.rs` and `commands/mod.rs` add their
+//! objects, and `help_json.rs` prints all with `effects --help --json`.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! [`listen`]: calls a function at each Ctrl-C, SIGTERM and SIGHUP, on a thread of its own; where the
-//! system is no Unix, it does nothing. `interruptible.rs`, `batch/run.rs`, `effects resume` and
-//! `effects reorder` call it.
+//! [`listen`]: calls a function at each Ctrl-C, SIGTERM and SIGHUP (unless SIGHUP is ignored, as under
+//! `nohup`), on a thread of its own; where the system is no Unix, it does nothing. `interruptible.rs` calls
+//! it for commands with one task, and `batch/run.rs`, `effects resume` and `effects reorder` for many.
 
 use std::io;
 

@@ -1,5 +1,6 @@
-//! [`warn_once`]: warns, once, that something in the user's state folder cannot be used. `journal.rs`
-//! and `gateway.rs` call it and go on without the usual journal or the learnt durations.
+//! [`warn_once`]: prints a warning on stderr that something in the user's state folder cannot be used, at
+//! most one in a process. `journal.rs` and `gateway.rs` call it and go on without the usual journal or the
+//! learnt durations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

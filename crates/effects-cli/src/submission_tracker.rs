@@ -1,11 +1,12 @@
-//! [`SubmissionTracker`]: the state of one command's submission ([`SubmissionState`]:
-//! nothing sent, in flight, a task made), so that an interruption loses no paid task. `interruptible.rs`
-//! makes one for each `run`, `submit`, `wait`, `status` and `doctor`, asks it at Ctrl-C, and puts it
-//! before the journal ([`TrackedJournal`]).
+//! [`SubmissionTracker`]: tracks the submission of one command ([`SubmissionState`]: nothing sent, in
+//! flight, a task made) and, once interrupted, refuses any further one, so that Ctrl-C loses no paid task.
+//! `interruptible.rs` makes one for each `run`, `submit`, `wait`, `status` and `doctor`; it is the run's
+//! journal, or stands in front of that ([`TrackedJournal`]). At Ctrl-C its state decides whether an answer
+//! is awaited.
 //!
-//! It stands where a journal stands: a submission leaves only after its intent was written here, so
-//! an interruption finds either that nothing left and nothing will, or an intent in flight, or
-//! the task's id. No submission can begin between that look and the exit.
+//! A submission leaves only after its intent was written here, as to a journal. So an interruption finds
+//! that nothing left and nothing will, or an intent in flight, or the task's id; and no submission
+//! can begin between the interruption and the exit.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

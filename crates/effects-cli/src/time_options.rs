@@ -1,6 +1,6 @@
-//! The options of how long a command may take: [`WaitOptions`] of `effects run` and `effects wait`, and
-//! [`DeadlineOption`] (`--deadline`) of these and of `submit`, `batch` and `reorder`. Each command makes
-//! its policy with them.
+//! The options for how long a command may take: [`WaitOptions`] of `effects run` and `effects wait`, and
+//! [`DeadlineOption`] (`--deadline`) of these and of `submit`, `batch`, `watch` and `reorder`. Each puts
+//! its limits into the `Policy` that the command's runs follow.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
-//! [`problems`]: where the command line as it was typed repeats the API key, which would be kept in the
-//! journal, a manifest or a report, be shown, or be sent. `commands::main` asks before a command begins, with the
-//! key at hand, and `Gateway::open` once more, with that of its client; `effects check` lists them.
+//! [`problems`]: finds where the command line, as typed, repeats the API key outside the options that give
+//! it: it would be kept in the journal, a manifest or a report, be shown, or be sent. `commands::main`
+//! refuses such a line before a command begins, `Gateway::open` again with its client's key;
+//! `effects check` lists the problems. `batch/rows.rs` reports keys in the rows of a manifest by
+//! [`holds_key`].
 
 use std::ffi::OsString;
 use std::sync::OnceLock;

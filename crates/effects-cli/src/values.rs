@@ -1,8 +1,8 @@
-//! Parsers of option values for clap: times ([`duration`], [`Poll`]), money ([`usd`]), headers,
-//! parameters ([`param`]) and template ids ([`TemplateIdParser`]); [`with_words`] lets a shell complete
-//! the words that a value usually is. [`GlobalOptions`](crate::global::GlobalOptions), `BatchOptions` and the commands'
-//! arguments name them; the manifest of a batch (`batch/manifest/columns.rs`) reads parameters with
-//! [`json_or_text`].
+//! Parsers of option values for clap: times ([`duration`], [`time_limit`], [`Poll`]), money ([`usd`]),
+//! headers, parameters ([`param`]) and template ids ([`TemplateIdParser`]); [`with_words`] lets a shell
+//! complete the words that a value usually is. The global options (`global.rs`), `BatchOptions` and the
+//! arguments of the commands parse their values with them; the manifest of a batch
+//! (`batch/manifest/columns.rs`) reads parameters with [`json_or_text`].
 
 use std::ffi::OsStr;
 use std::str::FromStr;

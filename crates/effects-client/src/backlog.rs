@@ -1,5 +1,6 @@
-//! [`Backlog`]: counts the results of jobs that wait for their reader. [`JobDemand`](crate::JobDemand) asks for
-//! no more jobs while it is full; the `jobs.rs` of both clients count results in and out.
+//! [`Backlog`]: counts the results of jobs that their caller has not read yet. At 64 it is full, and
+//! [`JobDemand`](crate::JobDemand) takes no more jobs until one is read; jobs that run go on. The `jobs.rs`
+//! of both clients count each result in when it is sent and out when it is read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

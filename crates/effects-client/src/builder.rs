@@ -1,6 +1,8 @@
-//! [`ClientBuilder`]: the settings of a client, from code and from the environment, checked before
-//! anything is sent. Both clients' `Client::builder` returns it; its `build` makes [`Settings`], from
-//! which each client makes itself ([`BuildClient`]). The command and the Python package fill one in.
+//! [`ClientBuilder`]: collects the settings of a client, from code and from the environment. Its `build`
+//! checks them before anything is sent and makes [`Settings`], from which a client makes itself
+//! ([`BuildClient`]). Both clients' `Client::builder` returns one. Rust programs, `Profile`, the Python
+//! package and the command fill one in; `effects doctor` and the webhook of a batch build a bare HTTP stack
+//! with it.
 
 use std::env::{self, VarError};
 use std::fmt;

@@ -1,7 +1,7 @@
-//! [`unsent`] and [`lost`]: the answers of exchanges that failed before and after they left (of
-//! downloads: [`unsent_fetch`], [`lost_fetch`]). A refused certificate is told apart: a run that has not
-//! seen its task yet ends with it at once. [`with_way_out`] adds what to do about it. The HTTP clients of
-//! `effects-ureq` and `effects-reqwest` use them.
+//! What the HTTP clients report of an exchange that failed: [`unsent`] where it never left, [`lost`] where
+//! it may have arrived; of downloads [`unsent_fetch`] and [`lost_fetch`]. Each finds a refused certificate
+//! by the words of rustls and reports it as `Untrusted`, which ends a run at once unless it has seen its
+//! task. [`with_way_out`] adds what to do about it. `effects-ureq` and `effects-reqwest` use them.
 
 use effects_core::gateway::Answer;
 use effects_core::wire::ExchangeError;

@@ -1,6 +1,7 @@
-//! [`WallClock`]: the machine's clock, which both clients and the command go by. [`StoppableClock`] is
-//! the same with a blocking sleep, for the blocking client and programs that drive a run by themselves;
-//! a [`Stopper`] ends that sleep, and the blocking `Watch`, from another thread.
+//! [`WallClock`]: the machine's clock, which never runs back and goes on while a laptop sleeps; both
+//! clients and the command go by it. [`StoppableClock`] adds a blocking sleep, for the blocking client,
+//! `effects doctor --live` and programs that drive a run themselves. A [`Stopper`] ends that sleep, and the
+//! blocking client's `Watch`, from another thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,6 +1,7 @@
-//! [`EnvironmentProxies`]: the proxies that the environment names, and what its `no_proxy` excepts. The
-//! blocking client's `http_client.rs` takes both from it, the async client's `http_client.rs` and
-//! `connector.rs` the exceptions; `effects doctor` shows which proxy a gateway is reached by.
+//! [`EnvironmentProxies`]: the proxies that the environment names, and the hosts that its `no_proxy`
+//! excepts, by curl's rules. The blocking client's `http_client.rs` takes proxies and exceptions from it,
+//! the async client's `http_client.rs` and `connector.rs` the exceptions alone; `effects doctor` shows by
+//! which proxy a gateway is reached.
 //!
 //! The rules are curl's: `https_proxy` for https and `http_proxy` for http alone, `all_proxy` for what has
 //! none of its own, and `no_proxy` with hosts, their domains, addresses, networks and ports. Unlike curl,

@@ -1,6 +1,8 @@
-//! [`Names`]: the file names for a task's pictures. [`of_key`] and [`of_row`] name the picture of a job
-//! whose caller chose no name; [`beside`] and [`of_identity`] give another where a name is taken.
-//! `JobContext`, `jobs/placement.rs` and the command use them.
+//! The names of pictures' files: [`Names`] for the pictures of one task, [`of_key`] and [`of_row`] for a
+//! job whose caller chose none, [`beside`] and [`of_identity`] for another where a name is taken. Text from
+//! outside is made [`harmless`] in a path. `JobContext`, `jobs/placement.rs` and the command name pictures
+//! so; they, `Claims` and [`read_photo`](crate::read_photo) also show and compare paths by [`shown`],
+//! [`folded`] and [`hash`].
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

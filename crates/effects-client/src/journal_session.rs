@@ -1,5 +1,8 @@
-//! [`JournalSession`]: opens the rows of a journal for a client, within its budgets. The command, the Python
-//! package and `JobContext` open their rows with it.
+//! [`JournalSession`]: opens rows of a journal for a client, so that no picture is paid for twice. By the
+//! row's state it decides whether the row is submitted, within the session's budgets, its task followed, or
+//! neither ([`Found`]); a row that ended is bought anew only where the session says so. The command (single
+//! tasks, batches, `resume`, `reorder`, `doctor`), the Python package, Rust programs and `JobContext` open
+//! their rows with it.
 //!
 //! A [`JournalSession`] opens a row and says what there is to do for it; the [`OpenRow`] is the journal of its
 //! run, and is told how the run ended and where its pictures landed.

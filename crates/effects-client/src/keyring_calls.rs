@@ -1,9 +1,9 @@
-//! [`store`], [`read`] and [`forget`]: calls to the system's keyring, by the `keyring` crate.
-//! `KeyringEntry` (`system_keyring.rs`) makes them.
+//! [`store`], [`read`] and [`forget`]: calls to the system's keyring by the `keyring` crate, each in a
+//! thread of its own that is given up when the keyring does not answer in time. `KeyringEntry`
+//! (`system_keyring.rs`) makes them.
 //!
-//! A keyring may hang, or wait for a person to unlock it. Each call therefore runs in a thread of its
-//! own, which is left alone after [`ANSWER_LIMIT`], or after [`PERSON_LIMIT`] once the keyring asks a
-//! person.
+//! A keyring may hang, or wait for a person to unlock it. A call's thread is therefore left alone after
+//! [`ANSWER_LIMIT`], or after [`PERSON_LIMIT`] once the keyring asks a person.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;

@@ -1,5 +1,7 @@
-//! [`KeyringError`]: why the system's keyring is of no use. `keyring_calls.rs` and `secret_service.rs`
-//! make it, and [`StoredKey`](crate::StoredKey) puts it into the errors that people see.
+//! [`KeyringError`]: why the system's keyring cannot be used: there is none, it is locked, or it does not
+//! answer. `keyring_calls.rs`, `secret_service.rs` and `system_keyring.rs` make it.
+//! [`StoredKey`](crate::StoredKey) puts it into the errors that people see, and returns it to
+//! `effects login` where an earlier key stays in the keyring.
 
 use std::fmt;
 

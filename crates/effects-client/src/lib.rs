@@ -1,6 +1,7 @@
-//! [`ClientBuilder`], [`Jobs`] and what else the blocking and the async client (`effects-ureq`,
-//! `effects-reqwest`) share beside an HTTP library. Both build on this crate, and so do the command
-//! (`effects-cli`) and the Python package.
+//! What the blocking and the async client (`effects-ureq`, `effects-reqwest`) share, beside an HTTP
+//! library: their settings ([`ClientBuilder`]), many jobs at once ([`Jobs`]), and what they need of this
+//! machine: files, clock, keys and programs. Both build on this crate, and so do the command
+//! (`effects-cli`), the Python package and programs that drive runs themselves.
 //!
 //! [`effects_core`] and [`effects_jobs`] perform no I/O and a client crate should be about HTTP, so what both
 //! clients need from this machine is here. It knows no HTTP library and no async runtime.

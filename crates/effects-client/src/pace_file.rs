@@ -1,5 +1,6 @@
-//! [`PaceFile`]: the learnt durations of tasks, kept in a file from one process to the next. The
-//! command's `gateway.rs` uses it.
+//! [`PaceFile`]: a file that keeps the learnt durations of tasks, by gateway, from one process to the next;
+//! those of a gateway on this machine are never in it. The command's `gateway.rs` loads it into a `Pacer`
+//! when it opens a client, and adds what was learnt when the client is done; Rust programs may do the same.
 
 use std::fmt;
 use std::fs;

@@ -1,6 +1,8 @@
-//! [`PictureFetch`]: one download of a picture over an HTTP stack that hands it over whole, such as a
-//! caller's: the requests, with redirects, and the [`ArrivedPicture`]. [`ObservedDownload`] tells the
-//! observer of exchanges of any download. The `transfer.rs` of both clients use both.
+//! [`PictureFetch`]: one download of a picture over an exchange that returns it whole (a caller's HTTP
+//! stack, middleware or a cassette, not the client's own, which streams): it makes the requests, follows
+//! redirects and returns an [`ArrivedPicture`]. [`ObservedDownload`] reports any download to the client's
+//! `ExchangeObserver`. The `transfer.rs` of both clients use both; their `http_client.rs` use
+//! [`answer_of`].
 
 use std::fmt;
 use std::time::{Duration, Instant};

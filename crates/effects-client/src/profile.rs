@@ -1,6 +1,8 @@
-//! [`Profile`]: settings under a name, in one TOML file (`profiles.toml` in [`config_dir`]);
-//! [`ProfileKey`] says where its key is, which `effects login` may have stored ([`StoredKey`]). The
-//! command's `--profile` and Python's `Client.from_profile` read them.
+//! [`Profile`]: a client's settings under a name (gateway, key, uploads, proxy, certificates, journal): a
+//! table of `profiles.toml` in [`config_dir`], or only a key that `effects login` stored ([`StoredKey`]).
+//! [`ProfileKey`] says where the key is. The command (`--profile`, `login`, `profile`, `doctor`) and
+//! Python's `Client.from_profile` read profiles, and Rust programs put one into a [`ClientBuilder`] by
+//! [`Profile::apply`].
 //!
 //! ```toml
 //! [studio]

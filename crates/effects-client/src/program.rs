@@ -1,6 +1,7 @@
-//! Runs programs of the caller's: [`run_uploader`] one that uploads a photo, [`run_presigner`] one that
-//! makes the URLs to put it to and fetch it from, for the `transfer.rs` of both clients;
-//! [`run_key_program`] one that prints the API key, for `ClientBuilder` and `Profile`.
+//! Runs programs that the caller names, each for a limited time: [`run_uploader`] one that uploads a photo,
+//! [`run_presigner`] one that prints the URLs to upload a photo to and to fetch it from,
+//! [`run_key_program`] one that prints the API key. The `transfer.rs` of both clients call the first two,
+//! `ClientBuilder` and `Profile` the third.
 
 use std::env;
 use std::ffi::OsStr;

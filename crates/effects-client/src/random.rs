@@ -1,5 +1,7 @@
-//! [`fresh_seed`] for each run and download, and [`random_name`] for temporary files: randomness from
-//! the operating system. Both clients, `AtomicFile` and the command draw theirs here alone.
+//! Randomness from the operating system, drawn anew each time: [`fresh_seed`] for each run, single poll,
+//! upload and download, [`random_name`] for temporary files and other names that must be unique,
+//! `random_bytes` for single rows of a journal. Both clients, this crate, the command and programs that
+//! drive runs themselves draw it here.
 //!
 //! Nothing of it is kept in memory, since a fork copies memory, and what two processes then drew
 //! from it would be the same: a key under which both submit, a name under which both write.

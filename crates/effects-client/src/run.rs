@@ -1,5 +1,7 @@
-//! [`begin_run`]: makes the `Run` that a [`Work`] asks for. The `Watch` of the blocking client
-//! (`effects-ureq`) drives it.
+//! [`begin_run`]: makes the `Run` that a [`Work`] asks for, with a fresh seed: one that submits a request
+//! or one that follows a task; a photo that is not uploaded or a row that is not opened yet is refused.
+//! Only the `Watch` of the blocking client (`effects-ureq`) calls it, and drives the run; the async client
+//! and jobs begin theirs in a batch.
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
-//! [`PictureState`]: whether the file of a picture is still the one that was saved. `jobs/placement.rs`
-//! and the command's `batch/placement.rs` ask it before a picture is fetched again. `JobContext` and the
-//! command's `journal.rs` note a saved file in the journal with [`record_picture`].
+//! [`PictureState`]: compares the file of a picture with what the journal recorded of it (size, time,
+//! SHA-256): gone, kept, changed or not recorded. `jobs/placement.rs` and the command's
+//! `batch/placement.rs` ask it which pictures are still there, so that these are not fetched again.
+//! `JobContext` and the command's `journal.rs` record saved files by [`record_picture`];
+//! `batch/pictures_by_content.rs` compares files by [`file_digest`].
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

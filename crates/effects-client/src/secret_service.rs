@@ -1,6 +1,6 @@
 //! The Secret Service, the keyring of Linux desktops on the session's D-Bus, before the `keyring` crate
-//! talks to it: [`find_bus`] says whether there is a bus at all, [`unlock`] has the keyring unlocked.
-//! `keyring_calls.rs` calls both.
+//! talks to it: [`find_bus`] fails where there is no bus, and [`unlock`] has a locked keyring unlocked by
+//! the person at the desktop, and fails where there is no desktop. `keyring_calls.rs` calls both.
 //!
 //! The `keyring` crate alone would ask a person to unlock the keyring on a machine where no one sees it,
 //! and wait for a year.

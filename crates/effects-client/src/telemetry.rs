@@ -1,7 +1,8 @@
-//! What a client tells `tracing`: spans ([`task_span`], [`wait_span`], [`exchange_span`],
+//! What a client reports to `tracing`: spans ([`task_span`], [`wait_span`], [`exchange_span`],
 //! [`download_span`]), the events of a run ([`report`]), and warnings for a person ([`warn`],
-//! [`OutageNotice`]). The drivers and HTTP stacks of both clients call them; the command's `logging.rs`
-//! and Python's `warnings.rs` show the warnings.
+//! [`OutageNotice`]), all without keys. The drivers and HTTP stacks of both clients call them, and warnings
+//! come from settings, jobs, cassettes and the command's webhooks, too. The command's `logging.rs` and
+//! Python's `warnings.rs` show the warnings.
 //!
 //! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
 //! told.

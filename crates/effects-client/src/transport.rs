@@ -1,6 +1,7 @@
-//! [`Transport`]: what makes a client's exchanges: its own HTTP stack or the caller's, and the
-//! middleware around it. [`ClientBuilder`](crate::ClientBuilder) fills it, and the `HttpStack` of each
-//! client is made from it.
+//! [`Transport`]: holds what will make a client's exchanges: the caller's HTTP stack or a cassette's player
+//! in place of the client's own, if one is given, and the middleware around it.
+//! [`ClientBuilder`](crate::ClientBuilder) fills it; the `HttpStack` of each client, and the probe of
+//! `effects doctor`, put the whole together with [`Transport::over`].
 
 use std::fmt;
 

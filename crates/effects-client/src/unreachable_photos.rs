@@ -1,5 +1,6 @@
-//! [`UnreachablePhotos`]: warns of photos whose URL a service elsewhere cannot reach. A client has one
-//! for its runs (in its `Settings`), and each `JobContext` one for its jobs.
+//! [`UnreachablePhotos`]: warns, once for each host, of photos whose URL is on a private host, where a
+//! service that is not on this machine cannot fetch them. The photo is submitted all the same. A client has
+//! one for its runs (in its `Settings`), and each `JobContext` one for its jobs.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,6 @@
-//! [`UploadCache`]: where photos were uploaded to within the last hour, by the SHA-256 of their content,
-//! so that a photo of several requests is uploaded once. Each client has one, which its `transfer.rs`
-//! asks.
+//! [`UploadCache`]: remembers for an hour where photos were uploaded to, by the SHA-256 of their content,
+//! so that a photo of several requests is uploaded once. Each client keeps one in memory, in which its
+//! `transfer.rs` looks before an upload; the blocking client also uploads no photo twice at once by it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, PoisonError};

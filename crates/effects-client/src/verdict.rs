@@ -1,5 +1,6 @@
-//! [`Verdict`]: the end of a task once a run has seen it, so that the task is not polled again. The
-//! `TaskHandle` of both clients keeps one, and the `Watch` that follows the task fills it.
+//! [`Verdict`]: remembers how a task ended (completed or failed) once a run has seen it, so that the task
+//! is not polled again; the end of a wait alone is not remembered. The `TaskHandle` of both clients keeps
+//! one, and the `Watch` that follows the task fills it in.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

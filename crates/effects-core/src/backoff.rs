@@ -1,5 +1,6 @@
 //! [`Backoff`]: waits that grow by a factor up to a limit, with jitter. [`Policy`](crate::Policy) has one
-//! for repeats (`retry`), and [`Pace::Backoff`](crate::Pace) polls at such intervals.
+//! for the waits before a repeated exchange (`retry`), and [`Pace::Backoff`](crate::Pace) polls at such
+//! intervals. Rust programs and the Python package (`Backoff`) set both.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! [`count_of`]: a count and what it counts, in words: `1 row`, `2 rows`. Most messages with a count are
-//! the command's; `effects-core`, `effects-jobs` and `effects-journal` make theirs with it, too.
+//! [`count_of`]: a count and what it counts, in words: `1 row`, `2 rows`. The command makes most of its
+//! messages with a count by it; `effects-core`, `effects-jobs` and `effects-journal` make theirs, too.
 
 /// So many of a thing: `1 row`, `2 rows`. The thing is named in the singular, by a word whose plural ends in s.
 ///

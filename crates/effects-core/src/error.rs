@@ -1,7 +1,7 @@
-//! [`Error`]: the one error type of both clients. Its [`Cause`] is an invalid request, how a run ended,
-//! or a [`Problem`] beside a run (settings, photos, transfers, the journal). The command's `failure.rs`
-//! takes its exit code from it, the Python package's its exception. `Outcome::into_result` and
-//! `Task::read` are here, too.
+//! [`Error`]: the one error type of both clients, the jobs and the command. Its [`Cause`] is an invalid
+//! request, how a run ended, or a [`Problem`] beside a run (settings, photos, transfers, the journal); its
+//! `ErrorKind` decides the command's exit code (`failure.rs`) and the Python package's exception.
+//! `Outcome::into_result` and `Task::read`, which return one, are here, too.
 
 use std::fmt::{self, Write};
 use std::time::Duration;

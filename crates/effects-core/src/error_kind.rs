@@ -1,6 +1,7 @@
 //! [`ErrorKind`]: what kind of error an [`Error`](crate::Error) is. Its table ([`ErrorRow`]) gives each
-//! kind a name in JSON, a Python class and an exit code; the command's `failure.rs` and `help_json.rs`
-//! and the Python package's `failure.rs` and `catalogue.rs` read it.
+//! kind a name in JSON, a Python class and an exit code. The command (`failure.rs`, `help_json.rs`, the end
+//! of a batch) and the Python package (`failure.rs`, `catalogue.rs`) read it; all crates that make errors
+//! choose a kind.
 
 use serde::{Deserialize, Serialize};
 

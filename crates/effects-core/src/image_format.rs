@@ -1,6 +1,7 @@
-//! [`ImageFormat`]: which format of pictures some bytes are, by their first few, and whether they are
-//! whole. `Photo` and `Download` of `effects-jobs`, the command, the renderer and the emulator ask it.
-//! [`MAX_PHOTO_BYTES`]: the longest photo that is uploaded or painted.
+//! [`ImageFormat`]: recognises the format of a picture by its first bytes, checks by its last that nothing
+//! is cut off, and says how to convert what the service does not take. Photos and downloads of
+//! `effects-jobs`, the command, the Python binding, cassettes and the renderer use it. [`MAX_PHOTO_BYTES`]:
+//! the longest photo that is uploaded, painted, or taken by the emulator.
 
 use std::fmt;
 

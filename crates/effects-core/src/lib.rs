@@ -1,6 +1,7 @@
-//! [`Run`]: follows a paid task of the `spark_img_effects` API from submission to picture, as a state
-//! machine without I/O; with it the types, the validation and the wire format of the API.
-//! `effects-jobs`, both clients and programs with an HTTP stack of their own build on this crate.
+//! The core of a client of the `spark_img_effects` API: [`Run`] follows a paid task from submission to
+//! picture, a [`Batch`](batch::Batch) many of them, as state machines without I/O; with them the types,
+//! validation and wire format of the API. Every other crate here and the Python binding build on it, and so
+//! do programs with an HTTP stack of their own.
 //!
 //! The API turns a photo into a styled picture: a client POSTs a task, polls it until it is completed
 //! or failed, and gets a picture's URL and a bill. This crate knows all of that and does none of it.

@@ -1,6 +1,7 @@
-//! [`printable`]: escapes in a text from outside what a terminal obeys or hides instead of showing it.
-//! The command's `output.rs` and the Python package's messages call it; `Error` and `Event` write
-//! through [`Escaping`], which does the same piece by piece.
+//! [`printable`]: escapes what a terminal would obey or hide (control characters and the like) in a text
+//! from outside. The command writes every line for people through it, and the Python package its messages,
+//! warnings and progress; `Error` and `Event` write through [`Escaping`], which does the same piece by
+//! piece.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};

@@ -1,5 +1,6 @@
-//! [`Retries`]: when to repeat an exchange that costs nothing, and when to give it up. Both clients
-//! repeat uploads and single polls by it, and `Download` of `effects-jobs` repeats downloads.
+//! [`Retries`]: decides when to repeat an exchange that costs nothing, and when to give it up, by the
+//! error, the service's `Retry-After` and the back-off and time limits of the `Policy`. Both clients repeat
+//! uploads and single polls by it, and `Download` of `effects-jobs` repeats downloads.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! [`Seed`]: eight random bytes from the driver. A [`Run`](crate::Run) draws all its randomness from one
-//! (jitter, request ids) through [`Rng`], so that the same seed gives the same run; `Retries` and
-//! `Batch` draw theirs so, too.
+//! [`Seed`]: eight random bytes, from which a [`Run`](crate::Run) draws all its randomness (jitter, request
+//! ids) through [`Rng`], so that the same seed gives the same run; `Retries`, `Batch` and downloads draw
+//! theirs so, too. Clients take seeds from the system (`fresh_seed` of `effects-client`), tests and the
+//! testkit's simulation choose them.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Signed URLs, which are permissions: [`signature_parameter`] recognises one, and [`shown`] is a URL
-//! without what is a permission, as rows of `effects-jobs` and messages have it. [`redacted_in`] takes
-//! the secret values out of each URL in a text, as [`redacted`] does of one, for what `ApiKey` cleans
-//! (what is kept of answers) and for cassettes.
+//! Signed URLs, which are permissions: [`signature_parameter`] recognises one, [`shown`] leaves the
+//! permission out for messages and journal rows, [`redacted_in`] replaces the secret values of every URL in
+//! a text, as [`redacted`] does in one. `effects-jobs` and the command show and compare URLs by it;
+//! `ApiKey` cleans with it what is kept of answers, and `effects-client` its cassettes.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
 

@@ -1,5 +1,6 @@
 //! [`TaskId`]: the service's id of a task, which is all that a later process needs to find a paid task
-//! again. Runs, journals and both clients pass it on; a text that cannot be one is an [`InvalidTaskId`].
+//! again. Runs, jobs, journals, both clients, the command and the Python package pass it on; a text that
+//! cannot be one is an [`InvalidTaskId`].
 
 use std::cmp::Ordering;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! [`Time`]: a moment as milliseconds since the Unix epoch, so that it can be saved, compared after a
-//! restart and invented in a test. Every state machine of this crate takes it as an argument;
-//! [`Timeline`] reads it from the machine's two clocks for `effects_client::WallClock`.
+//! restart and invented in a test. Every state machine of this crate and of `effects-jobs` takes it as an
+//! argument, and journals store it. [`Timeline`] makes it from the machine's wall clock and monotonic
+//! clock, so that it never runs back, for `effects_client::WallClock`.
 
 use std::fmt;
 use std::ops::{Add, Sub};

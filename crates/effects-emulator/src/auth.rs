@@ -1,7 +1,8 @@
-//! [`ApiKeys`]: the keys that an emulator accepts; [`ApiKeys::bearer`] says which one a request brings
-//! ([`Bearer`]): the emulator's own, a test key that chooses an outcome, or none. `middleware.rs` asks
-//! it first; `isolation.rs` reads the key with [`presented`], and `session.rs` the host with
-//! [`comes_by_name`].
+//! [`ApiKeys`]: decides whose key a request carries ([`Bearer`]): the emulator's own, a test key that
+//! chooses an outcome (`test_fail_3009095`; on loopback only), or none that is accepted. The middleware has
+//! it decide for each request. [`presented`] reads a request's key, for `isolation.rs` and for faults and
+//! rate limits by key; [`comes_by_name`] finds requests that a foreign site may have sent here under its
+//! own name, for test keys and `session.rs`.
 
 use std::net::IpAddr;
 

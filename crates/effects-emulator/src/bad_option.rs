@@ -1,6 +1,7 @@
-//! [`BadOption`]: why an option is refused. The parsers of `Latency`, `ClockKind`, `Pictures`, `Dialect`
-//! and `Validation` return it, and so does `Options::check`, whose refusal `StartError::Option` carries
-//! to the program that starts an emulator.
+//! [`BadOption`]: why an option of an emulator is refused: its name, its value, and the rule that it
+//! breaks. The parsers of `Latency`, `ClockKind`, `Pictures`, `Dialect` and `Validation` return it, and so
+//! does `Options::check` when an emulator starts (in `StartError::Option`). `effects emulator` and the
+//! Python package show it to the user.
 
 use std::fmt;
 

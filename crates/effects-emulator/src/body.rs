@@ -1,6 +1,7 @@
-//! [`read`]: reads a request's body whole, within limits of size and time, and of [`BodyMemory`], the
-//! memory that large bodies share. `middleware.rs` calls it for requests that came with an accepted key
-//! or with the cookie of the page's session (`session.rs`), and reads no other body.
+//! [`read`]: reads a request's body whole ([`BufferedBody`]), or refuses it, within limits of size and
+//! time, and of [`BodyMemory`], the memory that large bodies share: one too many waits, and a slow one
+//! gives way. The middleware calls it for requests with an accepted key or with the cookie of the page's
+//! session (`session.rs`), and reads no other body.
 //!
 //! Many clients may send at once, but the memory for large bodies is bounded: [`BodyMemory`] reserves it for
 //! a body once more than [`SMALL_BODY_BYTES`] bytes of it are here, and takes it back from one that comes too

@@ -1,6 +1,7 @@
-//! [`Changes`]: a broadcast of what has changed in an emulator ([`StateChange`]). The middleware,
-//! `lifecycle.rs`, `settle.rs`, `state.rs` and `control/faults.rs` report changes; `control/events.rs`
-//! subscribes, for the page's event stream.
+//! [`Changes`]: a broadcast of what has changed in an emulator ([`StateChange`]: a request, a task,
+//! anything else, a reset), without the new values. The middleware, `lifecycle.rs`, `settle.rs`, `state.rs`
+//! and `control/faults.rs` report changes; `control/events.rs` subscribes and reads the new values, for the
+//! event stream of the emulator's page.
 
 use tokio::sync::broadcast;
 

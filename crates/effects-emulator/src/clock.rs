@@ -1,6 +1,7 @@
-//! [`EmulatorClock`]: the time of an emulator: the machine's, or a virtual one that moves only when it
-//! is advanced ([`ClockKind`]); advancing the machine's is refused with [`ClockIsReal`]. `EmulatorState`
-//! has it; tasks are due and files expire by it.
+//! [`EmulatorClock`]: the time of an emulator: the machine's, or a virtual one that moves only when a test
+//! advances it ([`ClockKind`]); advancing the machine's is refused with [`ClockIsReal`]. `EmulatorState`
+//! holds it: tasks are due, files expire and requests are recorded by it. Rust and Python tests and
+//! `effects emulator --clock` choose the kind.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
-//! Cross-origin requests: which pages of other sites may call an emulator, by
-//! [`Options::cors`](crate::Options::cors). `IsolatedEmulators::answer` asks [`allowed`] and
-//! [`preflight`] before a request is answered, and calls [`allow_origin`] after it; `Options::check`
-//! asks [`is_origin`].
+//! Cross-origin requests: decides which other sites' pages may call an emulator from a browser, by the list
+//! in [`Options::cors`](crate::Options::cors). `IsolatedEmulators::answer` has [`allowed`] check the origin
+//! of each request, has [`preflight`] answer a browser that asks first, and marks the answer with
+//! [`allow_origin`]; `Options::check` refuses with [`is_origin`] what is no origin.
 //!
 //! A page that may ask still needs the key; the cookie of the emulator's own page never counts there.
 

@@ -1,7 +1,7 @@
-//! [`Emulator`] and [`EmulatorBuilder`]: an emulator inside this process, which a program starts, asks
-//! and stops; [`StartError`]: why it did not start. Rust tests start one, and so do the Python package
-//! (`python/rust/emulator.rs`), `serve`, and the commands with `--emulator` (`gateway.rs` of
-//! `effects-cli`).
+//! [`Emulator`] and [`EmulatorBuilder`]: an emulator inside this process, with threads of its own, which a
+//! program starts, scripts, inspects and stops; [`StartError`]: why it did not start. Rust tests, examples
+//! and benchmarks start one, and so do the Python package (`python/rust/emulator.rs`), `serve` (`effects
+//! emulator`), and the commands with `--emulator` (`gateway.rs` of `effects-cli`).
 
 use std::fmt;
 use std::io;

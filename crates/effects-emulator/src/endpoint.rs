@@ -1,6 +1,7 @@
-//! [`Endpoint`]: the gateway's endpoints, by the names that fault plans, scripts and the record of
-//! requests use. Each route in `routes.rs` names its own; `middleware.rs` asks it whether it needs a key
-//! and is recorded, `body.rs` whether it may take a photo.
+//! [`Endpoint`]: names the gateway's endpoints and the emulator's own. Fault plans, scripts, the record of
+//! requests and tests in Rust and Python use these names; each route in `routes.rs` has one. By it the
+//! middleware decides whether a request needs a key and is recorded, `body.rs` whether it may be large, and
+//! `faults/` which faults fit.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,6 @@
-//! [`FileKind`]: what a file is by its first bytes, with its extension and media type. `file_store.rs`
-//! names files by it, and the download handler (`surfaces/files.rs`) serves them so.
+//! [`FileKind`]: what a file is by its first bytes (a picture format, or unknown), with its extension and
+//! media type. `file_store.rs` names files with that extension, and the download handler
+//! (`surfaces/files.rs`) serves them with that media type.
 
 /// The kinds of files that the file store knows. No name is one that a browser would run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

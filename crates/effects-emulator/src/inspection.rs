@@ -1,6 +1,7 @@
-//! [`SeenTask`]: a task as tests and the page see it; [`SeenFailure`]: why it failed. [`tasks`],
-//! [`task`] and [`some`] read them from the emulator's state, for `control/tasks.rs`,
-//! `control/events.rs` and [`Emulator::tasks`](crate::Emulator::tasks).
+//! [`SeenTask`]: a task as tests and the page see it, with [`SeenFailure`], why it failed. [`tasks`],
+//! [`task`] and [`some`] make them from the emulator's state: all of them, one, or those of some ids, for
+//! `control/tasks.rs`, `control/events.rs` and [`Emulator::tasks`](crate::Emulator::tasks), which Rust
+//! tests call.
 
 use serde::Serialize;
 

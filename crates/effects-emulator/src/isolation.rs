@@ -1,6 +1,7 @@
 //! [`IsolatedEmulators`]: chooses the emulator that answers a request: the main one or, with
-//! [`Options::isolate_keys`](crate::Options::isolate_keys), another for each key, so that tests that run
-//! at the same time can share one server. `server.rs` passes every request through it.
+//! [`Options::isolate_keys`](crate::Options::isolate_keys), another for each name that a key adds to the
+//! main one's key (`KEY.NAME`; 1,000 at most), so that tests that run at the same time can share one
+//! server. `runtime_thread.rs` makes it, and `server.rs` passes every request through it.
 //!
 //! With [`Options::isolate_keys`](crate::Options::isolate_keys), `KEY.NAME` opens an emulator beside
 //! the one that `KEY` opens: with tasks, files, requests, counts, spend, scripts, plan and clock of

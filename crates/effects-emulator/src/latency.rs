@@ -1,6 +1,7 @@
 //! [`Latency`]: how long tasks take: a [`Spread`] (a time, a range or a log-normal distribution) for all
-//! templates, and others for some of them. `Options` has it; `EmulatorState::due` draws the time of each
-//! new task from it, for `lifecycle.rs`.
+//! templates, and others for some of them. `Options` has it, set by tests in Rust and Python, by examples,
+//! and by `effects emulator` from its command line. `EmulatorState::due` draws the time of each new task
+//! from it, by the seed and the task's number, for `lifecycle.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;

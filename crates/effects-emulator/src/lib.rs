@@ -1,6 +1,7 @@
-//! [`Emulator`]: the `spark_img_effects` gateway on this machine: no key of the service, no network, no
-//! bill. Tests start one in their own process, as the Python package and the commands with `--emulator`
-//! do; `effects emulator` runs one as a server ([`serve()`]).
+//! [`Emulator`]: the `spark_img_effects` gateway on this machine, which answers as the service does and
+//! paints with a local renderer: no key of the service, no network, no bill. Rust tests and examples start
+//! one in their own process, and so do the Python package and the commands with `--emulator`; `effects
+//! emulator` runs one as a server ([`serve()`]), for clients in any language.
 //!
 //! Code that is written against the API can be run here as a whole, with what the paid service never
 //! lets a test do: faults on request, the passage of time, a record of every request.

@@ -1,6 +1,7 @@
-//! The life of a task: [`accept`] makes one that has failed, has the stub picture, or waits to be
-//! painted; [`finish`], [`cancel`] and [`end_early`] end it before its time. The handlers in `surfaces/`
-//! and `control/tasks.rs` call them; `runtime_thread.rs` calls [`resume`] for the tasks that a restart
+//! The life of a task: [`accept`] checks room and credit, draws its duration, and makes a task that has
+//! failed, has the stub picture, or waits to be painted (its picture then comes by `settle.rs`).
+//! [`finish`], [`cancel`] and [`end_early`] end it before its time. The handlers in `surfaces/` and
+//! `control/tasks.rs` call them; `runtime_thread.rs` calls [`resume`] for the tasks that a restart
 //! interrupted.
 
 use std::sync::Arc;

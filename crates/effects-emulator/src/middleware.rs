@@ -1,7 +1,8 @@
-//! [`layer`]: the middleware of every route: checks the key, reads the body, and, but for the control
-//! API and the page, records the request and applies rate limits and faults to it and to its answer.
-//! `routes.rs` puts it before each handler; handlers find the fault of their request in
-//! [`InjectedFault`], and `server.rs` reads the [`AnsweredRequest`] of an answer.
+//! [`layer`]: the middleware of every route: checks the key and reads the body. Of requests to the
+//! gateway's endpoints, not the control API and the page, it also records request and answer, and applies
+//! rate limits and faults. `routes.rs` puts it before each handler. Handlers of tasks find the fault of
+//! their request in [`InjectedFault`]; `server.rs` notes for the connection, by [`AnsweredRequest`],
+//! whether a request had a key and whether its body is still unread.
 //!
 //! The key comes first, and of a request without an accepted one nothing but its head is read: where
 //! a key is needed it is answered 401 at once, and elsewhere it is answered as if it had no body. So a

@@ -1,7 +1,8 @@
-//! [`openapi`]: the gateway's surfaces and the control API as OpenAPI 3.1, made from the types of their
-//! requests and answers; left out are the event stream, small pictures, the page with its session, and
-//! what always refuses. [`document`] serves it at `GET /openapi.json`, and [`health`] answers
-//! `GET /healthz` (both in `routes.rs`); the crate's tests check answers against it.
+//! [`openapi`]: describes the gateway's surfaces and the control API as OpenAPI 3.1, from the types of
+//! their requests and answers; left out are the event stream, small pictures, the page with its session,
+//! and what always refuses. The handlers [`document`] (`GET /openapi.json`), which serves it, and
+//! [`health`] (`GET /healthz`) are here, too, for `routes.rs`; programs may call [`openapi`], and the
+//! crate's tests check answers against it.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,7 +1,8 @@
-//! [`Options`]: everything that can be set before an emulator starts, as plain data that is checked
-//! once, with [`Pictures`], [`Dialect`], [`Validation`] and [`Limits`] among its fields.
-//! `effects emulator` fills it in from its flags, and `EmulatorBuilder` by its methods; `EmulatorState`
-//! is made from it.
+//! [`Options`]: every setting of an emulator as plain data: address, key, folder, latency, faults,
+//! price, and among others [`Pictures`], [`Dialect`], [`Validation`] and [`Limits`]. `effects emulator`
+//! fills it in from its flags, the Python package from arguments, Rust programs and tests by the
+//! methods of `EmulatorBuilder`. `EmulatorBuilder::start` checks it once, and refuses values that are
+//! not possible; `EmulatorState` keeps it, where the rest of the emulator reads it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
-//! [`Painter`]: what paints the pictures: the local renderer (`effects-render`), unless a program gives
-//! another to `EmulatorBuilder::painter`. `painting.rs` and `RenderQueue::sketch` paint with it;
-//! [`PaintFailure`] says why a photo could not be painted. [`STUB`] is the constant picture of
-//! `Pictures::Stub`.
+//! [`Painter`]: the trait by which an emulator paints a photo through a template, and the test card
+//! that stands in for a photo that cannot be fetched. `LocalPainter` paints with `effects-render`; Rust
+//! programs and tests may give another to `EmulatorBuilder::painter`. `painting.rs` calls it for tasks,
+//! `RenderQueue::preview` for the page's small pictures. [`STUB`] is the constant picture that
+//! `lifecycle.rs` gives to tasks where `Pictures::Stub` is set, without a painter.
 
 use std::fmt;
 

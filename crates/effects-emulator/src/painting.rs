@@ -1,9 +1,10 @@
-//! [`start`]: the work on one [`PaintJob`]: gets the photo from its reference, has it painted, and
-//! settles the task. `lifecycle.rs` starts it for each task whose picture is to be painted, with its
-//! place in `RenderQueue`.
+//! [`start`]: begins the work on a [`PaintJob`], in the background: it gets the photo (from the create
+//! itself, from the emulator's own files, or by HTTP), has `RenderQueue`'s painter paint it once there
+//! is room, and ends the task with the picture or a failure (`settle.rs`). `lifecycle.rs` starts one
+//! job for each accepted task that is to be painted, and after a restart for each task that was not
+//! finished.
 //!
-//! With `Pictures::Stub` nothing is painted and no job is started. After a restart a job is started for
-//! each task that was not finished.
+//! With `Pictures::Stub` nothing is painted and no job is started.
 
 use std::sync::Arc;
 

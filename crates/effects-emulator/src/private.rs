@@ -1,6 +1,7 @@
-//! [`make_folder`], [`open_file`] and [`take_from_others`]: files and folders that only their owner may
-//! read. `store.rs` needs them, since its database holds a key, and `file_store.rs`, since its files
-//! have names that must stay unknown; `Emulator::warnings` asks [`is_open_to_others`].
+//! Files and folders that only their owner may read: [`make_folder`] and [`open_file`] make them so,
+//! and [`take_from_others`] takes the rights of others from those that exist. `store.rs` calls all
+//! three, since its database holds the key; `file_store.rs` the last two, since its name is all that it
+//! takes to fetch a file. `Emulator::warnings` warns of what [`is_open_to_others`] finds open.
 //!
 //! Where the system has no such rights, all users of the machine may read them.
 

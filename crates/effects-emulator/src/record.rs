@@ -1,6 +1,7 @@
-//! [`RequestRecord`]: the latest requests seen, and how often each create was accepted ([`Counts`]). The
-//! middleware writes it; `EmulatorState::requests`, `inspection.rs` and `Emulator::counts` read it, for
-//! tests and the control API.
+//! [`RequestRecord`]: the latest requests that an emulator saw, up to a limit, and how often each
+//! create was accepted ([`Counts`]). The middleware records them. The control API and the methods
+//! `requests`, `tasks` and `counts` of `Emulator` read them, for the page and for tests which check
+//! that nothing was paid twice; a reset forgets them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

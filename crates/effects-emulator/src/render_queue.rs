@@ -1,6 +1,8 @@
-//! [`RenderQueue`]: the bounded queue of paintings, which limits the tasks that wait, the photos in
-//! memory and the pictures painted at once. `lifecycle.rs` takes a [`QueuePlace`] in it for each
-//! painting job, `painting.rs` works on the jobs, and `control/looks.rs` paints small pictures with it.
+//! [`RenderQueue`]: the bounded queue of an emulator's paintings: it limits the tasks that wait, the
+//! photos in memory and the pictures painted at once; a create that finds it full is refused.
+//! `lifecycle.rs` takes a [`QueuePlace`] for each painting job, `painting.rs` works on the jobs, and
+//! `control/looks.rs` paints previews with it. The queue surface shows a task's position in it;
+//! `state.rs`, `lifecycle.rs` and the generation surface wait until a task is painted.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

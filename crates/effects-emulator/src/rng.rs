@@ -1,8 +1,10 @@
-//! [`unit()`] and [`normal`]: seeded random numbers, which `Latency` and `FaultInjector` draw: the same
-//! seed, subject and count give the same number.
+//! Seeded random numbers that keep no state: [`unit()`] gives one between 0 and 1, [`normal`] one of
+//! the normal distribution, and the same seed, series and count give the same number again. `Latency`
+//! draws with both how long a task takes; `FaultInjector` draws with [`unit()`] whether a fault happens
+//! to which the plan gives a chance.
 //!
-//! There is no generator with a state. Each call names a seed, a subject and a count, so that two
-//! endpoints that are busy at once do not change each other's series.
+//! Each call names a seed, a series and a count, so that two endpoints that are busy at once do not
+//! change each other's series.
 
 /// The `count`-th number of a series, in `0.0..1.0`.
 pub(crate) fn unit(seed: u64, series: u64, count: u64) -> f64 {

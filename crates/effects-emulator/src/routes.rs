@@ -1,5 +1,7 @@
-//! [`Routes`]: the router: which handler answers at which path, each behind the middleware.
-//! `IsolatedEmulators` passes each request to the one of its emulator.
+//! [`Routes`]: the HTTP router of one emulator: it leads each path to its handler in `surfaces/`,
+//! `control/` or `openapi.rs`, behind the middleware, and answers 404 to every other.
+//! `IsolatedEmulators` makes a router for the main emulator and for that of each isolated key, and
+//! passes each request to the router of the emulator that it is for.
 
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
-//! [`RuntimeThread`]: the thread that an emulator runs in, with the Tokio runtime that answers its
-//! requests. `EmulatorBuilder::start` spawns one.
+//! [`RuntimeThread`]: the thread that an emulator runs in, with a Tokio runtime of its own: it runs the
+//! HTTP server (`server.rs`) until the emulator stops, goes on with the tasks that a restart
+//! interrupted, and removes files that are too old. `EmulatorBuilder::start` spawns it, and returns
+//! once it listens.
 
 use std::io;
 use std::net::TcpListener;

@@ -1,7 +1,8 @@
-//! [`RecordedRequest`]: a request as `RequestRecord` keeps it; the middleware fills it in while the
-//! exchange goes on. [`SeenRequest`], with its [`SeenAnswer`]: what the control API and
-//! [`Emulator::requests`](crate::Emulator::requests) show of it: the head, the beginning of the body,
-//! the task and the answer.
+//! [`RecordedRequest`]: a request and its answer as `RequestRecord` keeps them: the heads without keys and
+//! the beginnings of the bodies; the middleware fills it in while the exchange goes on. [`SeenRequest`],
+//! with its [`SeenAnswer`], is what the control API and [`Emulator::requests`](crate::Emulator::requests)
+//! make of it, for the page and for tests in Rust, Python or any other language. By [`TaskOfAnswer`] a
+//! handler tells the middleware which task its answer is about.
 //!
 //! Keys are left out when a head is written down, and the emulator's own key again when it is shown.
 

@@ -1,5 +1,6 @@
-//! [`serve`]: the emulator as a program of its own, which runs until SIGTERM or Ctrl-C.
-//! `effects emulator` calls it, as other Rust programs can.
+//! [`serve`]: runs an emulator as a program of its own: starts it, calls back once it listens, and
+//! stops it in good order at SIGTERM or Ctrl-C. `effects emulator` calls it, and other Rust programs
+//! can; a program that does something else beside starts an `Emulator` itself.
 
 use crate::emulator::{Emulator, EmulatorBuilder, StartError};
 

@@ -1,5 +1,7 @@
-//! [`serve`]: accepts connections and answers the HTTP requests on them until it is told to stop.
-//! The emulator's runtime thread (`runtime_thread.rs`) runs it.
+//! [`serve`]: the HTTP server of an emulator: accepts connections up to a limit, has
+//! `IsolatedEmulators` answer the requests on each, and at a stop lets the exchanges under way end.
+//! Where the limit is reached, it closes the connection that was idle for the longest time and never
+//! brought an accepted key. The emulator's runtime thread (`runtime_thread.rs`) runs it.
 
 use std::convert::Infallible;
 use std::io;

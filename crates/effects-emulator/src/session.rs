@@ -1,6 +1,7 @@
-//! [`PageSession`]: the session cookie by which the emulator's own web page is let in without the key.
-//! `surfaces/page.rs` sets the cookie, and `middleware.rs` checks it on requests that bring no key
-//! ([`CookieCheck`]).
+//! [`PageSession`]: the session cookie by which the emulator's own web page is let in without the API
+//! key. `surfaces/page.rs` gives it to browsers where only this machine reaches the emulator, and
+//! elsewhere to a page that has brought the key; `middleware.rs` checks it on requests that bring no
+//! key ([`CookieCheck`]), and refuses one that another site's page made the browser send.
 //!
 //! The cookie holds a random token and not the key, since browsers send the cookies of one host to
 //! all of its ports. It counts only if the request was made by a page of this very origin: another

@@ -1,6 +1,7 @@
-//! [`settle`]: ends the work on a task with its picture or its failure: books the cost, writes the end
-//! to the store, then shows it. `painting.rs` calls it for each job, and `lifecycle.rs` for a task that
-//! was kept without its photo.
+//! [`settle`]: ends the work on a task, unless it has ended already: keeps the picture as a file, books
+//! the price as paid or gives the reservation back, writes the end to the store, and only then shows it
+//! to clients. `painting.rs` calls it at the end of each job, and `lifecycle.rs` for a task from before
+//! a restart that was stored without its photo.
 
 use bytes::Bytes;
 use effects_core::ServiceCode;

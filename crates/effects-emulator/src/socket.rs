@@ -1,6 +1,7 @@
-//! [`Socket`]: a connection that faults can cut, and whose client can read an answer while it is still
-//! sending; [`ConnectionState`]: whether it is busy, idle for too long, or given up. `server.rs` wraps
-//! every connection in one, and closes it as the state says.
+//! [`Socket`]: the TCP connection of a client, made so that a fault can cut it and that a client which
+//! still sends can read an early answer; its [`ConnectionState`] tells whether it is busy, idle or
+//! given up, and so when it ends. `server.rs` wraps every connection that it accepts in a [`Socket`],
+//! and closes those that were idle for too long or have to make way for others.
 //!
 //! Time for a request and time for its answer are watched by one timer of the connection,
 //! [`ConnectionState::wait_until_idle`], since the HTTP library watches the arrival of a request's head

@@ -1,6 +1,8 @@
-//! [`Spending`]: what an emulator's pictures have cost, and what is reserved for tasks that may yet
-//! fail. `lifecycle.rs`, `settle.rs` and `state.rs` book each [`Movement`]; `surfaces/account.rs`, the
-//! control API and `Emulator::spent` show what was spent.
+//! [`Spending`]: the money of one emulator, in USD: what its pictures have cost, and what is reserved
+//! for tasks that may yet fail. `lifecycle.rs` and `settle.rs` book each [`Movement`], and `state.rs`
+//! reserves for tasks that a restart interrupted; a reservation that goes beyond the balance of the
+//! fault plan is refused, and so is its create. `surfaces/account.rs`, the control API and
+//! `Emulator::spent` show what was spent.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,5 +1,7 @@
-//! [`EmulatorState`]: the state of one emulator: its options, tasks, files, faults, clock, record and
-//! store. `Emulator`, the middleware and the handlers share it. [`Keep`]: what a reset leaves as it is.
+//! [`EmulatorState`]: everything that one emulator has: options, tasks, files, faults, money, clock,
+//! request record, render queue, and the store if it has a folder. `Emulator`, the middleware, all
+//! handlers, the lifecycle of tasks and the painting jobs share it; each isolated key has a state of
+//! its own. [`Keep`]: what a reset, by a Rust or Python test or by the control API, leaves as it is.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! [`EmulatorStore`]: an SQLite database in a folder that outlives the emulator's process, with its
-//! tasks, spend, key and the names of its files; `file_store.rs` has the files themselves.
-//! `EmulatorState` opens it where `Options::data_dir` is set; `lifecycle.rs` and `settle.rs` write
-//! [`StoreEntry`]s to it.
+//! [`EmulatorStore`]: an SQLite database in the emulator's folder, which outlives the process: tasks,
+//! what was spent, the key, the clock and the names of the files; `file_store.rs` has the files
+//! themselves. `EmulatorState` opens it where `Options::data_dir` is set and takes over what was stored
+//! ([`Restored`]); `lifecycle.rs`, `settle.rs` and `EmulatorState` write each change to it as a
+//! [`StoreEntry`].
 //!
 //! One thread owns the database and commits in groups: all that has come in while the last commit
 //! ran goes into the next. A create is answered only after its task is committed, so a process

@@ -1,6 +1,8 @@
-//! [`EmulatedTask`]: one task: its request, when it is due, how far the work on it has come
-//! ([`WorkStage`]), and what a client sees of it ([`VisibleState`]). [`Tasks`](crate::tasks::Tasks) has
-//! all of them; `lifecycle.rs` and `settle.rs` change them, and `wire/` answers with them.
+//! [`EmulatedTask`]: one task of the emulator: what was asked for, when it is due, its fault, and how
+//! far the work on it has come ([`WorkStage`]); from these and the clock it tells what a client sees
+//! ([`VisibleState`]). `lifecycle.rs`, `painting.rs` and `settle.rs` change it,
+//! [`Tasks`](crate::tasks::Tasks) has all of them, and `store.rs` saves them; `wire/` and
+//! `inspection.rs` show them to clients and tests.
 //!
 //! No timer runs for a task. Whether it is done is read off its stage and the clock whenever
 //! a client looks, so a hundred thousand waiting tasks cost their memory alone.

@@ -1,6 +1,7 @@
-//! [`Tasks`]: a table of the tasks by id, which forgets the oldest finished ones beyond its limit.
-//! `EmulatorState` has it; `lifecycle.rs`, `settle.rs`, `painting.rs` and `inspection.rs`, among others,
-//! look tasks up in it.
+//! [`Tasks`]: the table of an emulator's tasks by id, which forgets the oldest finished ones beyond its
+//! limit; where all are unfinished, it is full, and creates are refused. `EmulatorState` has it; the
+//! handlers, the middleware, the control API, `lifecycle.rs`, `painting.rs`, `settle.rs` and
+//! `inspection.rs` read and change tasks in it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,7 @@
-//! [`deserialize`]: reads a template's id in rules and filters, where a misspelt one is an error, since it
-//! would match nothing and no message would say so. [`TemplateId`]: the OpenAPI schema of such an id.
-//! Fault rules (`faults/plan.rs`) and the bodies and queries of the control API read ids with it.
+//! The ids of templates in fault plans and in requests to the control API: [`deserialize`] reads one,
+//! and refuses an id that no template has, since it would match nothing and no message would say so.
+//! `faults/plan.rs` and the files in `control/` read ids with it. [`TemplateId`] is the OpenAPI schema
+//! of an id, there and in scripts (`faults/script.rs`) and creates (`wire/create.rs`).
 
 use effects_core::Template;
 use serde::de::Error;

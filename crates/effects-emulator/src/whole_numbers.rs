@@ -1,5 +1,6 @@
-//! [`number`]: reads whole numbers from JSON, where `2.0` is one, since some languages write no other.
-//! `POST /_emulator/verify` (`control/verify.rs`) reads its bounds, status and time with it.
+//! [`number`]: reads a whole number from JSON, also one that is written `2.0`, since some languages
+//! write no other; a fraction or a number that does not fit is an error. `POST /_emulator/verify`
+//! (`control/verify.rs`) reads its bounds, status and time with it.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};

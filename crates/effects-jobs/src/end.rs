@@ -1,6 +1,8 @@
-//! [`JobEnd`]: how a job ended ([`JobOutcome`]), and how it got its picture ([`Method`]).
-//! [`JobMachine`](crate::JobMachine) gives it to its driver with the last step of a job, and
-//! `JobContext` of `effects-client` makes a `JobResult` of it.
+//! [`JobEnd`]: how a job ended: its [`JobOutcome`] (a picture, a failure, or nothing sent), how it got
+//! its picture ([`Method`]), what earlier tasks cost, and its row. [`JobMachine`](crate::JobMachine)
+//! gives it to the drivers of both clients with a job's last step. `JobContext` of `effects-client`
+//! makes a `JobResult` of it, for Rust programs, the command's batches and the Python package; the
+//! async client's single runs take its outcome.
 
 use crate::journal::Record;
 use effects_core::{Effect, Error};

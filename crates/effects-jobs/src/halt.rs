@@ -1,6 +1,7 @@
-//! [`ends_all`]: whether an error ends paying for all jobs. [`Refusals`]: which jobs are refused because
-//! one like them was, since its budget is used up or no picture comes. [`JobMachine`](crate::JobMachine)
-//! asks both.
+//! Which jobs are refused because of another job's error. [`ends_all`] tells whether an error, such as
+//! a refused key, would meet every other job too, so that nothing more is begun; [`Refusals`] remembers
+//! that a budget does not reach the price of a template and size, or that tasks bring no picture, and
+//! refuses jobs like that before anything is sent. [`JobMachine`](crate::JobMachine) uses both.
 
 use effects_core::run::Refused;
 use effects_core::wire::ExchangeError;

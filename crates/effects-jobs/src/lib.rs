@@ -1,7 +1,8 @@
-//! [`JobMachine`]: paid pictures from the photo to the file, many at once, as a state machine without
-//! I/O. Both clients drive it behind `client.jobs()`, the async one also for its single runs, and so
-//! does the simulated world of `effects-testkit`. [`JournalStore`], the contract of a journal, is the
-//! other main part.
+//! [`JobMachine`]: a state machine without I/O that takes paid pictures from the photo to the file,
+//! many at once; [`JournalStore`]: the contract of the journal that remembers what was paid for, which
+//! `effects-journal` implements. Both clients drive the machine behind `client.jobs()`, which the
+//! command's batches and the Python package use, and the async client also for its single runs; so does
+//! the simulated world of `effects-testkit`.
 //!
 //! A *job* is a picture that a caller wants. [`JobMachine`] takes jobs to their ends over the runs of
 //! one [`Batch`](effects_core::batch::Batch) and the rows of a journal. It reads no clock, no file and

@@ -1,5 +1,8 @@
-//! [`JobLimits`]: how much a [`JobMachine`](crate::JobMachine) does at once, how often it pays anew for a
-//! failed task, and whether an error ends it. The clients' `Jobs::limits` sets them.
+//! [`JobLimits`]: how much a [`JobMachine`](crate::JobMachine) does at once (tasks, submissions, polls,
+//! uploads, downloads), how often it pays anew for a failed task, and whether it goes on after an error
+//! that every job would meet. Rust programs set them by `Jobs::limits` of the clients, or just
+//! `Jobs::in_flight`, as the command does; the Python package and the simulation in `effects-testkit`
+//! set them field by field.
 
 use effects_core::batch::BatchLimits;
 

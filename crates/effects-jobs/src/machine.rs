@@ -1,5 +1,7 @@
 //! [`JobMachine`]: the state machine that takes jobs from the photo to the file, many at once, over one
-//! [`Batch`]; it makes no I/O itself. The job drivers of both clients (`jobs.rs` of `effects-ureq`,
+//! [`Batch`] of runs. It makes no I/O itself: each step tells its driver what to do next, and the
+//! driver's replies decide whether a job is submitted, follows a task, is paid anew, or is refused
+//! because nothing more may be begun. The job drivers of both clients (`jobs.rs` of `effects-ureq`,
 //! `driver.rs` of `effects-reqwest`) and the simulated world of `effects-testkit` step it.
 
 use std::collections::VecDeque;

@@ -1,6 +1,8 @@
-//! [`OpenRow`]: a row of a journal that a job or a single run holds; [`Found`]: what there is to do for
-//! it. `effects_client::JournalSession` opens it. Drivers of both clients write the run to it, as the blocking
-//! or async journal that [`JobJournal`] makes of it.
+//! [`OpenRow`]: a row of a journal that a job or a single run has in hand. [`Found`]: what there is to
+//! do for a row: submit it, follow its task, nothing, or leave it to a person or to another run.
+//! `JournalSession` of `effects-client` opens rows, and `JobMachine` goes on by [`Found`]. The jobs of
+//! both clients and the single runs of the command and the Python package write to an [`OpenRow`], as
+//! the blocking or async journal that [`JobJournal`] makes of it.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! [`JobStep`]: what a [`JobMachine`](crate::JobMachine) asks of its driver next, mostly for one job
-//! ([`JobId`]): open its row, upload, send, fetch. The job drivers of both clients and the simulation of
-//! effects-testkit carry the steps out; [`PrepareError`] and [`FetchError`] say why one could not be, and
-//! effects-client (`jobs/context.rs`) makes most of them.
+//! [`JobStep`]: what a [`JobMachine`](crate::JobMachine) tells its driver to do next, mostly for one
+//! job ([`JobId`]): open its row, upload, send, settle, fetch. The job drivers of both clients and the
+//! simulation in `effects-testkit` do it and reply: with a [`PrepareError`] where a job could not be
+//! opened or uploaded, with a [`FetchError`] where its pictures could not be fetched; `JobContext` of
+//! `effects-client` makes most of both.
 
 use effects_core::batch::RunId;
 use effects_core::gateway::Call;

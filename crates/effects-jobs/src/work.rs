@@ -1,6 +1,8 @@
-//! [`Work`]: what a job asks of the gateway: to submit a request, its photo uploaded or not, to follow a
-//! task, or to go on with a row of the journal. [`JobMachine`](crate::JobMachine) and the clients'
-//! `Watch` are given one.
+//! [`Work`]: what a job or a single run asks of the gateway: to submit a request, its photo uploaded or
+//! still to be, to follow a task that exists, or to go on with a row of the journal, which submits
+//! nothing. `JobMachine` takes one with each job (of both clients' jobs, the async client's single runs
+//! and the simulation), the clients' `Watch` one for a single run; the clients, the command and the
+//! Python package also search it for an API key that was put there by mistake.
 
 use effects_core::model::Checked;
 use effects_core::{EffectRequest, Size, TaskId, Template, Time};

@@ -1,5 +1,7 @@
-//! [`write()`]: copies the whole SQLite database of a journal to another file while other processes write
-//! it. `WriterThread` (`writer_thread.rs`) calls it for `SqliteJournal::backup`.
+//! [`write()`]: copies the whole SQLite database of a journal to a new file while other processes write
+//! the journal; the file stands there only once all of it is on the disk, and replaces none.
+//! `WriterThread` (`writer_thread.rs`) calls it for `SqliteJournal::backup`, and so for
+//! `effects journal backup`.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,6 +1,8 @@
-//! [`forget`]: removes from the database what finished rows no longer need; [`shrink`] gives the room
-//! back to the file system. `SqliteJournal::compact` does both, and so does opening a file of more than
-//! 4 MB, at most once a day ([`forget_when_due`]).
+//! [`forget`]: clears the bulky parts of rows that finished long ago (submissions' names, reasons,
+//! links of saved pictures) in an SQLite journal, and keeps every row, task and cost; [`shrink`] gives
+//! the room back to the file system. `SqliteJournal::compact` does both, and so does opening a file of
+//! 4 MB or more, at most once a day ([`forget_when_due`]); `SqliteJournal::prune` shrinks the file,
+//! too.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
-//! [`SqliteJournal::copy_to`]: copies a whole journal from its file into a Postgres database, and checks
-//! the copy ([`Copied`]). `effects journal copy` calls it.
+//! [`SqliteJournal::copy_to`]: copies a whole journal from its file, which no other process may use
+//! meanwhile, into an empty Postgres journal, in one transaction, and reads the copy back: both hold
+//! the same, or nothing was copied ([`Copied`] counts it). `effects journal copy` calls it, and Rust
+//! programs can.
 //!
 //! Both have the same tables, so that each row of each table is copied as it is: task ids, costs,
 //! attempts of unknown outcome, pictures, and the scopes that have a name.

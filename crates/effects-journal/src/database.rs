@@ -1,7 +1,8 @@
-//! [`Database`]: the SQL database beneath a journal, implemented by SQLite (`sqlite.rs`) and, with the
-//! feature `postgres`, by a connection to Postgres (`postgres/connection.rs`). The rules of a row
-//! (`transitions.rs`, `budget.rs`, `rows.rs`) are written once, in SQL that both understand; they give
-//! it [`SqlValue`]s and read [`Fields`].
+//! [`Database`]: the trait of the SQL database beneath a journal, implemented by SQLite (`sqlite.rs`)
+//! and, with the feature `postgres`, by a connection to Postgres (`postgres/connection.rs`). The rules
+//! of a row and the queries (`transitions.rs`, `budget.rs`, `rows.rs`, `queries.rs` and others) are
+//! written once, in SQL that both understand: through a `Transaction`, they give it [`SqlValue`]s and
+//! read [`Fields`].
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -1,6 +1,7 @@
-//! [`is_database_url`]: tells a `postgres://` URL from a file's name; the command and the Python package
-//! choose the kind of journal with it. [`without_password`]: the URL as both of them and
-//! `DatabaseSettings` may show it.
+//! [`is_database_url`]: whether the name of a journal is a `postgres://` URL and not a file; by this
+//! the command and the Python package choose the kind of journal. [`without_password`]: the URL without
+//! its password, as the command, the Python package and `DatabaseSettings` show it in messages, errors
+//! and lines to run again.
 
 /// Whether a journal's name is the URL of a Postgres database, and not a file.
 ///

@@ -1,6 +1,7 @@
-//! [`open`]: opens the database file of a `SqliteJournal`, made for its owner alone, and brings it to
-//! today's format; `JournalBuilder::open` and `WriterThread` call it. With [`check`] and [`FileNumber`]
-//! `WriterThread` notices that the file was replaced; `backup.rs` writes to an [`EmptyFile`].
+//! [`open`]: opens the database file of a `SqliteJournal`, makes it where it is missing, for its owner
+//! alone, and brings it to today's format. `JournalBuilder::open` calls it, and `WriterThread` to
+//! reopen a file that was closed for a fork. With [`check`] and [`FileNumber`] `WriterThread` notices
+//! that the open file was deleted or replaced; `backup.rs` writes to an [`EmptyFile`].
 //!
 //! Several processes may open a file for the first time at once. A process that comes too early for
 //! SQLite to answer tries again, so that [`open`] fails only for reasons that last.

@@ -1,6 +1,7 @@
-//! [`SqliteJournal`]: a journal in an SQLite file; [`JournalBuilder`] opens one with other settings.
-//! Opening one starts the writer thread (`writer_thread.rs`). The command, the Python package and Rust
-//! programs use it as their `JournalStore`.
+//! [`SqliteJournal`]: a journal in an SQLite file, for any number of processes of one machine;
+//! [`JournalBuilder`] opens one with another process, lease or clock. Opening one starts the writer
+//! thread (`writer_thread.rs`), which does all its reads and writes. The command, the Python package
+//! and Rust programs use it as their `JournalStore` where the journal is a file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

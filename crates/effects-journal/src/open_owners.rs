@@ -1,5 +1,6 @@
-//! The owners whose journals are open in this process: [`add`] adds one, [`remove`] takes it off.
-//! `transaction.rs` asks [`may_be_open`] before it takes an owner of this process for gone.
+//! The list of the owners that are open in this process; an owner is an open journal, as its database
+//! knows it. `Owner` (`transaction.rs`) enters itself with [`add`] and leaves with [`remove`]. Before a
+//! transaction judges an owner of this process gone, and its rows free, it asks [`may_be_open`].
 //!
 //! An owner leaves its file when its journal is closed, but a full disk may keep it from doing so.
 //! Its process is there all the same, and would be taken for an owner at work.

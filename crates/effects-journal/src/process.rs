@@ -1,6 +1,7 @@
-//! [`Process`]: identifies a process that writes a journal, and tells of another one that it can see, on
-//! the same machine, whether it still runs. An `Owner` has one, so that the rows of a crashed process
-//! are free at once there; `JournalBuilder` and `PostgresBuilder` take another than the current one.
+//! [`Process`]: identifies a process that has a journal open, by machine, boot, process id and start
+//! time, and finds out whether another one of the same machine still runs. Each `Owner` has one, so
+//! that the rows of a process that crashed there are free at once, and not only when its lease ends. It
+//! is the current process, unless `JournalBuilder` or `PostgresBuilder` is given another, as tests do.
 
 use std::fs;
 use std::process;

@@ -1,5 +1,7 @@
-//! [`SqliteJournal::prune`] and its twin of `PostgresStore`: delete rows that ended long ago, so that a
-//! journal does not grow for ever. `effects journal prune` calls them.
+//! `SqliteJournal::prune` and `PostgresStore::prune`: delete rows that ended long ago, with their tasks
+//! and pictures, so that a journal does not grow for ever; rows without an end, with an unknown cost or
+//! with a picture that was wanted and not saved stay. `effects journal prune` calls them, and Rust
+//! programs can.
 
 use std::time::Duration;
 

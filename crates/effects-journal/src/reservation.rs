@@ -1,6 +1,8 @@
-//! [`note_reservation`]: for how many tasks a row holds a reservation, kept true after each step of the
-//! row; [`reserve`] sets the price of each, too. `transitions.rs` calls both, and `row_snapshot.rs` the
-//! first; `budget.rs` adds the reservations up.
+//! Keeps the reservations of rows in the database true: after a step of a row, [`note_reservation`]
+//! counts anew for how many tasks the row holds a reservation (attempts of unknown outcome, tasks
+//! without an end); [`reserve`] also sets the price of each. `transitions.rs` calls both, and
+//! `row_snapshot.rs` the first when a run lets go of a row; `budget.rs` adds the reservations of a
+//! scope up.
 
 use rust_decimal::Decimal;
 

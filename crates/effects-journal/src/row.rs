@@ -1,5 +1,7 @@
-//! [`RowLease`]: a row that a run of this process holds. `Store` opens it, as a [`RowJournal`]; it is
-//! the run's journal ([`Journal`], [`AsyncJournal`]) and lets go of the row when it is dropped.
+//! [`RowLease`]: a row of an SQLite or Postgres journal while a run of this process holds it. `Store`
+//! hands it out as a [`RowJournal`], and the run, blocking or async, writes to it as its journal
+//! ([`Journal`], [`AsyncJournal`]): each entry goes to the writer thread, and the id of a task that the
+//! database does not take goes to the spill file. Dropping it lets go of the row.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,7 @@
-//! [`RowSnapshot`]: the columns of a row that decide on its next step, and the changes most steps are made
-//! of; `transitions.rs` reads it before most of its writes. [`RowHold`]: identifies the run that writes,
-//! within its owner; `Store` makes one for each `RowLease`. [`RowStage`]: the state of a row.
+//! [`RowSnapshot`]: the columns of a row that decide on its next step, with its [`RowStage`] (its
+//! state), and the updates that several steps share. `transitions.rs` reads one before most of its
+//! writes, and passes it to `budget.rs`. [`RowHold`]: identifies a run within its owner, so that a
+//! write is refused where another run has the row; `Store` makes one for each `RowLease`.
 
 use effects_core::{TaskId, Time};
 use effects_jobs::{Attempt, Identity, Row};

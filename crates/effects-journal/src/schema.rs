@@ -1,5 +1,7 @@
-//! The tables of a journal in SQLite, and the steps from an older format to today's: [`migrate`].
-//! `file.rs` calls it whenever it opens a database, after [`check`].
+//! The tables of a journal in SQLite. [`migrate`] creates them in a new file and brings an older format to
+//! today's, step by step in one transaction; [`check`] refuses a database of another program or of a newer
+//! version ([`Refusal`]). `file.rs` calls both whenever it opens a journal's database. The tables in
+//! Postgres are in `postgres/schema.rs`.
 
 use std::io;
 

@@ -1,7 +1,8 @@
-//! [`Spill`]: a file on this machine for the ids of tasks that the database could not take: beside an
-//! SQLite journal, in the spill folder with Postgres. `RowLease` adds an id, and so does `WriterThread`
-//! when its database vanished; `WriterThread` and the Postgres `Writer` put it into its row when they
-//! can.
+//! [`Spill`]: the spill file of a journal, which keeps the ids of paid tasks that the database could not
+//! take. It lies beside the SQLite file, or in the spill folder of a Postgres journal. `RowLease` reserves
+//! its room before a submission and adds an id that could not be written; `WriterThread` adds the ids of
+//! tasks under way when its database file vanished. `WriterThread` and the Postgres `Writer` move the ids
+//! into their rows when the database takes them again. `backup.rs` uses [`sync_folder`].
 //!
 //! A task is paid for from the moment it is made, so a full disk must not cost its id. A [`Spill`]
 //! reserves room before a submission may leave, and takes the id where the database does not; the

@@ -1,5 +1,7 @@
-//! The SQLite side of [`Database`], which [`Connection`] implements here. The writer thread in
-//! `writer_thread.rs` reads and writes a journal's file through it.
+//! The SQLite implementation of the trait [`Database`], for rusqlite's [`Connection`]: it runs statements
+//! with [`SqlValue`]s and reads the rows of queries as [`Fields`]. `WriterThread` (`writer_thread.rs`)
+//! hands its connection to each `Transaction`, by which all rules of a row (`transitions.rs` and others)
+//! read and write the journal's file.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};

@@ -1,5 +1,7 @@
-//! [`Store`]: the [`JournalStore`] methods that `SqliteJournal` and `PostgresStore` share: each hands a
-//! request to the writer thread, by `WriterHandle`. The macro `journal_store!` gives them to both types.
+//! [`Store`]: the [`JournalStore`] of an open journal, in SQLite or Postgres. Each method hands the
+//! journal's writer thread a command, through `WriterHandle`, and waits for its answer; a row that it opens
+//! or takes is a `RowLease`. `SqliteJournal` and `PostgresStore` hold one each, and the macro
+//! `journal_store!` gives them its methods. Jobs, the command and the Python package call these.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

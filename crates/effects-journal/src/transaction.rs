@@ -1,7 +1,8 @@
-//! [`Transaction`]: what a `StoreCommand` works with inside a transaction: the database, the time, and
-//! the [`Owner`]s of rows; [`Fail`]: why it did not go well. The writer threads (`writer_thread.rs`,
-//! `postgres/writer.rs`) make it; `transitions.rs`, `budget.rs`, `rows.rs` and `queries.rs`, among
-//! others, take it.
+//! [`Transaction`]: a database transaction as a journal's commands see it: the database, the time, and
+//! which [`Owner`]s (open journals) are alive, judged by their process and lease. [`Fail`]: why a command
+//! failed. The writer threads (`writer_thread.rs`, `postgres/writer.rs`) make one for each group of
+//! commands; all functions that read or write rows take it (`transitions.rs`, `budget.rs`, `rows.rs`,
+//! `queries.rs` and others).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,6 +1,8 @@
-//! The writes to a row, each within a transaction: [`write()`] an entry, [`settle`] its end, [`record_saved_picture`],
-//! [`resolve`], [`import`] and others. `RowLease` and `Store` hand them to the writer thread;
-//! the writer threads themselves call [`insert_spilled`] for ids from the spill file.
+//! The functions that write a journal's row within a transaction, most of them only if its state and holder
+//! allow it: [`write()`] makes an entry of a run durable, [`settle`] records a row's end, [`resolve`] what
+//! a person found out about a doubtful one, [`import`] a row of another journal. `RowLease` and `Store`
+//! hand them to the writer thread; the writer threads themselves call [`insert_spilled`] for ids from the
+//! spill file, and in SQLite [`held_tasks`] for ids that go there.
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
-//! [`WriterHandle`]: the sending side of a journal's writer thread: [`WriterHandle::ask`] hands in a
-//! [`StoreCommand`] and waits for the answer, [`WriterHandle::queue`] does not wait. `Store` and the
-//! rows (`RowLease`) of a journal share it; dropping the last one closes the journal.
+//! [`WriterHandle`]: the sending side of a journal's writer thread. [`WriterHandle::ask`] sends a
+//! [`StoreCommand`] and waits for its answer, [`WriterHandle::queue`] does not wait; `backup` and `shrink`
+//! ask the thread for a copy or for a smaller file. `Store`, each `RowLease`, and the methods of the open
+//! journal (`journal.rs`, `copy.rs`, `prune.rs`) send through it; dropping the last one closes the journal.
 
 use std::path::Path;
 use std::process;

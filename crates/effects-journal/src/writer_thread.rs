@@ -1,7 +1,8 @@
-//! [`WriterThread`]: the writer thread of a `SqliteJournal`. It takes the [`StoreCommand`]s that came in
-//! while it wrote, does them in one transaction, and answers each. `WriterHandle` sends them, as
-//! [`WriterMessage`]s, to it or to the `Writer` of Postgres. [`Stats`]: what a journal of either kind
-//! did so far.
+//! [`WriterThread`]: the thread that reads and writes the database of a `SqliteJournal`, started when it
+//! opens. It does the [`StoreCommand`]s that came in while it wrote in one transaction, answers each, and
+//! renews the journal's lease; it also makes backups and closes the file for a fork. `WriterHandle` and
+//! `ForkHandle` send [`WriterMessage`]s to it, or to the `Writer` of Postgres. [`Stats`] counts the
+//! requests and commits of a journal of either kind.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! [`contact_sheet`]: pictures from anywhere side by side on one labelled sheet, for the pilots of
-//! `effects batch --pilot`. [`Sheet`]: such a sheet while it is filled, which `sampler` fills with
-//! paintings. `thumbnail` calls [`fit`].
+//! [`contact_sheet`]: lays finished pictures side by side on one labelled sheet, a PNG;
+//! `effects batch --pilot` makes the overview of its pictures with it. [`Sheet`]: such a sheet while it is
+//! filled; `sampler` fills one with a painting of each template. `thumbnail` calls [`fit`], which makes a
+//! photo as large as fits into a square.
 
 use resvg::tiny_skia::{Color, Pixmap};
 

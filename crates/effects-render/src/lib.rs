@@ -1,6 +1,7 @@
-//! [`paint`]: paints a photo through a template on this machine, a local stand-in for the generative
-//! model. The emulator paints its pictures with it. The command calls [`sampler()`] for
-//! `effects sampler`, and for `effects batch` [`photo_size`], [`contact_sheet()`] and [`thumbnail()`].
+//! [`paint`]: paints a photo through a template on this machine, a local stand-in for the generative model.
+//! The emulator paints its pictures with it, and checks photos with [`photo_header`]. The command calls
+//! [`sampler()`] for `effects sampler`, [`photo_size`], [`contact_sheet()`] and [`thumbnail()`] for
+//! `effects batch`, and [`test_card()`] for `effects doctor --live`.
 //!
 //! The service's templates are the work of a large model. This crate paints each of them with
 //! classical image processing and vector art instead, so that everything around the pictures can

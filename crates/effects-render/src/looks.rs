@@ -1,6 +1,7 @@
-//! [`TemplateLook`]: a template of the catalogue: its id, title and scene; [`looks()`] lists all thirty.
-//! [`paint`](crate::paint) finds a template's scene here, [`sampler`](fn@crate::sampler) paints one of
-//! each, and the painter of scenes finds here the parts that scenes share ([`part()`]).
+//! [`TemplateLook`]: a template of the catalogue as the renderer knows it: its id, its title, and its
+//! scene, the text of `scenes/<id>.svg`. [`looks()`] lists all thirty, for [`sampler`](fn@crate::sampler)
+//! and for the examples and tests of this crate. [`paint`](crate::paint) finds a template's scene here, and
+//! the painter of scenes the parts that several scenes share ([`part()`]).
 //!
 //! Each template is one file `scenes/<id>.svg`; a look that is still to come holds the one line
 //! that paints the plain frame. Nothing here changes when a look is painted.

@@ -1,6 +1,7 @@
-//! Reproducible random numbers, the same on every machine. [`hash_unit`] gives one for two numbers, to
-//! scenes (`rand`), the textures of `tiles.rs` and the filters `fur`, `patchwork` and `voxel`;
-//! [`NoiseSequence`] gives one after the other, to the felt texture and the filter `fur`.
+//! Reproducible random numbers, the same on every machine. [`hash_unit`] makes one number of two, for
+//! scenes (`rand`), the textures of `tiles.rs` and the filters `fur`, `patchwork` and `voxel`.
+//! [`NoiseSequence`] draws one number after the other from a seed, for the felt texture and the filter
+//! `fur`.
 
 /// A number in `0.0..1.0` that depends on both arguments and on nothing else.
 pub(crate) fn hash_unit(i: u32, k: u32) -> f64 {

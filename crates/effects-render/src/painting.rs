@@ -1,6 +1,7 @@
-//! [`paint`] and [`paint_scene`]: a photo's bytes in, a [`Painting`] out. The emulator's `LocalPainter`
-//! calls [`paint`]; [`paint_scene`] is for programs with scenes of their own.
-//! [`sampler`](fn@crate::sampler) paints with [`paint_look`].
+//! [`paint`] reads a photo's bytes and paints it through a template, [`paint_scene`] through a scene of the
+//! caller's; both return a [`Painting`], a PNG file and notes about the photo. The emulator's
+//! `LocalPainter` calls [`paint`]; [`paint_scene`] is for other programs, such as `examples/try_looks.rs`.
+//! [`sampler`](fn@crate::sampler) paints a photo that is decoded already, with [`paint_look`].
 
 use std::ops::RangeInclusive;
 

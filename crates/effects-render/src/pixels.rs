@@ -1,6 +1,8 @@
-//! [`PhotoPixels`], a decoded photo, [`Crop`], a rectangle in one, and [`new_pixmap`], an empty picture:
-//! the decoder, the resampler (`scale.rs`), the painter of scenes and the filters hand them to each
-//! other.
+//! The types that the files of this crate hand to each other: [`PhotoPixels`], a decoded photo, and
+//! [`Crop`], a rectangle in one. The decoder (`photo/mod.rs`) makes [`PhotoPixels`]; painting, scenes, the
+//! cut-out, the resampler (`scale.rs`) and contact sheets take them. [`new_pixmap`] makes an empty,
+//! transparent picture, with which scenes, the resampler, contact sheets, `raster.rs` and some filters
+//! begin.
 
 use resvg::tiny_skia::Pixmap;
 

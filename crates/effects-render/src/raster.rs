@@ -1,6 +1,7 @@
-//! Functions on pixels, for the painter of scenes, the filters and the contact sheet: [`lay`] lays one
-//! picture over another by a [`Blend`], [`blur`] blurs one, [`mask`] makes parts of one transparent,
-//! [`sample`] reads between pixels, [`luma`] measures brightness.
+//! Functions on the pixels of pictures: [`lay`] lays one over another by a [`Blend`] ([`lay_resized`] at
+//! another size, [`lay_turned`] turned), [`blur`] blurs one, [`mask`] makes parts of one transparent,
+//! [`sample`] reads between pixels, [`luma`] measures brightness. The painter of scenes (with
+//! `scene/wash.rs`), the filters and the contact sheet call them.
 //!
 //! Everything is tiny-skia's `Pixmap` (RGBA, premultiplied). Photos are opaque, so filters treat
 //! their bytes as plain colours; only what cuts shapes has to think of alpha.

@@ -1,9 +1,8 @@
-//! Resizing of photos and pictures: [`crop_resized`] makes a picture of a part of a photo, sharp;
-//! [`resize_pixmap`] and, row by row, [`resize_rows`] make a picture another size, smooth. The painter of
-//! scenes and the contact sheets call `crop_resized`, the cut-out's matte, the sampler and some filters
-//! `resize_pixmap`, and `raster.rs` `resize_rows`, with the quick [`shrink`] for its blur. [`Shrinking`]
-//! makes a photo smaller while `photo/mod.rs` reads it, and [`shrink_rgb`], for `subject.rs`, one that is
-//! read already.
+//! Resizing of photos and pictures. [`crop_resized`] makes a sharp picture of a part of a photo, for the
+//! painter of scenes, contact sheets and thumbnails. [`resize_pixmap`] makes a picture another size, for
+//! the sampler, the cut-out's matte and some filters, and [`resize_rows`] does so row by row, for
+//! `raster.rs`, as [`shrink`] does by whole factors for its blur. [`Shrinking`] reduces a photo while it is
+//! decoded (`photo/mod.rs`), [`shrink_rgb`] a decoded one, for the map of `subject.rs`.
 //!
 //! Separable filters in floats, row by row: a source row is resampled to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.

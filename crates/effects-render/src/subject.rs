@@ -1,5 +1,7 @@
-//! [`Saliency`]: a map of where a photo is interesting. The painter of scenes crops the photo by
-//! it, and `cutout/` uses [`small_map`], [`skin_likeness`] and [`box_mean`] too.
+//! [`Saliency`]: a map of how interesting each part of a photo is: edges, colours unlike the border's, skin
+//! tones with features beside them, and nearness to the middle count. [`Saliency::crop`] finds the part of
+//! a wanted shape over which the map sums highest; the painter of scenes crops the photo to it. `cutout/`
+//! uses [`small_map`], [`skin_likeness`] and [`box_mean`] of this file too.
 //!
 //! No model and no face detector: a small saliency map in which edges count, colours unlike the
 //! border count, skin tones that have features in them (eyes, a mouth) count most, and the middle

@@ -1,5 +1,6 @@
 //! [`thumbnail`]: a small JPEG copy of a picture, for lists of many pictures. The report page of
-//! `effects batch` (`batch/report_page.rs`) embeds them.
+//! `effects batch` (`batch/report_page.rs`) embeds one of each picture. (The Python package makes its own,
+//! in `python/rust/thumbnail.rs`.)
 
 use image::ImageEncoder;
 use image::codecs::jpeg::JpegEncoder;

@@ -1,5 +1,7 @@
-//! [`Client`]: the public async client: it submits, watches, uploads and downloads, and runs many jobs.
-//! The Python package's `Engine` and async Rust programs use it; `ClientCore` holds its parts.
+//! [`Client`]: the public async client: it submits and watches tasks, uploads photos, downloads pictures,
+//! and runs many jobs. Async Rust programs use it, and so does the Python package (`Engine` and what it
+//! starts), which begins single runs with [`Client::begin`], where a callback takes the place of a future.
+//! It holds a `Runs`: its parts (`ClientCore`) and the driver of its single runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! [`ClientCore`]: the parts of a [`Client`](crate::Client): its policy and journal, and in [`Shared`]
-//! the gateway, clock, settings and uploads, which the clients made from it share. `Runs` holds one;
-//! `Driver`, `TaskHandle` and `transfer.rs` work with it.
+//! [`ClientCore`]: the parts of a [`Client`](crate::Client): its policy, its journal, and in [`Shared`] the
+//! gateway, clock, settings and upload memory, which it shares with all clients made from it by
+//! `with_policy` or `with_journal`. `Runs` holds one, and each `Driver` a copy; `Client`, `TaskHandle`,
+//! `Watch`, `jobs.rs` and `transfer.rs` work with it.
 
 use std::fmt;
 use std::sync::Arc;

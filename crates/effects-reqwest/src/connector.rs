@@ -1,6 +1,6 @@
 //! [`Connector`]: makes a new [`Connection`] to a host: name, TCP, a proxy's tunnel, TLS. `Submitter`
-//! (`submission.rs`) makes one for each request that it sends, so that none leaves on a connection that
-//! the gateway is about to close. `http_client.rs` uses [`is_here`], too.
+//! (`submission.rs`) makes one for each request that it sends, so that none leaves on a connection that the
+//! gateway is about to close. `http_client.rs` too asks [`is_here`] whether a host is this machine.
 //!
 //! Looks and downloads leave on reqwest's connections instead. Proxies are chosen by the same rules,
 //! those of hyper-util, which reqwest goes by too.

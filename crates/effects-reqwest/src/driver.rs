@@ -1,7 +1,8 @@
-//! [`Driver`]: one tokio task that drives a [`JobMachine`].
-//! [`SharedRuns`](crate::shared_runs::SharedRuns) starts one for the single runs of a client, `jobs.rs`
-//! one for the jobs of each [`JobResults`](crate::JobResults). Each brings a [`JobSource`], the source of its
-//! jobs, which adds them to the machine (in [`DriverState`]) and takes their ends.
+//! [`Driver`]: one tokio task that drives a [`JobMachine`]: it does what the machine's steps ask for
+//! (journal entries, requests, uploads, downloads) and hands it the results.
+//! [`SharedRuns`](crate::shared_runs::SharedRuns) starts one for the single runs of a client, `jobs.rs` one
+//! for the jobs of each [`JobResults`](crate::JobResults). Each brings a [`JobSource`], which adds jobs to
+//! the machine (in [`DriverState`]) and takes their ends.
 //!
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
 //! time, so that writes which wait for the disk side by side are committed together.

@@ -1,6 +1,7 @@
 //! [`ReqwestExchange`]: this crate's [`HttpClient`] as the core's [`AsyncExchange`]. `HttpStack` sends a
-//! client's requests with it, unless the caller brought an HTTP stack; a program can drive
-//! `effects_core::Run` over it.
+//! client's requests with it, also beneath a wrapper of the caller's, unless the caller brought an HTTP
+//! stack. A program can drive `effects_core::Run` over it; the conformance tests and a benchmark call it by
+//! itself.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! [`HttpClient`]: reqwest, set up for a paid API. `ReqwestExchange` sends polls, submissions and
-//! uploads with its `exchange`, which bounds how many are under way at once ([`ConnectionLimits`]); `transfer.rs`
-//! streams downloads from its `open`, which has no such bound.
+//! [`HttpClient`]: reqwest, set up for a paid API: it repeats nothing and follows no redirect with the key.
+//! `ReqwestExchange` sends each request with its `exchange`, which bounds how many are under way at once
+//! ([`ConnectionLimits`]) and leaves submissions and uploads to `Submitter`. `transfer.rs` streams
+//! downloads from its `open`, which has no such bound.
 //!
 //! No redirect is followed and nothing is repeated on requests that carry the key; environment
 //! proxies never catch this machine; and a failed exchange says truthfully whether the request can have

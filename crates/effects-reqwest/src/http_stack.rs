@@ -1,6 +1,6 @@
-//! [`HttpStack`]: sends a client's HTTP requests: reqwest, or an [`AsyncExchange`] of the caller, alone
-//! or wrapped around reqwest. It is in the gateway of `ClientCore`, by which `Driver`, `TaskHandle` and
-//! `transfer.rs` send.
+//! [`HttpStack`]: sends a client's HTTP requests: by reqwest, or by an [`AsyncExchange`] of the caller,
+//! alone or wrapped around reqwest. `ClientCore` has it in its gateway, through which `Driver` and
+//! `TaskHandle` send their calls and `transfer.rs` its uploads and downloads.
 
 use std::pin::Pin;
 use std::time::Duration;

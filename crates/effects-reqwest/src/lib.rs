@@ -1,6 +1,6 @@
-//! [`Client`]: the async client for the `spark_img_effects` API, on reqwest and tokio; with [`Watch`], a
-//! run event by event, [`TaskHandle`], and [`JobResults`] of many jobs. Async Rust programs use it, and
-//! the Python package is built on it.
+//! [`Client`]: the async client for the `spark_img_effects` API, on reqwest and tokio. A [`TaskHandle`]
+//! names one of its tasks, a [`Watch`] follows a run event by event, and [`JobResults`] streams the results
+//! of many jobs. Async Rust programs use it, and the Python package is built on it.
 //!
 //! ```no_run
 //! use effects_reqwest::{Client, EffectRequest, Template};

@@ -1,7 +1,7 @@
-//! [`SharedRuns`]: the single runs of a client, driven together in one tokio task. `Runs` keeps it;
-//! [`Watch`](crate::Watch) (and so `run`, `submit` and `wait`) and
-//! [`Client::begin`](crate::Client::begin) add theirs. The jobs of [`Client::jobs`](crate::Client::jobs)
-//! are driven in a task of their own.
+//! [`SharedRuns`]: the single runs of a client, driven together in one tokio task. `Runs` starts it with a
+//! client's first run; each [`Watch`](crate::Watch) (and so `run`, `submit` and `wait`) and
+//! [`Client::begin`](crate::Client::begin) add a run. The jobs of [`Client::jobs`](crate::Client::jobs) are
+//! driven in a task of their own.
 //!
 //! Ten thousand runs as futures would be ten thousand tokio tasks and timers. Here they are rows of one
 //! [`Batch`](effects_core::batch::Batch), in one tokio task: a run that waits between two looks takes well

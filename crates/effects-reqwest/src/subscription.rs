@@ -1,6 +1,6 @@
-//! [`Subscription`]: the caller's end of a run among a client's [`SharedRuns`]: the events that its
-//! [`Interest`] asks for arrive here, and the run's end; dropping it stops the run.
-//! [`Watch`](crate::Watch) holds one.
+//! [`Subscription`]: the caller's end of a run that a client's [`SharedRuns`] drives. It begins the run,
+//! and receives its end and the events of its [`Interest`] (none, each, or those until the task's id is
+//! known); dropping it stops the run. [`Watch`](crate::Watch) holds one while its run is under way.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

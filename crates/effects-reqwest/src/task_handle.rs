@@ -1,6 +1,7 @@
-//! [`TaskHandle`]: a task by its id, to be polled once, followed, or waited for.
-//! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it; the
-//! Python package's handles (`handle.rs`) hold one.
+//! [`TaskHandle`]: a task by its id, to be polled once (`status`), followed (`events`), or waited for
+//! (`wait`). [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it
+//! to async Rust programs; the Python package's handles (`handle.rs`) hold one, and its operations follow a
+//! task by it.
 
 use std::sync::Arc;
 

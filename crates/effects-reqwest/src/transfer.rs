@@ -1,6 +1,7 @@
-//! [`upload`] puts a photo where the service can fetch it, [`download`] and [`fetch`] get a picture,
-//! [`fetch_job`] gets and saves the pictures of a job: the rules of `effects-jobs`, over a client's
-//! [`HttpStack`]. `Client` calls the first three, `Driver` (`driver.rs`) [`upload`] and [`fetch_job`].
+//! Uploads and downloads of a client, by the rules of `effects-jobs`, over its [`HttpStack`]: [`upload`]
+//! puts a photo where the service can fetch it, [`download`] and [`fetch`] get a picture (into a
+//! [`Target`], into memory), [`fetch_job`] gets and saves the pictures of a job. `Client` calls the first
+//! three, `Driver` (`driver.rs`) [`upload`] and [`fetch_job`].
 
 use std::path::PathBuf;
 use std::sync::Arc;

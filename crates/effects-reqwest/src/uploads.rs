@@ -1,6 +1,7 @@
-//! [`UploadMemory`]: where a client's photos were uploaded to (an [`UploadCache`]), and a lock for each
-//! photo under way, so that none is uploaded twice at once. `ClientCore` holds it, and
-//! `transfer::upload` asks it first. (How photos are uploaded is another type, `effects_jobs::Uploads`.)
+//! [`UploadMemory`]: remembers where a client's photos were uploaded to (in an [`UploadCache`]), and has a
+//! lock for each photo under way, so that none is uploaded twice at once. `ClientCore` holds it, and
+//! `transfer::upload` asks it before it uploads a photo. (How photos are uploaded is another type,
+//! `effects_jobs::Uploads`.)
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -1,7 +1,8 @@
-//! [`Waiter`]: a callback for the events and the end of a run, in place of a future. It answers an event
-//! with a [`PollControl`]; [`RunTicket`] names the run. `Subscription` and the Python package's
-//! `run_operation.rs` pass theirs to `SharedRuns` and [`Client::begin`](crate::Client::begin), and the
-//! driver keeps a [`WaitedFor`].
+//! [`Waiter`]: a caller's callback for the events and the end of a run, in place of a future. It answers
+//! each event with a [`PollControl`]: go on, pause, or stop; a [`RunTicket`] names the run whose polling
+//! resumes. `Subscription` passes one to `SharedRuns`, the Python package (`run_operation.rs`) to
+//! [`Client::begin`](crate::Client::begin). The driver keeps it in a [`WaitedFor`], beside the run's
+//! journal.
 
 use std::sync::Arc;
 

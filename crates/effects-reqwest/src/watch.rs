@@ -1,6 +1,6 @@
-//! [`Watch`]: a run event by event, then its end. [`Client::watch`](crate::Client::watch) and
-//! [`TaskHandle::events`](crate::TaskHandle::events) return it; `run`, `submit` and `wait` are made of
-//! it.
+//! [`Watch`]: follows one run, event by event (`next`) or to its end (`finish`).
+//! [`Client::watch`](crate::Client::watch) and [`TaskHandle::events`](crate::TaskHandle::events) return it
+//! to async Rust programs; `Client::run`, `Client::submit` and `TaskHandle::wait` are made of it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! [`VirtualClock`]: a clock on which sleeping takes no time. [`Service`](crate::Service) and
-//! [`World`](crate::World) run on it, and so can the core's drivers; tests of the core move it.
+//! [`VirtualClock`]: a clock for tests, on which sleeping takes no time: it jumps to the sleep's end.
+//! [`Service`](crate::Service) and [`World`](crate::World) run on it, and so can the core's drivers; tests
+//! of the core also move it forward and back.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! [`ExchangeOutcome`]: what becomes of one exchange with the scripted [`Service`](crate::Service), such
-//! as an answer that is lost. Tests of the core put outcomes into its script, and
-//! [`Faults`](crate::Faults) draws them at random.
+//! [`ExchangeOutcome`]: what becomes of one exchange with the scripted [`Service`](crate::Service): whether
+//! the service does its part, and whether its answer arrives whole, late, changed or not at all. Tests of
+//! the core and of this crate put outcomes into the service's script, and [`Faults`](crate::Faults) draws
+//! them at random.
 
 use std::time::Duration;
 

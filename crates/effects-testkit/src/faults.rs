@@ -1,6 +1,7 @@
-//! [`Faults`]: draws random [`ExchangeFault`]s from a seed, so that a run that went wrong can be
-//! repeated. [`Service::faults`](crate::Service::faults) takes them for every exchange without a script;
-//! property tests of the core set them. [`SplitMix64`] is the random generator, also of the simulation.
+//! [`Faults`]: draws random [`ExchangeFault`]s from a seed, so that a run that went wrong can be repeated.
+//! [`Service::faults`](crate::Service::faults) takes them for every exchange without a script; tests of the
+//! core set them, its property tests above all. [`SplitMix64`] is the random generator, also of the
+//! simulation.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! [`Service`] and [`World`]: a scripted service on a virtual clock, with seeded faults; a server that
-//! misbehaves ([`http`]); several processes over one journal ([`simulation`]); and Postgres servers
-//! (`postgres`). The tests of this workspace use them, and so can the tests of code built on
-//! `effects-core`.
+//! Test doubles for code on `effects-core`: a scripted [`Service`] on a virtual clock with seeded faults,
+//! and a [`World`] that drives a run against it; an HTTP server that misbehaves ([`http`]); a simulation of
+//! several processes over one journal ([`simulation`]); and Postgres servers (`postgres`). The tests and
+//! benchmarks of this workspace use them, and so can those of other programs.
 //!
 //! # Without a network
 //!

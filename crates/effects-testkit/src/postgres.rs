@@ -1,6 +1,7 @@
-//! Postgres for tests: [`TestServer`], a server of a test's own, and [`TestDatabase`], an empty database
-//! in a server that all tests share. Tests of the journal and of the command start them, among others,
-//! from the server programs of this machine, in a new folder, without a password.
+//! Postgres for tests: [`TestServer`] starts a server of its own for one test, [`TestDatabase`] makes an
+//! empty database in a server that all tests of this user share; both run the server programs of this
+//! machine and clean up when dropped. The tests of the journal use both, its benchmarks and the tests of
+//! several hosts (`tests/tests/hosts`) a `TestServer`, and the tests of the command a `TestDatabase`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

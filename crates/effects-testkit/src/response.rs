@@ -1,7 +1,8 @@
-//! [`Response`]: an HTTP answer as a script gives it. The scripted [`Service`](crate::Service) and
-//! [`ScriptedServer`](crate::http::ScriptedServer) send it; [`Framing`] and [`ConnectionAfter`] matter to the
-//! latter alone. [`result_of`] is what a call comes to with an answer, for tests and benchmarks that
-//! drive a run by hand.
+//! [`Response`]: an HTTP answer that a test scripts: status, headers, body, and for a
+//! [`ScriptedServer`](crate::http::ScriptedServer) also its [`Framing`] and [`ConnectionAfter`]. Tests of
+//! the core, the clients and the command give it to that server or to the scripted
+//! [`Service`](crate::Service). [`result_of`] decodes an answer into a call's result, for tests,
+//! benchmarks, `World` and the simulation, which drive runs by hand.
 
 use std::sync::LazyLock;
 

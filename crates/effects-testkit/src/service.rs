@@ -1,5 +1,8 @@
-//! [`Service`]: the service, played from a script on a virtual clock, without a network. Tests of the
-//! core drive runs against it, mostly through a [`World`](crate::World).
+//! [`Service`]: a fake of the service without a network, on a virtual clock: it makes tasks, counts them
+//! and all calls, and gives each call the next outcome of a test's script, else of its seeded [`Faults`],
+//! else a proper answer. Tests of the core and of this crate drive runs against it, through a
+//! [`World`](crate::World) or, since it is an [`Exchange`] and an [`AsyncExchange`], through the core's own
+//! drivers.
 
 use std::collections::VecDeque;
 use std::future::{Ready, ready};

@@ -1,6 +1,7 @@
-//! [`TaskScript`]: how long a task of the scripted [`Service`](crate::Service) takes and how it ends.
-//! Tests of the core give it to [`Service::task_script`](crate::Service::task_script); the service keeps a
-//! [`ScriptedTask`] of each task it made.
+//! [`TaskScript`]: how long a task of the scripted [`Service`](crate::Service) takes (a number of polls, or
+//! a time) and how it ends. Tests, mostly the core's, give it to
+//! [`Service::task_script`](crate::Service::task_script); the service makes a [`ScriptedTask`] of it for
+//! each task, which answers the task's polls.
 
 use std::time::Duration;
 

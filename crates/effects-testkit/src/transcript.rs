@@ -1,5 +1,6 @@
-//! [`Transcript`]: what happened to a run in a [`World`](crate::World), one [`TranscriptNote`] a line.
-//! Tests of the core look for events and times in it, and print it when they fail.
+//! [`Transcript`]: the log of a run in a [`World`](crate::World): entries recorded, calls sent, answers,
+//! sleeps, events and the outcome, each a [`TranscriptNote`] with its time. `World` writes it; tests of the
+//! core and of this crate look for events and times in it, and print it when they fail.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! [`World`]: drives a run on virtual time against a scripted [`Service`], and writes a [`Transcript`].
-//! Tests of the core use it, mostly through their `tests/all/common`.
+//! [`World`]: drives one run step by step on virtual time against a scripted [`Service`], delivers answers
+//! that come too late as well, and writes a [`Transcript`]. Tests of the core (mostly through their
+//! `tests/all/common`) and of this crate use it.
 
 use effects_core::gateway::{Answer, CallId};
 use effects_core::{Outcome, Run, Step, Time};

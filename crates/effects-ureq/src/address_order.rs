@@ -1,7 +1,7 @@
-//! [`AddressOrder`]: puts a host's addresses in order before a connection, so that a family (IPv4 or
-//! IPv6) that leads nowhere on this network comes last. It finds that out by a trial connection of 250 ms
-//! to the first address, and remembers it. `GatewayConnector` (`connection.rs`) has each connection's
-//! addresses arranged by it, unless a proxy finds them.
+//! [`AddressOrder`]: sorts a host's addresses before a connection so that a family (IPv4 or IPv6) that
+//! cannot be reached from this network comes last. It tries the first address for 250 ms, and remembers for
+//! its family whether that worked (ten minutes) or not (one minute). `GatewayConnector` (`connection.rs`)
+//! calls it for each connection, unless a proxy resolves the host.
 //!
 //! Many networks give IPv6 addresses and carry nothing to them. ureq tries addresses one after the other,
 //! and gives the first half of the time to connect; browsers begin with the next after 250 ms (RFC 8305). So

@@ -1,7 +1,7 @@
-//! [`GatewayConnector`]: makes the connections of ureq's agents; it resolves a host only where it
-//! connects, and keeps the key out of ureq's log. `HttpClient` gives it to its agents and opens each
-//! exchange with [`begin`]; the [`ExchangeGuard`] that it gets says whether the request began to leave, and why
-//! it failed.
+//! [`GatewayConnector`]: opens the connections of ureq's agents: it resolves the host itself, finds out
+//! whether a request has begun to leave (where it has not, nothing was submitted), and keeps the API key
+//! out of ureq's log. `HttpClient` gives it to its agents, and begins each exchange with [`begin`], whose
+//! [`ExchangeGuard`] says whether the request left and why it failed.
 //!
 //! It adds two layers to what ureq connects with by default. [`GatewayConnection`] lies around the
 //! whole, so that its first byte is the request's: a proxy's CONNECT and the TLS handshake have passed

@@ -1,6 +1,7 @@
-//! [`HttpClient`]: ureq, set up for a paid API: one agent for each kind of exchange and each proxy, and
-//! nothing is repeated by itself. `UreqExchange` sends with its `exchange`; `transfer.rs` streams
-//! downloads from its `open`, with [`read_chunks`].
+//! [`HttpClient`]: ureq, set up for a paid API: separate agents for submissions, polls and downloads and
+//! for each proxy; it never repeats a request, and says of a failed one whether it can have left.
+//! `UreqExchange` sends requests with its `exchange`; `transfer.rs` streams downloads from its `open`,
+//! chunk by chunk with [`read_chunks`].
 //!
 //! No redirect is followed and no status is an error on requests that carry the key; environment
 //! proxies never catch this machine; everything but a look at a task leaves on a connection of its own;

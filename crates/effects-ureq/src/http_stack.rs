@@ -1,6 +1,6 @@
-//! [`HttpStack`]: sends a client's HTTP requests: ureq, or an [`Exchange`] of the caller, alone or
-//! wrapped around ureq. It is in the gateway of `ClientCore`, by which `Watch`, `TaskHandle`, `jobs.rs`
-//! and `transfer.rs` send.
+//! [`HttpStack`]: the HTTP stack of a client: ureq, or an [`Exchange`] of the caller, which replaces ureq
+//! or wraps it. `ClientCore` builds one from the settings and keeps it in its gateway, through which
+//! `Watch`, `TaskHandle`, `jobs.rs` and `transfer.rs` send all requests.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! [`TaskHandle`]: a task by its id, to be polled once, followed, or waited for.
-//! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it;
-//! `effects status`, `effects wait`, and a batch that waits for an earlier task to learn the price use
-//! one.
+//! [`TaskHandle`]: a task by its id, to be polled once, followed event by event, or waited for.
+//! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it to
+//! blocking Rust programs; in the command, `effects status` and `effects wait` use it, and a batch that
+//! waits for an earlier task to learn the price.
 
 use effects_client::{Verdict, fresh_seed};
 use effects_core::driver::Clock;

@@ -1,6 +1,7 @@
-//! [`upload`] puts a photo where the service can fetch it, [`download`] and [`fetch`] get a picture: the
-//! rules of `effects-jobs`, over a client's [`HttpStack`]. `Client` calls all three, `jobs.rs`
-//! [`upload`] and [`fetch`].
+//! [`upload`] puts a photo where the service can fetch it (each photo once); [`download`] writes a picture
+//! to a sink, and [`fetch`] into memory; all three repeat an exchange that fails on the way, by the rules
+//! of `effects-jobs`, over a client's [`HttpStack`]. `Client` calls all three, `jobs.rs` calls [`upload`]
+//! and [`fetch`].
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! [`Watch`]: an iterator over the events of a run, which it drives, then the run's outcome.
-//! [`Client::watch`](crate::Client::watch) and [`TaskHandle::events`](crate::TaskHandle::events) return
-//! it; `run`, `submit` and `wait` are made of it, and the command's `interruptible.rs` follows runs by
-//! it.
+//! [`Watch`]: drives one run, as an iterator over its events; `finish` gives its outcome, and a stopper
+//! ends it from another thread. [`Client::watch`](crate::Client::watch) and
+//! [`TaskHandle::events`](crate::TaskHandle::events) return it to Rust programs and to the command's `run`
+//! and `wait`; the clients' `run`, `submit` and `wait` are made of it.
 
 use std::sync::Arc;
 use std::time::Duration;

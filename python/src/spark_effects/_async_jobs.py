@@ -1,5 +1,6 @@
-"""`AsyncJobs`: draws jobs out of an async iterable in its event loop, for the thread of Rust that asks
-for them one by one. `_many.start` makes one where `AsyncClient` is given an async iterable.
+"""`AsyncJobs`: a plain iterator over an async iterable of jobs: it draws each job in the event loop when
+the native half (``row_source.rs``) asks for one on its own thread. `_many.start` makes one where
+`AsyncClient` is given an async iterable.
 """
 
 import asyncio

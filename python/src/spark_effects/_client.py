@@ -1,6 +1,7 @@
-"""`Client` and `AsyncClient`: the two public clients, which programs make. Both have the same options
-and methods, most of them made of the plans in `_plans.py`, and differ in how they wait (`_wait.py`).
-Each holds a `_native.Engine`.
+"""`Client` and `AsyncClient`: the two public clients, blocking and for asyncio. Programs make them, or get
+them from `Emulator.client` and `Emulator.async_client`. Both have the same options, which are checked here,
+and the same methods, made of the plans in `_plans.py` by `_wait.py`. Each holds a `_native.Engine`, which
+does the work.
 """
 
 import os

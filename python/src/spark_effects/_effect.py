@@ -1,7 +1,7 @@
-"""`Effect`: what a completed task yields, with its `Picture` objects and its `Usage`; `TaskStatus`: what
-one poll of a task showed, with its `ServiceError`; `Event`: what a run reports. The methods of clients
-and tasks return them, a `Result` holds an `Effect`. `effect_of` makes an effect of the native half's
-values, for `_plans.py` and `_many.py`.
+"""`Effect`: what a completed task yields, with its `Picture` objects and its `Usage`; clients and tasks
+return it, and a `Result` of many jobs holds it. `TaskStatus`: what one poll showed (``Task.status``), with
+its `ServiceError`; `Event`: one event of a run, for ``Task.events`` and for the functions ``on_event``.
+`effect_of` makes an effect of the native half's values, for `_plans.py` and `_many.py`.
 """
 
 import os

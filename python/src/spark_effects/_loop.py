@@ -1,6 +1,6 @@
 """`started`: starts a native operation for the running event loop and returns the future of its result;
-`_wait.py` calls it for the async client. `LoopCompletions`: one for each loop; it delivers the results
-that arrived, many at one wake-up.
+`_wait.py` calls it for the async client. `LoopCompletions`, one for each loop, sets the futures' results,
+of all operations that have finished at one wake-up of the loop.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
-"""`ObservedRun`: a run of either client whose events are passed to functions as they come. `_plans.py`
-makes one for ``run(on_event=)`` and ``run(progress=True)``; `_wait.py` waits for it.
+"""`ObservedRun`: one run of either client that passes each event, as it comes, to the caller's ``on_event``
+function and to a progress display, and ends with the effect. `_plans.py` makes one for ``run(on_event=)``
+and ``run(progress=True)``; `_wait.py` waits for it, blocking or with await.
 """
 
 from ._effect import Event

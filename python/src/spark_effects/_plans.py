@@ -1,6 +1,7 @@
-"""`ClientPlans`, `TaskPlans` and `EventPlans`: what clients, tasks and their events can do, each written
-once. `_client.py` and `_task.py` make their blocking and async methods of them. `many` makes ``map`` and
-``as_completed``, `checked` is ``check``; `plain_request` is how `_job.py` says what a job asks for.
+"""`ClientPlans`, `TaskPlans` and `EventPlans`: the methods of clients, tasks and their events, each written
+once as a plan, from which `_client.py` and `_task.py` make the blocking and the async method. `many` makes
+``map`` and ``as_completed``, and `checked` does ``check``. `plain_request` turns a request into plain
+values for the native half, here and for `_job.py`.
 
 A plan takes a method's arguments and returns the operation that does it and what makes the result.
 `_wait.blocking` and `_wait.awaiting` make methods of them.

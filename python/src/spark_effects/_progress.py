@@ -1,6 +1,6 @@
-"""`Meter` and `RunMeter`: show how far many jobs (`Meter`, made by `_many.py`) or one run (`RunMeter`,
-made by `_plans.py`) have come, for ``progress=True``: with tqdm's bar if it is installed, as plain text
-otherwise.
+"""`Meter` and `RunMeter`: progress displays for ``progress=True``, with tqdm's bar if it is installed, else
+as lines of text. `Meter` counts the finished jobs, failures and cost of ``map`` and ``as_completed``
+(`_many.py` makes it); `RunMeter` shows the events of one ``run`` (`_plans.py` makes it).
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""Spans of OpenTelemetry: `CallSpan` for each call of a client, in it one for each exchange (`exchange`)
-and of many jobs one for each job (`CallSpan.job`). `_wait.start_span` makes a `CallSpan` where the program
-has imported ``opentelemetry.trace``; the native half (``hooks.rs``) calls `exchange`, and `_many.py`
-`CallSpan.job`.
+"""OpenTelemetry spans: `CallSpan` is the span of one call of a client; within it, `exchange` makes one for
+each HTTP exchange, and `CallSpan.job` one for each of many jobs. `_wait.start_span` makes a `CallSpan`
+where the program has imported ``opentelemetry.trace``; the native half (``hooks.rs``) calls `exchange`,
+`_many.py` calls `CallSpan.job`.
 
 Names and attributes of exchanges are those of OpenTelemetry's conventions for HTTP clients.
 """

@@ -1,6 +1,7 @@
-"""`blocking` and `awaiting`: make a method of the blocking or of the async client out of one plan, with
-its way to wait for a native operation. `_client.py` and `_task.py` build their classes with them;
-`_many.py` and `_observed_run.py` wait with `waited` and `awaited`.
+"""`blocking` and `awaiting`: decorators that turn a plan of `_plans.py` into a method of the blocking or
+the async client: it starts the native operation, waits for the result, and adds to the error of an
+interrupted wait which task goes on. `_client.py` and `_task.py` build their classes with them; `_many.py`,
+`_task.py` and `_observed_run.py` wait for single operations with `waited`, `awaited` or `started`.
 """
 
 import functools

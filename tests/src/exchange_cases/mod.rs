@@ -1,7 +1,7 @@
-//! [`ExchangeCase`]: one thing that a network can do to a submission, and what an HTTP client must say
-//! became of it (not sent, lost, or answered); the difference is money. `tests/all/exchanges.rs` plays
-//! the list [`exchange_cases`] (in `table.rs`) over [`Ureq`] and, with the cases of HTTP/2, over
-//! [`Reqwest`], which are here, as is their trait [`ExchangeUnderTest`].
+//! [`ExchangeCase`]: one thing that a network can do to a submission, and what an HTTP stack must then say
+//! became of it (not sent, lost, or answered), since a second submission costs money.
+//! `tests/all/exchanges.rs` plays the list [`exchange_cases`] (`table.rs`) over both stacks under test,
+//! [`Ureq`] and [`Reqwest`]; the cases of HTTP/2 over [`Reqwest`] alone.
 //!
 //! An [`ExchangeCase`] builds a [`Network`] on this machine (a gateway that misbehaves, perhaps behind
 //! a proxy) and names what a submission to it must come to. [`exchange_cases`] is the list; a client

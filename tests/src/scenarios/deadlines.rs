@@ -1,6 +1,7 @@
-//! [`scenarios`]: one deadline over a whole call, in which the upload, each look or the download hangs,
-//! or the task takes longer; and the last look of a wait. `tests/all/conformance.rs` plays it over the
-//! Rust clients, `tests/all/python.rs` over the Python ones.
+//! [`scenarios`]: calls with one deadline for all their parts, where the upload, a poll or the download
+//! hangs or the task takes longer; and the last poll at the end of a wait. A client must end in time and
+//! name the task that is paid for. `tests/all/conformance.rs` plays the list over the Rust clients,
+//! `tests/all/python.rs` over the Python ones.
 //!
 //! What is paid for by then is named; nothing is submitted after it.
 

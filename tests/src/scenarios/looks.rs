@@ -1,7 +1,7 @@
-//! [`scenarios`]: looks at a task that fail, are slow or are told to wait: a client waits out what can
-//! pass, and ends with the task's id on what cannot. `tests/all/conformance.rs` plays it over the Rust
-//! clients, `tests/all/python.rs` over the Python ones; `tests/secrets.rs` plays it and looks for the
-//! key in the log.
+//! [`scenarios`]: polls of a task that fail, are slow or are answered with a time to wait: a client waits
+//! for what can pass, and ends with an error that has the task's id where it cannot.
+//! `tests/all/conformance.rs` plays the list over the Rust clients, `tests/all/python.rs` over the Python
+//! ones; `tests/secrets.rs` plays it and looks for the key in the log.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! The money of a batch. `Batch::journal_session` makes the `JournalSession` over the journal and, with
-//! `--budget`, a scope of the store that counts what the rows cost: for `Batch::run` and
-//! `Batch::watch`. [`scope`] reads what they have paid, for `Batch::process_rows`; `Batch::price` is the
-//! price that `Batch::plan` counts with.
+//! How a batch keeps to `--budget`. `Batch::journal_session` opens the session over the journal and puts
+//! the rows into a scope of it, so that the store refuses a submission that does not fit, what earlier runs
+//! paid for the rows included; without a known price it first follows a task of an earlier run.
+//! `Batch::run` and `Batch::watch` call it; `Batch::process_rows` reads at the end what the [`scope`] has
+//! paid, and `Batch::plan` counts with `Batch::price`.
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
-//! [`CountedRows`]: makes of each checked row of a manifest ([`CheckedRow`]) its row of the journal, and
-//! distinguishes equal rows by counting them. `preflight.rs`, `run.rs`, `watch.rs`,
-//! `other_journal.rs` and `reporter.rs` have one each.
+//! [`CountedRows`]: makes of each checked row of a manifest ([`CheckedRow`]) the row that the journal has,
+//! or will have, of it, with its identity. It reads the row's photo, unless that is known from an earlier
+//! run, and counts equal rows without a key, so that each is a row of its own; it marks them as duplicates.
+//! `preflight.rs`, `run.rs`, `watch.rs`, `other_journal.rs` and `reporter.rs` each make one and pass it the
+//! manifest's rows in order.
 
 use std::collections::HashMap;
 use std::path::Path;

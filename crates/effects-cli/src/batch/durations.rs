@@ -1,6 +1,6 @@
-//! [`Durations`]: how long the tasks of a batch took. [`Durations::histogram`] puts them beside what the
-//! pace had learnt of such tasks before the batch. `PageReport` collects them for the page of
-//! `--report`.
+//! [`Durations`]: collects how long the tasks of a batch took, by template. [`Durations::histogram`] makes
+//! a histogram of them, beside the one expected from the durations of earlier tasks that the client had
+//! learnt before the batch. `PageReport` fills it and puts the histogram into the page of `--report`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

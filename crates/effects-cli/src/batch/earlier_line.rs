@@ -1,7 +1,8 @@
-//! [`EarlierLine`]: a line that an earlier run left in the folder's `manifest.jsonl`; [`ImportableRow`]:
-//! what of it a journal can take in. [`earlier_lines`] reads the file for `results.rs`,
-//! `other_journal.rs`, `folder_rows.rs` and `effects journal rebuild`, among others;
-//! [`remembered_photos`] for `commands/batch.rs`.
+//! [`EarlierLine`]: a line that an earlier run wrote into the folder's `manifest.jsonl`: a row's task,
+//! status and cost. [`earlier_lines`] reads the file, without lines that later ones replace, for its
+//! writers (`results.rs`, `folder_rows.rs`), for the checks of a batch against other journals, orders and
+//! replays, and for `effects journal rebuild`. [`ImportableRow`]: what of a line is imported into a
+//! journal. [`remembered_photos`] reads which photos the batch need not read again.
 //!
 //! The batch looks for rows here that its journal does not know, [`Results`](super::results::Results)
 //! merges these lines with those of its own run, and `effects journal rebuild` makes a journal of

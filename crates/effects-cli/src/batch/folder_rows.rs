@@ -1,6 +1,7 @@
-//! [`FolderRows`]: writes how a row stands into the `manifest.jsonl` of the folder that the row belongs
-//! to, where another command than its batch went on with it. `effects reorder`, `effects resume` and
-//! `effects resolve` have one.
+//! [`FolderRows`]: keeps the `manifest.jsonl` of a batch's folder up to date where another command goes on
+//! with its rows: it finds the folder whose manifest has the row, and appends a line with the row's state
+//! in the journal, if that is new. `effects reorder` (before and after it submits), `effects resume` and
+//! `effects resolve` each make one.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,7 +1,8 @@
-//! [`interruptible`]: the main thread's loop of a batch under way: it prints, counts, and waits for
-//! Ctrl-C, until the batch is over or left. `Batch::process_rows` (`effects batch` and `effects watch`),
-//! `resume` and `reorder` call it with their [`StartedSession`], and get what becomes of each row as
-//! [`RowNews`].
+//! [`interruptible`]: the main thread's loop while the jobs of a batch run on other threads. It receives
+//! their messages, prints progress and warnings, and adds up the [`BatchSummary`]; at Ctrl-C it stops
+//! submissions and waits for the answers on their way, and at a second one it leaves at once.
+//! `Batch::process_rows` (for `effects batch` and `effects watch`), `effects resume` and `effects reorder`
+//! call it with their [`StartedSession`], and get the end of each row as [`RowNews`].
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
-//! [`KnownPhotos`]: the photos that earlier runs have read, as the folder's manifest remembers them;
-//! each is a [`KnownPhoto`]. `CountedRows` looks there first, so that a finished batch that is run again
-//! does not read all photos again; others it reads with [`KnownPhoto::read`].
+//! [`KnownPhotos`]: the photos that earlier runs have read, as the folder's `manifest.jsonl` remembers
+//! them: of each ([`KnownPhoto`]) the hash of its content, and the size, inode and times by which its file
+//! is recognised as unchanged. `CountedRows` looks there first, so that a finished batch that is run again
+//! does not read all photos again; others it reads with [`KnownPhoto::read`]. `Results` and `FolderRows`
+//! write them into the manifest.
 //!
 //! Only rows that are settled are served by it. What would be sent is read.
 

@@ -1,6 +1,7 @@
-//! Writes lines of the folder's `manifest.jsonl`, for `Results` and `FolderRows`: [`LineEnding`] is what
-//! a line has beside the row's object (with [`EndingOfRow`] where it may be paid for), [`append`] puts a
-//! line at the end of the file, and [`lock`] keeps other processes from the file meanwhile.
+//! How a line is written into the folder's `manifest.jsonl`, for `Results` and `FolderRows`. [`LineEnding`]
+//! adds to a row's object the gateway and the journal, and what another journal needs of a row that may be
+//! paid for ([`EndingOfRow`]). [`append`] puts the line at the end of the file; [`lock`] keeps other
+//! processes from the file meanwhile.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

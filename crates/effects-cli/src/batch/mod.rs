@@ -1,7 +1,8 @@
-//! `effects batch` and `effects watch`: a [`Batch`] (`options.rs`) checks rows, has photos uploaded,
-//! tasks submitted and followed and pictures saved. `commands/batch.rs` and `commands/watch.rs` make one
-//! and call its `run` (`run.rs`), `plan` (`plan.rs`) or `watch` (`watch.rs`). `effects resume` and
-//! `effects reorder` share [`Session`] (`session.rs`) and [`interruptible()`].
+//! `effects batch` and `effects watch`: a [`Batch`] (`options.rs`) checks rows, has photos uploaded, tasks
+//! submitted and followed and pictures saved, each paid for once. `commands/batch.rs` and
+//! `commands/watch.rs` make one and call its `run`, `plan` or `watch`. Other commands use parts: `resume`
+//! and `reorder` run a [`Session`] under [`interruptible()`], they and `resolve` update folders by
+//! [`FolderRows`], `tasks` prints a [`PaidPicture`], and `journal rebuild` reads [`earlier_lines`].
 //!
 //! ```text
 //! manifest -> rows -> jobs (effects-ureq: open, upload, submit, follow, save) -> reports

@@ -1,6 +1,7 @@
-//! [`Batch`]: the rows, folder, journal and options of one batch; `commands/batch.rs` makes it and calls
-//! `run` or `plan`, and `commands/watch.rs` makes it and calls `watch`. [`BatchOptions`] are the options
-//! that both commands take, [`ManifestOptions`] those that only `effects batch` has.
+//! [`Batch`]: the rows, folder, journal and options of one batch. `commands/batch.rs` makes one and calls
+//! its `run` or `plan`, `commands/watch.rs` makes one and calls its `watch`; these methods are in files of
+//! their names beside this one. [`BatchOptions`] are the options that both commands take,
+//! [`ManifestOptions`] those that only `effects batch` has.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,7 +1,8 @@
-//! `Batch::import_from_folder`: takes rows into the journal that the folder's own manifest has as paid
-//! for with another journal, so that their tasks are followed and not paid for again. Where a row cannot
-//! be taken in, the batch stops. `Batch::take_folder` (for `run` and `watch`) and `Batch::plan` call it
-//! before anything is sent.
+//! `Batch::import_from_folder`: imports into the journal the rows of a batch that the folder's
+//! `manifest.jsonl` lists as paid for with another journal and that this one does not know, so that their
+//! tasks are followed and not paid for again. If a row cannot be imported, it refuses the batch; with
+//! `--pay-again` it does nothing. `Batch::take_folder` (for `run` and `watch`) and `Batch::plan` (which
+//! imports into memory alone) call it before anything is sent.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;

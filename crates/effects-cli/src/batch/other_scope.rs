@@ -1,7 +1,7 @@
-//! `Batch::check_scope`: refuses keyed rows that the folder's own manifest has as paid for in an order
-//! of another name, where that may be a slip: `--scope` was left out, or is spelled otherwise. They
-//! would be other rows, and be paid for again. `Batch::take_folder` (for `run` and `watch`) and
-//! `Batch::plan` call it.
+//! `Batch::check_scope`: refuses a batch with rows whose keys the folder's `manifest.jsonl` lists as paid
+//! for in an order of another name (`--scope`), where that may be a slip: `--scope` was left out, or is
+//! spelled otherwise. In another order they would be other rows, and be paid for again, as `--pay-again`
+//! allows. `Batch::take_folder` (for `run` and `watch`) and `Batch::plan` call it before anything is sent.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

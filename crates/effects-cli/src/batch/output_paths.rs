@@ -1,6 +1,8 @@
-//! [`NameTemplate`]: `--name`, which makes the file names of pictures; [`checked_name`] checks a name that
-//! a row asks for. `rows.rs` uses both, so that no name leaves the output folder. [`RESULTS`] and
-//! [`SHEET`] name the files that the batch itself writes there.
+//! The names of files in the folder of `--out`. [`NameTemplate`] (`--name`) makes the name of a row's
+//! picture; [`checked_name`] refuses a name that would lead out of the folder. `commands/batch.rs` takes
+//! the option, and `Checker` (`rows.rs`) names the pictures with both. [`RESULTS`] and [`SHEET`] name the
+//! manifest and the contact sheet that the batch itself writes there, for all files that read, write or
+//! protect them.
 
 use std::path::PathBuf;
 use std::str::FromStr;

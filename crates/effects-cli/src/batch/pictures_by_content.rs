@@ -1,5 +1,6 @@
-//! [`PicturesByContent`]: the pictures that the rows of a folder came to, by their content, so that a copy of
-//! one among the photos is known. `Batch::watch` asks it before a photo is ordered.
+//! [`PicturesByContent`]: the pictures that were saved for the rows of an output folder, by the size and
+//! hash of their bytes. `Batch::watch` fills it from the journal and looks up each photo that arrives: a
+//! photo that is a copy of such a picture is left out and not ordered.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,5 +1,6 @@
-//! `Batch::plan`: `--plan`, which prints what a batch would do and cost ([`PlanObject`]), as far as that
-//! is known without asking the gateway. `commands/batch.rs` calls it.
+//! `Batch::plan`: `effects batch --plan`, which checks the rows, asks the journal how they stand, and
+//! prints what the batch would submit, wait for and download, and what that would cost at most
+//! ([`PlanObject`]). It sends nothing and writes nothing. `commands/batch.rs` calls it.
 
 use std::time::Duration;
 

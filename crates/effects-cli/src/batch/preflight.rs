@@ -1,6 +1,7 @@
 //! [`preflight`]: reads a manifest before anything is sent, checks its rows, reports the bad ones, and
-//! returns a [`Preflight`]. For a plan, or where there is a budget and a journal, it also asks the
-//! journal how the rows stand ([`PlannedWork`]). `Batch::plan` and `Batch::run` call it.
+//! returns the counts, warnings and claimed files ([`Preflight`]). For a plan, or where there is a budget
+//! and a journal, it also looks up in the journal what is to be done for each row ([`PlannedWork`]).
+//! `Batch::plan` and `Batch::run` call it (`run` twice, with `--strict`).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -1,7 +1,8 @@
-//! [`RowReport`]: what became of a row: its [`RowStatus`], task, cost and files, or its error. `Session`
-//! makes it of a job's result, `preflight` of an invalid row, `Reporter` and `FolderRows` of what the journal
-//! has. `Reporter`, `resume` and `reorder` print it; `Results` and `FolderRows` write it into a folder's
-//! manifest.
+//! [`RowReport`]: what became of a row: its [`RowStatus`], task, cost and files, or its error. It is made
+//! of a job's result (`Session`), of an invalid or skipped row (`preflight`, `Batch::run`, `Batch::watch`),
+//! or of the journal's record (`Reporter`, `FolderRows`). `effects batch`, `watch`, `resume` and `reorder`
+//! print it as a line or as JSON ([`RowObject`]); `BatchSummary` adds it up, the hooks get it, and
+//! `Results` and `FolderRows` write it into the folder's manifest.
 
 use std::path::PathBuf;
 

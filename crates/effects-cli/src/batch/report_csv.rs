@@ -1,6 +1,7 @@
-//! [`CsvReport`]: the table of `--report-csv`, what became of each row, for a spreadsheet. `Reports` has
-//! it; it gets each row as `Results` writes the folder's manifest at the end of a batch. [`CSV`] names
-//! the option, for `options.rs` and `commands/batch.rs`.
+//! [`CsvReport`]: writes the table of `--report-csv`: what became of each row, for a spreadsheet. `Reports`
+//! makes it at the end of a batch and adds each row as `Results` writes the folder's manifest. [`CSV`] has
+//! the option's name and the beginning by which an earlier table is recognised, for `options.rs` and
+//! `commands/batch.rs`.
 
 use std::path::{Path, PathBuf};
 

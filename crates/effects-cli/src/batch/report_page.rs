@@ -1,7 +1,7 @@
-//! [`PageReport`]: the HTML page of `--report`: failures first, small pictures, costs and durations.
-//! `Reports` has it; it gets each row as `Results` writes the folder's manifest at the end of a batch,
-//! and then the sums ([`PageSummary`]). [`PAGE`] names the option, for `options.rs` and
-//! `commands/batch.rs`.
+//! [`PageReport`]: writes the HTML page of `--report`: failures first, small pictures, costs and durations.
+//! `Reports` makes it at the end of a batch, adds each row as `Results` writes the folder's manifest, and
+//! then the sums ([`PageSummary`]). [`PAGE`] has the option's name and the beginning by which an earlier
+//! page is recognised, for `options.rs` and `commands/batch.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

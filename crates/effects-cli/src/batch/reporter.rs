@@ -1,6 +1,7 @@
-//! [`Reporter`]: prints each [`RowReport`] of a batch as its row ends, and hands it on to the folder's
-//! manifest ([`Results`]), the hooks and the contact sheet; at the end it writes the reports
-//! ([`Reports`]) and prints the sums ([`BatchObject`]). `Batch::run` and `Batch::watch` have one.
+//! [`Reporter`]: prints each [`RowReport`] of a batch as its row ends, and passes it to the folder's
+//! manifest ([`Results`]), the hooks and the contact sheet. At the end it adds the rows that did not end,
+//! writes the reports ([`Reports`]), and prints the sums ([`BatchObject`]). `Batch::run` and `Batch::watch`
+//! begin one, and `Batch::process_rows` passes it the rows.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

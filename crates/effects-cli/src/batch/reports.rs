@@ -1,6 +1,7 @@
-//! [`Reports`]: the files of `--report-csv` and `--report`. `Reporter` begins them at the end of a
-//! batch; `Results` adds each row as it writes the folder's manifest, and then `Reporter` puts the files
-//! in their places.
+//! [`Reports`]: the report files of a batch while they are written: the table of `--report-csv` and the
+//! page of `--report`, if they are asked for. At the end of a batch `Reporter` begins them, `Results` adds
+//! each row as it writes the folder's manifest, and `Reporter` puts the files in their places. One that
+//! cannot be written does not stop the other.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
-//! [`RequestHash`]: a hash of what a row asks for (key, template, image, size, parameters), by which a row is
-//! found in the folder's `manifest.jsonl` where its photo is not read, or where an earlier run's line
-//! has no identity. Used by `results.rs`, `preflight.rs`, `other_journal.rs`, `reporter.rs` and
-//! `running_mark.rs`.
+//! [`RequestHash`]: a hash of what a row asks for (key, template, image, size, parameters, scope), with its
+//! number among equal rows. By it a row is found in the folder's `manifest.jsonl` where its photo is not
+//! read, or where an earlier run's line has no identity. `results.rs`, `preflight.rs`, `other_journal.rs`
+//! and `reporter.rs` look rows up by it; `running_mark.rs` names a batch's rows by it.
 
 use std::collections::{HashMap, HashSet};
 use std::io;

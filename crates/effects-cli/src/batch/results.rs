@@ -1,7 +1,7 @@
-//! [`Results`]: writes `manifest.jsonl` in the folder of `--out`: lines as rows end, and at the end the
-//! whole file anew: the rows of this run in the manifest's order, then the lines of earlier runs that
-//! stay. `Reporter` has one. [`remove_stale_parts`] removes what killed downloads left in the folder, for
-//! `Batch::take_folder`.
+//! [`Results`]: writes `manifest.jsonl` in the folder of `--out`. It appends a line as a row ends, and at
+//! the end writes the whole file anew: the rows of this run in their manifest's order, then the lines of
+//! earlier runs that stay. `Reporter` has one, for `effects batch` and `effects watch`.
+//! [`remove_stale_parts`] removes what killed downloads left in the folder, for `Batch::take_folder`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};

@@ -1,7 +1,8 @@
-//! [`Checker`]: checks the rows of a manifest, and finds everything that is wrong with each at once,
-//! without a network: a [`CheckedRow`] or an [`InvalidRow`]. [`RowLabel`] identifies a row, and
-//! [`BatchSettings`] are those of all rows. `preflight.rs`, `run.rs` and `watch.rs` check rows with it, among
-//! others in this folder.
+//! [`Checker`]: checks the rows of a manifest without a network: each becomes a [`CheckedRow`], or an
+//! [`InvalidRow`] with everything that is wrong with it. Each step of `batch/` that reads the manifest has
+//! one (the preflight, `Batch::run`, `Batch::watch`, the checks against earlier runs, `Reporter`).
+//! [`BatchSettings`], from `commands/batch.rs`, hold for all rows; [`RowLabel`] identifies a row in
+//! messages and reports, also of `effects resume` and `effects reorder`.
 
 use std::collections::HashMap;
 use std::fs::File;

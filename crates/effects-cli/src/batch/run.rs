@@ -1,7 +1,7 @@
 //! `Batch::run`: does a batch from its preflight to the last line printed; `commands/batch.rs` calls it.
 //! Its steps are in `preflight.rs`, `session.rs`, `interruptible.rs` and `reporter.rs`. `Batch::watch`
-//! shares two: `Batch::take_folder` (checks before anything is sent) and `Batch::process_rows` (does the
-//! rows of a [`PreparedBatch`]).
+//! shares two methods: `Batch::take_folder`, which makes the checks before anything is sent and marks the
+//! folder, and `Batch::process_rows`, which does the rows of a [`PreparedBatch`].
 
 use std::collections::HashSet;
 use std::fs;

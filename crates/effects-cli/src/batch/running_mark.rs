@@ -1,6 +1,7 @@
-//! [`RunningMark`]: a file in the output folder that names a running batch's rows and journal;
-//! `Batch::take_folder` writes it, for `effects batch` and `effects watch`. [`JournalInUse::check`]
-//! refuses a batch, or a plan, of some of the same rows with another journal.
+//! [`RunningMark`]: a locked file in the output folder that names a running batch's rows and journal; a
+//! batch that is killed leaves it there. [`JournalInUse::check`] reads the marks in a folder, and refuses a
+//! batch of some of the same rows with another journal. `Batch::take_folder`, for `effects batch` and
+//! `effects watch`, checks and then writes the mark; `Batch::plan` only checks.
 //!
 //! The folder's `manifest.jsonl` tells of rows that came to their ends. Of those on their way, and after a
 //! kill, only this mark tells a batch with another journal that they may be paid for and that its

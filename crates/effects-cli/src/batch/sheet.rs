@@ -1,5 +1,6 @@
-//! [`put`]: writes the contact sheet of a pilot (`--pilot`): its pictures side by side, each a
-//! [`PilotPicture`]. `Reporter` collects the pictures, and calls it at the end of a batch.
+//! [`put`]: writes the contact sheet of a pilot (`effects batch --pilot N`, which does the first N rows):
+//! its pictures side by side, each a [`PilotPicture`]. `Reporter` collects the pictures as rows end, and
+//! calls it at the end of the batch.
 
 use std::fs;
 use std::path::{Path, PathBuf};

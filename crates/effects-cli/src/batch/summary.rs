@@ -1,6 +1,7 @@
-//! [`BatchSummary`]: the sums of a batch: rows by status, money, and the exit code of it all.
-//! `interruptible`, `Batch::run` and `Reporter` add each `RowReport` to it; `Reporter` and
-//! `ProgressLine` print it, and `resume` and `reorder` exit with its code.
+//! [`BatchSummary`]: adds up the reports of a batch's rows: rows by status, errors, money, and the exit
+//! code of it all. `effects batch`, `watch`, `resume` and `reorder` each have one: `interruptible`,
+//! `Batch::run` and `Reporter` add each `RowReport` to it, `ProgressLine` and `Reporter` print it, and the
+//! command exits with its code.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
-//! `Batch::watch`: a batch whose rows are the photos that come to a folder ([`FolderWatcher`]), until a
-//! signal, its budget or an error ends it. `commands/watch.rs` calls it. Names, the folder's manifest,
-//! journal and budget are those of `effects batch DIR`.
+//! `Batch::watch`: a batch whose rows are the photos that come to a folder, each ordered once
+//! [`FolderWatcher`] finds it whole, until a signal, its budget or an error ends it. `commands/watch.rs`
+//! calls it. Names, the folder's manifest, journal and budget are those of `effects batch DIR`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

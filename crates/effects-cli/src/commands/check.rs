@@ -1,6 +1,6 @@
-//! `effects check` ([`check`]): finds everything that `run` with the same arguments would refuse before
-//! it sends anything (template, size, the photo's file, how it would be uploaded), without a network or
-//! a key. `commands::main` calls it.
+//! `effects check` ([`check`]): finds and prints everything that `run` with the same arguments would refuse
+//! before it sends anything (template, size, the photo's file, how it would be uploaded), without a network
+//! or a key. `commands::main` calls it.
 
 use std::borrow::Cow;
 

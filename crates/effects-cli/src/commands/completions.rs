@@ -1,5 +1,5 @@
-//! `effects completions` ([`completions`]): prints the script by which a shell completes this command's
-//! arguments. `commands::main` calls it.
+//! `effects completions` ([`completions`]): prints the script by which a shell completes the arguments of
+//! `effects`, each command with the options that it uses. `commands::main` calls it.
 
 use clap::{Args, Command};
 use clap_complete::Shell;

@@ -1,6 +1,7 @@
-//! `effects cost` ([`cost`]): prints what the tasks of the journal cost, by template, tag, day or scope,
-//! and with `--html` writes it as a page. It reads `JournalStore::spend`, and
-//! `JournalStore::forgotten_costs` for scopes. `commands::main` calls it.
+//! `effects cost` ([`cost`]): prints what the tasks in the journal cost, for each gateway apart: in all, or
+//! by template, tag, day or scope. With `--html` it also writes all these sums as a page. It reads
+//! `JournalStore::spend`, and `JournalStore::forgotten_costs` for what pruned rows cost. `commands::main`
+//! calls it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

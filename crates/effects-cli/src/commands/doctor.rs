@@ -1,5 +1,6 @@
-//! `effects doctor` ([`doctor()`]): says what is set up, reachable and accepted, without spending; with
-//! `--live` it makes one real task and says what that shows of the service. The checks are in `doctor/`.
+//! `effects doctor` ([`doctor()`]): checks what a paid picture needs (settings, state folder, journal,
+//! uploads, gateway, key), and prints each check and what to do, without spending. With `--live` it also
+//! makes one real task and prints what that shows of the service. The checks are in `doctor/`.
 //! `commands::main` calls it.
 
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
-//! `effects journal` ([`journal`]): `backup` copies the journal to a file, `rebuild` takes the rows of a
-//! folder's `manifest.jsonl` into one, `copy` copies a file's journal into a database, and `prune`
-//! forgets rows that ended long ago. `commands::main` calls it.
+//! `effects journal` ([`journal`]): `backup` copies the journal to a file, `rebuild` imports the rows of a
+//! folder's `manifest.jsonl` into a journal, `copy` copies a journal from its file into a Postgres
+//! database, and `prune` forgets rows that ended long ago. `commands::main` calls it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

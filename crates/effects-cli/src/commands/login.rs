@@ -1,6 +1,7 @@
 //! `effects login`, `effects logout` and `effects profile list` ([`login`], [`logout`], [`profiles`]):
-//! the keys that are stored for a profile, and the profiles there are. A key is read from stdin or a
-//! prompt that shows nothing, and never printed. `commands::main` calls them.
+//! store the API key of a profile (in the system's keyring or a file), remove it, and list the profiles
+//! with where each has its key. A key is read from stdin or a prompt that does not show it, and never
+//! printed. `commands::main` calls them.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};

@@ -1,5 +1,5 @@
-//! `effects man` ([`man`]): writes the manual pages into a folder, one for each command, or prints that
-//! of `effects`, from the definitions that `--help` has, too. `commands::main` calls it.
+//! `effects man` ([`man`]): writes the manual pages into a folder, one for each command, or prints the page
+//! of `effects` itself, made of the same definitions as `--help`. `commands::main` calls it.
 
 use std::fs;
 use std::path::PathBuf;

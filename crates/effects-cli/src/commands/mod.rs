@@ -1,6 +1,6 @@
-//! [`main`]: reads the command line ([`Cli`]) and runs the command that it names. Each command has a
-//! file of its name here, with its arguments; `logout` and `profile` are in `login.rs`. `lib.rs` calls
-//! it.
+//! [`main`]: reads the command line ([`Cli`]), runs the command that it names, prints its failure, if any,
+//! and returns the exit code. `lib.rs` calls it. Each command has a file of its name here, with its
+//! arguments; `logout` and `profile` are in `login.rs`.
 
 pub(crate) mod batch;
 pub(crate) mod check;

@@ -1,6 +1,7 @@
-//! `effects resolve` ([`resolve`]): records in the journal what a person found out about rows whose
-//! submission may or may not have made a task: the id of that task, or that there is none and nothing was
-//! billed. `commands::main` calls it; it calls `JournalStore::resolve`.
+//! `effects resolve` ([`resolve`]): records in the journal (`JournalStore::resolve`) what a person found
+//! out about rows whose submission may or may not have made a task: the id of that task, or that there is
+//! none and nothing was billed. A task that was found it also notes in the row's batch folder
+//! (`FolderRows`). `commands::main` calls it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

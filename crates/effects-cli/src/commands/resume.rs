@@ -1,6 +1,7 @@
-//! `effects resume` ([`resume`]): waits for what the journal has unfinished, and downloads it; nothing
-//! is submitted. It starts the rows as jobs of a batch `Session`. `commands::main` calls it;
-//! `effects reorder` shares [`print_row`], and [`resume_line`].
+//! `effects resume` ([`resume`]): waits for the journal's unfinished tasks at this gateway and downloads
+//! their pictures; nothing is submitted. It starts the rows as jobs of a batch `Session`, prints each row's
+//! end, and notes it in the row's folder (`FolderRows`). `commands::main` calls it; `effects reorder`
+//! shares [`print_row`] and [`resume_line`].
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};

@@ -1,5 +1,5 @@
-//! `effects sampler` ([`sampler`]): one photo through all thirty templates on one sheet, painted on this
-//! machine by `effects_render::sampler`. `commands::main` calls it.
+//! `effects sampler` ([`sampler`]): paints one photo through all thirty templates on one sheet, on this
+//! machine, by `effects_render::sampler`, and saves the sheet. Nothing is sent. `commands::main` calls it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
-//! [`ServiceFact`]: a row of the table of what is known of the service, in `docs/reference/service.md`
-//! (here [`FACTS`]), and what one real task shows of it. [`AnswerRecorder`]: an HTTP stack that keeps
-//! the statuses and the task JSON of that task's answers, without the key, and makes the facts of them.
-//! `doctor/live.rs` runs the task over it and reports the facts.
+//! Compares one real task with what the project knows of the service. [`AnswerRecorder`]: an HTTP stack
+//! around the client's own that keeps the statuses and task JSON of the answers, without the key, and
+//! judges by them each fact of [`FACTS`], the table in `docs/reference/service.md`: confirmed (in part),
+//! refuted or not seen ([`ServiceFact`]). `doctor/live.rs` runs the task of `effects doctor --live` over it
+//! and reports the facts.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,7 @@
-//! [`run_task`]: the one real task of `effects doctor --live` ([`LiveOrder`]), within its budget and in the
-//! journal, if there is one. It returns a [`LiveReport`] of what the task's exchanges show.
-//! `commands/doctor.rs` calls it.
+//! [`run_task`]: makes the one real task of `effects doctor --live`, as a [`LiveOrder`] says: within its
+//! budget, journaled if there is a journal, and over an `AnswerRecorder`. It returns a [`LiveReport`]: the
+//! task, its cost and picture, and what its answers show of the service. `commands/doctor.rs` calls it and
+//! prints the report.
 
 use std::ffi::OsString;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
-//! [`CostTable`]: what was paid, added up by template, tag, day or scope, as a page shows it; each sum
-//! is a [`CostGroup`]. `effects cost --html` and the page of a batch (`batch/report_page.rs`) make them.
+//! [`CostTable`]: the costs at one gateway, or of rows that the journal has forgotten, added up by
+//! template, tag, day or scope for an HTML report; each sum is a [`CostGroup`], which counts rows or tasks
+//! ([`CostUnit`]). The report of a batch (`batch/report_page.rs`) makes tables of its rows,
+//! `effects cost --html` of the journal's sums.
 
 use std::collections::BTreeMap;
 

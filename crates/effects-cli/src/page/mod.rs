@@ -1,7 +1,7 @@
-//! [`Page`]: a report as one HTML file that needs no other. It carries its data as JSON and draws them
-//! by the script in `page.js`; nothing is fetched, and its policy allows no other script.
-//! `batch/report_page.rs` (`--report`) and `effects cost --html` write one; `costs.rs` has the
-//! [`CostTable`] of both.
+//! [`Page`]: writes a report as one HTML file that needs no other: the data as JSON, as they come, and the
+//! script `page.js`, which draws them. Nothing is fetched, and the content security policy of the file lets
+//! no other script run. The report of `effects batch` and `effects watch` (`--report`,
+//! `batch/report_page.rs`) and `effects cost --html` are such pages; both show [`CostTable`]s (`costs.rs`).
 
 mod costs;
 

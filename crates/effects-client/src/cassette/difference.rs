@@ -1,5 +1,6 @@
-//! [`difference`]: in words, how a request differs from those of a cassette, or that no more of its kind
-//! are left. `Player` says it where it has no answer.
+//! [`difference`]: describes in words how a request differs from the requests of a cassette, or that no
+//! more of its kind are left. `Player` puts this into the error that it answers where the cassette has no
+//! answer.
 
 use serde_json::Value;
 

@@ -1,10 +1,11 @@
-//! A [`Cassette`]: the exchanges of a client in a file, recorded once and replayed without a network, as
-//! vcrpy and Betamax do it. `ClientBuilder::build` opens the one that `cassette` or `EFFECTS_CASSETTE`
-//! names, and puts [`Recorded`] (`recorder.rs`) around the client's exchanges, or [`Player`]
-//! (`player.rs`) in their place.
+//! A [`Cassette`]: a file of a client's exchanges, as with vcrpy and Betamax. Where the file is missing
+//! they are recorded ([`Recorded`], `recorder.rs`, around the HTTP stack); where it is there they are
+//! replayed without a network ([`Player`], `player.rs`, in its place). `ClientBuilder::build` opens the one
+//! that its `cassette` or `EFFECTS_CASSETTE` names. Jobs and the command ask by [`is_replay`] whether a
+//! gateway is a replay's, where nothing is paid.
 //!
-//! A cassette that is not there is recorded, and one that is there is replayed; nothing else chooses. It is
-//! whole after each exchange, so that a crash loses none. docs/cassettes.md has the format.
+//! Nothing but the file decides between the two. It is whole after each exchange, so that a crash loses
+//! none. docs/cassettes.md has the format.
 
 mod difference;
 mod format;

@@ -1,5 +1,7 @@
-//! [`Player`]: answers a client's requests from a cassette and sends nothing. `ClientBuilder` gives
-//! it to a client as its HTTP stack when a cassette is replayed.
+//! [`Player`]: an HTTP stack that answers a client's requests from a cassette and sends nothing. Equal
+//! requests get the recorded answers in order; a picture and the end of a task are given as often as asked
+//! for, and a request without an answer gets an error that shows the difference. `Cassette::open` makes it,
+//! and `ClientBuilder` gives it to a client in place of its HTTP stack.
 //!
 //! Requests are told apart by method, target and redacted body, so each task has its own line of
 //! answers, however many are under way.

@@ -1,6 +1,7 @@
-//! [`Recorded`]: an exchange around a client's HTTP stack that puts what passes on a cassette;
-//! `ClientBuilder` makes it. `Cassette::open` makes the [`Recording`], which writes the file: it is
-//! whole JSON after each exchange, since the next one is written over its end in one write.
+//! [`Recorded`]: middleware around a client's HTTP stack that writes each exchange to a cassette, without
+//! keys; where the file cannot be made, nothing is sent. `ClientBuilder` makes it with the [`Recording`] of
+//! `Cassette::open`, which holds the file: it is whole JSON after each exchange, since the next one is
+//! written over its end in one write.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

@@ -1,5 +1,7 @@
-//! [`Redactor`]: removes from an exchange what a cassette must not hold: keys, permissions in URLs, and
-//! the photos in requests, of which it keeps a [`hash`]. `recorder.rs` and `player.rs` use it.
+//! [`Redactor`]: removes from exchanges what a cassette must not hold: the keys that it saw in the headers
+//! of requests, permissions in signed URLs, headers that a client does not read, and the photos in
+//! requests, of which it keeps a [`hash`]. `recorder.rs` redacts what it writes, and `player.rs` the
+//! requests that it compares with the cassette's.
 //!
 //! What is redacted twice is what it was, so both see the same requests.
 

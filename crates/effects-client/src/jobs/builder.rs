@@ -1,6 +1,6 @@
 //! [`Jobs`]: the builder that both clients' `jobs()` return: journal, budget, folder, limits; its `run`
-//! starts the jobs through [`RunJobs`], which each client implements in its `jobs.rs`. Rust programs, the
-//! batches of the command, `effects resume` and `effects reorder` use it; the Python package
+//! starts the jobs through [`RunJobs`], which each client implements in its `jobs.rs`. Rust programs and
+//! the command's `batch`, `watch`, `resume` and `reorder` use it; the Python package
 //! (`python/rust/many.rs`) calls [`RunJobs`] itself, with `JobOptions`.
 
 use std::path::PathBuf;

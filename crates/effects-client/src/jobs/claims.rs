@@ -1,6 +1,7 @@
-//! [`Claims`]: which files jobs write or read, so that no picture replaces another's or a photo. The
-//! command's `batch/rows.rs` and `batch/watch.rs`, and `JobContext` for jobs without a [`Claim`], claim
-//! each file before its job begins.
+//! [`Claims`]: the register of the files that jobs write or read. It refuses a picture's file that is
+//! another job's already and finds pictures that would replace a photo, also under another spelling or
+//! link. The command's `batch/rows.rs` and `batch/watch.rs` claim each file before its job begins, and so
+//! does `JobContext` for jobs without a [`Claim`]; `jobs/placement.rs` asks before it saves a picture.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,6 +1,8 @@
-//! [`JobContext`]: what many jobs share of this machine. It counts them, opens their rows, reads their
-//! photos, saves their pictures and makes their results. `jobs.rs` of both clients makes one for each
-//! `run`; calls that may block are made on other threads than the one that drives.
+//! [`JobContext`]: does what jobs need on this machine beside HTTP. It numbers them, refuses those that
+//! repeat the API key or another's file, opens their journal rows, reads their photos, saves their
+//! pictures, reports to the caller and makes each [`JobResult`]. `jobs.rs` of both clients makes one for
+//! each `run` and calls what may block on other threads than the driver's; the command's batches read the
+//! budget of theirs.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

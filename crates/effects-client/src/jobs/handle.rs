@@ -1,5 +1,7 @@
-//! [`JobsHandle`]: stops jobs from another thread, and says how they stand. The `JobResults` of both
-//! clients hand it out; the command's `batch/interruptible.rs` stops with it on Ctrl-C.
+//! [`JobsHandle`]: controls running jobs from another thread: `halt` begins no more, `stop` also submits
+//! and fetches no more; it tells how many run, whether a submission is in flight, and why submissions are
+//! held back. The `JobResults` of both clients hand it out. The command's `batch/interruptible.rs` shows
+//! progress with it and stops jobs on Ctrl-C, for `batch`, `watch`, `resume` and `reorder`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

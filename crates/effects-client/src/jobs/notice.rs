@@ -1,6 +1,8 @@
-//! [`JobNotice`]: what a caller is told of jobs before their results come: `Jobs::on_notice` takes the
-//! callback, which `JobContext` calls. [`JobJournals`]: a caller's own journals around those of the
-//! async client's jobs; the Python package (`many.rs`) gives one.
+//! [`JobNotice`]: an event of a job that a caller hears of before the result: its run begins, its task is
+//! billed, submissions are held back, and the like. `JobContext` and both clients' job drivers report it to
+//! the callback of `Jobs::on_notice`, which the command and Rust programs set, or of `JobOptions`, which
+//! the Python package sets. [`JobJournals`]: wraps a caller's own journals around those of the async
+//! client's jobs; the Python package (`many.rs`) gives one.
 
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
-//! [`JobOptions`]: how jobs are done; [`Save`]: what becomes of their pictures, with [`SaveFiles`] of
-//! those that go to files. `Jobs` and the Python package fill them in, and `JobContext` goes by them.
+//! [`JobOptions`]: the settings of many jobs: journal, budget, price, limits and callbacks, and by [`Save`]
+//! whether their pictures stay at the service, are fetched into memory or are saved to files
+//! ([`SaveFiles`]). The builder `Jobs` and the Python package fill them in; the command passes its [`Save`]
+//! to `Jobs`. `JobContext` checks and follows them, and the clients' `jobs.rs` take their limits from them.
 
 use std::path::{PathBuf, absolute};
 use std::sync::{Arc, Mutex};

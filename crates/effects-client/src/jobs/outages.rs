@@ -1,5 +1,6 @@
-//! [`OutageFilter`]: picks which outages of a gateway are reported to a caller: each when it begins, then once
-//! a minute. The `jobs.rs` of both clients and the command's `batch/interruptible.rs` ask it.
+//! [`OutageFilter`]: picks which outages of a gateway are reported to a caller: each when it begins, then
+//! once a minute as long as it lasts; one that ends all submitting only once. The `jobs.rs` of both clients
+//! use it for callers of jobs, and the command's `batch/interruptible.rs` for what it prints.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};

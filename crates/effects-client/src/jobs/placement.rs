@@ -1,7 +1,8 @@
-//! Which file a job's picture is saved to ([`choose`], [`check`], [`save`]), and whether it is there
-//! already, by what the journal recorded ([`kept`]), perhaps in a folder that was moved. `JobContext`
-//! asks before a job is paid for, and saves by it. The command and the Python package use
-//! [`is_special`], too.
+//! Decides where a job's picture is saved. [`choose`] picks the file; [`check`] refuses one that cannot be
+//! written before the job is paid for; [`save`] writes the picture, beside a file that is in its way;
+//! [`kept`] finds the pictures of an earlier run by the journal, also in a folder that was moved.
+//! `JobContext` calls them. The command and the Python package use [`is_special`] alone, to refuse devices
+//! and pipes.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! [`JobResult`]: how a job ended: its picture, its cost, or its error. `JobContext` makes it, and the
-//! `JobResults` of both clients yield it.
+//! [`JobResult`]: how a job ended: its picture, its cost, or its error, with its files and its row in the
+//! journal. `JobContext` makes it, and the `JobResults` of both clients yield it to Rust programs, to the
+//! command's `batch`, `watch`, `resume` and `reorder`, and to the Python package.
 
 use std::fmt;
 use std::path::PathBuf;

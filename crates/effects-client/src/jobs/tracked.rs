@@ -1,5 +1,6 @@
-//! [`TrackedJob`]: a job on its way from its caller to its result. `JobContext` makes one of each
-//! [`Job`], and the job drivers of both clients hand it from step to step.
+//! [`TrackedJob`]: a [`Job`] on its way to its result, with its number, its file and what was saved of it
+//! so far. `JobContext` makes one of each job and its result at the end; the job drivers of both clients
+//! keep it in the `JobMachine` and pass it from step to step.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! [`CircuitBreaker`]: holds a batch's submissions back while the gateway refuses each for now, none
-//! leaves this machine, or the outcomes of many in a row are unknown. `batch/queues.rs` asks it before a
-//! submission, unless its caller waits already. `Batch::outage` gives the reason, an [`Outage`], to
-//! `JobMachine` and so to the clients.
+//! [`CircuitBreaker`]: pauses a batch's submissions while the gateway refuses every one for now, none
+//! leaves this machine, or the outcomes of many in a row are unknown; then one at a time goes as a probe.
+//! It ends submitting for good when a probe's outcome is unknown, too, or the pauses last a whole wait.
+//! `batch/queues.rs` asks it before each submission but those of `Batch::submit_at_once`. `Batch::outage`
+//! gives the reason, an [`Outage`], to `JobMachine` and so to the clients, the command and Python.
 //!
 //! A submission of unknown outcome may be billed, and a person has to find out what became of it. So
 //! after a few in a row none leaves for a while; then one goes as a probe. If its outcome is unknown

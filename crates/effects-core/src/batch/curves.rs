@@ -1,5 +1,6 @@
-//! [`Curves`]: the learnt curves of task durations that a `Batch` paces its runs by, one for each label.
-//! They are copies from the shared [`Pacer`], fetched again when they are a quarter of a second old.
+//! [`Curves`]: the learnt curves of task durations that a `Batch` paces its runs by, one for each label (a
+//! template, for example): copies from the shared [`Pacer`], at most a quarter of a second old, so that few
+//! polls take its lock. What the runs see of durations is passed on to the [`Pacer`]. Only `Batch` uses it.
 
 use std::collections::HashMap;
 use std::sync::Arc;

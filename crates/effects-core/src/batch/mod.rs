@@ -1,7 +1,8 @@
-//! [`Batch`]: many runs on one thread, by the same contract as [`Run`]: it makes no I/O, and each
-//! [`BatchStep`] says what to do next, within the limits of its [`BatchLimits`]. `JobMachine` of
-//! `effects-jobs` is built on one. [`RunId`], the handle of a run, is in `slots.rs`, and [`Outage`] in
-//! `circuit_breaker.rs`.
+//! [`Batch`]: drives many [`Run`]s on one thread without I/O. Each [`BatchStep`] says what to do next, as
+//! the steps of a single run do; the batch decides which run may submit or poll when, within its
+//! [`BatchLimits`]. `JobMachine` of `effects-jobs`, and so the jobs of both clients and the async client's
+//! single runs, are built on one. [`RunId`] is the handle of a run (`slots.rs`), and [`Outage`] why
+//! submissions are held back (`circuit_breaker.rs`).
 //!
 //! A batch owns its runs, one heap of timers, the limits, the throttle that all share, and the curves
 //! they are paced by. A run still decides for itself what it wants; the batch decides

@@ -1,6 +1,7 @@
-//! [`Queues`]: the runs of a `Batch` that wait to submit or to poll. Methods of `Batch` in this file put
-//! runs there, let the next one go, within the limits (`start_submission`, `start_poll`), and end those
-//! that may no longer submit; `Batch::step` calls them.
+//! [`Queues`]: the runs of a `Batch` that wait to submit or to poll. The methods of `Batch` in this file
+//! put runs there and let the next one go within the limits: repeated submissions before first ones, last
+//! polls before others, else the poll that most likely finds its task ended (`start_submission`,
+//! `start_poll`). They also end runs that may no longer submit. `Batch::step` calls them.
 //!
 //! No run is held here beyond its own wait. When that ends, a run that waits to repeat its submission
 //! gives it up, and one that waits to poll makes its last poll. Last polls go before all others; once

@@ -1,6 +1,7 @@
-//! [`SharedPolls`]: deduplicates polling in a `Batch`: of the runs that follow one task, one polls it,
-//! the leader, and the others end with the verdict that it sees; if it leaves without one, another
-//! leads. A run that polls for itself alone (`Batch::look_alone`) gets the verdict, too.
+//! [`SharedPolls`]: deduplicates polling in a `Batch`. Of the runs that follow one task, only the leader
+//! polls it, and the others end with the verdict that the leader sees; if the leader leaves without a
+//! verdict, one of them leads. A run that polls for itself alone (`Batch::look_alone`) gets the verdict,
+//! too. Only `Batch` uses it.
 //!
 //! A follower is a complete run with its own wait. The end that the leader sees, or a run that polls for
 //! itself alone, is that of all others, so that no task is polled after it. A leader leaves without an

@@ -1,7 +1,7 @@
-//! [`Slots`]: where a `Batch` keeps its runs. A [`RunId`] is the handle of one, for `JobMachine` and
-//! drivers too, and never becomes another's; a [`Ticket`] is a run's place in the batch's `ready` list
-//! or in one of the `Queues`, and counts until the run is moved; [`PollRole`] says who polls the run's
-//! task, for `shared_polls.rs`.
+//! [`Slots`]: the store of the runs of a `Batch`. [`RunId`] is the handle of a run, never reused for
+//! another, which `JobMachine` and the drivers keep, too. [`Ticket`] marks a run's place in the batch's
+//! `ready` list or in one of the `Queues`, and is void once the run is moved. [`PollRole`] says whether a
+//! run polls its task or another does for it (`shared_polls.rs`). `Batch` alone uses the rest.
 
 use crate::run::Run;
 

@@ -1,7 +1,8 @@
-//! [`drive`], [`drive_on`] and [`drive_on_async`]: the loops that carry out what a [`Run`] asks for:
-//! write to the journal, make an exchange, sleep. The last two return with each event ([`Driven`]). The
-//! blocking client's `Watch`, `effects doctor --live` and programs that embed the core call them. Their
-//! clocks are in `clock.rs`.
+//! [`drive`], [`drive_on`] and [`drive_on_async`]: the loops that carry out what a [`Run`] asks for: write
+//! to the journal, make an exchange, sleep. [`drive`] goes to the end; the others return at each event
+//! ([`Driven`]). The blocking client's `Watch` calls [`drive_on`], `effects doctor --live` [`drive`];
+//! programs and tests that embed the core call any of them. The async client and jobs have drivers of their
+//! own. The loops' clocks are in `clock.rs`.
 
 mod clock;
 

@@ -1,6 +1,7 @@
-//! [`ApiKey`]: the API key of an account, which prints as dots. An [`Endpoint`](super::Endpoint) sends
-//! it, and the decoders in `wire` search for it in answers, so that no text kept of an answer holds it,
-//! but for a task's id. The cassettes of `effects-client` take it out of what they record.
+//! [`ApiKey`]: the API key of an account, which prints as dots and finds and redacts itself in texts, also
+//! escaped. An [`Endpoint`](super::Endpoint) sends it, and the decoders in `wire` take it out of what they
+//! keep of answers, but for a task's id. The cassettes of `effects-client` and the command take it out of
+//! what they write; both clients and the command refuse requests that repeat it.
 //!
 //! A gateway may repeat the key in an answer: in an error's words, a redirect, a task's metadata. The
 //! core decodes an answer first and takes the key out of the texts it keeps afterwards (`wire/body.rs`),

@@ -1,7 +1,8 @@
-//! [`Call`]: a submission or a poll of a task, before it becomes an HTTP request; `Run` and `Batch` hand
-//! it out. [`Answer`]: what the HTTP stack reports of an exchange; [`CallResult`]: that report with the
-//! key, for the core to read. [`FreshConnection`] and [`FetchOptions`] tell the clients' HTTP stacks how
-//! to send a request.
+//! [`Call`]: one exchange that a run asks for, a submission or a poll of a task, before it becomes an HTTP
+//! request. `Run` and `Batch` hand it out, the clients' single polls make one, and a `Gateway` sends it.
+//! [`Answer`]: what the HTTP stack reports of an exchange; [`CallResult`]: that report with the key, which
+//! the core reads and takes the key out of. [`FreshConnection`] and [`FetchOptions`] mark HTTP requests: an
+//! HTTP stack opens a new connection, or fetches a picture, for them.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,6 +1,8 @@
-//! [`Endpoint`]: the gateway's URL and the API key. It makes an HTTP request of a [`Call`], with the
-//! key, and a [`CallResult`] of the answer, from which the core takes the key out of every text it
-//! keeps. `ClientBuilder` of `effects-client` makes one, and the client's `Gateway` has it.
+//! [`Endpoint`]: the gateway's URL and the API key. It makes an HTTP request of a [`Call`], with the key,
+//! and a [`CallResult`] of the answer, from which the core takes the key out of every text it keeps.
+//! `ClientBuilder` of `effects-client` makes one for a client's `Gateway`; uploads, jobs and
+//! `effects doctor` use that, too. A cassette's player, `effects-testkit` and programs that embed the core
+//! make their own.
 
 use std::borrow::Cow;
 use std::sync::Arc;

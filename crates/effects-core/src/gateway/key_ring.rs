@@ -1,6 +1,7 @@
-//! [`KeyRing`]: the key of an [`Endpoint`](super::Endpoint), and the source of another one ([`AskKey`]),
-//! where the client was built with one. After a 401 a [`Gateway`](super::Gateway) asks the source, and
-//! sends the request once more if the key is new.
+//! [`KeyRing`]: the key that the requests of an [`Endpoint`](super::Endpoint) carry, and the source of
+//! another one ([`AskKey`]), if the client was built with one. After a 401 that made no task, a
+//! [`Gateway`](super::Gateway) asks the source, unless another request did so meanwhile, and sends the
+//! refused request once more if the key is new.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

@@ -1,7 +1,8 @@
 //! [`Gateway`] (`exchange.rs`) makes the HTTP exchanges of a client: it joins an [`Endpoint`]
-//! (`endpoint.rs`: the web API's URL and the key) with an [`Exchange`] (an HTTP stack). Both clients have
-//! one; the web API is the service's or an emulator's. A [`Call`] (`call.rs`) is what a run asks it to
-//! send.
+//! (`endpoint.rs`: the web API's URL and the key) with an [`Exchange`] (an HTTP stack), and sends each
+//! [`Call`] (`call.rs`) that a run asks for. Both clients have one, and so do `effects doctor`, the
+//! scripted service of `effects-testkit` and programs that embed the core; the web API is the service's or
+//! an emulator's.
 //!
 //! [`Endpoint`] makes an HTTP request of a [`Call`], and takes the key out of what is kept of the answer.
 //! A program with an HTTP stack of its own implements [`Exchange`].

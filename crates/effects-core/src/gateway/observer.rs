@@ -1,7 +1,8 @@
-//! [`ExchangeObserver`]: is told of each exchange with the gateway and each download of a picture,
-//! without secrets: [`RequestExcerpt`] is what it is told of a request. `Gateway`, and
-//! `picture_fetch.rs` of `effects-client`, call the one of the `Endpoint`. The hooks of the Python
-//! package are such an observer.
+//! [`ExchangeObserver`]: a caller's callback for each exchange with the gateway and each download of a
+//! picture. It gets a [`RequestExcerpt`], without secrets, before the request leaves, and the result
+//! through [`ObserveEnd`]; it changes nothing. `ClientBuilder::on_exchange` sets it on the `Endpoint`;
+//! `Gateway`, and for downloads `picture_fetch.rs` of `effects-client`, call it. The hooks of the Python
+//! package are one; Rust programs write others.
 
 use std::fmt;
 

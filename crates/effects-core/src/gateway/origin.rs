@@ -1,6 +1,7 @@
-//! [`BaseUrl`]: the URL of a gateway; [`Origin`]: its scheme, host and port. Endpoints and client
-//! settings have a base URL; journal rows, prices and learnt durations are kept apart by origin.
-//! [`check_url`] says what is wrong with a URL that is none, for uploads.
+//! [`BaseUrl`]: the checked URL of a gateway, https unless it is this machine or http is allowed;
+//! [`Origin`]: its scheme, host and port. Endpoints, client settings, profiles and the command's options
+//! have a base URL; journal rows, prices and learnt durations are kept apart by origin. [`check_url`] says
+//! what rule a URL breaks, for uploads.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,7 @@
-//! [`RequestHeaders`]: headers that a caller adds to requests to the gateway: those of a proxy in
-//! between, or a `User-Agent`. A [`Policy`](crate::Policy) has them; [`Endpoint`](super::Endpoint) puts
-//! them on submissions and polls, and the `transfer.rs` of both clients on uploads to the gateway's
+//! [`RequestHeaders`]: headers that a caller adds to requests to the gateway (for a proxy in between, or a
+//! `User-Agent`); those that the client sets itself are refused. `ClientBuilder`, the command's `--header`
+//! and Python fill it in, and a [`Policy`](crate::Policy) holds it. [`Endpoint`](super::Endpoint) puts the
+//! headers on submissions and polls, and the `transfer.rs` of both clients on uploads to the gateway's
 //! storage.
 
 use std::fmt;

@@ -1,6 +1,7 @@
-//! [`retry_after`]: reads `Retry-After` in both its forms, seconds and a date (RFC 9110, section
-//! 10.2.3); [`answered_at`]: the `Date` of an answer. `gateway/call.rs` calls both, `wire/answer.rs` and
-//! `Batch` the first.
+//! Reads times from the headers of an answer: [`retry_after`], how long the service asks to wait (seconds,
+//! or a date, which counts from the answer's own `Date`), and [`answered_at`], that `Date`. `Reply` in
+//! `gateway/call.rs` reads both for a run that waits, `wire/answer.rs` the first for rejections, and
+//! `Batch` for its throttle.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,7 @@
-//! [`JournalError`]: why a journal could not do what was asked. `Journal` and the `JournalStore` of
-//! `effects-jobs` return it. A run whose entry was not written sends nothing more; `effects resolve`
-//! and other commands show it to the user.
+//! [`JournalError`]: why a journal refused or failed: it cannot be read or written, a newer release wrote
+//! it, another run has the row, the key names another request. `Journal`, `AsyncJournal` and the
+//! `JournalStore` of `effects-jobs` return it. Drivers and jobs end a run whose entry was not written,
+//! before it sends anything more; the command and the Python package show the error.
 
 use std::fmt;
 use std::path::PathBuf;

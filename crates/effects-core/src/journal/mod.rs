@@ -1,7 +1,8 @@
-//! [`Journal`] and its async twin [`AsyncJournal`] (`run_journal.rs`): what a driver asks of a journal
-//! for the one run that it drives. `effects-jobs` and `effects-journal` implement them; the loops in
-//! `driver` and the job drivers of both clients write to them. [`RowOutcome`] is in `row_outcome.rs`, [`Entry`]
-//! and [`Admission`] in `run`.
+//! The journal of one run: [`Journal`] and its async twin [`AsyncJournal`] (`run_journal.rs`) make the
+//! run's [`Entry`]s durable, answer whether it may go on ([`Admission`]), and keep how it ended
+//! ([`RowOutcome`], `row_outcome.rs`). The loops in `driver` and the job drivers of both clients write to
+//! them; `effects-journal`, `effects-jobs` and, for tracking and tests, the command, the Python binding and
+//! the testkit implement them.
 //!
 //! A run gives an [`Entry`] before it sends anything that costs money and as soon as it knows its task's
 //! id; the journal answers with an [`Admission`], and is told the [`RowOutcome`]. The crate `effects-jobs`

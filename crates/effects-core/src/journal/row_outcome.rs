@@ -1,6 +1,8 @@
-//! [`RowOutcome`]: how a run ended, in the form that a journal keeps in the run's row: of an [`Outcome`],
-//! the state, cost, pictures and error. The loops in `driver` and `JobMachine` of `effects-jobs` make it
-//! for `Journal::ended`, and `OpenRow` of `effects-jobs` to settle its row.
+//! [`RowOutcome`]: how a run ended, as a journal keeps it in the run's row: completed, failed, unknown or
+//! abandoned, with the cost, picture URLs and error of the [`Outcome`]. The loops in `driver` and
+//! `JobMachine` make it for `Journal::ended`, and `OpenRow` of `effects-jobs` to settle its row. Every
+//! journal stores it; `effects-client` reports costs by it, and the trackers of the command and the Python
+//! binding pass it on.
 
 use rust_decimal::Decimal;
 

@@ -1,7 +1,8 @@
-//! [`Journal`] and [`AsyncJournal`]: what a driver writes a run's entries to; the answer says whether
-//! the run may go on. The rows of `effects-journal` and of `MemoryStore` implement them, and so do the
-//! submission trackers of the command and the Python package. [`NoJournal`], a client's default, keeps
-//! nothing.
+//! [`Journal`] and [`AsyncJournal`]: make the entries of one run durable; the answer says whether its
+//! submission fits into the budget. The loops in `driver` and the job drivers of both clients write to
+//! them. Rows of `effects-journal` and of `MemoryStore` implement them; so do trackers of submissions in
+//! the command and the Python binding, and a journal with faults in the testkit. [`NoJournal`], a client's
+//! default, keeps nothing.
 
 use async_trait::async_trait;
 

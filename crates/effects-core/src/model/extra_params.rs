@@ -1,6 +1,8 @@
-//! [`ExtraParams`]: parameters of a request that this library does not know, which the service may come
-//! to take ([`InvalidParam`] says why one cannot be sent). The command and the Python package make them,
-//! `EffectRequest` sends them beside its own, and rows of a journal are told apart by them.
+//! [`ExtraParams`]: further parameters of a request, which this library does not know but the service may
+//! come to take: JSON values by name. A name that is documented or looks misspelt is refused
+//! ([`InvalidParam`]). Rust programs, the command and the Python package make them, and `EffectRequest`
+//! sends them beside its own; journal rows and names of picture files tell requests apart by them, and the
+//! command's reports show them.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,8 @@
-//! [`EffectRequest`](crate::EffectRequest) (`request.rs`) and its parts: the model `spark_img_effects`,
-//! its templates (`template.rs`) and sizes (`size.rs`), the photo's URL (`reference.rs`) and parameters
-//! that this library does not know (`extra_params.rs`). Both clients submit it; the emulator and the
-//! renderer use the templates.
+//! The model `spark_img_effects`: [`EffectRequest`](crate::EffectRequest) (`request.rs`), a checked request
+//! for one picture, with its template (`template.rs`), size (`size.rs`), photo URL (`reference.rs`), and
+//! parameters that this library does not know (`extra_params.rs`). Rust programs, jobs, the command and the
+//! Python package make requests, and both clients submit them; the emulator checks the requests it receives
+//! by the templates and sizes.
 //!
 //! This is the only module that knows the model; support for another model of the same gateway is a
 //! second module beside it.

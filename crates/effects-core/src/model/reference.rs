@@ -1,5 +1,7 @@
-//! [`Reference`]: the checked URL of the input picture, which the service fetches. An
-//! [`EffectRequest`](crate::EffectRequest) has one, and an upload returns one.
+//! [`Reference`]: the checked URL of a photo, which the service fetches; [`InvalidReference`]: why a text
+//! is none. An [`EffectRequest`](crate::EffectRequest) has one, and an upload by a client or an uploader
+//! program returns one. Jobs and journal rows tell photos apart by it, and clients and the command warn
+//! where the service cannot reach it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,7 @@
-//! [`Size`]: the width and height asked for. [`SIDE_RANGE`]: the sides that the service accepts, by
-//! which `EffectRequest` and the emulator check requests; [`DEFAULT_SIDE`]: the side where none is
-//! given.
+//! [`Size`]: the width and height asked for, in pixels, each optional; [`SIDE_RANGE`]: the sides that the
+//! service accepts, and [`DEFAULT_SIDE`]: its choice where none is given. `EffectRequest` and the emulator
+//! check requests by the range. Requests, jobs, journal rows, the prices of a budget, file names and the
+//! command have a `Size`.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -1,6 +1,7 @@
-//! [`Template`]: the thirty styles that the service lists, each in a [`Group`], and how a text is read
-//! or searched as one ([`UnknownTemplate`], if it is none). Requests, the command, the renderer and the
-//! emulator use it.
+//! [`Template`]: the thirty styles that the service lists, each in a [`Group`]; parses a text as one,
+//! unlisted ids on request, searches them, and suggests the nearest ([`UnknownTemplate`]). Requests, jobs,
+//! journal rows, the command, the Python binding and the emulator use it; the pace learns durations by a
+//! template's id.
 //!
 //! Source of ids and titles: the service's page, section "Parameters", `template_id`. Ids are
 //! case-sensitive there, so they are here: nothing ever picks a template by similarity.

@@ -1,6 +1,8 @@
-//! [`Curve`]: when to poll a task next, given its age, and how long it will take in all ([`Eta`]).
-//! [`Pacer`](super::Pacer) makes it from a [`History`]; runs that wait (`run/wait.rs`) and `Batch` ask
-//! it, and the command estimates durations by it.
+//! [`Curve`]: the learned schedule of polls for tasks of one kind: when to poll next, given a task's age,
+//! planned from the durations in a [`History`]; [`Eta`]: how long a task will take in all.
+//! [`Pacer`](super::Pacer) and `Model` make curves. Runs that wait (`run/wait.rs`) poll by them and report
+//! the `Eta`; `Batch`, where polls are scarce, polls first the tasks that have most likely ended; the
+//! command estimates durations.
 
 use std::time::Duration;
 

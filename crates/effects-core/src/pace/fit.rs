@@ -1,5 +1,7 @@
-//! [`Histogram`]: how often tasks took how long, fitted to the pairs of polls in a [`History`].
-//! `Curve::new` fits one and makes its `Forecast` of it.
+//! [`Histogram`]: estimates how often tasks take how long. A client sees no duration, only the last poll
+//! before a task's end and the first after it: the histogram is fitted to all these pairs of a [`History`]
+//! together (Turnbull's estimate), and leaves out the pairs from before a change of durations. `Curve::new`
+//! fits one and makes its `Forecast` of it.
 
 use super::history::{CAPACITY, History, Span};
 use super::scale::{self, BINS};

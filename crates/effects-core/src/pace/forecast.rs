@@ -1,6 +1,6 @@
-//! [`Forecast`]: the distribution of a task's duration: a [`Histogram`], smoothed and with a tail for
-//! durations not seen yet. `Curve::new` makes one and keeps it for its estimates; `plan.rs` plans the
-//! polls by it.
+//! [`Forecast`]: the distribution of a task's duration: the chance that it has ended by each age, from a
+//! [`Histogram`], smoothed and with a weak long tail for durations not seen yet. `Curve::new` makes one;
+//! `plan.rs` plans the polls by it, and `Curve` keeps it to estimate durations and chances.
 
 use super::fit::Histogram;
 use super::scale::{self, LAST, POINTS, STEPS_PER_BIN};

@@ -1,6 +1,7 @@
-//! [`History`]: what was seen of the durations of the tasks of one label, as pairs of polls round their
-//! ends. A `Curve` is made of it. [`Pacer`](super::Pacer) and [`Models`](super::Models) keep one for
-//! each label ([`Histories`]), and the report of `effects batch` reads those.
+//! [`History`]: the durations seen of tasks with one label, the newest 256, each as a pair of polls: the
+//! last that saw the task running, the first that saw its end. A `Curve` is made of it.
+//! [`Pacer`](super::Pacer) and [`Models`](super::Models) keep one for each label ([`Histories`]), `Model` a
+//! single one; the command's reports and estimates read those.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

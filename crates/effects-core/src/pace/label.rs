@@ -1,5 +1,6 @@
-//! [`Label`]: names tasks that are expected to take equally long, for this model by a template's id. A
-//! `Submission` has one, and [`Pacer`](super::Pacer) collects the durations of finished tasks by label.
+//! [`Label`]: names tasks that are expected to take equally long; for this model, the id of the template. A
+//! `Submission` has one. [`Pacer`](super::Pacer) and `Models` keep the durations of tasks by label, `Batch`
+//! its curves, and the report of `effects batch` looks them up.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,7 @@
-//! [`Learned`]: the settings of the learned pace: what a poll is worth, and its shortest and longest
-//! interval. `Pace::Learned` has them, and [`Curve`](super::Curve) is made by them.
+//! [`Learned`]: the settings of the learned pace: how many seconds of waiting one poll is worth, and the
+//! shortest and longest interval between polls. `Pace::Learned` has them, and [`Curve`](super::Curve) plans
+//! its polls by them; the command estimates durations with the defaults, and `examples/pace.rs` compares
+//! several.
 //!
 //! A fixed interval wastes looks while a task cannot have ended yet, and loses seconds once it
 //! has. The learned pace puts looks where endings are, in four steps, each a file:

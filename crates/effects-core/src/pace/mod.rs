@@ -1,7 +1,7 @@
-//! [`Pace`]: how long to wait before each look at a running task: fixed, growing, or learnt from earlier
-//! tasks. [`Policy`](crate::Policy) has one, and each run asks it. For the learnt one, a client's
-//! [`Pacer`] (`pacer.rs`) learns from its runs and makes their [`Curve`]s (`curve.rs`); [`Models`]
-//! (`models.rs`) is what is saved of it.
+//! [`Pace`]: how long to wait before each poll of a running task: a fixed time, a growing one, or one
+//! learnt from earlier tasks. Users choose it in a [`Policy`](crate::Policy), and each run waits by it. For
+//! the learnt one, a client's [`Pacer`] (`pacer.rs`) learns from its runs and makes their [`Curve`]s
+//! (`curve.rs`); [`Models`] (`models.rs`) is what is saved of that.
 
 mod curve;
 mod fit;

@@ -1,6 +1,6 @@
-//! [`Model`]: a history of durations with the [`Curve`] that is learnt from it. It is for a
-//! program that polls by itself and wants to know how long a task will take (`examples/pace.rs`); the
-//! clients use [`Pacer`](super::Pacer) instead.
+//! [`Model`]: a history of durations with the [`Curve`] learnt from it, which is made anew only on request
+//! and when enough has been observed since. It is for a program that polls by itself and wants to know how
+//! long a task will take (`examples/pace.rs`); the clients use [`Pacer`](super::Pacer) instead.
 
 use std::sync::Arc;
 use std::time::Duration;

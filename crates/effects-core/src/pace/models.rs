@@ -1,5 +1,6 @@
-//! [`Models`]: the duration histories of all gateways and labels, as data to keep and to merge.
-//! `effects_client::PaceFile` reads, merges and writes it.
+//! [`Models`]: the duration histories of all gateways and labels, as data to save and to merge.
+//! `effects_client::PaceFile` reads, merges and writes it, so that a later process polls by what earlier
+//! ones learnt; the command makes its client's `Pacer` and its estimates from it.
 
 use std::collections::BTreeMap;
 

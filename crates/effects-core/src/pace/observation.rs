@@ -1,5 +1,7 @@
-//! [`Observation`]: the ages at which a run saw its task last running and first ended. `Run::observation`
-//! makes it; [`History`](super::History) and [`Pacer`](super::Pacer) learn from it.
+//! [`Observation`]: what a run saw of its task's duration: the ages at the last poll that saw it running
+//! and the first that saw it ended, or only the former if the run stopped watching. `Run::observation`
+//! makes it; [`History`](super::History) and [`Pacer`](super::Pacer) learn from it, for single runs and for
+//! `Batch`.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! [`Pacer`]: hands out the [`Curve`] of each label and learns from every run that ends. A client has one
-//! for all its runs; `Batch` fetches its curves from it.
+//! [`Pacer`]: makes the [`Curve`] of each label at one gateway, and learns from every run that ends or is
+//! dropped. A client has one for all its runs and jobs; runs and `Batch` get their curves from it.
+//! `PaceFile` of `effects-client` saves what it learnt, and the report of `effects batch` shows it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

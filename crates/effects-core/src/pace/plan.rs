@@ -1,6 +1,7 @@
-//! [`Planner`]: finds the cheapest times to poll a task, given a [`Forecast`] of its duration.
-//! `Curve::new` asks it for two plans, one that looks a little more often than is best and one a little
-//! less (a run's jitter chooses), and, where the settings name no worth of a look, for that too.
+//! [`Planner`]: finds the times to poll a task at which polls and waiting together cost least, given a
+//! [`Forecast`] of its duration and the seconds of waiting that a poll is worth. `Curve::new` has it make
+//! two plans, one with slightly more polls than is best and one with slightly fewer (jitter chooses for
+//! each poll), and find the worth of a poll where the settings name none.
 //!
 //! A look costs `worth` seconds, and every second between the end and the look that sees it costs
 //! a second. With *F(t)* the chance of an end by age *t*, *A(t)* the integral of *F*, and *U(t)*

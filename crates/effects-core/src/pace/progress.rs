@@ -1,6 +1,7 @@
-//! [`Progress`]: how far a task says it is. `run/wait.rs` keeps the last two reports; `Curve` moves its
-//! next poll towards the end that they suggest ([`expected_end`], [`sharpen`]), within bounds, since a
-//! report may be wrong.
+//! [`Progress`]: how much of a task is done, by its own report at some age. A run that waits
+//! (`run/wait.rs`) keeps the last two reports; `Curve` moves the next poll towards the end that they
+//! suggest ([`expected_end`], [`sharpen`]), to no less than half and no more than twice the planned wait,
+//! since a report may be wrong.
 
 use std::time::Duration;
 

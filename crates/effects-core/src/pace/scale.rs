@@ -1,6 +1,7 @@
-//! A logarithmic scale of task ages: [`point_of`] and [`age_of`] convert between seconds and points. A
-//! `History` keeps pairs of points. In what a `Curve` makes of it, the `Histogram` is an array over bins
-//! of eight points, the `Forecast` and the plan of polls are arrays over the points.
+//! A logarithmic scale of task ages, on which the learned pace computes: [`point_of`] and [`age_of`]
+//! convert between seconds and points. A `History` keeps pairs of points. For a `Curve`, `fit.rs` weighs
+//! durations in bins of eight points, `forecast.rs` and `plan.rs` work point by point, and `curve.rs` looks
+//! up the next poll by the point of a task's age.
 //!
 //! Points divide each doubling of the age into [`STEPS`] equal ratios, about 1 % apart; eight of
 //! them make a bin of the histogram, about 9 % wide. Everything is done with `+ - * /` and exact

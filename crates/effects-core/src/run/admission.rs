@@ -1,6 +1,7 @@
-//! [`Admission`]: a journal's answer to an entry of a run: whether it is written, and for a submission
-//! whether the budget reaches: yes, not yet, or no ([`OverBudget`]). `Journal::write` returns it, and
-//! the driver hands it to the `Run`. [`RowNumber`], a row's number in its journal, is here, too.
+//! [`Admission`]: a journal's answer to an entry of a run: it is written, or the submission does not fit
+//! into the budget yet, or never will ([`OverBudget`] says why). Every journal returns it from `write`, and
+//! the driver hands it to the `Run`, directly or through `Batch` or `JobMachine`. [`RowNumber`], a row's
+//! number in its journal, is here, too.
 
 use std::fmt;
 use std::str::FromStr;

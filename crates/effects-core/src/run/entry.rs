@@ -1,6 +1,7 @@
-//! [`Entry`]: a record for the journal, with a [`Fact`]: the run is about to submit, it has a task's id,
-//! or a submission made no task. A `Run` stops at each until its driver has given it to
-//! `Journal::write`, which a journal that lasts answers once it is on disk.
+//! [`Entry`]: a record for the journal, with a [`Fact`]: the run is about to submit, it has a task's id, or
+//! a submission made no task. A `Run`, alone or in a `Batch`, makes it and sends nothing until its driver
+//! has written it with `Journal::write` or `AsyncJournal::write`, which a journal that lasts answers once
+//! it is on disk. Journals and trackers of submissions read the fact.
 
 use serde::{Deserialize, Serialize};
 

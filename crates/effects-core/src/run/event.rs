@@ -1,7 +1,7 @@
 //! [`Event`]: what a run or a download reports while it goes on: the task's id, each poll that showed it
-//! running, each retry, warnings. `Run` gives them to its driver, a `Download` of `effects-jobs` to its
-//! client. Shown by both clients' `Watch`, `telemetry.rs` of `effects-client`, the command's
-//! `progress.rs` and the Python package.
+//! running, each retry, warnings. `Run` gives events to its driver, a `Download` of `effects-jobs` to its
+//! client; both clients pass them to their caller (`Watch`, `on_event`) and to tracing (`telemetry.rs` of
+//! `effects-client`). The command shows them as progress, and the Python package as events and warnings.
 
 use std::fmt::{self, Write};
 use std::time::Duration;

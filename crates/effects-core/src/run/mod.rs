@@ -1,7 +1,8 @@
-//! [`Run`]: the state machine that follows one task from submission to [`Outcome`] (`outcome.rs`); each
-//! call of `step` says what to do next ([`Step`]). The loops in `driver`, a
-//! [`Batch`](crate::batch::Batch) and programs with a loop of their own drive it, by its
-//! [`Policy`] (`policy.rs`).
+//! [`Run`]: the state machine that follows one task from submission to [`Outcome`] (`outcome.rs`), by the
+//! settings in its [`Policy`] (`policy.rs`). Each call of `step` says what to do next ([`Step`]: record,
+//! send, sleep, notify, or done), and the results are handed back to it. The loops in `driver`, a
+//! [`Batch`](crate::batch::Batch) with many runs, the testkit's `World`, and programs with a loop of their
+//! own drive it.
 //!
 //! [`Run`] holds what every state shares: the policy, the time, the deadline, what waits to be
 //! recorded or told. The states are an owned enum; each transition consumes one and returns the

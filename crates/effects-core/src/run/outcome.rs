@@ -1,6 +1,7 @@
-//! [`Outcome`]: how a run ends, with all that is known of it: [`Effect`] is its good end, [`Failed`],
-//! [`Unknown`] and four others the rest. `into_result` makes an effect or an `Error` of it, for the
-//! blocking `Watch`, `JobMachine` and the Python package; a journal keeps a part of it (`RowOutcome`).
+//! [`Outcome`]: how a run ends, with all that is known of it: [`Effect`], the good end with pictures and
+//! bill, or one of six others, such as [`Failed`] and [`Unknown`]. Drivers and `Batch` return it.
+//! `into_result` makes an `Effect` or an `Error` of it, for the clients, `JobMachine`, `effects doctor`,
+//! the Python package and programs that drive runs; a journal keeps a part of it (`RowOutcome`).
 
 use std::fmt;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! [`Policy`]: the settings of a run: how often it polls, how long it waits, when all must be over
-//! ([`Deadline`]), and which submissions are repeated ([`Repeat`]). `ClientBuilder` and the Python
-//! package's `NativePolicy` fill them in; `Run`, `Batch` and transfers go by them.
+//! ([`Deadline`]), and which submissions are repeated ([`Repeat`]). Users set them with a client's
+//! `ClientBuilder` or for single calls, with options of the command, or in Python (`NativePolicy`). `Run`,
+//! `Batch`, job machines, uploads, downloads and single polls go by them.
 
 use std::time::Duration;
 

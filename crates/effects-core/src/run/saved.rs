@@ -1,6 +1,6 @@
-//! [`Saved`]: a [`Run`] as data, to be written as JSON and restored in another process. [`Run::save`]
-//! makes it and [`Run::restore`] reads it, for programs that drive runs by themselves; the clients have
-//! journals instead.
+//! [`Saved`]: a [`Run`] as data, to be written as JSON and restored in another process. [`Run::save`] makes
+//! it and [`Run::restore`] reads it, for programs that drive runs by themselves and for the simulation in
+//! `effects-testkit`; the clients have journals instead.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! [`Submission`]: the body of a create request and the label of its task. `Run::submit` and
-//! `Batch::submit` take one: it is all that a run knows of what it pays for, so that runs of any model
-//! of the gateway are alike. `EffectRequest` converts into one.
+//! `Batch::submit` take one, and the intent in the journal holds it. It is all that a run knows of what it
+//! pays for, so that runs of any model of the gateway are alike: `EffectRequest` converts into one, as the
+//! request of another model can (`examples/other_model.rs`).
 
 use bytes::Bytes;
 

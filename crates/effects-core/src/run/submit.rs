@@ -1,6 +1,7 @@
-//! [`Submitting`]: the state machine of a [`Run`](super::Run) up to the task's id, which the run holds
-//! until then. A mistake here costs money, so it submits again only what certainly made no task, unless
-//! [`Repeat`] says otherwise.
+//! [`Submitting`]: the first phase of a [`Run`](super::Run), a state machine from the request to the task's
+//! id: it records the intent, waits for the budget, sends, and decides what an answer means. A mistake here
+//! costs money, so it submits again only what certainly made no task, unless [`Repeat`] says otherwise.
+//! `Run` steps it, and `saved.rs` saves it.
 //!
 //! ```text
 //!          Record(Intent)        Send(Submit)

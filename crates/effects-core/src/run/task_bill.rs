@@ -1,6 +1,7 @@
-//! [`TaskBill`]: what the end of a task means for the money, in words that are the same everywhere. The
-//! messages of [`Failed`](crate::run::Failed) and other ends of a run have them; the report of `effects
-//! batch`, `effects status`, the clients' `JobResult` and the Python package use them, too.
+//! [`TaskBill`]: what the end of a task means for the money (billed, not billed, not known), in words that
+//! are the same everywhere. The messages of [`Failed`](crate::run::Failed) and other ends of a run have
+//! them; the report of `effects batch`, `effects status`, the clients' `JobResult` and the Python package
+//! use them, too.
 
 use std::fmt;
 

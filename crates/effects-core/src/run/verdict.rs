@@ -1,6 +1,7 @@
-//! [`verdict`]: the [`Outcome`] that ends a wait, if the answer to a poll shows the task's end.
-//! `Waiting` asks it for each state of the task that it sees. The Python package asks `Task::outcome`,
-//! which is the same without warnings, of a single poll.
+//! [`verdict`]: decides whether the answer to a poll shows the end of the task, and with which [`Outcome`]
+//! the run then ends: an effect with pictures, or why it failed. `Waiting` calls it for each state of the
+//! task that it sees. The Python package calls `Task::outcome`, the same without warnings, on the answer to
+//! a single poll.
 
 use super::Core;
 use super::event::Event;

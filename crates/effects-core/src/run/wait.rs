@@ -1,5 +1,6 @@
-//! [`Waiting`]: the state machine of a [`Run`](super::Run) from the task's id to its end, which the run
-//! holds meanwhile. Polls cost nothing, so it goes on polling through every error that can pass.
+//! [`Waiting`]: the second phase of a [`Run`](super::Run), a state machine from the task's id to its end:
+//! it polls at the pace, reports progress, and ends with the task or when the wait is over. Polls cost
+//! nothing, so it goes on through every error that can pass. `Run` steps it, and `saved.rs` saves it.
 //!
 //! ```text
 //!             pace, retry, throttle

@@ -1,7 +1,8 @@
-//! [`SubmissionAnswer`] and [`Look`]: what the HTTP answer to a submission or to a poll means, in a
-//! table with a line for every possible answer. The state machines `Submitting` and `Waiting` decide by
-//! them, and `Task::read`, a client's single poll, by [`Look`]. `CallResult::arrived` and
-//! `uploaded_url`, for uploads, are here, too.
+//! Decides what the HTTP answer to a submission ([`SubmissionAnswer`]) or to a poll ([`Look`]) means, by a
+//! table with a line for every possible answer. The state machines `Submitting` and `Waiting` go by them;
+//! `Task::read`, a single poll of a client, `effects doctor` or a cassette, by [`Look`].
+//! `CallResult::arrived` and `uploaded_url`, which the clients and `effects-jobs` call for uploads, are
+//! here, too.
 //!
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.

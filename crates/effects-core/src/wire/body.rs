@@ -1,6 +1,7 @@
-//! [`Body`]: the JSON body of an answer, read tolerantly: every variant that was seen of the gateway and
-//! its clients decodes. `wire/answer.rs` reads each answer with it, and says how much of a task it needs
-//! ([`TaskDetail`]).
+//! [`Body`]: reads the JSON body of an answer tolerantly: every variant decodes that was seen of the
+//! gateway or in clients of it. `wire/answer.rs` reads the answers to submissions, polls and uploads with
+//! it, and chooses by [`TaskDetail`] whether a whole task is read or only its state; `answer_excerpt.rs`
+//! takes the request id from here.
 //!
 //! Objects are read field by field over borrowed JSON text, so that a surprise in one field costs
 //! that field alone, numbers keep their digits (a cost never passes through a float), and what is

@@ -1,6 +1,7 @@
 //! [`ServiceCode`]: the service's own error codes: what each means, who can mend it ([`FaultSide`]), and
-//! whether a new task may do better. `Violation` and `ServiceError` carry one, `Error::code` tells it,
-//! and the emulator answers with them.
+//! whether a new task may do better. `Violation`, `ServiceError` and failed journal rows carry one, and
+//! `Error::code` returns it. Jobs decide by it whether to order a failed task anew, the command and the
+//! Python package show it, and the emulator answers with it.
 //!
 //! Source: the service's page, section "Error Codes". Codes it does not list are kept as text.
 

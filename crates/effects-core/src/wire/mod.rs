@@ -1,7 +1,7 @@
-//! Decodes answers of the web API: `answer.rs` says what an answer to a submission or a poll means,
-//! [`Task`](crate::Task) (`task.rs`), with its pictures and bill, is what it shows, and [`ExchangeError`]
-//! (`exchange_error.rs`) why it shows none. The state machines in `run` decide by them, and a client's single
-//! poll returns a `Task`.
+//! Decodes answers of the web API: `answer.rs` decides what an answer to a submission or a poll means;
+//! [`Task`](crate::Task) (`task.rs`) is the task that it shows, with pictures and bill; [`ExchangeError`]
+//! (`exchange_error.rs`) is why it shows none. The state machines in `run` decide by them; a single poll of
+//! a client, of `effects doctor` or of a cassette returns a `Task`.
 
 pub(crate) mod answer;
 mod answer_excerpt;

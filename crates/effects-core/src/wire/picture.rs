@@ -1,5 +1,6 @@
 //! [`Picture`]: one picture of a task: its URL, made absolute against the gateway's address where the
-//! service gave only a path. A `Task` and an `Effect` list them, and the clients download them.
+//! service gave only a path. A `Task` and an `Effect` list them; clients and jobs download them, journals
+//! keep their URLs, and the command and the Python package show them.
 
 use http::Uri;
 use serde::{Deserialize, Serialize};

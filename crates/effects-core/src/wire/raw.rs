@@ -1,6 +1,7 @@
 //! [`RawJson`]: JSON of the service kept as text, with its digits and their order, and `[key]` where an
 //! answer repeated the API key. [`Task`](crate::Task), [`Effect`](crate::Effect) and a failed task keep
-//! their whole answer so (`raw`); the first two also the service's notes (`metadata`).
+//! their whole answer so (`raw`), the first two also the service's notes (`metadata`); `effects status` and
+//! other commands print them, and the Python package returns them.
 
 use std::fmt;
 

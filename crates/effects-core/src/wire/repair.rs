@@ -1,5 +1,6 @@
-//! [`repair`]: makes JSON of an answer that is almost JSON, so that the id of a paid task is not lost to
-//! a fault of form. `wire/answer.rs` tries it on the answer to a submission that broke off or that `Body`
+//! [`repair`]: makes JSON of an answer that is almost JSON (cut off, or with `NaN`, wrong quotes and the
+//! like): it keeps the complete members and drops the rest, so that the id of a paid task is not lost to a
+//! fault of form. `wire/answer.rs` tries it on the answer to a submission that broke off or that `Body`
 //! cannot read.
 //!
 //! It keeps every complete member and drops the rest: `NaN` becomes `null`, and so does a text that was

@@ -1,6 +1,7 @@
 //! [`ResponseExcerpt`]: what is kept of an HTTP response for a person and the service's support: its
 //! status, its request id, some of its headers and, where it is no task, the beginning of its body.
-//! Errors, effects and single polls carry it; `answer_excerpt.rs` makes it of an answer.
+//! `answer_excerpt.rs` makes it of an answer. Errors, effects and single polls carry it; the command prints
+//! it in JSON, the Python package returns it, and cassettes keep the same headers.
 //!
 //! Headers are kept by a list of names: one that is not on it may set a cookie or hold a permission.
 

@@ -1,6 +1,7 @@
 //! [`Task`]: a task as the service describes it in one answer, with its [`Status`], pictures, bill and
-//! error ([`ServiceError`]), read tolerantly. `wire/body.rs` reads it; a poll outside a run
-//! (`TaskHandle::status`) returns it.
+//! error ([`ServiceError`]). `wire/body.rs` reads it tolerantly. Runs decide by it (`run/verdict.rs`); a
+//! single poll outside a run (`TaskHandle::status`, `effects status`, `effects doctor`, `status` in Python)
+//! returns it.
 
 use std::borrow::Cow;
 use std::fmt;

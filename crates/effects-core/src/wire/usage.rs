@@ -1,5 +1,6 @@
-//! [`Usage`]: the bill of a task, its cost in USD to the digit. `wire/body.rs` reads it into a `Task`;
-//! an `Effect` and a failed task keep it.
+//! [`Usage`]: the bill of a task, its cost in USD to the digit. `wire/body.rs` reads it into a `Task`; an
+//! `Effect` and a failed task keep it, a `TaskBill` words it, and the command and the Python package report
+//! it.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

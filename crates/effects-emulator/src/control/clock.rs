@@ -1,5 +1,7 @@
-//! [`advance`]: the handler of `POST /_emulator/clock/advance`, which moves a virtual clock on.
-//! Tests and the page call it over HTTP; `routes.rs` has its path.
+//! [`advance`]: the handler of `POST /_emulator/clock/advance`, which moves a virtual clock on, by seconds
+//! or to a time ([`Advance`]), and answers once the pictures of the tasks due by then are painted; a real
+//! clock it refuses to move. Tests and the page call it over HTTP (`routes.rs` has its path); Rust and
+//! Python tests call `Emulator::advance` instead.
 
 use std::sync::Arc;
 use std::time::Duration;

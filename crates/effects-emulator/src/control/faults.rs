@@ -1,7 +1,7 @@
-//! [`next`], [`scripted`] and [`unscript`]: the handlers of `/_emulator/next`, which script the faults
-//! of the next requests, list them and forget them. [`plan`] and [`follow`]: those of
-//! `/_emulator/faults`, which show the fault plan and set another. Tests in any language call them, and
-//! the page does (`page/control.js`).
+//! [`next`], [`scripted`] and [`unscript`]: the handlers of `/_emulator/next`, which script the faults of
+//! the next requests, list those still to come, and forget them. [`plan`] and [`follow`]: those of
+//! `/_emulator/faults`, which show the fault plan and set another. All of them go to the `FaultInjector`.
+//! Tests in any language call them over HTTP, and the page does (`page/control.js`).
 
 use std::sync::Arc;
 

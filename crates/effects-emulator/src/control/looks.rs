@@ -1,6 +1,6 @@
-//! [`looks`] and [`look`]: the handlers of `/_emulator/looks`, which list the templates and paint a
-//! small picture of a photo through one. The emulator's page lets its user choose from them
-//! (`page/try.js`).
+//! [`looks`] and [`look`]: the handlers of `/_emulator/looks`, which list the templates and sizes, and
+//! paint a small picture of an uploaded photo through one template, without a task, a record or a cost. The
+//! emulator's page lets its user choose a template by them (`page/try.js`).
 
 use std::io::Cursor;
 use std::sync::Arc;

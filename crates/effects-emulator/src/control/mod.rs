@@ -1,7 +1,7 @@
-//! The control API under `/_emulator/`, by which tests and the emulator's page inspect and steer an
-//! emulator. [`about`] (a [`Summary`]), [`counts`] and [`reset`] are here; `requests.rs`, `verify.rs`,
-//! `tasks.rs`, `faults.rs`, `events.rs`, `clock.rs` and `looks.rs` have the other handlers, and
-//! `surfaces/page.rs` that of the page's session. `routes.rs` leads to them.
+//! The control API under `/_emulator/`, by which tests in any language and the emulator's page inspect and
+//! steer an emulator. The handlers [`about`] (a [`Summary`]), [`counts`] and [`reset`] are here;
+//! `requests.rs`, `verify.rs`, `tasks.rs`, `faults.rs`, `events.rs`, `clock.rs` and `looks.rs` have the
+//! others, and `surfaces/page.rs` that of the page's session. `routes.rs` routes requests to them.
 //!
 //! It needs the emulator's own key, like everything that changes anything: pages of a browser on
 //! this machine can reach loopback too.

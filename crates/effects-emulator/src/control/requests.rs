@@ -1,5 +1,6 @@
-//! [`requests`]: the handler of `GET /_emulator/requests`, which lists the requests seen, filtered by
-//! [`RequestsQuery`]. Tests in any language call it over HTTP, and so does the emulator's page.
+//! [`requests`]: the handler of `GET /_emulator/requests`, which lists the recorded requests with their
+//! answers, filtered by [`RequestsQuery`]. Tests in any language and the emulator's page call it over HTTP;
+//! Rust and Python tests may call `Emulator::requests` instead.
 
 use std::sync::Arc;
 

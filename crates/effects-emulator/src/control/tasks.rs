@@ -1,6 +1,6 @@
-//! [`tasks`], [`task`] and [`picture`]: the handlers of `/_emulator/tasks`, which list tasks, show one,
-//! and send its picture; [`finish`] and [`fail`] end a running one at once. Tests and the emulator's
-//! page call them over HTTP.
+//! The handlers of `/_emulator/tasks`: [`tasks`] lists tasks, [`task`] shows one, and [`picture`] sends its
+//! picture; [`finish`] makes a running task due at once, and [`fail`] ends it with a failure. Tests in any
+//! language and the emulator's page call them over HTTP.
 
 use std::sync::Arc;
 

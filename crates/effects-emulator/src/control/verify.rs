@@ -1,6 +1,7 @@
-//! [`verify`]: the handler of `POST /_emulator/verify`, which counts the requests that fit a
-//! [`RequestMatch`] and says whether there were as many as expected. Tests assert with it over HTTP;
-//! `requests.rs` filters its list with a [`RequestMatch`], too.
+//! [`verify`]: the handler of `POST /_emulator/verify`, which counts the recorded requests that fit a
+//! [`RequestMatch`] (endpoint, task, status, headers, body …), says whether there were as many as expected,
+//! and shows those that nearly fit. Tests in any language assert with it over HTTP; `requests.rs` filters
+//! its list with a [`RequestMatch`], too.
 //!
 //! A [`RequestMatch`] says which requests are meant; the answer lists those that matched, and those
 //! that nearly did with what they differ in.

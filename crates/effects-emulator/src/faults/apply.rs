@@ -1,7 +1,7 @@
 //! Carries out the [`Fault`]s of exchanges. [`answer_instead`] answers in place of the handler: an error
-//! status, or a connection that ends ([`Cut`]). [`apply`] spoils the handler's own answer: late, lost,
-//! cut off, or with another body. The middleware calls both; `server.rs` ends the connection where an
-//! answer is a [`Cut`].
+//! status, or a connection that ends ([`Cut`]). [`apply`] spoils the handler's own answer: late, lost, cut
+//! off, or with another body. The middleware calls both; `server.rs` ends the connection where an answer is
+//! a [`Cut`]. Faults of tasks and polls are carried out elsewhere, by the handlers and `wire/`.
 
 use std::io;
 use std::time::Duration;

@@ -1,6 +1,7 @@
-//! [`ErrorBody`]: the forms in which gateways of this family have been seen to refuse; [`RetryAfter`]:
-//! when a refusal says to ask again. `Fault::Status` names both, and `ApiRefusal` is written in one of
-//! the forms.
+//! [`ErrorBody`]: the forms of error bodies in which gateways of this family have been seen to refuse a
+//! request; [`RetryAfter`]: when a refusal says to ask again, in seconds or as a date. Fault plans, scripts
+//! and tests name both in `Fault::Status`, test keys have theirs (`key.rs`), and each `ApiRefusal` of the
+//! emulator is written in one of the forms.
 
 use std::time::{Duration, SystemTime};
 

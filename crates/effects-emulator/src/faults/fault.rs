@@ -1,6 +1,7 @@
-//! [`Fault`]: one way for a request, a task or an answer to go wrong, as fault plans and scripts write
-//! it; [`Moment`]: before the request has its effect, or after. `FaultInjector` chooses one for a
-//! request; the middleware, the handlers, `lifecycle.rs` and the answers in `wire/` act on it.
+//! [`Fault`]: one way for a request, a task or an answer to go wrong, as fault plans, scripts and test keys
+//! name it, in Rust, TOML or JSON; [`Moment`]: before the request has its effect, or after. `FaultInjector`
+//! chooses one for a request; the middleware carries it out on the exchange, or the handlers,
+//! `lifecycle.rs` and the answers in `wire/` on the task.
 
 use effects_core::ServiceCode;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,6 @@
-//! [`fault_of_key`]: the fault that a test key such as `test_status_503` names, for programs whose only
-//! setting is the key. `ApiKeys` asks it of each key that is not the emulator's own.
+//! [`fault_of_key`]: the fault that a test key such as `test_status_503` names, which each create with that
+//! key meets; for programs whose only setting is the key. `ApiKeys` (`auth.rs`) looks up each key that is
+//! not the emulator's own, where test keys are accepted.
 
 use super::body::{ErrorBody, RetryAfter};
 use super::fault::{Fault, Moment};

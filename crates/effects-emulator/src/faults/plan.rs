@@ -1,7 +1,7 @@
-//! [`FaultPlan`]: [`FaultRule`]s that say which fault happens at which endpoint and how often
-//! ([`When`]), with a [`RateLimit`] and a balance; built in Rust or read from TOML or JSON.
-//! `Options::faults` holds it, `Emulator::follow` and the control API set another, and `FaultInjector`
-//! follows it.
+//! [`FaultPlan`]: [`FaultRule`]s that say which fault happens at which endpoint and how often ([`When`]),
+//! with a [`RateLimit`] and a balance; built in Rust or read from TOML or JSON, and checked ([`BadPlan`]).
+//! Tests, the Python package and `effects emulator --faults` start an emulator with one; `Emulator::follow`
+//! and the control API set another. `FaultInjector` follows it.
 
 use std::fmt;
 use std::path::Path;

@@ -1,6 +1,7 @@
-//! [`Script`]: the faults of the next requests to one endpoint, set before they come by
-//! `POST /_emulator/next`, `Emulator::next` or `Emulator::script`. `FaultInjector` keeps it and takes a
-//! fault off it for each request.
+//! [`Script`]: the faults of the next requests to one endpoint, of one template or key if it names one, set
+//! before they come by `POST /_emulator/next`, `Emulator::next` (Rust and Python tests) or
+//! `Emulator::script`. `FaultInjector` keeps it and takes one fault off it for each request, before it
+//! looks at the plan.
 
 use std::collections::VecDeque;
 

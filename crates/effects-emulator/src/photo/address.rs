@@ -1,8 +1,10 @@
-//! [`Reach`]: which IP addresses a photo may be fetched from. `Fetcher` (`fetch.rs`) asks it for
-//! each address that it connects to.
+//! [`Reach`]: the rule that decides from which IP addresses a photo may be fetched: from public ones
+//! always, from loopback where the emulator itself listens on loopback, from private networks where an
+//! option allows it, from reserved ones never. `RenderQueue` makes it from the options; `Fetcher`
+//! (`fetch.rs`) checks every address against it before it connects.
 //!
-//! A client that creates a task makes this process send a GET. Unless an option says otherwise, it
-//! goes to the public internet alone, and to loopback when the emulator itself is reachable from there alone.
+//! A client that creates a task makes this process send a GET: without this rule it could reach services
+//! of this machine and its network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,5 +1,7 @@
-//! [`Fetcher`]: fetches the photo of a task over HTTP, within limits of time, bytes and addresses.
-//! Painting jobs (`painting.rs`) use the one that `RenderQueue` has.
+//! [`Fetcher`]: fetches the photo of a task over HTTP, within limits of time, bytes, redirects and
+//! exchanges at once, and from addresses alone that `Reach` (`address.rs`) allows. `RenderQueue` makes
+//! one for each emulator; painting jobs (`painting.rs`) call it where a create gives its photo as a URL
+//! that is not the emulator's own.
 //!
 //! [`Fetcher`] resolves names and follows redirects itself, since each address has to be within reach.
 //! It makes every exchange with ureq, which blocks, on a thread of its own: the runtime's threads are

@@ -1,7 +1,8 @@
-//! [`PhotoReference`]: the photo of a task as `image_input1` gives it, a URL or the bytes themselves;
-//! [`inspect`]: checks that bytes are a photo, and not too large; [`PhotoError`]: why there is none.
-//! `painting.rs` uses them, and `control/looks.rs` [`inspect`]. `fetch.rs` has [`Fetcher`], `address.rs`
-//! has [`Reach`].
+//! How the emulator reads and checks the photo of a task: [`PhotoReference`] is `image_input1`, read as
+//! a URL or as the bytes themselves; [`inspect`] checks by their header, without decoding them, that
+//! bytes are a photo and not too large; [`PhotoError`] says why there is no photo. `painting.rs` uses
+//! them for each job, and `control/looks.rs` [`inspect`] for previews. The [`Fetcher`] in `fetch.rs`
+//! fetches URLs, from the addresses that [`Reach`] in `address.rs` allows.
 
 mod address;
 mod fetch;

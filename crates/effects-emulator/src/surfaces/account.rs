@@ -1,5 +1,7 @@
-//! [`balance`] and [`precharge`]: the handlers of the account surface, which say what is left of
-//! the balance and what a create would cost. `routes.rs` has their paths.
+//! [`balance`] and [`precharge`]: the HTTP handlers of the account surface: the first answers what is
+//! left of the balance that the fault plan sets (of a million USD without one), the second what a
+//! create would cost, without making it. `routes.rs` leads requests to them, and `openapi.rs` describes
+//! them.
 
 use std::sync::Arc;
 

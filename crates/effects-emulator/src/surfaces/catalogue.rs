@@ -1,5 +1,7 @@
-//! [`models`], [`spec`] and [`contract`]: the handlers of the catalogue, which say what models
-//! there are, their parameters, and how they are called. `routes.rs` has their paths.
+//! [`models`], [`spec`] and [`contract`]: the HTTP handlers of the model catalogue, in which there is
+//! one model: its list entry, its parameters for the generation surface, and its endpoints and input
+//! schema for the queue surface. `routes.rs` leads requests to them, and `openapi.rs` describes them.
+//! `skills.rs` answers from the same catalogue in another form.
 //!
 //! It answers without a key, as part of the official clients asks; it offers the one model on the
 //! queue surface by contract and on the generation surface by spec, which all of them understand.

@@ -1,5 +1,6 @@
-//! [`file()`]: the handler of `GET /files/{name}`, which sends a picture or an upload from the
-//! `FileStore`, whole or a byte range of it. `routes.rs` has its path.
+//! [`file()`]: the HTTP handler of `GET /files/{name}`: sends a picture or an upload from the
+//! `FileStore`, whole or a byte range of it, without asking for a key; a link that has expired gets
+//! 403. `routes.rs` leads requests to it, and `openapi.rs` describes it.
 
 use std::ops::Range;
 use std::sync::Arc;

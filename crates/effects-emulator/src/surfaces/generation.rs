@@ -1,5 +1,7 @@
-//! [`create`] and [`look`]: the handlers of the generation surface, which create a task and show
-//! its status. `routes.rs` has their paths.
+//! [`create`] and [`look`]: the HTTP handlers of the generation surface: [`create`] reads and checks a
+//! request and has `lifecycle.rs` accept it as a task; [`look`] answers the status of a task and, once
+//! it has ended, its picture or failure. `routes.rs` leads requests to them, and `openapi.rs` describes
+//! them.
 
 use std::sync::Arc;
 

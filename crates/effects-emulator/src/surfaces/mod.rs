@@ -1,6 +1,7 @@
-//! The surfaces of the gateway: the handlers of tasks (`generation.rs`, `queue.rs`), uploads
-//! (`storage.rs`), downloads (`files.rs`), money (`account.rs`), the list of models (`catalogue.rs`,
-//! `skills.rs`) and the page for a browser (`page.rs`). `routes.rs` leads requests to them.
+//! The surfaces of the emulated gateway: the HTTP handlers of tasks (`generation.rs`, `queue.rs`),
+//! uploads (`storage.rs`), downloads (`files.rs`), money (`account.rs`), the list of models
+//! (`catalogue.rs`, `skills.rs`) and the page for a browser (`page.rs`). `routes.rs` leads requests to
+//! them, and `openapi.rs` describes all but the page. The control API for tests is in `control/`.
 
 pub(crate) mod account;
 pub(crate) mod catalogue;

@@ -1,6 +1,6 @@
-//! [`index`], [`file()`] and [`session`]: the handlers of the page at `/`: its files, which are
-//! part of this program, and the cookie by which it uses the control API. `routes.rs` has their
-//! paths.
+//! [`index`], [`file()`] and [`session`]: the HTTP handlers of the emulator's page for a browser: the
+//! page at `/`, its scripts and images, which are part of the program, and the cookie by which the page
+//! uses the emulator without the key. `routes.rs` leads requests to them.
 
 use std::sync::Arc;
 

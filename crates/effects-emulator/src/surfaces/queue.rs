@@ -1,6 +1,7 @@
-//! [`submit`], [`status`], [`response`] and [`cancel`]: the handlers of the queue surface, which create
-//! a task, show its state and its result, and cancel it; `sync` and `stream` always refuse. `routes.rs`
-//! has their paths.
+//! [`submit`], [`status`], [`response`] and [`cancel`]: the HTTP handlers of the queue surface, which
+//! create a task, show its state and its result, and cancel it; `sync` and `stream` always refuse.
+//! `routes.rs` leads requests to them, and `openapi.rs` describes the four. Their answers are in
+//! `wire/queue.rs`.
 //!
 //! Answers follow what the queue's clients were measured to need: `/response` repeats status and
 //! error, a failure is HTTP 200, codes are text.

@@ -1,6 +1,7 @@
-//! [`search`] and [`skill`]: the handlers of the catalogue as the SeaArt clients ask for it: a search
-//! without an envelope, and a model's skill, a text for a program that writes requests. `routes.rs` has
-//! their paths.
+//! [`search`] and [`skill`]: the HTTP handlers of the model catalogue in the form that the SeaArt
+//! clients ask for: [`search`] lists the model if the query matches it, without an envelope; [`skill`]
+//! sends a text that tells a program how to call the model. The filter and the text are in
+//! `catalogue.rs`. `routes.rs` leads requests to them, and `openapi.rs` describes them.
 
 use std::sync::Arc;
 

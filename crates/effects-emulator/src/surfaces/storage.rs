@@ -1,5 +1,6 @@
-//! [`upload`]: the handler of `POST /api/v1/storage/files`, which keeps an uploaded photo in the
-//! `FileStore` and answers with its URL. `routes.rs` has its path.
+//! [`upload`]: the HTTP handler of `POST /api/v1/storage/files`: keeps an uploaded photo in the
+//! `FileStore`, unless it is too large, and answers with the URL that a create can name. `routes.rs`
+//! leads requests to it, and `openapi.rs` describes it.
 
 use std::sync::Arc;
 

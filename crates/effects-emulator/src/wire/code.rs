@@ -1,6 +1,7 @@
-//! [`Code`]: an error code as the client's dialect expects it, text or a number. `refusal.rs` writes it
-//! in refusals, `task.rs` in the answers about failed tasks. [`CANCELLED`]: the code of a cancelled
-//! task, for `lifecycle.rs`, `painting.rs` and `queue.rs`.
+//! [`Code`]: an error code as the client's dialect expects it, text or a number. `wire/refusal.rs`
+//! writes it in refusals, `wire/task.rs` in the answers about failed tasks. [`CANCELLED`]: the code of
+//! a cancelled task: `lifecycle.rs` and `painting.rs` give it to tasks, and `wire/queue.rs` shows these
+//! as `CANCELED`.
 
 use effects_core::ServiceCode;
 use serde::Serialize;

@@ -1,7 +1,8 @@
-//! [`Create`]: the body of a create, read as the service's clients write it; [`CheckedParams`]: its
-//! parameters, checked in the order of the service's codes. `surfaces/generation.rs` and
-//! `surfaces/account.rs` read both, `surfaces/queue.rs` the parameters alone, and `middleware.rs` the
-//! template of a create; `lifecycle.rs` makes a task of the parameters.
+//! [`Create`]: the body of a create, read as tolerantly as the service reads it; [`CheckedParams`]: its
+//! parameters once they passed every check, in the order of the service's error codes. The handlers of
+//! the generation and the account surface read the one and check the other, the queue surface checks
+//! parameters alone, and `middleware.rs` reads a create for its template, which fault rules go by.
+//! `lifecycle.rs` makes a task of the parameters.
 
 use effects_core::model::{DEFAULT_SIDE, SIDE_RANGE};
 use effects_core::{ServiceCode, Template};

@@ -1,6 +1,8 @@
-//! [`QueueSubmitted`], [`QueueStatus`], [`QueueResponse`] and [`QueueCancelled`]: a task as the queue
-//! surface answers it. `surfaces/queue.rs` sends them, and has [`status`] and [`response`] make those
-//! about a task ([`QueueAnswer`]).
+//! The JSON answers of the queue surface, which `surfaces/queue.rs` sends: [`QueueSubmitted`] to a
+//! submission, [`QueueStatus`] and [`QueueResponse`] about a task, [`QueueCancelled`] to a cancel.
+//! [`status`] and [`response`] make those about a task, from what a client may see of it now and the
+//! fault that the request meets; [`response`] gives the status until the task has ended
+//! ([`QueueAnswer`]).
 
 use effects_core::Time;
 use effects_core::model::MODEL;

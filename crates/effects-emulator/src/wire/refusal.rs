@@ -1,5 +1,8 @@
-//! [`ApiRefusal`]: an error answer, of status 400 and above: its code, message and `Retry-After`.
-//! Handlers return it, and the middleware writes its body in the form of the dialect.
+//! [`ApiRefusal`]: an error answer of status 400 and above: its code, message and `Retry-After`, in a
+//! form that all of the service's clients can read. The handlers of the surfaces and the control API,
+//! what they call (such as `lifecycle.rs` and `wire/create.rs`), the reader of bodies, planned faults
+//! and the middleware refuse with it; the middleware writes its body, in the dialect of the emulator's
+//! options.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

@@ -1,7 +1,7 @@
-//! [`TaskAnswer`]: the JSON of a task on the generation surface; `surfaces/generation.rs` writes it with
-//! [`created`] (the answer to a create) and [`task_answer`] (to a look). `state.rs` makes the
-//! [`AnswerContext`], and `wire/queue.rs` takes that, [`link`], [`reported_size`] and [`STAND_IN`] for
-//! its own answers.
+//! [`TaskAnswer`]: the JSON of a task on the generation surface; `surfaces/generation.rs` answers a
+//! create with [`created`], and a look with [`task_answer`], given the [`AnswerContext`] that
+//! `state.rs` makes. The answers of the queue (`wire/queue.rs`) share [`link`], [`reported_size`] and
+//! [`STAND_IN`] with it; `inspection.rs` takes [`link`], too, and the control API [`STAND_IN`].
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! [`Budget`]: the most that the rows of a scope may cost together; [`admit`]: the rule that decides
-//! whether a submission fits into it, by what the scope has paid and reserved ([`ScopeState`]).
-//! [`MemoryStore`](super::MemoryStore) and `effects-journal` apply it to each intent of a row with a
-//! budget.
+//! [`Budget`]: the most that the rows of a scope may cost together. [`admit`] decides whether another
+//! submission fits into it, has to wait or is refused, by what the scope has paid and reserved
+//! ([`ScopeState`]) and by the price, given or learned from earlier costs.
+//! [`MemoryStore`](super::MemoryStore) and `effects-journal` apply it as they write an intent. `JobContext`
+//! of `effects-client` (so both clients' jobs and Python), the command and the simulation set budgets.
 //!
 //! A [`JournalStore`](super::JournalStore) counts all money. Writing the intent of a submission is
 //! its reservation: in one transaction the store adds up what the rows of each [`Budget`]'s scope

@@ -1,5 +1,7 @@
-//! [`Identity`]: the hash by which a row is found again when its batch is run again.
-//! [`RowDraft`](super::RowDraft) makes it, and every [`JournalStore`](super::JournalStore) finds rows by
+//! [`Identity`]: the hash by which a row is found again when its batch is run again, so that it is not
+//! paid twice. [`RowDraft`](super::RowDraft) makes it from the row's key, or from what the row asks for
+//! and how often an equal row came before. Every [`JournalStore`](super::JournalStore) finds rows by
+//! it; the command's batches also write it to their `manifest.jsonl`, and know rows of earlier runs by
 //! it.
 
 use std::fmt;

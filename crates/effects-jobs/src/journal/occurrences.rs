@@ -1,6 +1,7 @@
-//! [`Occurrences`]: counts equal rows of one order as they come and makes a [`CountedRow`] of each, so
-//! that it is found again in the journal. The command, `JobContext` of `effects-client` and the Python
-//! package make their rows with it.
+//! [`Occurrences`]: makes the rows of one order ([`CountedRow`]) and counts equal ones as they come, so
+//! that two equal rows are two pictures, and each is found again in the journal when the order is run
+//! again. The command's batches, `JobContext` of `effects-client` (for the jobs of both clients) and
+//! the Python package's batches make their rows with it.
 
 use std::collections::{HashMap, HashSet};
 

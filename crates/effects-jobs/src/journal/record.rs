@@ -1,6 +1,8 @@
-//! [`Record`]: what a journal knows of a row: how it stands ([`RowState`]), its attempts, pictures
-//! ([`PictureRecord`]) and cost. A [`JournalStore`](super::JournalStore) returns it; the command lists
-//! it, and `JobMachine` goes on from it.
+//! [`Record`]: what a journal knows of a row: what was asked for, how it stands ([`RowState`]), its
+//! pictures ([`PictureRecord`]), its cost, and the process that has it in hand. A
+//! [`JournalStore`](super::JournalStore) returns it. `JournalSession` and `JobMachine` decide by it how
+//! to go on with a row; the command's batches, `tasks`, `resolve`, `resume` and `reorder` read and show
+//! it, and so does the Python package.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
-//! [`Row`]: one wanted picture, with the [`Identity`] it is found by, and every journal stores it.
-//! [`RowDraft`], with its [`RowPhoto`], makes it for `JournalSession`, `Occurrences` and the command.
+//! [`Row`]: one wanted picture as every journal stores it: gateway, template, size, photo, target, and
+//! the [`Identity`] by which it is found again. A caller describes it as a [`RowDraft`], with its
+//! [`RowPhoto`]: `Occurrences` makes the rows of an order from drafts, and `JournalSession`, the
+//! command, the Python package and the simulation in `effects-testkit` make single rows.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
-//! [`JournalStore`]: the contract of a store of rows for several processes; [`RowJournal`]: a row in
-//! hand, as the journal of its run. `effects-journal` implements them over SQLite and Postgres,
-//! [`MemoryStore`](super::MemoryStore) in memory. `JournalSession` of `effects-client` opens rows; the
-//! command's `resolve`, `tasks` and `cost` ask the store.
+//! [`JournalStore`]: the contract of a store of rows for several processes: it gives each row to one
+//! run at a time, and finds, lists and imports rows and adds up costs. [`RowJournal`]: a row in hand,
+//! as the journal of its run. `effects-journal` implements both over SQLite and Postgres,
+//! [`MemoryStore`](super::MemoryStore) in memory. `JournalSession` and the jobs of `effects-client`
+//! open rows; the command's batches, `resolve`, `reorder`, `tasks` and `cost` ask the store.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

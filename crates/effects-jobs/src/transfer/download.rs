@@ -1,6 +1,7 @@
-//! [`Download`]: one picture's download: when to try again, and which bytes are accepted, as a
-//! [`Receiver`] notes them. It makes no I/O; the `transfer.rs` of both clients do what each
-//! [`DownloadStep`] says.
+//! [`Download`]: decides how one picture is downloaded: when a fetch is made or repeated, when it has
+//! failed for good, and whether what came is accepted as the picture, by what a [`Receiver`] noted of
+//! the bytes. It makes no I/O; the `transfer.rs` of both clients do what each [`DownloadStep`] says,
+//! for jobs and for single downloads.
 //!
 //! A download carries no key, costs nothing and may be repeated. Two things must not happen: that
 //! something else than the picture ends up under its name, and that a paid picture is thrown away

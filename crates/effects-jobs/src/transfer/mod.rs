@@ -1,6 +1,7 @@
-//! Photos in, pictures out: [`Uploads`] (`upload.rs`) says how a [`Photo`] (`photo.rs`) becomes a URL
-//! that the service can fetch, and [`Download`] (`download.rs`) how a picture is fetched. They make no
-//! I/O; the `transfer.rs` of both clients drive them.
+//! Photos in, pictures out, without I/O: [`Uploads`] (`upload.rs`) says how a [`Photo`] (`photo.rs`)
+//! becomes a URL that the service can fetch, and [`Download`] (`download.rs`) decides how a picture is
+//! fetched. The `transfer.rs` of both clients carry both out; `effects-client`, the command and the
+//! Python package make photos and choose the way of uploads.
 
 mod download;
 mod photo;

@@ -1,6 +1,8 @@
-//! [`Photo`]: the bytes of a picture, checked to be one, with a name to show. `read_photo` of
-//! `effects-client` makes it of a file, the command of its standard input, and the Python package of
-//! bytes; the clients' `upload` sends it.
+//! [`Photo`]: the bytes of a photo in memory, checked to be of a known picture format and not too
+//! large, with a name to show. `read_photo` of `effects-client` makes it of a file (for the jobs, the
+//! command and Python), the command of its standard input and of a test card, the Python package of
+//! bytes, open files and arrays. Both clients' `transfer.rs` upload it, and the rows of a journal are
+//! told apart by its hash.
 
 use std::fmt;
 

@@ -1,6 +1,8 @@
-//! [`Uploads`]: where local photos are put so that the service can fetch them; an [`Uploader`] is a way
-//! of the caller's own. [`storage_request`] and [`presigned_request`] make the HTTP requests. Both
-//! clients' `transfer.rs` send those, and run the programs that a user named.
+//! [`Uploads`]: where local photos are put so that the service can fetch them: the gateway's storage, a
+//! `data:` URL in the request, a place that a user's program chooses, or an [`Uploader`] of a Rust
+//! program. Both clients' `transfer.rs` act by it, with the HTTP requests of [`storage_request`] and
+//! [`presigned_request`]. Client builders, profiles, the command's `--uploads` and the Python package
+//! choose it; `effects doctor` reports it.
 //!
 //! The service documents URLs alone, so a local photo must be put somewhere first. Where is the
 //! caller's choice among four; none is made for them, except on this machine's own gateway.

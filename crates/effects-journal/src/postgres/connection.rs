@@ -1,7 +1,8 @@
-//! [`PreparedConnection`]: one connection to Postgres with its prepared statements: the [`Database`] of
-//! the rules that both kinds of journals share. It begins and ends transactions; [`TransactionStart`]: the clock
-//! and the lease read as one begins. `PostgresBuilder` opens the first, and `Writer`, which runs each
-//! transaction on it, another when it is lost; [`OpenError`]: why it could not be opened.
+//! [`PreparedConnection`]: one connection to Postgres with its prepared statements: the [`Database`] on
+//! which the SQL of both kinds of journals runs. It begins transactions, under the journal's one lock
+//! where they write ([`TransactionStart`]: the server's clock and the owner's lease then), and ends
+//! them. `PostgresBuilder` opens the first; `Writer` runs each transaction on it, and opens another
+//! when it is lost. [`OpenError`]: why opening failed.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

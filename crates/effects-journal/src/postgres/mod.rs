@@ -1,7 +1,7 @@
-//! [`PostgresStore`], and [`PostgresBuilder`] that connects one: the journal of many machines, with the
-//! promises of `SqliteJournal`, in a Postgres database. The command and the Python package open one
-//! where a `postgres://` URL names the journal. `writer.rs` has its thread; `connection.rs`,
-//! `settings.rs` and `tls.rs` reach the database, and `schema.rs` makes its tables.
+//! [`PostgresStore`]: a journal in a Postgres database, for many machines, with the promises of
+//! `SqliteJournal`; [`PostgresBuilder`] connects one and starts its thread (`writer.rs`). The command
+//! and the Python package open one where a `postgres://` URL names the journal, and Rust programs can.
+//! `connection.rs`, `settings.rs` and `tls.rs` reach the database, and `schema.rs` makes its tables.
 
 mod connection;
 mod schema;

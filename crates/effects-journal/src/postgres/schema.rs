@@ -1,6 +1,7 @@
-//! The tables of a journal in Postgres, in the schema `effects`, and the steps from an older format to
-//! today's: [`migrate`]. `PreparedConnection::open` calls it; where a journal is only to be found and
-//! [`is_there`] says that there is none, it does not.
+//! The tables of a journal in Postgres, all in the schema `effects`: [`migrate`] makes them, or takes
+//! the steps from an older format to today's; [`is_there`] tells whether a database has a journal.
+//! `PreparedConnection::open` calls [`migrate`] on every connection, but makes nothing where it was
+//! only to find a journal and [`is_there`] finds none.
 
 use effects_core::journal::JournalError;
 use tokio_postgres::error::Error;

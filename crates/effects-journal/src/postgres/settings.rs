@@ -1,6 +1,8 @@
-//! [`DatabaseSettings`]: how to reach a database, read from a `postgres://` URL and, where the URL
-//! leaves something open, from `PGHOST` and its like and from the password file, as libpq does.
-//! `PostgresBuilder` makes one, and `PreparedConnection` connects with it.
+//! [`DatabaseSettings`]: how to reach a Postgres server: hosts, login, timeouts and TLS, read from a
+//! `postgres://` URL and, where that leaves something open, from `PGHOST` and its like and the password
+//! file, as libpq does. TLS is stricter than libpq's: it verifies the server's certificate, and only a
+//! server on this machine goes without by default. `PostgresBuilder` reads them once; `Writer` keeps
+//! them, and `PreparedConnection` connects with them.
 
 use std::ffi::OsString;
 use std::fs;

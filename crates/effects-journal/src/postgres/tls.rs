@@ -1,5 +1,6 @@
-//! [`Tls`]: TLS to a database. It gives the Postgres driver a stream of rustls, which trusts the
-//! platform's certificates or those of a file; `DatabaseSettings` chooses which.
+//! [`Tls`]: TLS to a Postgres server, or none. It gives the Postgres driver a stream of rustls, which
+//! verifies the server by the platform's certificates or those of a file. `DatabaseSettings` makes it,
+//! from `sslmode` and `sslrootcert`, and `PreparedConnection` connects with it.
 
 use std::io;
 use std::path::Path;

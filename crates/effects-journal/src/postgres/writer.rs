@@ -1,6 +1,8 @@
 //! [`Writer`]: the writer thread of a `PostgresStore`, which `PostgresBuilder` starts. It takes the
 //! requests that `WriterHandle` sends, does those that have come in together in one transaction, and
-//! answers them; a transaction whose connection was lost is begun anew.
+//! answers them. Where the connection is lost, it connects again for as long as its patience lasts and
+//! does the transaction anew, unless it finds it committed. In between it renews the owner's lease and
+//! stores task ids from the spill file.
 
 use std::collections::HashSet;
 use std::sync::Arc;

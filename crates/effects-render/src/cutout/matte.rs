@@ -1,5 +1,6 @@
-//! [`fit`]: the alpha matte of a [`Cutout`]: its cells laid over the pixels of a picture, along the
-//! picture's own edges. `Cutout::shares` (`mod.rs`) calls it.
+//! [`fit`]: the alpha matte of a [`Cutout`]: how far each pixel of a picture belongs to the subject. A
+//! guided filter refines the coarse cells of the cut-out along the picture's own edges. `Cutout::shares`
+//! (`mod.rs`) calls it, for the painter of scenes.
 //!
 //! A guided filter (He, Sun, Tang): within a small square the cover is taken as a linear function
 //! of the colour. Its factors are found on a small picture and used on the large one.

@@ -1,11 +1,10 @@
-//! [`Cutout`]: the subject of a photo, cut out from its background. `ScenePainter` (`scene/painter.rs`)
-//! makes one for a scene that cuts the subject out or asks where it is. [`subject_likelihood`] and
-//! [`segment`] find the subject, [`matte`] fits it to a picture.
+//! [`Cutout`]: the subject of a photo, cut out from its background by colours and skin tones, with no
+//! model; a photo without a clear subject has none. [`subject_likelihood`] guesses where the subject is,
+//! [`segment`] sharpens the guess, [`matte`] fits it to a picture's pixels. `ScenePainter`
+//! (`scene/painter.rs`) makes one for a scene that shows the subject alone or asks where it is.
 //!
-//! No model is loaded: [`subject_likelihood`] guesses from the photo's border and from skin where the subject
-//! is, [`segment`] sharpens the guess by colours, both on a small map; here the result is judged,
-//! and [`matte`] fits it to the pixels of a picture. A photo without a clear subject, such as a
-//! landscape, has no cut-out, and a scene then shows the photo as it is.
+//! Guess and segments are made on a small map of the photo; here the result is judged. A landscape,
+//! say, has no clear subject, and a scene then shows the photo as it is.
 
 mod matte;
 mod segment;

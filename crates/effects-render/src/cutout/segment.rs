@@ -1,6 +1,7 @@
-//! [`segment`] divides a photo's cells into subject and background by their colours ([`ColourGroups`]),
-//! starting from a guess; [`whole_pieces`] then keeps what belongs together. `Cutout::of` (`mod.rs`)
-//! calls both.
+//! [`segment`] divides the cells of a photo's map into subject and background. It begins with the guess of
+//! `subject_likelihood`, and weighs each cell by its colour ([`ColourGroups`]) and its neighbours, in
+//! several rounds. [`whole_pieces`] then keeps the largest pieces and fills their holes. `Cutout::of`
+//! (`mod.rs`) calls both; `subject_likelihood.rs` weighs the border by [`ColourGroups`] too.
 //!
 //! As GrabCut does it: how often each colour is found in either part says to which part a cell of
 //! that colour belongs, neighbours of like colours follow each other, and both are repeated. A

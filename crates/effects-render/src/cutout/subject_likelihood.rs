@@ -1,5 +1,7 @@
-//! [`subject_likelihood`]: where a photo's subject probably is, from its border and from skin. `Cutout::of`
-//! (`mod.rs`) calls it, and hands the guess to [`segment`](super::segment).
+//! [`subject_likelihood`]: for each cell of a photo's map, how likely it belongs to the subject: more where
+//! its colour is unlike the border's, where there is skin or a person round a face, and near the middle.
+//! `Cutout::of` (`mod.rs`) calls it, and hands this first guess to [`segment`](super::segment), which
+//! sharpens it.
 
 use super::segment::ColourGroups;
 use super::{Map, distance_squared};

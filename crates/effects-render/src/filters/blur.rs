@@ -1,4 +1,5 @@
-//! [`blur`]: the filter `blur <radius>` of a scene, an even blur. `apply` in `filters/mod.rs` calls it.
+//! [`blur`]: the filter `blur <radius>` of a scene, which blurs a picture evenly, with `raster::blur`.
+//! `apply` in `filters/mod.rs` calls it.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,7 +1,7 @@
-//! [`apply_all`]: applies the filters that a scene names, one after the other. The painter of scenes
-//! (`scene/painter.rs`) calls it. Each filter is a function of [`FilterArguments`] in the file of its
-//! name, but `stretch`, `tint` and `vignette` are in `grade.rs`, `figure`, `outline` and `shade` in
-//! `shape.rs`, and `texture` here.
+//! [`apply_all`]: applies the filters that a scene names, one after the other, to a photo, a layer or the
+//! whole canvas. The painter of scenes (`scene/painter.rs`) calls it. Each filter is a function of
+//! [`FilterArguments`] in the file of its name, but `stretch`, `tint` and `vignette` are in `grade.rs`,
+//! `figure`, `outline` and `shade` in `shape.rs`, and `texture` here.
 //!
 //! A scene lists them as `filters="grade 0 1.1 1.2; felt 14 3"`: a name, then numbers and colours.
 //! Lengths are pixels of the picture at hand. To add one: write `fn(&mut Pixmap, &FilterArguments)` (or

@@ -1,6 +1,7 @@
-//! [`palette`]: the filter `palette <colours> <saturation> <pastel>` of a scene, which shows a photo in
-//! few colours. `apply` in `filters/mod.rs` calls it. [`Palette`] finds these colours by clustering; the
-//! filters `voxel`, `felt` and `isometric` make one too.
+//! [`palette`]: the filter `palette <colours> <saturation> <pastel>` of a scene, which shows a photo in a
+//! few of its own colours. `apply` in `filters/mod.rs` calls it. [`Palette`] finds these colours by
+//! clustering the photo's pixels, and knows the nearest of them to any colour; the filters `voxel`, `felt`
+//! and `isometric` make one too.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,5 +1,6 @@
-//! [`Conversion`]: from a photo's colour profile to sRGB. The decoders hand the profile to their
-//! `RowReceiver` (`mod.rs`), which converts the whole photo once, after its rows were reduced.
+//! [`Conversion`]: converts a photo from its embedded colour profile to sRGB, by a table of colours between
+//! which it interpolates. A decoder hands the profile to its `RowReceiver` (`mod.rs`), which makes one and
+//! converts the whole photo once, after its rows were reduced.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 

@@ -1,6 +1,6 @@
-//! [`orientation`]: how a photo has to be turned to stand upright, read from its EXIF block.
-//! `RowReceiver` (`photo/mod.rs`) calls it with the block that a decoder found; [`from_raw_profile`]
-//! reads that block from a text, for `png.rs`.
+//! [`orientation`]: how a photo has to be turned to stand upright, read from its EXIF block. `RowReceiver`
+//! (`photo/mod.rs`) calls it with the block that a decoder found. `png.rs` calls [`from_raw_profile`],
+//! which reads that block from the text, in hexadecimal digits, in which some PNG files have it.
 
 use image::metadata::Orientation;
 

@@ -1,7 +1,8 @@
-//! Reads a photo from untrusted bytes into upright sRGB pixels, within limits of format, size and
-//! memory. [`paint`](crate::paint) and [`sampler`](fn@crate::sampler) begin with [`read_for`];
-//! `effects batch` checks photos with [`photo_size`], the emulator with [`photo_header`];
-//! [`decode_photo`] is for other programs.
+//! Reads a photo from untrusted bytes into upright sRGB pixels, within limits of format, size and memory.
+//! [`read_for`] decodes a photo no larger than is needed, for [`paint`](crate::paint) and `paint_scene`,
+//! the sampler, contact sheets and thumbnails. `effects batch` finds damaged photos with [`photo_size`],
+//! which decodes the whole file; the emulator checks photos with [`photo_header`]; [`decode_photo`] is for
+//! other programs.
 
 mod colour;
 mod exif;

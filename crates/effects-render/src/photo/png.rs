@@ -1,5 +1,6 @@
-//! [`decode`] and [`header`]: the PNG decoder. [`decode`] hands the picture's rows one by one to the
-//! `RowReceiver` of `photo/mod.rs`; [`header`] reads the size alone. `photo/mod.rs` calls both.
+//! [`decode`] and [`header`]: the PNG decoder, on the crate `png`. [`decode`] hands the picture's rows one
+//! by one, its colour profile and its EXIF block to the `RowReceiver` of `photo/mod.rs`; [`header`] reads
+//! the size alone. `photo/mod.rs` calls both.
 
 use std::io::Cursor;
 

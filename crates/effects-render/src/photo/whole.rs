@@ -1,5 +1,6 @@
-//! [`decode`] and [`header`]: the decoder of the formats that can only be read as a whole: WebP, GIF,
-//! BMP and TIFF. `photo/mod.rs` calls both, [`header`] for the size alone.
+//! [`decode`] and [`header`]: the decoder of WebP, GIF, BMP and TIFF, which the crate `image` reads as a
+//! whole, so that such a photo has to fit into 128 MiB. `photo/mod.rs` calls both, [`header`] for the size
+//! alone.
 
 use std::io::Cursor;
 

@@ -1,5 +1,7 @@
-//! [`LetteringLine`] and [`pixels_to_svg`]: titles in a single-line alphabet made for this project,
-//! and pixel art, as SVG. The painter of scenes draws both.
+//! Makes SVG of a scene's titles and pixel art: [`LetteringLine`] sets a line of text in a single-line
+//! alphabet made for this project, with no font; [`pixels_to_svg`] draws a grid of dots, a letter for each
+//! colour. The painter of scenes (`painter.rs`) calls them for the directives `letters` and `pixels`, also
+//! for the labels of contact sheets.
 //!
 //! No font file and no text engine are needed for a few titles. A glyph is an SVG path on a grid
 //! whose capitals run from y = 0 to y = 10, small letters from 3.8, with descenders to 13; weight and

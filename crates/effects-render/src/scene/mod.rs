@@ -1,6 +1,7 @@
-//! Paints scenes, the SVG files with directives that describe the templates. [`paint`] and [`draw_over`]
-//! are in `painter.rs`, [`SceneError`] is here. `painting.rs` calls [`paint`] for every picture and
-//! `test_card.rs` for its own; `contact_sheet.rs` draws its labels with [`draw_over`].
+//! Paints scenes, the SVG files with directives that describe the templates: [`paint`] onto a new canvas,
+//! [`draw_over`] over a finished picture (both in `painter.rs`). `painting.rs` calls [`paint`] for every
+//! picture and `test_card.rs` for its own; `contact_sheet.rs` draws its labels with [`draw_over`].
+//! [`SceneError`] is a mistake in a scene; the filters return it too.
 //!
 //! See the crate's front page for the language. [`markup`] reads a file into nodes, [`expression`]
 //! computes, [`painter`] walks the nodes and paints, [`svg`] checks and draws what SVG there is,

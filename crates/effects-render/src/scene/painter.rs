@@ -1,6 +1,6 @@
-//! [`paint`]: walks a scene's nodes and paints them onto a new canvas, from what a [`SceneInput`] has.
-//! `painting.rs` calls it for every picture, `test_card.rs` for its own. [`draw_over`] paints a scene
-//! over a picture, for the labels of `contact_sheet.rs`.
+//! [`paint`]: walks a scene's nodes and paints them onto a new white canvas, with the photo, size and title
+//! of a [`SceneInput`]. `painting.rs` calls it for every picture, `test_card.rs` for its own. [`draw_over`]
+//! paints a scene without a photo over a picture, for the labels of `contact_sheet.rs`.
 //!
 //! SVG text is gathered until a directive needs pixels (a photo, a soft shadow, a texture); then
 //! what was gathered is drawn and the directive works on the canvas itself. `place` scopes put a

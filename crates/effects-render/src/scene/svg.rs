@@ -1,6 +1,6 @@
-//! [`tree`] reads the SVG of a scene and [`draw`] draws it, both after checks that it has shapes,
-//! paints, masks and clip paths alone and refers to nothing outside. The painter of scenes
-//! (`painter.rs`) calls them.
+//! [`tree`] reads the SVG of a scene and [`draw`] draws it, each after a check, since scenes may be
+//! anyone's: only shapes, paints, masks and clip paths, nothing outside referred to, and nesting, layers
+//! and patterns within limits of memory. The painter of scenes (`painter.rs`) calls them.
 //!
 //! The first checks a document before the SVG library reads it, the second a tree before the library
 //! draws it. The library opens files that an `<image>` names, follows nesting and references by

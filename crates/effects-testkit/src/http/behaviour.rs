@@ -1,6 +1,8 @@
-//! [`Behaviour`]: what a [`ScriptedServer`](super::ScriptedServer) does with one request, and
-//! [`ConnectionEnd`]: how it ends a connection early. Tests put behaviours into its script, and
-//! `connection.rs` carries them out.
+//! [`Behaviour`]: what a [`ScriptedServer`](super::ScriptedServer) does with one request: answer, delay,
+//! cut the answer off, hang, close, reset or tunnel; [`ConnectionEnd`] is how it ends a connection before
+//! it has read the whole request. Tests of the Rust and Python clients and of the command put behaviours
+//! into a server's script; `script.rs` picks the next one for each request, and `connection.rs` carries it
+//! out.
 
 use std::fmt;
 use std::net::SocketAddr;

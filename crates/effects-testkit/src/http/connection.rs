@@ -1,5 +1,6 @@
-//! [`serve`]: one connection of a `ScriptedServer`: reads requests and does with each what the
-//! [`ServerScript`] says, however broken. The server calls it on a thread for each connection.
+//! [`serve`]: serves one connection of a `ScriptedServer`: reads its requests one after the other, takes
+//! the next [`Behaviour`] for each from the [`ServerScript`], and carries it out (answers, cuts off, hangs,
+//! resets). `server.rs` calls it for each connection, on a thread of its own.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

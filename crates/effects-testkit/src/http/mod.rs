@@ -1,7 +1,7 @@
-//! [`ScriptedServer`] (`server.rs`): an HTTP server on this machine that answers from a script: it
-//! delays, cuts off or resets where a [`Behaviour`] (`behaviour.rs`) says so, and keeps each request as
-//! [`ReceivedRequest`] (`request.rs`). The tests of the command and of both clients start one in place of the
-//! service.
+//! [`ScriptedServer`] (`server.rs`): an HTTP server on this machine for tests: it answers, delays, cuts off
+//! or resets each request as the next [`Behaviour`] (`behaviour.rs`) of its script says, and keeps each
+//! request as a [`ReceivedRequest`] (`request.rs`). Tests of the command, of the Rust and Python clients
+//! and of this crate start it in place of the service, a picture host, a proxy or a webhook's receiver.
 //!
 //! It listens on an ephemeral loopback port, does with each request what the script
 //! says next, and keeps every request it saw. It is plain `std::net` on threads, because a server

@@ -1,6 +1,7 @@
-//! [`ReceivedRequest`]: a request as it came in: its target and headers as they were sent, its body with
-//! chunks put together. [`ScriptedServer::requests`](super::ScriptedServer::requests) returns them to the test;
-//! `connection.rs` parses them with [`read`].
+//! [`ReceivedRequest`]: a request that a `ScriptedServer` received: its target and headers as they were
+//! sent, its body with chunks put together. `connection.rs` parses each with [`read`]; tests check them
+//! with [`ScriptedServer::requests`](super::ScriptedServer::requests), and a `Behaviour::Decide` is given
+//! one to choose what the server does.
 
 use bytes::Bytes;
 

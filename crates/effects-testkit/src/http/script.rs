@@ -1,5 +1,7 @@
-//! [`ServerScript`]: what a `ScriptedServer` does with each request, and the requests it has seen. The
-//! server and the threads of its connections share it.
+//! [`ServerScript`]: the state of a `ScriptedServer`: it picks the next [`Behaviour`] for a request (from
+//! the script of its method and path, else the common script, else the default), and records each request
+//! received. `server.rs` fills it for the test and reads it; the threads of the connections
+//! (`connection.rs`) ask it about each request.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::TcpStream;

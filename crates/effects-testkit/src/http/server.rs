@@ -1,6 +1,7 @@
-//! [`ScriptedServer`]: an HTTP server on a loopback port that misbehaves by its [`ServerScript`] and
-//! keeps the requests it saw. Tests of the HTTP clients and of the command start one; [`unused_address`]
-//! gives them an address where none listens.
+//! [`ScriptedServer`]: an HTTP server on a loopback port that does with each request the next [`Behaviour`]
+//! a test has scripted, and records the requests it received. Tests of the Rust and Python clients, of the
+//! command and of this crate start it; [`unused_address`] gives them an address where connections are
+//! refused.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! [`Disk`]: a simulated disk: what was written and not synced vanishes in a crash. `SimulatedWorld`
-//! saves pictures to it.
+//! [`Disk`]: a simulated disk: what was written and not synced is lost in a crash. `SimulatedWorld` saves
+//! the pictures of its processes to it, and checks that every picture recorded in the journal is on it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! [`FaultyRowJournal`]: the journal of a simulated job's row, which misbehaves as a [`Mutation`] asks for.
-//! `SimulatedWorld` opens each row as one.
+//! [`FaultyRowJournal`]: the journal of one simulated job: it passes entries on to the store's row, at the
+//! store's time, except that it skips or falsifies entries where a [`Mutation`] asks for that.
+//! `SimulatedWorld` wraps in it each row that a process opens.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
-//! [`Simulation`]: a simulated world (`world.rs`) for paid work: several processes do the same jobs over
-//! one journal and one budget, crash, sleep and start again, against a service that loses requests and
-//! answers. `tests/all/simulation.rs` here and the workspace's `tests/examples/simulate.rs` play its
-//! schedules.
+//! [`Simulation`]: plays a seeded schedule of a simulated world (`world.rs`): several processes do the same
+//! paid jobs over one journal and one budget, crash, sleep and start again, against a service that loses
+//! requests and answers; after every step it checks that nothing is paid twice, lost or over budget. This
+//! crate's `tests/all/simulation.rs` and the workspace's `tests/examples/simulate.rs` run it.
 //!
 //! The store is the one in memory, with the rules of a row that all stores keep, behind what a database that
 //! many machines share adds to them: the time is the store's, and the clocks of the machines are up to two

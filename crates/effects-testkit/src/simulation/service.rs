@@ -1,5 +1,6 @@
-//! [`ServiceLedger`]: the simulated service: its own record of tasks, and its answers to creates and
-//! polls. `SimulatedWorld` sends it the calls of its jobs and checks the journal against it.
+//! [`ServiceLedger`]: the simulated service: it answers creates (accepted, throttled or lost, at random by
+//! the seed) and polls, and keeps its own record of every task it made. `SimulatedWorld` takes the answers
+//! to its jobs' calls from it, and checks the journal and the budget against its record.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
-//! [`SimulatedWorld`]: the simulated world: a [`JobMachine`] for each of its processes, what happens to
-//! them, and what must always be true. [`Simulation::run`](super::Simulation::run) plays it.
+//! [`SimulatedWorld`]: plays one schedule of a simulation: it steps a [`JobMachine`] for each process in a
+//! drawn order, on virtual time, over a store in memory, crashes and restarts them, delivers late answers,
+//! and after each change checks the invariants (no row paid twice, no task lost, no budget exceeded).
+//! [`Simulation::run`](super::Simulation::run) plays it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

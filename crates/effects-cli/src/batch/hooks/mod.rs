@@ -1,7 +1,8 @@
-//! [`BatchHooks`]: what is done for each row of a batch that ends, on threads of their own: a program is
-//! started (`--on-done`, `program.rs`), and the row is posted to a URL (`--post-to`, `posts.rs` and
-//! `webhook.rs`). One that fails is reported and counted, and ends nothing. `Reporter` hands it the rows;
-//! [`HookOptions`] are the options.
+//! [`BatchHooks`]: starts a program (`--on-done`, `program.rs`) and posts to a URL (`--post-to`, `posts.rs`
+//! and `webhook.rs`) for each row of a batch that ends, on threads of their own. A hook that fails is
+//! reported and counted, and does not stop the batch. `Reporter` begins them with the options
+//! ([`HookOptions`]) of `effects batch` or `effects watch`, passes them the rows, and at the end of the
+//! batch waits for them a while.
 
 mod posts;
 mod program;

@@ -1,6 +1,7 @@
-//! [`PostQueue`]: the rows that wait to be posted to the URL of `--post-to`, and the threads that post
-//! them with [`Webhook`]. A row that is not acknowledged is posted again as long as the batch goes on,
-//! and for a while after its end. `BatchHooks` has one.
+//! [`PostQueue`]: the rows that wait to be posted to the URL of `--post-to`, and the threads that post them
+//! with [`Webhook`]. A row that the URL does not acknowledge is posted again, after growing pauses, as long
+//! as the batch goes on and for some seconds after its end. `BatchHooks` starts one, pushes rows to it, and
+//! finishes it at the batch's end.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,6 @@
-//! The program of `--on-done`: [`find`] looks for it before anything is sent, and [`run`] starts it, one
-//! process for a row, with the row's JSON on its stdin. `BatchHooks` calls both.
+//! Runs the program of `--on-done`. [`find`] refuses a batch whose program does not exist, before anything
+//! is sent; [`run`] starts the program, one process for each row that ended, with the row's JSON on stdin
+//! and without the secrets of the environment, and waits for its end. `BatchHooks` calls both.
 
 use std::env;
 use std::io::Write;

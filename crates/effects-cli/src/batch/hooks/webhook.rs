@@ -1,6 +1,7 @@
-//! [`Webhook`]: posts rows to the URL of `--post-to`, signed as Standard Webhooks
-//! (<https://www.standardwebhooks.com>), and notes in `deliveries.jsonl` which were acknowledged.
-//! `BatchHooks` makes it, names rows with [`id_of`], and gives it to `PostQueue`, which posts.
+//! [`Webhook`]: posts a row to the URL of `--post-to`, signed as Standard Webhooks
+//! (<https://www.standardwebhooks.com>), and records in the output folder's `deliveries.jsonl` which rows
+//! the URL acknowledged, so that no later run posts them again. `BatchHooks` makes it and gives each row
+//! its `webhook-id` with [`id_of`]; the threads of `PostQueue` post with it.
 
 use std::collections::HashSet;
 use std::env;

@@ -1,6 +1,7 @@
-//! [`Cells`]: the values of one row, by column. `csv.rs`, `json_lines.rs` and `folder.rs` fill it, and
-//! `batch/rows.rs` checks it. [`suggestion`], [`unknown`] and [`lookalike`] say which column a name that
-//! is none probably means, for `csv.rs`, `json_lines.rs` and `batch/preflight.rs`.
+//! [`Cells`]: the values of one row of a manifest, by column. `csv.rs`, `json_lines.rs` and `folder.rs`
+//! fill it, and `Checker` (`batch/rows.rs`) checks it. [`suggestion`], [`lookalike`] and [`unknown`] guess
+//! which column an unknown name is meant to be (`widht`), for the errors and warnings of `csv.rs`,
+//! `json_lines.rs` and `batch/preflight.rs`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

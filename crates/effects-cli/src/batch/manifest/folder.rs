@@ -1,6 +1,7 @@
-//! A folder of photos as a manifest, on request with the folders in it. [`read`] makes a row of each
-//! photo, in the order of their names, for `Manifest::lines`; [`list`] lists what is there now
-//! ([`FolderListing`]), for the watcher of `effects watch`; [`line_of`] makes the row of one photo.
+//! A folder of photos as a manifest, with `--recursive` also of the folders in it: each file with the name
+//! of a photo is a row. [`read`] makes the rows, in the order of their paths, for `Manifest::lines`.
+//! [`list`] lists the files that are there now ([`FolderListing`]), for `FolderWatcher` of `effects watch`;
+//! [`line_of`] makes the row of one photo that arrived, and [`why_left_out`] says why a file is no row.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
-//! [`read`]: reads the rows of a JSON Lines manifest. An object may also go over several lines.
-//! `Manifest::lines` calls it, and gets [`ManifestLines`].
+//! [`read`]: reads the rows of a JSON Lines manifest: one JSON object for each row, on one line or over
+//! several. `Manifest::lines` calls it, and gets the rows one by one from [`ManifestLines`].
 
 use std::collections::VecDeque;
 use std::io::BufRead;

@@ -1,7 +1,8 @@
-//! [`Manifest`]: the list of a batch's rows. Its lines ([`ManifestLine`]) are read by `csv.rs` and
-//! `json_lines.rs` from a file, which `text.rs` decodes, or by `folder.rs` from a folder of photos;
-//! [`Cells`], the values of a line, is in `columns.rs`. `commands/batch.rs` and `commands/watch.rs` make
-//! one; `Checker` checks its lines.
+//! [`Manifest`]: the list of a batch's rows: a CSV file (`csv.rs`), a JSON Lines file (`json_lines.rs`), or
+//! a folder of photos (`folder.rs`), which may be watched. `commands/batch.rs` and `commands/watch.rs` make
+//! one; the steps of `batch/`, from the preflight to the report, read its lines ([`ManifestLine`]) and
+//! check them with `Checker`. `text.rs` decodes files, and `columns.rs` has the values of a line
+//! ([`Cells`]).
 //!
 //! It is read more than once: to know what is wrong with it before anything is sent, and for the work. A file
 //! is never held whole.

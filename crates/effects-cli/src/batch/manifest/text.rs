@@ -1,7 +1,7 @@
-//! [`open`]: opens a manifest file as UTF-8 text, whatever its encoding: with a byte order mark, in
-//! UTF-16, or in Windows-1252. A workbook, an archive or another file that is no text is refused.
-//! `csv.rs` and `json_lines.rs` read from it, and so does `Manifest::at`, where a file's name does not
-//! tell its form.
+//! [`open`]: opens a manifest file and decodes it as UTF-8 text: UTF-8, UTF-16 with a byte order mark, or,
+//! with a warning, Windows-1252 where the file's letters are not UTF-8. It refuses a workbook, an archive
+//! or another file that is no text. `csv.rs` and `json_lines.rs` read their rows from it; `Manifest::at`
+//! reads the beginning, where a file's name does not tell its format.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};

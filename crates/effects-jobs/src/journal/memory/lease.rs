@@ -1,5 +1,7 @@
-//! [`RowLease`]: a row in memory in the hands of a run. `MemoryStore` hands it out, as the
-//! [`RowJournal`] that the run writes to; dropping it lets go of the row.
+//! [`RowLease`]: a row in memory while one run holds it. `MemoryStore` hands it out as the
+//! [`RowJournal`] of the run, to which both clients' runs and the simulation write: each intent, task
+//! and end goes into the store's table at once. Dropped before an end was recorded, it lets go of the
+//! row.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};

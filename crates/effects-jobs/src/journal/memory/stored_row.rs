@@ -1,6 +1,7 @@
-//! [`StoredRow`]: a row of the journal in memory: its tasks ([`StoredTask`]), its state ([`RowStage`])
-//! and the changes of that when a submission, an end or a person's finding is recorded. `MemoryTable`
-//! keeps them; [`RowHold`] names the run that a `RowLease` writes for.
+//! [`StoredRow`]: a row of the journal in memory: its tasks ([`StoredTask`]), its state ([`RowStage`]),
+//! and the methods that change it when a task, a verdict or a doubt is recorded or a submission
+//! released. `MemoryTable` keeps the rows and calls these methods for `RowLease` and `MemoryStore`;
+//! [`RowHold`] identifies the run that a `RowLease` writes for.
 
 use rust_decimal::Decimal;
 

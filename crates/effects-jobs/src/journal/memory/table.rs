@@ -1,6 +1,7 @@
 //! [`MemoryTable`]: the rows, scopes and prices of a [`MemoryStore`](super::MemoryStore), and the steps
-//! of a row: its intent, its task and its end. `RowLease` takes those steps; the store reads rows, takes
-//! them in and settles doubtful ones.
+//! of a row: its intent, written only where it fits into every budget, its task and its end. `RowLease`
+//! takes these steps for a run; `MemoryStore` reads rows and scopes, imports rows that another journal
+//! knows, and records what a person found out about doubtful ones.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;

@@ -1,6 +1,7 @@
-//! [`Coefficients`]: the coefficients of a JPEG component whose blocks come in several scans, kept until
-//! the last of them; [`CoefficientReader`] reads a scan into them. The decoder in `jpeg/mod.rs` has
-//! [`Coefficients`] for each component of such a file.
+//! [`Coefficients`]: the coefficients of one JPEG component, kept while the scans of a progressive file (or
+//! of another one with several scans) bring them; only those are kept that the picture at its reduced size
+//! needs. [`CoefficientReader`] reads a scan into them. The decoder in `jpeg/mod.rs` has [`Coefficients`]
+//! for each component of such a file, at a size that memory holds ([`largest_side_within`]).
 //!
 //! Of each block only the lowest `side` by `side` are kept, which is all that the picture at `side`
 //! eighths is made of. Of the others one bit is kept: whether they are zero, on which the reading

@@ -1,5 +1,6 @@
-//! [`HuffmanTable`] and [`Bits`]: the codes of a JPEG scan, and the bits that they are read from.
-//! `jpeg/mod.rs` reads the tables; `scan.rs` and `coefficients.rs` decode with both.
+//! [`HuffmanTable`]: decodes the Huffman codes of a JPEG scan; [`Bits`] reads the scan's bits from the
+//! file, up to the next marker. The decoder in `jpeg/mod.rs` makes both; the readers of blocks in `scan.rs`
+//! and `coefficients.rs` decode with them.
 
 use super::{JpegError, damaged};
 

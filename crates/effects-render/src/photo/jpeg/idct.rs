@@ -1,6 +1,5 @@
-//! [`inverse`]: the inverse discrete cosine transform of a JPEG block: from coefficients to
-//! samples, at the full size or a reduced one. The decoder in `jpeg/mod.rs` calls it for each
-//! block.
+//! [`inverse`]: the inverse discrete cosine transform of a JPEG block: from coefficients to samples, at the
+//! full size or at a half, a quarter or an eighth. The decoder in `jpeg/mod.rs` calls it for each block.
 
 /// Makes a block of `side` by `side` samples (8, 4, 2 or 1) of its lowest coefficients, which lie in
 /// rows of eight and are multiplied by their quantisation. `out` has `stride` samples a row.

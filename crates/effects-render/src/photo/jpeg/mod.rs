@@ -1,6 +1,6 @@
-//! [`decode`] and [`header`]: the JPEG decoder. [`decode`] hands the picture's rows one by one to the
-//! `RowReceiver` of `photo/mod.rs`, at the file's size or reduced; [`header`] reads the size alone.
-//! `photo/mod.rs` calls both.
+//! The JPEG decoder, written for this crate: it reads baseline and progressive files of 8 bits. [`decode`]
+//! hands the picture's rows one by one to the `RowReceiver` of `photo/mod.rs`, at the file's size or
+//! reduced; [`header`] reads the size alone. `photo/mod.rs` calls both.
 //!
 //! The decoders that other crates offer were measured over the files of `examples/photo_corpus.rs`, and
 //! `docs/photos.md` has the table. `zune-jpeg` makes other pictures of many valid files without a word;

@@ -1,6 +1,6 @@
-//! [`Planes`]: gathers the samples of a JPEG's components, and makes rows of red, green and blue of
-//! them, by the [`Colours`] of the file. The decoder in `jpeg/mod.rs` writes each block into it and
-//! takes the rows.
+//! [`Planes`]: makes rows of red, green and blue of the samples of a JPEG's components: it upsamples the
+//! components with fewer samples and converts by the [`Colours`] of the file (grey, YCbCr, inks). The
+//! decoder in `jpeg/mod.rs` writes each block into it and takes the rows.
 //!
 //! Two rows of units are held, and the last line before them: a component with fewer lines than the
 //! picture is upsampled from the lines above and below, as libjpeg does it.

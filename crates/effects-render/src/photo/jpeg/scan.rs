@@ -1,6 +1,7 @@
-//! [`Scan`] and [`read_blocks`]: the header of a JPEG scan, and its blocks in the order of the file,
-//! each read by a [`BlockReader`]: the `SequentialScan` of `jpeg/mod.rs` or the `CoefficientReader` of
-//! `coefficients.rs`. The decoder in `jpeg/mod.rs` reads each scan with them.
+//! [`Scan`]: the header of a JPEG scan. [`read_blocks`] goes through the scan's blocks in the order of the
+//! file, and a [`BlockReader`] reads each: `SequentialScan` (`jpeg/mod.rs`) where one scan has the whole
+//! picture, `CoefficientReader` (`coefficients.rs`) where there are several. The decoder in `jpeg/mod.rs`
+//! reads each scan with them.
 
 use super::frame::Frame;
 use super::huffman::{Bits, HuffmanTable};
