@@ -1,8 +1,9 @@
-//! [`SubmissionNote`]: knows of one run whether a submission is unanswered and which task it made, since it
-//! is, or wraps, the run's journal; if no caller takes the result, it logs the task's id. `Engine` and
-//! `RowSource` make one for each run; `Operation`, `Events` and `Many` ask it when a caller leaves.
-//! `__init__.py` calls [`wait_for_submissions`] at the end of the process, so that no submission is cut
-//! off.
+//! [`SubmissionNote`]: what is known of one run's submission: whether it is still unanswered, and which
+//! task it made; if the caller has left, it logs the task's id. It is the run's journal, or is kept by a
+//! [`TrackingJournal`] in front of the real one. `Engine`, `Handle` (for a task that is followed) and
+//! `RowSource` (for each of many jobs) make notes; `Operation` and `Many` turn to them when a caller
+//! leaves. At the end of the process `__init__.py` calls [`wait_for_submissions`], so that no submission
+//! is cut off.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

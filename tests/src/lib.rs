@@ -1,6 +1,8 @@
-//! [`Scenario`] and [`Face`]: the conformance tests of the clients: how every client must behave,
-//! written once and run over each. `tests/all/conformance.rs` plays them over the Rust clients,
-//! `tests/all/python.rs` over the Python ones.
+//! What the tests in `tests/tests` share, above all the conformance tests of the clients: a [`Scenario`]
+//! says how every client must behave, a [`Face`] is one way to use one client, and each scenario is
+//! written once and played over each face. `tests/all/conformance.rs` plays them over the Rust clients,
+//! `tests/all/python.rs` over the Python ones; the other tests use the faces, the exchange cases,
+//! [`Capture`] and [`vectors`]. Paths named here are from this crate's folder.
 //!
 //! A [`Scenario`] sets a misbehaving server up, says what is asked, and says how it must end. A
 //! [`Face`] is one way to use one client: the lists in [`scenarios`] run over all of them, and over

@@ -1,7 +1,9 @@
-//! [`check_all`]: plays a list of scenarios over a face, several at once, leaves out those that the face
-//! cannot play, and fails with the names of those that ended wrongly. `tests/all/conformance.rs`,
-//! `tests/all/python.rs` and `tests/secrets.rs` call it. [`faces`]: both Rust clients in each style, over
-//! which `tests/spans.rs`, `tests/secrets.rs`, `tests/all/emulator.rs` and `tests/all/faults/` play.
+//! [`check_all`]: plays a list of scenarios over a face, several at once, without those that the face
+//! cannot play, and panics with the names of those that ended wrongly; `tests/all/conformance.rs`,
+//! `tests/all/python.rs` and `tests/secrets.rs` call it. [`faces`]: both Rust clients, each in the three
+//! styles (`run`, event by event, `submit`), for `tests/spans.rs`, `tests/secrets.rs`,
+//! `tests/all/emulator.rs` and `tests/all/faults/`. [`unplayed`]: the scenarios that no given face can
+//! play, for `tests/all/python.rs`.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,9 @@
-//! [`SECRET_VARIABLES`]: the environment variables of this command that hold secrets: the keys, the
-//! webhook's secret and the database's password. [`without_secrets`] removes them from the environment of
-//! the `--on-done` program (`batch/hooks/program.rs`), but for those that `--pass-env` names, and of the
-//! browser that `effects emulator --open` starts. `batch/hooks/webhook.rs` reads [`WEBHOOK_SECRET`].
+//! [`SECRET_VARIABLES`]: the environment variables of this command that hold secrets (the keys, the
+//! webhook's secret, the database's password), and [`without_secrets`], which removes them from the
+//! environment of a program that is started. `batch/hooks/program.rs` calls it for the `--on-done`
+//! program, keeping those that `--pass-env` names (`batch/hooks/mod.rs` allows it these names only), and
+//! `commands/emulator.rs` for the browser of `effects emulator --open`; `batch/hooks/webhook.rs` reads
+//! [`WEBHOOK_SECRET`].
 //!
 //! Programs that need a secret, or may, keep the whole environment, and are started by `effects-client`: that of
 //! `--api-key-command` prints the key, so nothing is kept from it that it is not trusted with anyway, and it may

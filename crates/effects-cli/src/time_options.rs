@@ -1,6 +1,7 @@
-//! The options for how long a command may take: [`WaitOptions`] of `effects run` and `effects wait`, and
-//! [`DeadlineOption`] (`--deadline`) of these and of `submit`, `batch`, `watch` and `reorder`. Each puts
-//! its limits into the `Policy` that the command's runs follow.
+//! [`WaitOptions`] (`--wait-timeout`, `--last-look`, and `--deadline` with them) and [`DeadlineOption`]
+//! (`--deadline` alone): the options for how long a command may take, which each puts into the `Policy`
+//! that the command's runs follow. `effects run` and `effects wait` have the first; `submit`, `batch`,
+//! `watch` and `reorder` the second.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! [`JobDemand`]: decides how many more jobs are taken from the caller's iterator now: as many as the job
-//! machine has room for, and none while too many results are unread ([`Backlog`]). [`draw`] takes them, on
-//! a thread of its own. The job drivers of both clients (`jobs.rs`) use the two.
+//! [`JobDemand`]: decides how many more jobs to ask of the caller's iterator now: as many as the job
+//! machine has room for, and none while too many results are unread ([`Backlog`]). [`draw`] takes them
+//! from the iterator; the job drivers of both clients (`jobs.rs`) run it on a thread of its own.
 
 use crate::backlog::Backlog;
 

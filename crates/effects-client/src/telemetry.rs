@@ -1,8 +1,9 @@
-//! What a client reports to `tracing`: spans ([`task_span`], [`wait_span`], [`exchange_span`],
-//! [`download_span`]), the events of a run ([`report`]), and warnings for a person ([`warn`],
-//! [`OutageNotice`]), all without keys. The drivers and HTTP stacks of both clients call them, and warnings
-//! come from settings, jobs, cassettes and the command's webhooks, too. The command's `logging.rs` and
-//! Python's `warnings.rs` show the warnings.
+//! What a client reports to `tracing`, never with a key: spans ([`task_span`], [`wait_span`],
+//! [`exchange_span`], [`download_span`]), the events of a run ([`report`]), and warnings for a person
+//! ([`warn`], [`OutageNotice`]). Both clients call them for their runs, HTTP exchanges and downloads;
+//! settings, jobs, cassettes, the command's webhooks and the Python package's journal warn with them, too.
+//! The command's `logging.rs` prints the warnings (with `-v`, the rest), and Python's `warnings.rs` logs
+//! warnings and events.
 //!
 //! Nothing here can hold a key, and of a picture's URL, which may be a permission, only the host is
 //! told.

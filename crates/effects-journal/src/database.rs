@@ -1,8 +1,8 @@
-//! [`Database`]: the trait of the SQL database beneath a journal, implemented by SQLite (`sqlite.rs`)
-//! and, with the feature `postgres`, by a connection to Postgres (`postgres/connection.rs`). The rules
-//! of a row and the queries (`transitions.rs`, `budget.rs`, `rows.rs`, `queries.rs` and others) are
-//! written once, in SQL that both understand: through a `Transaction`, they give it [`SqlValue`]s and
-//! read [`Fields`].
+//! [`Database`]: the trait by which the journal runs SQL, with [`SqlValue`]s as parameters and [`Fields`]
+//! as rows; implemented by SQLite (`sqlite.rs`) and, with the feature `postgres`, by a connection to
+//! Postgres (`postgres/connection.rs`). All that reads or changes rows (`transitions.rs`, `budget.rs`,
+//! `rows.rs`, `queries.rs` and others) is written once, in SQL that both understand, and uses the database
+//! of its `Transaction`; `writer_thread.rs` uses it, too.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

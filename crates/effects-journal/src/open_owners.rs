@@ -1,9 +1,8 @@
-//! The list of the owners that are open in this process; an owner is an open journal, as its database
-//! knows it. `Owner` (`transaction.rs`) enters itself with [`add`] and leaves with [`remove`]. Before a
-//! transaction judges an owner of this process gone, and its rows free, it asks [`may_be_open`].
-//!
-//! An owner leaves its file when its journal is closed, but a full disk may keep it from doing so.
-//! Its process is there all the same, and would be taken for an owner at work.
+//! The owners (open journals, as their database knows them) that are really open in this process. A closed
+//! one may still stand in the database, where a full disk kept it from leaving, and that its process runs
+//! proves nothing; so a transaction asks [`may_be_open`] before it takes an owner of this process for
+//! alive. `Owner` (`transaction.rs`), of both kinds of journal, enters itself with [`add`] and leaves with
+//! [`remove`] when it is dropped.
 //!
 //! No lock guards the table: a fork might copy it locked, and its child would wait for ever.
 

@@ -1,7 +1,9 @@
-//! [`Process`]: identifies a process that has a journal open, by machine, boot, process id and start
-//! time, and finds out whether another one of the same machine still runs. Each `Owner` has one, so
-//! that the rows of a process that crashed there are free at once, and not only when its lease ends. It
-//! is the current process, unless `JournalBuilder` or `PostgresBuilder` is given another, as tests do.
+//! [`Process`]: identifies a process that has a journal open, by boot, namespace of process ids, process
+//! id and start time, and finds out whether another one of the same boot and namespace still runs (on
+//! Linux; elsewhere, and between containers, that cannot be told). Each `Owner` has one, by which
+//! `Transaction` frees the rows of a crashed process at once, where else they wait for the end of its
+//! lease. It is the current process, unless `JournalBuilder` or `PostgresBuilder` is given another, as
+//! tests do.
 
 use std::fs;
 use std::process;

@@ -1,8 +1,9 @@
-//! The types that the files of this crate hand to each other: [`PhotoPixels`], a decoded photo, and
-//! [`Crop`], a rectangle in one. The decoder (`photo/mod.rs`) makes [`PhotoPixels`]; painting, scenes, the
-//! cut-out, the resampler (`scale.rs`) and contact sheets take them. [`new_pixmap`] makes an empty,
-//! transparent picture, with which scenes, the resampler, contact sheets, `raster.rs` and some filters
-//! begin.
+//! [`PhotoPixels`], a decoded photo, [`Crop`], a rectangle in one, and [`new_pixmap`], which makes an
+//! empty, transparent picture: what the files of this crate share. The decoder (`photo/mod.rs`) makes
+//! [`PhotoPixels`] for painting, scenes, `subject.rs`, the cut-out, the resampler (`scale.rs`) and contact
+//! sheets. `subject.rs` makes the [`Crop`] that a scene shows, the cut-out the one around its figure,
+//! contact sheets that of the whole photo. Scenes, the resampler, contact sheets, `raster.rs` and some
+//! filters begin with [`new_pixmap`].
 
 use resvg::tiny_skia::Pixmap;
 

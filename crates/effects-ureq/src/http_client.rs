@@ -1,7 +1,8 @@
-//! [`HttpClient`]: ureq, set up for a paid API: separate agents for submissions, polls and downloads and
-//! for each proxy; it never repeats a request, and says of a failed one whether it can have left.
+//! [`HttpClient`]: ureq's agents, set up for a paid API: one for requests that must have a new connection
+//! (submissions, uploads), one for looks at a task, one for downloads, each once per proxy route. It
+//! repeats no request, and of a failed one it says whether any of it may have reached the service.
 //! `UreqExchange` sends requests with its `exchange`; `transfer.rs` streams downloads from its `open`,
-//! chunk by chunk with [`read_chunks`].
+//! with [`read_chunks`].
 //!
 //! No redirect is followed and no status is an error on requests that carry the key; environment
 //! proxies never catch this machine; everything but a look at a task leaves on a connection of its own;

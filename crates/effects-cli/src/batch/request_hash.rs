@@ -1,7 +1,8 @@
-//! [`RequestHash`]: a hash of what a row asks for (key, template, image, size, parameters, scope), with its
-//! number among equal rows. By it a row is found in the folder's `manifest.jsonl` where its photo is not
-//! read, or where an earlier run's line has no identity. `results.rs`, `preflight.rs`, `other_journal.rs`
-//! and `reporter.rs` look rows up by it; `running_mark.rs` names a batch's rows by it.
+//! [`RequestHash`]: a hash of what a row asks for (key, template, image, size, parameters, scope), with
+//! its number among equal rows. It stands in for the row's `Identity`, by which a journal knows it, where
+//! that is not known: where the photo is not read, or a line of an earlier run's `manifest.jsonl` has
+//! none. `results.rs`, `preflight.rs`, `other_journal.rs` and `reporter.rs` find rows by it;
+//! `running_mark.rs` lists a running batch's rows by it.
 
 use std::collections::{HashMap, HashSet};
 use std::io;

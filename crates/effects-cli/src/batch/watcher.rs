@@ -1,7 +1,7 @@
 //! [`FolderWatcher`]: looks at a folder of photos again and again, and returns what has changed
-//! ([`FolderChange`]): which photos have arrived whole (their size and time stayed the same for
-//! `--settle`), and which are gone or back. `Batch::watch` (`watch.rs`) has one and orders the photos that
-//! arrive.
+//! ([`FolderChange`]): which photos have arrived whole (not empty, and of the same size and time for
+//! `--settle`), which are gone, being written anew or back, and which files are no photos. `Batch::watch`
+//! (`watch.rs`) has one, orders the photos that arrive, and warns of the other files.
 //!
 //! It looks (polls) and asks the system for no events. Events would save the look, and not the wait: that a
 //! file was created or written says nothing of its being whole, so its size and time have to be seen

@@ -1,6 +1,6 @@
-//! `effects reorder` ([`reorder`]): buys pictures of rows of the journal once more, on purpose. It
-//! starts the rows as jobs of a batch `Session`, within the limit of their `OrderBudget`, and notes in
-//! their folders (`FolderRows`) what became of them. `commands::main` calls it.
+//! `effects reorder` ([`reorder`]): buys the pictures of completed or failed rows of the journal once
+//! more. It runs them as jobs of a batch `Session`, within an `OrderBudget`, and keeps the
+//! `manifest.jsonl` of their folders up to date (`FolderRows`). `commands::main` calls it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

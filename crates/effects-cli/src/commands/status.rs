@@ -1,5 +1,6 @@
 //! `effects status` ([`status`]): looks at a task once and prints what the gateway says of it
-//! ([`StatusObject`]). It works under `interruptible`. `commands::main` calls it.
+//! ([`StatusObject`]). `commands::main` calls it; `interruptible` runs its work, so that Ctrl-C ends it at
+//! once.
 
 use clap::Args;
 use effects_core::wire::RawJson;

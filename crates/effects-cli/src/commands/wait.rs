@@ -1,6 +1,6 @@
-//! `effects wait` ([`wait`]): follows a task submitted before to its end, and saves its picture. It
-//! works under `interruptible`, and records the end in the task's row if the journal has one.
-//! `commands::main` calls it.
+//! `effects wait` ([`wait`]): follows a task submitted before to its end, saves its picture, and records
+//! the end in the task's row if the journal has one. `commands::main` calls it; `interruptible` runs its
+//! work, so that Ctrl-C ends it at once.
 
 use clap::Args;
 use effects_client::file_names::Names;

@@ -1,8 +1,9 @@
-//! Decides what the HTTP answer to a submission ([`SubmissionAnswer`]) or to a poll ([`Look`]) means, by a
-//! table with a line for every possible answer. The state machines `Submitting` and `Waiting` go by them;
-//! `Task::read`, a single poll of a client, `effects doctor` or a cassette, by [`Look`].
-//! `CallResult::arrived` and `uploaded_url`, which the clients and `effects-jobs` call for uploads, are
-//! here, too.
+//! [`SubmissionAnswer`] and [`Look`]: what the HTTP answer to a submission and to a poll means, each by a
+//! table of all possible answers. In a run, `Submitting` reads the one, `Waiting` the other, and `Run`
+//! answers to submissions that come late. Outside of runs `Task::read` (`error.rs`) makes a `Look` of one
+//! poll, for `status` of both clients, `effects doctor` and the cassette player. Here, too, are
+//! `CallResult::arrived` and `CallResult::uploaded_url`, for uploads by the clients and `effects-jobs`,
+//! and [`kind_of`], the error kind of a failed exchange, for runs, `error.rs` and `retries.rs`.
 //!
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.

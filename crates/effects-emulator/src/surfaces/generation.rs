@@ -1,7 +1,7 @@
-//! [`create`] and [`look`]: the HTTP handlers of the generation surface: [`create`] reads and checks a
-//! request and has `lifecycle.rs` accept it as a task; [`look`] answers the status of a task and, once
-//! it has ended, its picture or failure. `routes.rs` leads requests to them, and `openapi.rs` describes
-//! them.
+//! [`create`] and [`look`]: the HTTP handlers of `POST /model/v1/generation` and `GET …/task/{id}`, the
+//! first of the gateway's two ways to make a task (`queue.rs` is the other). [`create`] checks a request
+//! and has `lifecycle.rs` accept it; [`look`] answers a task's status and, once it has ended, its picture
+//! or failure. `routes.rs` leads requests to them, and `openapi.rs` describes them.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! [`Code`]: an error code as the client's dialect expects it, text or a number. `wire/refusal.rs`
-//! writes it in refusals, `wire/task.rs` in the answers about failed tasks. [`CANCELLED`]: the code of
-//! a cancelled task: `lifecycle.rs` and `painting.rs` give it to tasks, and `wire/queue.rs` shows these
-//! as `CANCELED`.
+//! [`Code`]: an error code in an answer of the emulator, as text or, in the dialect `sdk` that the
+//! emulator can be set to (`Options::dialect`), as a number. `wire/refusal.rs` writes it in refusals and
+//! `wire/task.rs` in the answers about failed tasks. [`CANCELLED`] is the code of a task that its client
+//! has cancelled: `lifecycle.rs` and `painting.rs` end such tasks with it, and `wire/queue.rs` recognises
+//! it and answers with the `error_type` `CANCELED`.
 
 use effects_core::ServiceCode;
 use serde::Serialize;

@@ -1,7 +1,9 @@
-//! [`Occurrences`]: makes the rows of one order ([`CountedRow`]) and counts equal ones as they come, so
-//! that two equal rows are two pictures, and each is found again in the journal when the order is run
-//! again. The command's batches, `JobContext` of `effects-client` (for the jobs of both clients) and
-//! the Python package's batches make their rows with it.
+//! [`Occurrences`]: makes the rows of one order ([`CountedRow`]) from their drafts, and counts equal ones
+//! as they come, so that two equal rows are two pictures, and each is found again in the journal when the
+//! order is run again. A row that the journal has under the identity that an earlier version gave it, or
+//! from before its order had a scope, is found, too. The command's batches, `JobContext` of
+//! `effects-client` (for the jobs of both clients) and the Python package's batches make their rows with
+//! it.
 
 use std::collections::{HashMap, HashSet};
 

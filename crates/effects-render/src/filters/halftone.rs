@@ -1,5 +1,6 @@
-//! [`halftone`]: the filter `halftone <cell> <strength> <colour>` of a scene, which prints dots
-//! over a photo, larger where it is darker. `apply` in `filters/mod.rs` calls it.
+//! [`halftone`]: the filter `halftone <cell> <strength> <colour>` of a scene, which prints dots over a
+//! picture (a photo, a layer or the canvas), larger where it is darker. `apply` in `filters/mod.rs` calls
+//! it.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,7 +1,8 @@
-//! [`Webhook`]: posts a row to the URL of `--post-to`, signed as Standard Webhooks
-//! (<https://www.standardwebhooks.com>), and records in the output folder's `deliveries.jsonl` which rows
-//! the URL acknowledged, so that no later run posts them again. `BatchHooks` makes it and gives each row
-//! its `webhook-id` with [`id_of`]; the threads of `PostQueue` post with it.
+//! [`Webhook`]: posts a row once to the URL of `--post-to`, signed with the secret of
+//! `EFFECTS_WEBHOOK_SECRET` (which must be set) as Standard Webhooks (<https://www.standardwebhooks.com>),
+//! and records in the output folder's `deliveries.jsonl` which rows the URL acknowledged, so that no later
+//! run posts them again. `BatchHooks` makes it; the threads of `PostQueue` (`posts.rs`) post with it, and
+//! repeat what was not acknowledged. `EndedRow` gets its `webhook-id` from [`id_of`].
 
 use std::collections::HashSet;
 use std::env;

@@ -1,6 +1,7 @@
-//! [`MemoryStore`] (rows in `table.rs`): a [`JournalStore`] in memory, gone with its process. Jobs with
-//! a budget and no journal use it, and so do the command's `batch --plan`, `doctor --live` and `watch` in a
-//! replay, the simulated world of `effects-testkit`, and tests.
+//! [`MemoryStore`]: a [`JournalStore`] in memory, gone with its process (rows in `table.rs`). It stands in
+//! where a budget has no journal: for jobs of the clients, and for `effects doctor --live` and `effects
+//! watch` in a replay. `effects batch --plan` puts into it the rows that a run would import; the
+//! simulation of `effects-testkit` and tests use it too.
 //!
 //! It keeps the contract of [`JournalStore`] without a disk: for a budget without a journal file, for
 //! tests, and as the model that other stores are compared with.

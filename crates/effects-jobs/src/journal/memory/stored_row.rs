@@ -1,7 +1,8 @@
-//! [`StoredRow`]: a row of the journal in memory: its tasks ([`StoredTask`]), its state ([`RowStage`]),
-//! and the methods that change it when a task, a verdict or a doubt is recorded or a submission
-//! released. `MemoryTable` keeps the rows and calls these methods for `RowLease` and `MemoryStore`;
-//! [`RowHold`] identifies the run that a `RowLease` writes for.
+//! [`StoredRow`]: one row of the journal in memory: its tasks ([`StoredTask`]), its stage ([`RowStage`]),
+//! and the methods that change it, such as [`StoredRow::give_task`] when a task is made,
+//! [`StoredRow::finish`] when it is over, and [`StoredRow::revert_intent`] when a submission made none.
+//! `MemoryTable` keeps the rows; it, `RowLease` and `MemoryStore` call the methods. [`RowHold`] says which
+//! run a `RowLease` writes for, and for which row.
 
 use rust_decimal::Decimal;
 
