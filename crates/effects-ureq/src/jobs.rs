@@ -430,6 +430,7 @@ impl Default for TaskQueue {
 
 impl TaskQueue {
     fn give(&self, task: WorkerTask) {
+        // After the end of the driver no worker takes it, and no caller waits for it.
         if let Some(waiting) = &mut *self.lock() {
             waiting.push_back(task);
         }
@@ -440,6 +441,8 @@ impl TaskQueue {
     fn take(&self) -> Option<WorkerTask> {
         let is_empty =
             |waiting: &mut Option<VecDeque<_>>| waiting.as_ref().is_some_and(VecDeque::is_empty);
+        // It is asked again after each wake-up: another worker may have been faster, and `close` wakes
+        // all of them.
         let waiting = self.changed.wait_while(self.lock(), is_empty);
         waiting.unwrap_or_else(PoisonError::into_inner).as_mut()?.pop_front()
     }
