@@ -1,7 +1,7 @@
 //! Runs programs that the caller names, each for a limited time: [`run_uploader`] one that uploads a photo,
 //! [`run_presigner`] one that prints the URLs to upload a photo to and to fetch it from,
 //! [`run_key_program`] one that prints the API key. The `transfer.rs` of both clients call the first two,
-//! `ClientBuilder` and `Profile` the third.
+//! `ClientBuilder` and `Profile` the third. The API key is taken out of what their errors repeat ([`Secrets`]).
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,28 +12,37 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use effects_core::{Error, ErrorKind, Reference};
+use effects_core::gateway::Endpoint;
+use effects_core::{ApiKey, Error, ErrorKind, Reference};
 use effects_jobs::Photo;
 
+use crate::builder::KEY_VARIABLES;
 use crate::random::random_name;
 
 /// Runs a program that uploads a photo: it gets the path of a file with the photo as its last
 /// argument, and prints the URL. It is stopped after this time.
 ///
-/// `program` may hold arguments of its own, parted by spaces; no shell reads it.
+/// `program` may hold arguments of its own, parted by spaces; no shell reads it. Errors have `[key]` in place
+/// of the key of `endpoint`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Upload`] when it cannot be run, fails, or prints no URL.
-pub fn run_uploader(program: &str, photo: &Photo, limit: Duration) -> Result<Reference, Error> {
+/// [`ErrorKind::Upload`] when it cannot be run, fails, or prints no URL, or one that repeats the key.
+pub fn run_uploader(
+    program: &str,
+    photo: &Photo,
+    limit: Duration,
+    endpoint: &Endpoint,
+) -> Result<Reference, Error> {
+    let secrets = Secrets::KeyOf(endpoint);
     let folder = TempFolder::new()?;
     // Under the photo's own name, since programs go by a file's ending.
     let path = folder.0.join(photo.name());
     fs::write(&path, photo.bytes())
         .map_err(|error| upload_error(&format!("{} cannot be written: {error}", path.display())))?;
-    let printed = run(program, &[path.as_os_str()], limit)?;
+    let printed = run(program, &[path.as_os_str()], limit, secrets)?;
     let line = printed.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    parse(program, line)
+    parse(program, line, secrets)
 }
 
 /// Where a presigner says to put a photo, and where it can be fetched then.
@@ -54,29 +63,31 @@ impl std::fmt::Debug for PresignedUrls {
 
 /// Runs a program that makes presigned URLs: it gets a file name and a media type as its last
 /// arguments, and prints the URL to PUT to and, on a second line, the URL to fetch from. It is stopped
-/// after this time.
+/// after this time. Errors have `[key]` in place of the key of `endpoint`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Upload`] when it cannot be run, fails, or does not print both.
+/// [`ErrorKind::Upload`] when it cannot be run, fails, or does not print both, or where the second repeats the
+/// key.
 pub fn run_presigner(
     program: &str,
     photo: &Photo,
     limit: Duration,
+    endpoint: &Endpoint,
 ) -> Result<PresignedUrls, Error> {
+    let secrets = Secrets::KeyOf(endpoint);
     let arguments = [OsStr::new(photo.name()), OsStr::new(photo.format().media_type())];
-    let printed = run(program, &arguments, limit)?;
+    let printed = run(program, &arguments, limit, secrets)?;
     let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
     let (Some(put), Some(fetch)) = (lines.next(), lines.next()) else {
-        return Err(upload_error(&format!(
-            "{program:?} must print two lines, the URL to PUT to and the URL to fetch from"
-        )));
+        let why = "must print two lines, the URL to PUT to and the URL to fetch from";
+        return Err(upload_error(&secrets.redact(format!("{program:?} {why}"), "")));
     };
-    Ok(PresignedUrls { put: put.to_owned(), fetch: parse(program, fetch)? })
+    Ok(PresignedUrls { put: put.to_owned(), fetch: parse(program, fetch, secrets)? })
 }
 
 /// Runs a program that prints the API key on its first line, for half a minute at most. What it prints is in
-/// no message; the last line that it says on stderr is.
+/// no message; the last line that it says on stderr is, with `[key]` in place of each word that it printed.
 ///
 /// # Errors
 ///
@@ -86,8 +97,10 @@ pub fn run_key_program(program: &str) -> Result<String, Error> {
         // `run` says so for uploads; a key may be read where nothing is to be submitted.
         let why = why.trim_end_matches("; nothing was submitted");
         Error::new(ErrorKind::MissingKey, format!("there is no API key: {why}"))
+            .with_way_out("run the program by itself: it must print the key and end with status 0")
     };
-    let printed = run(program, &[], KEY_LIMIT).map_err(|error| fail(&error.to_string()))?;
+    let printed = run(program, &[], KEY_LIMIT, Secrets::PrintedWords)
+        .map_err(|error| fail(&error.to_string()))?;
     let key = printed.lines().map(str::trim).find(|line| !line.is_empty());
     key.map(str::to_owned).ok_or_else(|| fail(&format!("{program:?} printed nothing")))
 }
@@ -95,12 +108,53 @@ pub fn run_key_program(program: &str) -> Result<String, Error> {
 /// How long a program may take to print the key: it may ask a vault on the network, and no person.
 const KEY_LIMIT: Duration = Duration::from_secs(30);
 
-fn parse(program: &str, line: &str) -> Result<Reference, Error> {
-    line.parse().map_err(|error| upload_error(&format!("{program:?} printed no URL: {error}")))
+/// What is taken out of what a program says, since errors are shown and kept. The keys in the environment are
+/// taken out besides: the program has them, also where the client uses another one.
+#[derive(Clone, Copy)]
+enum Secrets<'a> {
+    /// The key of this endpoint.
+    KeyOf(&'a Endpoint),
+    /// Each word that the program printed: one of them may be the key, also where the program failed.
+    PrintedWords,
 }
 
-fn run(program: &str, arguments: &[&OsStr], limit: Duration) -> Result<String, Error> {
-    let failed = |error: io::Error| upload_error(&format!("{program:?} cannot be run: {error}"));
+impl Secrets<'_> {
+    /// The text with `[key]` in place of them; `printed` is what the program printed, where that is known.
+    fn redact(self, text: String, printed: &str) -> String {
+        let variables = KEY_VARIABLES.into_iter().filter_map(|name| env::var(name).ok());
+        let mut words: Vec<String> = variables.collect();
+        let text = match self {
+            Self::KeyOf(endpoint) => endpoint.redact_key(text).into_owned(),
+            Self::PrintedWords => {
+                words.extend(printed.split_whitespace().map(str::to_owned));
+                text
+            }
+        };
+        // The longest first: one may begin with another.
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        let keys = words.into_iter().filter_map(|word| ApiKey::new(word).ok());
+        keys.fold(text, |text, key| key.redact(text).into_owned())
+    }
+}
+
+fn parse(program: &str, line: &str, secrets: Secrets<'_>) -> Result<Reference, Error> {
+    let fail = |why: &str| upload_error(&secrets.redact(format!("{program:?} printed {why}"), ""));
+    // Before it is parsed: that error may cut the line, and so the key, which is not found then.
+    if secrets.redact(line.to_owned(), "") != line {
+        return Err(fail("the API key where the photo's URL belongs, or in it: it would be shown"));
+    }
+    line.parse().map_err(|error| fail(&format!("no URL: {error}")))
+}
+
+fn run(
+    program: &str,
+    arguments: &[&OsStr],
+    limit: Duration,
+    secrets: Secrets<'_>,
+) -> Result<String, Error> {
+    let failed = |error: io::Error| {
+        upload_error(&secrets.redact(format!("{program:?} cannot be run: {error}"), ""))
+    };
     let mut words = program.split_whitespace();
     let mut child = Command::new(words.next().unwrap_or_default())
         .args(words)
@@ -117,14 +171,19 @@ fn run(program: &str, arguments: &[&OsStr], limit: Duration) -> Result<String, E
         // The threads that read are left alone: a child of the program may hold its pipes open for
         // longer.
         let message = format!("{program:?} did not end before the deadline and was stopped");
-        let message = format!("{message}; nothing was submitted");
+        let message = format!("{}; nothing was submitted", secrets.redact(message, ""));
         return Err(Error::new(ErrorKind::DeadlineExceeded, message));
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     if !status.success() {
         let said = text(said.join().unwrap_or_default());
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        return Err(upload_error(&format!("{program:?} ended with {status}: {last}")));
+        let printed = match secrets {
+            Secrets::PrintedWords => text(printed.join().unwrap_or_default()),
+            Secrets::KeyOf(_) => String::new(),
+        };
+        let message = format!("{program:?} ended with {status}: {last}");
+        return Err(upload_error(&secrets.redact(message, &printed)));
     }
     Ok(text(printed.join().unwrap_or_default()))
 }
@@ -191,6 +250,8 @@ impl Drop for TempFolder {
 mod tests {
     use std::path::Path;
 
+    use effects_core::BaseUrl;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -199,11 +260,16 @@ mod tests {
     fn a_program_that_does_not_end_is_stopped_in_time_and_one_that_prints_much_is_not_stuck() {
         let folder = tempfile::tempdir().unwrap();
         let limit = Duration::from_millis(50);
-        let error = run_uploader("tail -f", &photo(), limit).unwrap_err();
+        let error = run_uploader("tail -f", &photo(), limit, &endpoint()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
         assert!(error.to_string().contains("nothing was submitted"), "{error}");
         let program = script(folder.path(), "echo https://x/y; head -c 1000000 /dev/zero >&2");
-        assert!(run_uploader(&program, &photo(), LONG).is_ok());
+        assert!(run_uploader(&program, &photo(), LONG, &endpoint()).is_ok());
+    }
+
+    fn endpoint() -> Endpoint {
+        let base = BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap();
+        Endpoint::new(base, ApiKey::new("key-for-tests").unwrap())
     }
 
     fn photo() -> Photo {
@@ -223,7 +289,7 @@ mod tests {
             folder.path(),
             "test \"$(wc -c < \"$1\")\" -eq 8 && echo https://example.com/$(basename \"$1\")",
         );
-        let url = run_uploader(&program, &photo(), LONG).unwrap();
+        let url = run_uploader(&program, &photo(), LONG, &endpoint()).unwrap();
         assert_eq!(url.as_str(), "https://example.com/cat.png");
     }
 
@@ -231,7 +297,7 @@ mod tests {
     fn a_presigner_prints_two_urls() {
         let folder = tempfile::tempdir().unwrap();
         let program = script(folder.path(), "echo https://put/$1; echo https://get/$2");
-        let urls = run_presigner(&program, &photo(), LONG).unwrap();
+        let urls = run_presigner(&program, &photo(), LONG, &endpoint()).unwrap();
         assert_eq!(
             (urls.put.as_str(), urls.fetch.as_str()),
             ("https://put/cat.png", "https://get/image/png")
@@ -239,7 +305,10 @@ mod tests {
         assert!(!format!("{urls:?}").contains("put/cat"));
         let one_line = script(folder.path(), "echo https://put");
         assert!(
-            run_presigner(&one_line, &photo(), LONG).unwrap_err().to_string().contains("two lines")
+            run_presigner(&one_line, &photo(), LONG, &endpoint())
+                .unwrap_err()
+                .to_string()
+                .contains("two lines")
         );
     }
 
@@ -247,10 +316,38 @@ mod tests {
     fn a_program_that_fails_says_why_and_nothing_was_submitted() {
         let folder = tempfile::tempdir().unwrap();
         let failing = script(folder.path(), "echo no such bucket >&2; exit 3");
-        let error = run_uploader(&failing, &photo(), LONG).unwrap_err();
+        let error = run_uploader(&failing, &photo(), LONG, &endpoint()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Upload);
         assert!(error.to_string().contains("no such bucket"), "{error}");
-        assert!(run_uploader("/nowhere/put", &photo(), LONG).is_err());
-        assert!(run_uploader(&script(folder.path(), "echo done"), &photo(), LONG).is_err());
+        assert!(run_uploader("/nowhere/put", &photo(), LONG, &endpoint()).is_err());
+        assert!(
+            run_uploader(&script(folder.path(), "echo done"), &photo(), LONG, &endpoint()).is_err()
+        );
+    }
+
+    #[test]
+    fn no_error_repeats_the_key_of_the_client_or_what_a_key_program_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "x".repeat(400);
+        for text in [
+            "echo no key-for-tests >&2; exit 1".to_owned(),
+            "echo key-for-tests".to_owned(),
+            "echo https://example.com/key-for-tests".to_owned(),
+            // An error that shows the beginning of the line alone.
+            format!("echo {} key-for-tests{long}", &long[..70]),
+        ] {
+            let program = format!("{} key-for-tests", script(folder.path(), &text));
+            for error in [
+                run_uploader(&program, &photo(), LONG, &endpoint()).map(drop).unwrap_err(),
+                run_presigner(&program, &photo(), LONG, &endpoint()).map(drop).unwrap_err(),
+            ] {
+                let error = error.to_string();
+                assert!(!error.contains("key-") && error.contains("[key]"), "{text}: {error}");
+            }
+        }
+        let leak = "echo; echo ' a-key-1234 a-key-12345'; echo oops a-key-12345, no >&2; exit 1";
+        let error = run_key_program(&script(folder.path(), leak)).unwrap_err();
+        assert!(error.to_string().contains("oops [key], no"), "{error}");
+        assert!(error.way_out().is_some());
     }
 }

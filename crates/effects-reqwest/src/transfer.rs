@@ -52,12 +52,13 @@ pub(crate) async fn upload(
             off_the_runtime(move || uploader.upload(&photo)).await?
         }
         Uploads::Command(program) => {
-            let (photo, limit) = (photo.clone(), core.time_left());
-            off_the_runtime(move || run_uploader(&program, &photo, limit)).await?
+            let (photo, limit, endpoint) = (photo.clone(), core.time_left(), endpoint.clone());
+            off_the_runtime(move || run_uploader(&program, &photo, limit, &endpoint)).await?
         }
         Uploads::PresignedPut(program) => {
-            let (presigned, limit) = (photo.clone(), core.time_left());
-            let urls = off_the_runtime(move || run_presigner(&program, &presigned, limit)).await?;
+            let (presigned, limit, endpoint) = (photo.clone(), core.time_left(), endpoint.clone());
+            let run = move || run_presigner(&program, &presigned, limit, &endpoint);
+            let urls = off_the_runtime(run).await?;
             let request = presigned_request(&urls.put, photo)?;
             repeat(core, &request, is_wanted, |result| result.arrived().map(drop)).await?;
             urls.fetch

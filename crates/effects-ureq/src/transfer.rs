@@ -53,9 +53,9 @@ fn upload_once(
         // it.
         Uploads::DataUrl => return Ok(photo.data_url()),
         Uploads::By(uploader) => uploader.upload(photo)?,
-        Uploads::Command(program) => run_uploader(&program, photo, core.time_left())?,
+        Uploads::Command(program) => run_uploader(&program, photo, core.time_left(), endpoint)?,
         Uploads::PresignedPut(program) => {
-            let urls = run_presigner(&program, photo, core.time_left())?;
+            let urls = run_presigner(&program, photo, core.time_left(), endpoint)?;
             let request = presigned_request(&urls.put, photo)?;
             repeat(core, &request, is_wanted, |result| result.arrived().map(drop))?;
             urls.fetch

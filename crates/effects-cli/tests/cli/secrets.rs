@@ -415,3 +415,65 @@ fn what_a_replay_says_and_keeps_of_a_url_has_no_permission() {
     // Another password of the same photo is the same request.
     world.run(&[&line[..], &[&of("hunter4"), "--cassette", "run.json"]].concat()).exits(0);
 }
+
+#[test]
+fn what_a_program_of_uploads_prints_is_told_and_kept_without_the_key() {
+    for (way, script) in [
+        ("command", "echo tried with $EFFECTS_API_KEY >&2; exit 1"),
+        ("command", "echo $EFFECTS_API_KEY"),
+        ("presigned-put", "echo tried with $EFFECTS_API_KEY >&2; exit 1"),
+        ("presigned-put", "echo $EFFECTS_API_KEY; echo https://example.com/cat.png"),
+        ("presigned-put", "echo http://127.0.0.1:9/put; echo https://example.com/$EFFECTS_API_KEY"),
+    ] {
+        let world = World::with_service();
+        let photo = world.photo();
+        fs::write(world.path("put.sh"), script).unwrap();
+        fs::write(world.path("rows.csv"), format!("template,image\nglass_ball,{photo}\n")).unwrap();
+        let uploads = format!("{way}=sh put.sh");
+        for line in
+            [&["batch", "rows.csv", "--out", "out", "--json"][..], &["run", "glass_ball", photo]]
+        {
+            let ran = loud(&world, &[line, &["--uploads", &uploads]].concat());
+            assert!(ran.code != Some(0), "{script}: {ran:?}");
+            if script.contains("tried") {
+                assert!(ran.stderr.contains("tried with [key]"), "{script}: {ran:?}");
+            }
+        }
+        assert_eq!(world.submissions(), 0);
+        holds_no_key(world.folder.path());
+        holds_no_key(world.state.path());
+    }
+}
+
+#[test]
+fn a_program_of_uploads_shows_no_key_of_the_environment_that_its_client_does_not_use() {
+    let world = World::new();
+    let photo = world.photo();
+    fs::write(world.path("put.sh"), "echo tried with $EFFECTS_API_KEY >&2; exit 1").unwrap();
+    let line = ["run", "glass_ball", photo, "--uploads", "command=sh put.sh"];
+    let ran = loud(&world, &[&line[..], &["--api-key", "another-key-than-that"]].concat());
+    assert!(ran.stderr.contains("tried with [key]"), "{ran:?}");
+}
+
+#[test]
+fn a_program_that_prints_the_key_and_fails_shows_it_nowhere() {
+    let world = World::with_service();
+    let script = "echo; echo \"  $SECRET \"; echo oops $SECRET, not >&2; exit 1";
+    fs::write(world.path("key.sh"), script).unwrap();
+    for line in [&["run", "glass_ball", IMAGE][..], &["doctor", "--json"], &["doctor"]] {
+        let mut command = world.command(&[line, &["--api-key-command", "sh key.sh"]].concat());
+        let ran = CommandOutput::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY));
+        assert!(!ran.stdout.contains(KEY) && !ran.stderr.contains(KEY), "{ran:?}");
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(told.contains("oops [key], not"), "{ran:?}");
+        assert!(told.contains("run the program by itself"), "{ran:?}");
+        if line.contains(&"--json") {
+            let checks: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+            let failed = checks["checks"].as_array().unwrap().iter();
+            let failed = failed.clone().find(|check| check["message"].to_string().contains("oops"));
+            let way_out = failed.unwrap()["way_out"].as_str().unwrap_or_default();
+            assert!(way_out.contains("run the program by itself"), "{ran:?}");
+        }
+    }
+    holds_no_key(world.state.path());
+}

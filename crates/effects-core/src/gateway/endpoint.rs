@@ -100,6 +100,11 @@ impl Endpoint {
         self.keys.current_key().find_in(text.as_bytes()).is_some()
     }
 
+    /// The text with `[key]` in place of every repetition of the key in use.
+    pub fn redact_key<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+        self.keys.current_key().redact(text)
+    }
+
     /// The gateway.
     pub fn base(&self) -> &BaseUrl {
         &self.base
