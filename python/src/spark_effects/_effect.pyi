@@ -1,7 +1,9 @@
-"""`Effect`: what a completed task yields, with its `Picture` objects and its `Usage`; `TaskStatus`: what
-one poll of a task showed, with its `ServiceError`; `Event`: what a run reports. The methods of clients
-and tasks return them, a `Result` holds an `Effect`. `effect_of` makes an effect of the native half's
-values, for `_plans.py` and `_many.py`.
+"""The records that Python callers get: `Effect`, what a completed task yields, with its `Picture`
+objects and its `Usage`; `TaskStatus`, what one poll showed, with its `ServiceError`; and `Event`, one
+event of a run. Clients and tasks return them, a `Result` holds an `Effect`, and ``on_event`` functions
+get events. `_plans.py` and `_many.py` call `effect_of`, which makes an `Effect` of the native half's
+values. Their base `_Record` (immutable, comparable, picklable) is also that of the records in
+`_hooks.py` and `_emulator.py`.
 """
 
 import builtins

@@ -1,6 +1,6 @@
-"""`Job`: one picture that is wanted of ``map`` or ``as_completed``. `_many.start` reads what it is given
-with `jobs_of`, which turns a table into its rows (`TableRow`), and `job_row`, which turns a `Job`, row,
-tuple, dict or task into plain values for the native half.
+"""`Job`: one picture to make, of the many that a program gives to ``map`` or ``as_completed``; a tuple, a
+dict, a row of a table or a task is a job, too. `_many.start` reads them with `jobs_of`, which turns a table
+into its rows (`TableRow`), and `job_row`, which turns each job into plain values for the native half.
 """
 
 from collections.abc import Iterable, Mapping

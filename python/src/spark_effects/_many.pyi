@@ -1,6 +1,7 @@
-"""The results of many jobs: `start` begins the jobs, which Rust draws and runs; `Results` and
-`AsyncResults` yield a `Result` for each, or all as a `ResultList`. ``map`` and ``as_completed`` of both
-clients (made by `_plans.many`) call `start` and return them.
+"""Many jobs at once: `start` begins them (the native half draws and runs them), for ``map`` and
+``as_completed`` of both clients, which `_plans.many` makes. These return `Results` or `AsyncResults`,
+iterators that yield a `Result` for each job, an effect or an error, or give all as a `ResultList`. At the
+end of the process `__init__.py` stops those still open.
 """
 
 from collections.abc import AsyncIterator, Iterator

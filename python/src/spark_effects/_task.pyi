@@ -1,6 +1,6 @@
-"""`Task` and `AsyncTask`: a task by its id, to be polled, followed or waited for, now or in another
-process tomorrow; ``submit`` and ``task`` of the clients return one. `Events` and `AsyncEvents` yield
-what happens to it; its ``events`` returns them.
+"""`Task` and `AsyncTask`: a task by its id, to be polled, followed or waited for, now or in another process
+tomorrow. ``submit`` and ``task`` of `Client` and `AsyncClient` return one, and it may be a job of ``map``
+and ``as_completed``. `Events` and `AsyncEvents`, which a task's ``events()`` returns, yield its events.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping

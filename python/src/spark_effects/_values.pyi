@@ -1,6 +1,7 @@
-"""`Policy`, `Pace` and `Backoff`: how runs behave, as plain values that are compared, printed and
-pickled. And the checks of options (`seconds`, `text`, `path_text` and others), which `_client.py`,
-`_many.py` and `_emulator.py` call, among others.
+"""`Policy`, `Pace` and `Backoff`: the settings of how runs poll, retry and time out, which programs give to
+clients and calls: plain values that are compared, printed and pickled. `Headers`, and the checks of options
+(`seconds`, `text`, `path_text` and others), which `_client.py`, `_plans.py`, `_many.py` and `_emulator.py`
+call, among others.
 """
 
 from collections.abc import Iterable, Mapping

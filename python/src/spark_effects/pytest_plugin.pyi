@@ -1,6 +1,6 @@
-"""`effects_emulator`: the fixture of the pytest plugin, an `Emulator` of each test's own. pytest loads
-it where the package is installed; tests of code that uses this package run with it in milliseconds, at
-no cost.
+"""`effects_emulator`: the fixture of the pytest plugin: an `Emulator` for each test, whose address and key
+are in the environment during the test, so that ``Client()`` finds it. pytest loads the plugin where the
+package is installed; tests of code that uses this package run with it in milliseconds, at no cost.
 """
 
 from collections.abc import Iterator
