@@ -111,6 +111,40 @@ def test_a_table_that_cannot_be_meant_is_refused_whole(client, emulator, columns
     assert emulator.counts["creates_seen"] == 0
 
 
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [
+        ("width_px", "width"),
+        ("Image Width", "width"),
+        ("wide", "width"),
+        ("pixelHeight", "height"),
+        ("h", "height"),
+    ],
+)
+def test_a_column_that_may_be_meant_as_a_side_is_warned_of_once(client, emulator, caplog, column, field):
+    frame = pandas.DataFrame({"template": ["glass_ball"] * 2, "image": [URL, f"{URL}?2"], column: [512, 640]})
+    assert [result.ok for result in client.map(frame)] == [True, True]
+    words = (
+        f"the column {column!r} is not read, and the {field} is the default of 1328: did you mean {field!r}?"
+    )
+    assert [record.getMessage() for record in caplog.records if "column" in record.getMessage()] == [words]
+
+
+def test_a_column_of_the_callers_own_is_not_warned_of(client, emulator, caplog):
+    frame = pandas.DataFrame(
+        {
+            "template": ["glass_ball"],
+            "image": [URL],
+            "width": [512],
+            "original_width": [9],
+            "bright": [True],
+            "customer": ["ann"],
+        }
+    )
+    assert [result.job["customer"] for result in client.map(frame)] == ["ann"]
+    assert "column" not in caplog.text
+
+
 class Polars:
     """What a polars table has of ways in."""
 

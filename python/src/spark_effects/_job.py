@@ -5,7 +5,7 @@ into its rows (`TableRow`), and `job_row`, which turns each job into plain value
 
 from ._image import photo_path
 from ._plans import plain_request
-from ._values import _Value, text
+from ._values import _Value, log, text
 from ._wait import constructor, misspelt
 
 __all__ = ["Job", "asked_for", "job_photo", "job_row", "jobs_of"]
@@ -74,6 +74,7 @@ def jobs_of(jobs):
     missing = [field for field in ("template", "image") if field not in columns]
     if missing:
         raise TypeError(f"the table has no column {missing[0]!r}: it has {', '.join(map(str, jobs.columns))}")
+    _warn_of_sides(jobs.columns, columns)
     return (TableRow(row, columns) for row in rows)
 
 
@@ -167,6 +168,29 @@ def _near(name, columns):
     left = [field for field in Job._fields if field not in columns]
     near = difflib.get_close_matches(name, left, n=1, cutoff=0.8)
     return near[0] if near and name not in columns else None
+
+
+def _warn_of_sides(names, columns):
+    """Warns of columns that may be meant as a side that the table does not have. Their names are too far
+    from the side's to be refused, and the pictures are paid for at the default size."""
+    import re
+
+    left = [side for side in ("width", "height") if side not in columns]
+    for name in names if left else ():
+        # `pixelHeight` is two words, too.
+        words = re.findall("[A-Z]?[a-z]+|[A-Z]+", str(name))
+        words = {word.lower() for word in words}
+        for side in left:
+            if words & _SIDE_WORDS[side]:
+                log().warning(
+                    "the column %r is not read, and the %s is the default of 1328: did you mean %r?",
+                    name,
+                    side,
+                    side,
+                )
+
+
+_SIDE_WORDS = {"width": {"width", "wide", "w"}, "height": {"height", "high", "h"}}
 
 
 def _cell(field, value):
