@@ -588,3 +588,27 @@ def test_a_program_that_leaves_in_the_middle_ends(emulator):
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
     assert "Traceback" not in done.stderr
     assert emulator.counts["accepted"] == emulator.counts["creates_seen"] >= 1
+
+
+class Refused(Exception):
+    """Ends a call of many jobs at the native half, which would begin them."""
+
+
+@pytest.mark.parametrize("method", ["map", "as_completed"])
+@pytest.mark.parametrize("kind", [spark_effects.Client, spark_effects.AsyncClient])
+def test_an_emulator_of_this_process_is_looked_at_more_often(emulator, monkeypatch, kind, method):
+    """How many looks a second a call asks the native half for."""
+    asked = []
+
+    class Native:
+        def run_many(self, plan, policy):
+            asked.append(plan["batch_limits"][2])
+            raise Refused
+
+    here = emulator.client() if kind is spark_effects.Client else emulator.async_client()
+    elsewhere = kind(api_key="k", base_url="https://gateway.example")
+    monkeypatch.setattr(kind, "_open", Native())
+    for client, options in [(here, {}), (elsewhere, {}), (here, {"polls_per_second": 3})]:
+        with pytest.raises(Refused):
+            getattr(client, method)([("glass_ball", URL)], **options)
+    assert asked == [1000, 20, 3]

@@ -1,6 +1,7 @@
-"""`Client` and `AsyncClient`: the two public clients, which programs make. Both have the same options
-and methods, most of them made of the plans in `_plans.py`, and differ in how they wait (`_wait.py`).
-Each holds a `_native.Engine`.
+"""`Client` and `AsyncClient`: the two public clients, blocking and for asyncio. Programs make them, or get
+them from `Emulator.client` and `Emulator.async_client`. Both have the same options, which are checked here,
+and the same methods, made of the plans in `_plans.py` by `_wait.py`. Each holds a `_native.Engine`, which
+does the work.
 """
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -446,7 +447,8 @@ class Client(_ClientBase):
                 `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
                 their own, as room comes, and so many more as there are `submissions`: the photos of those
                 are uploaded side by side meanwhile, each once.
-            in_flight: tasks in flight at once.
+            in_flight: tasks in flight at once. Each needs a look to be seen done, so `polls_per_second`
+                limits the pace, however many are in flight: 300 jobs take 15 s at least at 20 a second.
             ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
                 left out. A job is submitted only while the tasks in flight and the results not yet taken
                 are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
@@ -472,7 +474,8 @@ class Client(_ClientBase):
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
             submissions: submissions in flight at once, and uploads; 4 when left out.
-            polls_per_second: looks a second, over all tasks; 20 when left out.
+            polls_per_second: looks a second, over all tasks, at most; 20 when left out, and 1000 at an
+                `Emulator` of this process.
             unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
                 submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
                 left end with a `TransportError`, unsent.
@@ -518,7 +521,8 @@ class Client(_ClientBase):
                 `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
                 their own, as room comes, and so many more as there are `submissions`: the photos of those
                 are uploaded side by side meanwhile, each once.
-            in_flight: tasks in flight at once.
+            in_flight: tasks in flight at once. Each needs a look to be seen done, so `polls_per_second`
+                limits the pace, however many are in flight: 300 jobs take 15 s at least at 20 a second.
             ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
                 left out. A job is submitted only while the tasks in flight and the results not yet taken
                 are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
@@ -544,7 +548,8 @@ class Client(_ClientBase):
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
             submissions: submissions in flight at once, and uploads; 4 when left out.
-            polls_per_second: looks a second, over all tasks; 20 when left out.
+            polls_per_second: looks a second, over all tasks, at most; 20 when left out, and 1000 at an
+                `Emulator` of this process.
             unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
                 submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
                 left end with a `TransportError`, unsent.
@@ -805,7 +810,8 @@ class AsyncClient(_ClientBase):
                 `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
                 their own, as room comes, and so many more as there are `submissions`: the photos of those
                 are uploaded side by side meanwhile, each once.
-            in_flight: tasks in flight at once.
+            in_flight: tasks in flight at once. Each needs a look to be seen done, so `polls_per_second`
+                limits the pace, however many are in flight: 300 jobs take 15 s at least at 20 a second.
             ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
                 left out. A job is submitted only while the tasks in flight and the results not yet taken
                 are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
@@ -831,7 +837,8 @@ class AsyncClient(_ClientBase):
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
             submissions: submissions in flight at once, and uploads; 4 when left out.
-            polls_per_second: looks a second, over all tasks; 20 when left out.
+            polls_per_second: looks a second, over all tasks, at most; 20 when left out, and 1000 at an
+                `Emulator` of this process.
             unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
                 submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
                 left end with a `TransportError`, unsent.
@@ -877,7 +884,8 @@ class AsyncClient(_ClientBase):
                 `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
                 their own, as room comes, and so many more as there are `submissions`: the photos of those
                 are uploaded side by side meanwhile, each once.
-            in_flight: tasks in flight at once.
+            in_flight: tasks in flight at once. Each needs a look to be seen done, so `polls_per_second`
+                limits the pace, however many are in flight: 300 jobs take 15 s at least at 20 a second.
             ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
                 left out. A job is submitted only while the tasks in flight and the results not yet taken
                 are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
@@ -903,7 +911,8 @@ class AsyncClient(_ClientBase):
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
             submissions: submissions in flight at once, and uploads; 4 when left out.
-            polls_per_second: looks a second, over all tasks; 20 when left out.
+            polls_per_second: looks a second, over all tasks, at most; 20 when left out, and 1000 at an
+                `Emulator` of this process.
             unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
                 submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
                 left end with a `TransportError`, unsent.

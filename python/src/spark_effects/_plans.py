@@ -324,7 +324,8 @@ def many(ordered):
                 `Result.job` is the row, as a dict of all its columns. The jobs are drawn from a thread of
                 their own, as room comes, and so many more as there are `submissions`: the photos of those
                 are uploaded side by side meanwhile, each once.
-            in_flight: tasks in flight at once.
+            in_flight: tasks in flight at once. Each needs a look to be seen done, so `polls_per_second`
+                limits the pace, however many are in flight: 300 jobs take 15 s at least at 20 a second.
             ahead: results that may wait to be taken beside the tasks in flight; ``in_flight - 1`` when
                 left out. A job is submitted only while the tasks in flight and the results not yet taken
                 are fewer than ``in_flight + ahead``, so that leaving the loop leaves no more than so
@@ -350,7 +351,8 @@ def many(ordered):
             fetch: whether to fetch the pictures' bytes, those of jobs completed before too.
             progress: whether to show progress: with tqdm if it is there, else as text on stderr.
             submissions: submissions in flight at once, and uploads; 4 when left out.
-            polls_per_second: looks a second, over all tasks; 20 when left out.
+            polls_per_second: looks a second, over all tasks, at most; 20 when left out, and 1000 at an
+                `Emulator` of this process.
             unknown_in_a_row: how many submissions in a row may be of unknown outcome. Then nothing is
                 submitted for 30 s, and one job shows whether the gateway answers again: if not, the jobs
                 left end with a `TransportError`, unsent.
