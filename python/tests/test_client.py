@@ -291,6 +291,34 @@ def test_misspelt_options_are_told_with_what_was_meant(client, emulator):
     assert emulator.requests == []
 
 
+def test_an_option_of_another_call_is_told_with_that_call(client, emulator):
+    for call, words in [
+        (
+            lambda: client.run("glass_ball", URL, first_answer_timeout=1),
+            "run() has no option 'first_answer_timeout': it is an option of Client(); for one call, give ",
+        ),
+        (lambda: client.run("glass_ball", URL, repeat="x"), "client.policy.replace(repeat=...)"),
+        (lambda: client.map([], poll=1), "it is an option of Client(); for one call"),
+        (
+            lambda: client.run("glass_ball", URL, budget="1"),
+            "'budget': it is an option of Client() and map()",
+        ),
+        (lambda: client.check("glass_ball", URL, repeat="x"), "'repeat': it is an option of Client()"),
+        (lambda: client.run("glass_ball", URL, in_flight=4), "'in_flight': it is an option of map()"),
+        (
+            lambda: client.submit("glass_ball", URL, fetch=False),
+            "'fetch': it is an option of run() and map()",
+        ),
+        (lambda: Client(progress=True), "'progress': it is an option of run() and map()"),
+        (lambda: Emulator(repeat="x"), "Emulator() has no option 'repeat': it is an option of Client()"),
+    ]:
+        with pytest.raises(TypeError) as raised:
+            call()
+        assert words in str(raised.value)
+        assert "did you mean" not in str(raised.value)
+    assert emulator.requests == []
+
+
 def test_the_key_comes_from_the_environment(emulator, monkeypatch):
     with pytest.raises(spark_effects.AuthError, match="API key page") as raised:
         Client()

@@ -293,9 +293,35 @@ def misspelt(error, function, options):
             meant = [_OTHER_NAMES[name]] if _OTHER_NAMES.get(name) in known else []
             near = meant or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             advice = f"did you mean {near[0]!r}?" if near else "the options are " + ", ".join(known)
+            if not meant:
+                advice = _option_of_another_call(name, known) or advice
             advice = _ELSEWHERE.get(name, advice)
             return TypeError(f"{function.__name__}() has no option {name!r}: {advice}")
     return error
+
+
+def _option_of_another_call(name, known):
+    """Which calls of a client have an option of exactly this name, and how one call sets it, if one can."""
+    import inspect
+
+    # Imported here, since both import this module.
+    from ._client import Client
+    from ._values import Policy
+
+    calls = {"Client()": Client, "run()": Client.run, "map()": Client.map}
+    owners = [call for call, function in calls.items() if _has_option(inspect.signature(function), name)]
+    if not owners:
+        return None
+    last = owners.pop()
+    advice = f"it is an option of {', '.join(owners)}{' and ' if owners else ''}{last}"
+    if "policy" in known and _has_option(inspect.signature(Policy), name):
+        advice += f"; for one call, give policy=client.policy.replace({name}=...)"
+    return advice
+
+
+def _has_option(signature, name):
+    parameter = signature.parameters.get(name)
+    return parameter is not None and parameter.kind is parameter.KEYWORD_ONLY
 
 
 # What options are called elsewhere, where the spelling does not suggest them.
