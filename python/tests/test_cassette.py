@@ -125,7 +125,7 @@ def test_many_are_replayed_each_with_its_own_task(tmp_path):
 def test_what_is_no_cassette_is_refused(tmp_path):
     wrong = tmp_path / "wrong.json"
     wrong.write_text("{}")
-    with pytest.raises(InvalidRequest, match="no whole cassette"):
+    with pytest.raises(InvalidRequest, match="it is no cassette: name another file"):
         Client(cassette=wrong)
     with pytest.raises(InvalidRequest, match="folder does not exist"):
         Client(api_key="key-of-the-tests", cassette=tmp_path / "nowhere" / "run.json")

@@ -458,9 +458,9 @@ fn a_request_that_holds_the_key_is_refused_by_both_clients_and_their_jobs() {
 fn what_is_no_cassette_is_refused_and_left_alone() {
     let (folder, cassette) = folder();
     for (text, words) in [
-        ("{}", "no whole cassette"),
+        ("{}", "it is no cassette: name another file"),
         (r#"{"format":"effects-cassette","version":2,"base_url":"x","exchanges":[]}"#, "version 2"),
-        ("[1, 2", "no whole cassette"),
+        ("[1, 2", "it is no cassette: name another file"),
     ] {
         fs::write(&cassette, text).unwrap();
         for kind in KINDS {

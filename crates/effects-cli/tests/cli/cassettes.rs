@@ -117,9 +117,24 @@ fn what_was_not_recorded_is_an_error_that_shows_the_difference() {
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
     }
     ends_a_replay(&ran);
-    fs::write(world.path("broken.json"), "{").unwrap();
-    let ran = replays(&world, &world.path("broken.json"), true, &line).exits(2);
-    assert!(ran.stderr.contains("no whole cassette"), "{}", ran.stderr);
+    let whole = fs::read(shared()).unwrap();
+    let files: [(&str, &[u8], &str); 4] = [
+        ("broken.json", &whole[..whole.len() / 2], "to record anew, remove it"),
+        (
+            "rows.csv",
+            b"template,image\nglass_ball,chelsea.png\n",
+            "it is no cassette: name another file",
+        ),
+        ("own.json", b"{\"rows\": 1}", "it is no cassette: name another file"),
+        ("photo.png", crate::world::PHOTO, "it is no cassette: name another file"),
+    ];
+    for (name, content, words) in files {
+        fs::write(world.path(name), content).unwrap();
+        let ran = replays(&world, &world.path(name), true, &line).exits(2);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("expected"), "{}", ran.stderr);
+        assert_eq!(name != "broken.json", !ran.stderr.contains("remove"), "{}", ran.stderr);
+    }
     assert_eq!(world.server.requests().len(), 0);
 }
 

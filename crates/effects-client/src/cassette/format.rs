@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use effects_core::Error;
@@ -92,9 +93,25 @@ impl Tape {
         if !path.is_file() {
             return Err(unusable(path, "it is no regular file"));
         }
-        let text = fs::read_to_string(path).map_err(|error| unusable(path, &error.to_string()))?;
+        let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => unusable(path, NO_CASSETTE),
+            _ => unusable(path, &error.to_string()),
+        })?;
         let tape: Self = serde_json::from_str(&text).map_err(|error| {
-            unusable(path, &format!("it is no whole cassette ({error}); to record anew, remove it"))
+            // Only a cassette may be removed: a file named by mistake is the user's own.
+            let is_cassette = text.starts_with('{') && text.contains(&format!("\"{FORMAT}\""));
+            let (line, column) = (error.line(), error.column());
+            unusable(
+                path,
+                &if is_cassette {
+                    format!(
+                        "it is no whole cassette (see line {line}, column {column}); to record anew, \
+                         remove it"
+                    )
+                } else {
+                    NO_CASSETTE.to_owned()
+                },
+            )
         })?;
         if tape.format != FORMAT || tape.version > VERSION {
             let found = format!("{} of version {}", tape.format, tape.version);
@@ -134,6 +151,8 @@ pub(super) fn target<'a>(url: &'a str, gateways: &[&str]) -> &'a str {
     gateways.iter().find_map(below).unwrap_or(url)
 }
 
+/// Why a file that is something else is neither replayed nor recorded to.
+const NO_CASSETTE: &str = "it is no cassette: name another file";
 /// What the field `format` says.
 pub(super) const FORMAT: &str = "effects-cassette";
 /// The version that this library writes, and the latest that it reads.
