@@ -364,6 +364,10 @@ impl JournaledRow {
     fn doubtful_row(&self, error: &Error) -> Option<RowNumber> {
         // Only a submission of unknown outcome makes a doubtful row.
         let Cause::Unknown(unknown) = error.cause() else { return None };
+        // There is nothing to find out of what was only replayed.
+        if unknown.is_replayed {
+            return None;
+        }
         let filter = Filter { which: Which::Doubtful, ..Filter::default() };
         let mut found = None;
         let listed = each(&**self.session.store(), filter, |record| {

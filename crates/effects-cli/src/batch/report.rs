@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use effects_client::JobResult;
+use effects_client::{JobResult, is_replay};
 use effects_core::journal::{OverBudget, RowNumber};
 use effects_core::run::Failed;
 use effects_core::{Cause, Error, ErrorKind, ExtraParams, ServiceCode, TaskBill, TaskId, Usage};
@@ -113,6 +113,9 @@ pub(crate) struct ReportedError {
     /// Why it does not fit into the budget.
     #[serde(skip)]
     pub(crate) over_budget: Option<OverBudget>,
+    /// Whether it is of a replay, which leaves no task to find out about.
+    #[serde(skip)]
+    is_replayed: bool,
 }
 
 /// A row with `--json`.
@@ -311,7 +314,7 @@ impl RowReport {
             }
             RowState::Doubtful { attempts, reason } => {
                 let lead = format!("the outcome of an earlier submission is unknown ({reason})");
-                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, &lead))
+                (RowStatus::Doubtful, ReportedError::doubtful(record, attempts, &lead))
             }
             // This process has it, and is about to leave without its answer.
             RowState::Intent { attempts }
@@ -319,7 +322,7 @@ impl RowReport {
             {
                 let lead =
                     "it was being submitted when this run was left, so the outcome is unknown";
-                (RowStatus::Doubtful, ReportedError::doubtful(record.number, attempts, lead))
+                (RowStatus::Doubtful, ReportedError::doubtful(record, attempts, lead))
             }
             // No process follows it, or this one does, which is about to leave.
             RowState::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
@@ -399,6 +402,7 @@ impl RowReport {
         // The lines of `effects resolve` name the row by its number, which is not known before.
         if let (RowStatus::Doubtful, Some(row), Some(error)) =
             (report.status, row, &mut report.error)
+            && !error.is_replayed
         {
             error.message.push_str(&way_out(row));
         }
@@ -509,6 +513,7 @@ impl ReportedError {
             idempotency_key: key,
             response: error.response().map(ResponseObject::from),
             over_budget: error.over_budget().cloned(),
+            is_replayed: matches!(error.cause(), Cause::Unknown(unknown) if unknown.is_replayed),
             ..Self::plain(
                 error.kind(),
                 Error::from(error.cause().clone()).with_status_line(gateway_line).to_string(),
@@ -527,6 +532,7 @@ impl ReportedError {
             idempotency_key: None,
             response: None,
             over_budget: None,
+            is_replayed: false,
         }
     }
 
@@ -535,12 +541,19 @@ impl ReportedError {
         self.kind == ErrorKind::BudgetExceeded.name() && self.over_budget.is_none()
     }
 
-    fn doubtful(row: RowNumber, attempts: &[Attempt], lead: &str) -> Self {
+    fn doubtful(record: &Record, attempts: &[Attempt], lead: &str) -> Self {
         let last = attempts.last();
-        let message = format!("{lead}: the task may exist and may be billed{}", way_out(row));
+        let is_replayed = is_replay(&record.row.origin);
+        let message = match is_replayed {
+            true => format!("{lead}; this is a replay, in which nothing is billed"),
+            false => {
+                format!("{lead}: the task may exist and may be billed{}", way_out(record.number))
+            }
+        };
         Self {
             request_id: last.map(|attempt| attempt.request_id.clone()),
             idempotency_key: last.map(|attempt| attempt.idempotency_key.clone()),
+            is_replayed,
             ..Self::plain(ErrorKind::OutcomeUnknown, message)
         }
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use effects_client::is_replay;
 use effects_core::journal::JournalError;
 use effects_core::pace::Histories;
 use effects_core::{Error, ErrorKind, count_of};
@@ -80,10 +81,10 @@ pub(super) struct BatchObject<'a> {
     errors: &'a BTreeMap<&'static str, u64>,
     #[schema(value_type = BTreeMap<String, u64>)]
     codes: &'a BTreeMap<String, u64>,
-    /// What tasks of this run cost, in USD.
+    /// What tasks of this run cost, in USD; in a replay what they cost when they were recorded.
     #[schema(value_type = String)]
     spent: Decimal,
-    /// What all tasks of these rows cost, in USD.
+    /// What all tasks of these rows cost, in USD; in a replay what they cost when they were recorded.
     #[schema(value_type = String)]
     cost: Decimal,
     exit_code: u8,
@@ -106,6 +107,9 @@ pub(super) struct BatchObject<'a> {
     resume: Option<String>,
     /// What ended it that is no row's.
     error: Option<&'a str>,
+    /// Whether it replays a recording, so that nothing is paid.
+    #[serde(skip)]
+    is_replay: bool,
 }
 
 impl<'a> Reporter<'a> {
@@ -312,6 +316,7 @@ impl<'a> Reporter<'a> {
                 written.map(|path| path.display().to_string())
             };
         let mut files = WrittenFiles::default();
+        let is_replay = is_replay(&settings.origin);
         let sheet = sheet::put(self.pilots, &settings.out.join(SHEET));
         files.contact_sheet = path_of_written(summary, &mut batch_error, sheet);
         let mut reports = Reports::begin(settings);
@@ -321,7 +326,7 @@ impl<'a> Reporter<'a> {
         if files.manifest.is_some() {
             files.report_csv = path_of_written(summary, &mut batch_error, reports.finish_csv());
             let page_summary = PageSummary {
-                batch: BatchObject::of(summary, rows, &files, batch_error.as_deref()),
+                batch: BatchObject::of(summary, rows, &files, batch_error.as_deref(), is_replay),
                 origin: settings.origin.to_string(),
                 scope: options.scope.as_deref(),
                 budget: options.budget,
@@ -340,7 +345,7 @@ impl<'a> Reporter<'a> {
         if files.hooks.undelivered > 0 {
             summary.note(ErrorKind::Transport.exit_code());
         }
-        let object = BatchObject::of(summary, rows, &files, batch_error.as_deref());
+        let object = BatchObject::of(summary, rows, &files, batch_error.as_deref(), is_replay);
         output.note(&object.text());
         let unfinished = object.running + object.not_downloaded + object.not_submitted;
         let goes_on = self.batch.journal.is_some() && same_line_goes_on(summary);
@@ -430,6 +435,7 @@ impl<'a> BatchObject<'a> {
         rows: u64,
         files: &'a WrittenFiles,
         error: Option<&'a str>,
+        is_replay: bool,
     ) -> Self {
         let exit_code = summary.exit_code();
         Self {
@@ -460,6 +466,7 @@ impl<'a> BatchObject<'a> {
             undelivered: files.hooks.undelivered,
             resume: (exit_code != 0 && same_line_goes_on(summary)).then(line_to_run_again),
             error,
+            is_replay,
         }
     }
 
@@ -495,13 +502,16 @@ impl<'a> BatchObject<'a> {
             let codes = self.codes.iter().map(|(code, count)| (code.as_str(), *count)).collect();
             words.push_str(&format!(" (by code: {})", counted(codes)));
         }
-        words.push_str(&format!("; {} USD spent", self.spent));
+        words.push_str(&match self.is_replay {
+            true => {
+                format!("; a replay, which pays nothing: its recording says {} USD", self.spent)
+            }
+            false => format!("; {} USD spent", self.spent),
+        });
         if self.cost != self.spent {
             words.push_str(&format!(", {} USD for these rows in all", self.cost));
         }
-        // A replay submits nothing.
-        let is_replay = self.errors.contains_key(ErrorKind::NotRecorded.name());
-        if self.running + self.doubtful > 0 && !is_replay {
+        if self.running + self.doubtful > 0 && !self.is_replay {
             let tasks = count_of(self.running + self.doubtful, "task");
             words.push_str(&format!(", and {tasks} without an end may be billed"));
         }

@@ -150,7 +150,13 @@ fn a_batch_is_recorded_and_replayed() {
     CommandOutput::of(&mut command).exits(0);
     emulator.stop();
     let line = ["batch", "rows.csv", "--out", "again", "--cassette", "run.json"];
-    CommandOutput::of(&mut world.bare(&line)).exits(0);
+    let ran = CommandOutput::of(&mut world.bare(&line)).exits(0);
+    assert!(
+        ran.stderr.contains("; a replay, which pays nothing: its recording says 0.24 USD; "),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("USD spent"), "{}", ran.stderr);
     let pictures = |folder: &str| {
         let names = crate::world::names(&world.path(folder)).into_iter();
         names.filter(|name| name.ends_with(".png")).count()
@@ -405,6 +411,18 @@ fn a_replay_of_a_lost_submission_and_of_a_picture_says_that_it_is_one() {
         assert!(said.starts_with("error: when it was recorded, the outcome"), "{}", ran.stderr);
         assert!(said.contains("this is a replay, in which nothing leaves this machine"), "{said}");
         assert!(!said.contains("left at") && !said.contains("may be billed"), "{said}");
+    }
+    // With a journal the row is doubtful there, and no task is left to find out about.
+    let journal = ["--journal", "own.db"];
+    let ran = replays(&world, &cassette, true, &[&line[..], &journal].concat()).exits(8);
+    assert!(!ran.stderr.contains("resolve"), "{}", ran.stderr);
+    fs::write(world.path("rows.csv"), format!("template,image\nglass_ball,{photo}\n")).unwrap();
+    let batch = ["batch", "rows.csv", "--out", "out", "--journal", "batch.db"];
+    for words in ["this is a replay", "this is a replay, in which nothing is billed"] {
+        let ran = replays(&world, &cassette, true, &batch).exits(8);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("resolve"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("may be billed"), "{}", ran.stderr);
     }
 }
 
