@@ -75,7 +75,9 @@ impl PlainOptions {
         options.public_url = self.public_url;
         options.cors = self.cors;
         options.isolate_keys = self.isolate_keys;
-        options.price = self.price.parse().map_err(|error| format!("price: {error}"))?;
+        options.price = self.price.parse().map_err(|_| {
+            format!("price is {:?}: give an amount in USD such as \"0.03\"", self.price)
+        })?;
         options.seed = self.seed;
         Ok(EmulatorBuilder::from(options))
     }

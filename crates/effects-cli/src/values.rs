@@ -5,11 +5,13 @@
 //! (`batch/manifest/columns.rs`) reads parameters with [`json_or_text`].
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use effects_core::gateway::RequestHeaders;
+use effects_core::journal::RowNumber;
 use effects_core::{Pace, Template};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -103,6 +105,22 @@ pub(crate) fn usd(text: &str) -> Result<Decimal, String> {
     let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let amount = Decimal::from_str_exact(text).ok().filter(|_| plain);
     amount.ok_or_else(|| "give an amount in USD such as 5 or 0.03".to_owned())
+}
+
+/// Reads a whole number within these bounds.
+pub(crate) fn whole<T>(least: T, most: T) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr + PartialOrd + Display + Copy,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| format!("give a whole number from {least} to {most}"))
+    }
+}
+
+/// Reads the number of a row of the journal.
+pub(crate) fn row_number(text: &str) -> Result<RowNumber, String> {
+    text.parse().map_err(|_| "give a row's number, as `effects tasks` prints it".to_owned())
 }
 
 /// Reads the name of an order. Blanks around it do not count.

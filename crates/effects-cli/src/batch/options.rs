@@ -18,14 +18,14 @@ use super::rows::BatchSettings;
 use crate::output::Output;
 use crate::report_file::ReportKind;
 use crate::time_options::DeadlineOption;
-use crate::values::{duration, order_name, usd};
+use crate::values::{duration, order_name, usd, whole};
 
 /// How a batch is done.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BatchOptions {
     /// Tasks in flight at once
     #[arg(long, value_name = "N", default_value_t = 16,
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+          value_parser = whole(1_u32, 100_000))]
     pub(crate) in_flight: u32,
 
     /// The most that these rows may cost, what earlier runs paid for them included
@@ -52,7 +52,7 @@ pub(crate) struct BatchOptions {
     /// Pay for up to N new tasks for a row whose task failed with 3009095 to 3009099
     ///
     /// Each costs anew and counts in the budget; those of earlier runs count too.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0, u32::MAX))]
     pub(crate) retry_failed: u32,
 
     /// Replace files that stand where pictures go, also those that are no picture of the row
@@ -71,7 +71,7 @@ pub(crate) struct BatchOptions {
     /// Then nothing is submitted for 30 s, and one row shows whether the gateway answers again: if
     /// not, the batch ends.
     #[arg(long, value_name = "N", default_value_t = Policy::default().unknown_in_a_row,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = whole(1, u32::MAX))]
     pub(crate) unknown_in_a_row: u32,
 
     /// Send photos without decoding them whole before: quicker, and damaged ones are paid for
@@ -110,7 +110,7 @@ pub(crate) struct ManifestOptions {
     pub(crate) strict: bool,
 
     /// Do the first N rows, put their pictures on a contact sheet, and stop
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
+    #[arg(long, value_name = "N", value_parser = whole(1_u64, 200))]
     pub(crate) pilot: Option<u64>,
 }
 

@@ -342,10 +342,10 @@ fn count_unsent(
 /// The warning about rows that ask for what an earlier one asks for; `None` where there are none.
 pub(super) fn duplicates_note(lines: &[u64], settings: &BatchSettings) -> Option<String> {
     let shown: Vec<String> = lines.iter().take(20).map(u64::to_string).collect();
-    let (asks, are, them) = match lines.len() {
+    let (asks, are, them, line) = match lines.len() {
         0 => return None,
-        1 => ("asks", "is", "it"),
-        _ => ("ask", "are", "them"),
+        1 => ("asks", "is", "it", "line"),
+        _ => ("ask", "are", "them", "lines"),
     };
     let rows = count_of(lines.len() as u64, "row");
     let what = match settings.skips_duplicates {
@@ -354,7 +354,9 @@ pub(super) fn duplicates_note(lines: &[u64], settings: &BatchSettings) -> Option
     };
     let more = if lines.len() > shown.len() { ", …" } else { "" };
     let shown = shown.join(", ");
-    Some(format!("{rows} {asks} for what an earlier one asks for, and {what}: line {shown}{more}"))
+    Some(format!(
+        "{rows} {asks} for what an earlier one asks for, and {what}: {line} {shown}{more}"
+    ))
 }
 
 /// Fields of no meaning here that are named, where each row may have its own.

@@ -21,7 +21,7 @@ use crate::gateway;
 use crate::global::GlobalOptions;
 use crate::output::{Output, write_stderr};
 use crate::secret_variables::without_secrets;
-use crate::values::with_words;
+use crate::values::{usd, whole, with_words};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     host: Option<IpAddr>,
 
     /// The port to listen on; 0 takes a free one
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0, u16::MAX))]
     port: u16,
 
     /// Keep tasks, files and spend in this folder, across restarts
@@ -107,11 +107,11 @@ pub(crate) struct Arguments {
     open: bool,
 
     /// What a picture costs
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = usd)]
     price: Option<Decimal>,
 
     /// What all dice are thrown from
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(0, u64::MAX))]
     seed: Option<u64>,
 }
 

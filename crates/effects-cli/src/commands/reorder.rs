@@ -30,6 +30,7 @@ use crate::order_budget::{self, OrderBudget};
 use crate::output::Output;
 use crate::signals;
 use crate::time_options::DeadlineOption;
+use crate::values::row_number;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -49,7 +50,7 @@ rows, or with --scope of all rows of an order. If it is interrupted, `effects re
 on; the same line again buys once more. It exits like `batch`.")]
 pub(crate) struct Arguments {
     /// Rows' numbers, as `effects tasks` prints them
-    #[arg(value_name = "ROW", required = true)]
+    #[arg(value_name = "ROW", required = true, value_parser = row_number)]
     rows: Vec<RowNumber>,
 
     /// The photo of the row: a URL or a path, where the journal's words do not lead to it from here

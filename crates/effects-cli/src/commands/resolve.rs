@@ -22,7 +22,7 @@ use crate::global::GlobalOptions;
 use crate::journal::{self, JournalChoice};
 use crate::known_key::KnownKey;
 use crate::output::Output;
-use crate::values::TemplateIdParser;
+use crate::values::{TemplateIdParser, row_number};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -40,7 +40,7 @@ A file has a line for each row: its number, and then its task's id or `not-bille
 those that begin with # are left out. --all can be narrowed by --tag, --template and --base-url.")]
 pub(crate) struct Arguments {
     /// Rows' numbers, as `effects tasks` prints them
-    #[arg(value_name = "ROW")]
+    #[arg(value_name = "ROW", value_parser = row_number)]
     rows: Vec<RowNumber>,
 
     /// Every doubtful row of the journal

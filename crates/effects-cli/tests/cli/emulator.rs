@@ -171,6 +171,30 @@ fn an_emulator_that_cannot_be_exits_2() {
 }
 
 #[test]
+fn a_value_that_is_none_is_told_with_what_to_give() {
+    let world = World::new();
+    for (line, words) in [
+        (&["emulator", "--price", "abc"][..], "'abc' for '--price <USD>': give an amount in USD"),
+        (
+            &["emulator", "--port", "abc"],
+            "'abc' for '--port <N>': give a whole number from 0 to 65535",
+        ),
+        (&["emulator", "--seed", "abc"], "give a whole number from 0"),
+        (
+            &["reorder", "abc"],
+            "'abc' for '<ROW>...': give a row's number, as `effects tasks` prints it",
+        ),
+        (&["resolve", "abc", "--not-billed"], "give a row's number, as `effects tasks` prints it"),
+        (&["batch", "rows.csv", "--in-flight", "abc"], "give a whole number from 1 to 100000"),
+        (&["batch", "rows.csv", "--in-flight", "0"], "give a whole number from 1 to 100000"),
+        (&["batch", "rows.csv", "--pilot", "201"], "give a whole number from 1 to 200"),
+    ] {
+        let ran = world.run(line).exits(2);
+        assert!(ran.stderr.contains(words), "{words:?} is missing: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn the_sampler_paints_a_sheet_of_all_templates_without_a_key() {
     let world = World::new();
     let photo = world.photo();

@@ -78,7 +78,12 @@ impl Manifest {
         if path == Path::new("-") {
             return Err(unusable(path, "a manifest is read twice, so it cannot come from stdin"));
         }
-        let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        let found = fs::metadata(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                unusable(path, "there is no such file or folder: give the path of one")
+            }
+            _ => unreadable(path, &error),
+        })?;
         if !found.is_dir() && !found.is_file() {
             let why = "it is no regular file, and a manifest is read twice: save it as one";
             return Err(unusable(path, why));
@@ -105,7 +110,14 @@ impl Manifest {
     ///
     /// When it cannot be read, or is no folder.
     pub(crate) fn watched(path: &Path, recursive_except: Option<PathBuf>) -> Result<Self, Error> {
-        let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        let found = fs::metadata(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                let folder = path.display();
+                let why = format!("there is no folder {folder}: create it first, or give another");
+                Error::new(ErrorKind::Misconfigured, why)
+            }
+            _ => unreadable(path, &error),
+        })?;
         if !found.is_dir() {
             return Err(unusable(path, "it is no folder: give one, or do it with `effects batch`"));
         }

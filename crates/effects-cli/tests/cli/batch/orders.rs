@@ -293,7 +293,7 @@ fn duplicates_are_told_before_they_are_paid_for_and_left_out_on_request() {
         // What is told without reading a photo is told before anything is sent.
         assert!(
             ran.stderr.contains(
-                "2 rows ask for what an earlier one asks for, and are left out: line 3, 7"
+                "2 rows ask for what an earlier one asks for, and are left out: lines 3, 7"
             ),
             "{ran:?}"
         );
@@ -305,7 +305,7 @@ fn duplicates_are_told_before_they_are_paid_for_and_left_out_on_request() {
     let (rows, _) = rows_and_batch(&ran);
     assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (8, 8));
     assert!(
-        ran.stderr.contains("are paid for as well (--skip-duplicates leaves them out): line 3, 7"),
+        ran.stderr.contains("are paid for as well (--skip-duplicates leaves them out): lines 3, 7"),
         "{ran:?}"
     );
     assert!(ran.stderr.contains("line 4: it asks for what line 2 asks for"), "{ran:?}");

@@ -465,7 +465,7 @@ fn what_it_cannot_watch_is_refused_before_anything_is_sent() {
     for (line, said) in [
         (&["out/in", "--out", "new"][..], "--budget <USD>"),
         (&["rows.csv", "--out", "new", "--budget", "5"], "it is no folder"),
-        (&["nowhere", "--out", "new", "--budget", "5"], "cannot be read"),
+        (&["nowhere", "--out", "new", "--budget", "5"], "there is no folder nowhere: create it"),
         (&["out/in", "--out", "out/in", "--budget", "5"], "--out is the folder of the photos"),
         (&["out/in", "--out", "out", "--budget", "5"], "is in that of --out"),
         (&["out/in", "--out", "new", "--budget", "5", "--pilot", "2"], "--pilot"),
