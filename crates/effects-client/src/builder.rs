@@ -26,7 +26,7 @@ use crate::cassette::{
 };
 use crate::client_cert::ClientCert;
 use crate::key_in_request::refuse_key;
-use crate::program::run_key_program;
+use crate::program::{KEY_VARIABLES, run_key_program};
 use crate::telemetry;
 use crate::transport::{FromExchange, Transport};
 use crate::unreachable_photos::UnreachablePhotos;
@@ -738,8 +738,6 @@ impl fmt::Display for MissingKeyAdvice {
     }
 }
 
-/// The environment variables that may hold the key, the first that is set first.
-pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
 /// The environment variable that may name a program that prints the key.
 pub const KEY_COMMAND_VARIABLE: &str = "EFFECTS_API_KEY_COMMAND";
 /// The longest wait for a task in a replay.

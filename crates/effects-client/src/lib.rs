@@ -59,8 +59,8 @@ pub use atomic_file::{AtomicFile, Sink, read_opened_photo, read_photo, write_fil
 pub use backlog::Backlog;
 pub use builder::{
     BuildClient, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, CaBundle,
-    ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, KEY_VARIABLES, MissingKeyAdvice, Proxy,
-    Settings, base_url_of_the_environment,
+    ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, MissingKeyAdvice, Proxy, Settings,
+    base_url_of_the_environment,
 };
 pub use cassette::{
     CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, is_replay, replay_base,
@@ -81,7 +81,7 @@ pub use keyring_error::KeyringError;
 pub use pace_file::{PaceFile, PaceFileError};
 pub use picture_fetch::{ArrivedPicture, ObservedDownload, PictureFetch, answer_of};
 pub use profile::{Profile, ProfileKey};
-pub use program::{PresignedUrls, run_key_program, run_presigner, run_uploader};
+pub use program::{KEY_VARIABLES, PresignedUrls, run_key_program, run_presigner, run_uploader};
 pub use random::{fresh_seed, random_name};
 pub use run::begin_run;
 pub use saved_picture::{PictureState, file_digest, is_picture, record_picture};

@@ -16,7 +16,6 @@ use effects_core::gateway::Endpoint;
 use effects_core::{ApiKey, Error, ErrorKind, Reference};
 use effects_jobs::Photo;
 
-use crate::builder::KEY_VARIABLES;
 use crate::random::random_name;
 
 /// Runs a program that uploads a photo: it gets the path of a file with the photo as its last
@@ -104,6 +103,9 @@ pub fn run_key_program(program: &str) -> Result<String, Error> {
     let key = printed.lines().map(str::trim).find(|line| !line.is_empty());
     key.map(str::to_owned).ok_or_else(|| fail(&format!("{program:?} printed nothing")))
 }
+
+/// The environment variables that may hold the key, the first that is set first. Programs inherit them.
+pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
 
 /// How long a program may take to print the key: it may ask a vault on the network, and no person.
 const KEY_LIMIT: Duration = Duration::from_secs(30);
