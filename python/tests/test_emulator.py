@@ -104,7 +104,7 @@ def test_scripts_and_plans_are_checked(emulator):
             emulator.script(endpoint, fault)
     with pytest.raises(ValueError, match="faults"):
         emulator.follow({"fault": [{"on": "create"}]})
-    with pytest.raises(ValueError, match='^price is "abc": give an amount in USD such as "0.03"$'):
+    with pytest.raises(ValueError, match=r'^price is "abc": give an amount in USD such as "0\.03"$'):
         Emulator(price="abc")
     with pytest.raises(ValueError, match="latency"):
         Emulator(latency="2 parsecs")

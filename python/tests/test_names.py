@@ -51,6 +51,7 @@ def test_every_module_has_its_stub():
             "_observed_run",
             "_plans",
             "_progress",
+            "_request",
             "_stubs",
             "_tracing",
             "_wait",
@@ -158,6 +159,26 @@ def test_stubs_tell_the_docstrings():
     assert done.returncode == 0, f"run python/docstrings.py: {done.stdout}{done.stderr}"
     # One whose definition an editor does not find by itself.
     assert "Submits a request, waits for its picture" in (PACKAGE / "_client.pyi").read_text()
+
+
+def test_no_two_modules_import_each_other():
+    sources = sorted((ROOT / "python/src/spark_effects").glob("*.py"))
+    imports = {source.stem: _imported(source) for source in sources}
+    assert len(imports) > 15
+    # What imports nothing of the rest is in no circle; what remains in the end is.
+    while free := [name for name, imported in imports.items() if not imported & imports.keys()]:
+        for name in free:
+            del imports[name]
+    assert not imports
+
+
+def _imported(source):
+    """The modules of the package that a file imports, within functions too."""
+    imported = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            imported |= {node.module} if node.module else {name.name for name in node.names}
+    return imported
 
 
 def test_the_two_kinds_of_result_have_the_members_of_the_one():

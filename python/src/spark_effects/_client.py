@@ -24,7 +24,16 @@ from ._values import (
     refused,
     text,
 )
-from ._wait import awaiting, blocking, constructor, is_coroutine_function, misspelt, named, plain
+from ._wait import (
+    awaiting,
+    blocking,
+    calls_with_options,
+    constructor,
+    is_coroutine_function,
+    misspelt,
+    named,
+    plain,
+)
 
 __all__ = ["AsyncClient", "Client"]
 
@@ -404,6 +413,9 @@ class AsyncClient(_ClientBase):
 
     async def __aexit__(self, *exception):
         await self.close()
+
+
+calls_with_options.update({"Client()": Client, "run()": Client.run, "map()": Client.map})
 
 
 def _rebuilt(kind, options, policy, money):

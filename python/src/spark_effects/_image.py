@@ -1,5 +1,5 @@
 """`plain_image`: the input picture in every form it comes in (URL, path, bytes, file, Pillow image,
-array), as plain values for the native half; `_plans.plain_request` calls it. `photo_path`: the file that the
+array), as plain values for the native half; `_request.py` calls it. `photo_path`: the file that the
 picture came from, which no saved picture may replace; `_plans.py` and `_job.py` call it.
 """
 

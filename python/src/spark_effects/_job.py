@@ -4,7 +4,7 @@ into its rows (`TableRow`), and `job_row`, which turns each job into plain value
 """
 
 from ._image import photo_path
-from ._plans import plain_request
+from ._request import plain_request
 from ._values import _Value, log, text
 from ._wait import constructor, misspelt
 

@@ -1,7 +1,6 @@
 """`ClientPlans`, `TaskPlans` and `EventPlans`: the methods of clients, tasks and their events, each written
 once as a plan, from which `_client.py` and `_task.py` make the blocking and the async method. `many` makes
-``map`` and ``as_completed``, and `checked` does ``check``. `plain_request` turns a request into plain
-values for the native half, here and for `_job.py`.
+``map`` and ``as_completed``, and `checked` does ``check``.
 
 A plan takes a method's arguments and returns the operation that does it and what makes the result.
 `_wait.blocking` and `_wait.awaiting` make methods of them.
@@ -10,57 +9,14 @@ A plan takes a method's arguments and returns the operation that does it and wha
 import os
 
 from ._effect import Effect, Picture, TaskStatus, effect_of
-from ._image import photo_path, plain_image
-from ._templates import Template, UnlistedTemplate
-from ._values import Headers, Policy, boolean, positive, refused
+from ._image import photo_path
+from ._many import start
+from ._request import plain_request
+from ._values import Headers, Policy, boolean, positive
 from ._wait import is_coroutine_function
 from .errors import Violation, ViolationList
 
-__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "call_policy", "checked", "plain_request"]
-
-
-def plain_request(template, image, width, height, extra=None):
-    """What is asked for, as the native half reads it."""
-    unlisted = isinstance(template, UnlistedTemplate)
-    if isinstance(template, Template):
-        template = template.value
-    elif template is not None and not isinstance(template, str):
-        raise TypeError(f"template is {template!r}: give a Template or the text of its id")
-    for name, side in (("width", width), ("height", height)):
-        # `True` counts as a whole number in Python, and is no side.
-        if isinstance(side, bool) or not (side is None or hasattr(side, "__index__")):
-            raise TypeError(f"{name} is {side!r}: give a whole number of pixels")
-    if template is not None:
-        # Also what no text can hold, so that the rule is named and not the encoding.
-        template = template.encode(errors="backslashreplace").decode()
-    return {
-        "template": template,
-        "image": plain_image(image),
-        "width": _side(width),
-        "height": _side(height),
-        "allow_unlisted": unlisted,
-        "extra": extra_params(extra),
-    }
-
-
-def extra_params(extra):
-    """Parameters that this library does not know, as JSON, or nothing."""
-    if extra is None:
-        return None
-    if not (hasattr(extra, "items") and all(isinstance(name, str) for name in extra)):
-        raise TypeError(f"extra is {extra!r}: give a dict of names and values, such as {{'seed': 3}}")
-    import json
-
-    try:
-        # Python would write NaN and Infinity, which JSON does not have.
-        return json.dumps(dict(extra), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise refused("extra", extra, f"its values must be such that JSON has ({error})") from None
-
-
-def _side(pixels):
-    """A side as a number that fits: one that does not is as far out of range as any."""
-    return None if pixels is None else max(-(2**63), min(pixels.__index__(), 2**63 - 1))
+__all__ = ["ClientPlans", "EventPlans", "TaskPlans", "call_policy", "checked"]
 
 
 def call_policy(own, policy, **changes):
@@ -281,9 +237,6 @@ def many(ordered):
         polls_per_second=None,
         unknown_in_a_row=3,
     ):
-        # Imported here, since `_many` imports `_job`, which imports this module.
-        from ._many import start
-
         return self._results_class(
             *start(
                 self,

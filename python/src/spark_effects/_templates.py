@@ -1,6 +1,6 @@
 """`Template`: the thirty templates of the service as an enum; `templates` lists and searches them;
 `UnlistedTemplate`: the id of one that is not among them. Programs give one to ``run``, ``submit`` or
-`Job`, and `_plans.plain_request` reads it.
+`Job`, and `_request.plain_request` reads it.
 """
 
 from enum import Enum

@@ -300,16 +300,19 @@ def misspelt(error, function, options):
     return error
 
 
+# The calls whose options a hint names, by how a program writes them. `_client.py`, which imports this module,
+# puts its own in.
+calls_with_options = {}
+
+
 def _option_of_another_call(name, known):
     """Which calls of a client have an option of exactly this name, and how one call sets it, if one can."""
     import inspect
 
-    # Imported here, since both import this module.
-    from ._client import Client
+    # Imported here, since it imports this module.
     from ._values import Policy
 
-    calls = {"Client()": Client, "run()": Client.run, "map()": Client.map}
-    owners = [call for call, function in calls.items() if _has_option(inspect.signature(function), name)]
+    owners = [call for call, made in calls_with_options.items() if _has_option(inspect.signature(made), name)]
     if not owners:
         return None
     last = owners.pop()
