@@ -126,6 +126,7 @@ impl ScenarioWorld {
                 let (Ok(mut from), Ok(mut to)) = (stream.try_clone(), there.try_clone()) else {
                     return;
                 };
+                // Each way on its own thread, since either side may be silent while the other sends.
                 thread::spawn(move || io::copy(&mut from, &mut to));
                 thread::spawn(move || io::copy(&mut &there, &mut &stream));
             }

@@ -157,6 +157,7 @@ fn run(
     let failed = |error: io::Error| {
         upload_error(&secrets.redact(format!("{program:?} cannot be run: {error}"), ""))
     };
+    // No shell: what a file's name or a key holds is never run as a command.
     let mut words = program.split_whitespace();
     let mut child = Command::new(words.next().unwrap_or_default())
         .args(words)
@@ -180,6 +181,8 @@ fn run(
     if !status.success() {
         let said = text(said.join().unwrap_or_default());
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        // Waited for where it is needed alone: a child of the program may hold the pipe open after its
+        // end.
         let printed = match secrets {
             Secrets::PrintedWords => text(printed.join().unwrap_or_default()),
             Secrets::KeyOf(_) => String::new(),
@@ -211,7 +214,8 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
         }
         if begun.elapsed() >= limit {
             child.kill()?;
-            // Without this the child would stay in the process table.
+            // Without this the child would stay in the process table. It ends at once, since no program can
+            // refuse this signal.
             child.wait()?;
             return Ok(None);
         }

@@ -78,6 +78,7 @@ impl RunJobs for Client {
             });
         };
         let draw_within = options.draw_within.clone();
+        // Not a task of the runtime: the caller's iterator may block for as long as it likes.
         thread::spawn(move || match draw_within {
             Some(within) => within(Box::new(draw_all)),
             None => draw_all(),
