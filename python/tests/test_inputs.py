@@ -4,6 +4,7 @@ import datetime
 import io
 import os
 import pathlib
+import sys
 import warnings
 from decimal import Decimal
 
@@ -221,6 +222,20 @@ def test_a_pil_image_keeps_its_colour_profile_or_is_converted_by_it(client):
         sent = Image.open(io.BytesIO(answer.read()))
     assert "icc_profile" not in sent.info
     assert max(abs(a - b) for a, b in zip(sent.getpixel((5, 5)), (200, 40, 90), strict=True)) <= 2
+
+
+def test_a_pil_image_of_other_colours_arrives_where_pillow_converts_no_profiles(client, monkeypatch):
+    import urllib.request
+
+    from PIL import Image, ImageCms
+
+    image = Image.new("CMYK", (64, 64), (40, 90, 10, 0))
+    image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    monkeypatch.delattr("PIL.ImageCms")
+    monkeypatch.setitem(sys.modules, "PIL.ImageCms", None)
+    with urllib.request.urlopen(client.upload(image)) as answer:
+        sent = Image.open(io.BytesIO(answer.read()))
+    assert (sent.mode, sent.size) == ("RGB", (64, 64))
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "1", "LA", "PA", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"])

@@ -15,7 +15,7 @@ from spark_effects import InvalidRequest, Job, Result, ResultList
 
 pandas = pytest.importorskip("pandas")
 
-NONE = [None, float("nan"), numpy.nan, pandas.NA, pandas.NaT]
+NONE = [None, float("nan"), numpy.nan, numpy.float64("nan"), pandas.NA, pandas.NaT]
 
 
 def asked(emulator):

@@ -133,6 +133,13 @@ def test_of_many_each_job_and_each_exchange_has_one(emulator, spans, awaits):
     assert len([span for span in inside if span.name.startswith("POST")]) == 3
 
 
+def test_many_jobs_that_are_refused_have_a_span_that_ends(emulator, spans):
+    with pytest.raises(ValueError, match="budget"):
+        emulator.client().map([("glass_ball", URL)], budget=-1)
+    (call_span,) = [span for span in spans() if span.name == "spark_effects.map"]
+    assert not call_span.status.is_ok
+
+
 def test_progress_and_events_do_not_hide_the_exchanges(emulator, spans):
     emulator.client(poll=0.01).run("glass_ball", URL, on_event=lambda event: None)
     (run,) = [span for span in spans() if span.name == "spark_effects.run"]

@@ -147,12 +147,20 @@ def _srgb(image, profile):
 
     try:
         from PIL import ImageCms
-
+    except ImportError as error:
+        # A Pillow may be built without it.
+        return _without_profile(image, error)
+    try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    # The module may be there without the library that it is about: its use then is an `ImportError`.
     except (ImportError, OSError, ValueError, ImageCms.PyCMSError) as error:
-        log().warning("the colour profile of the PIL image is left out: %s", error)
-        return image
+        return _without_profile(image, error)
+
+
+def _without_profile(image, error):
+    log().warning("the colour profile of the PIL image is left out: %s", error)
+    return image
 
 
 def _upper_half(image):

@@ -207,8 +207,9 @@ def _present(value):
     # By their names, so that pandas is not imported for it.
     if kind.__name__ in ("NAType", "NaTType"):
         return None
-    # NaN alone differs from itself.
-    return None if hasattr(kind, "__float__") and not hasattr(value, "shape") and value != value else value
+    # NaN alone differs from itself. One of numpy has a shape, too, but an empty one; an array is no number.
+    is_number = hasattr(kind, "__float__") and getattr(value, "shape", ()) == ()
+    return None if is_number and value != value else value
 
 
 def _side(value):

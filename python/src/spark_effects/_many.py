@@ -382,23 +382,28 @@ def start(
     progress = boolean("progress", progress)
     span = start_span("map" if ordered else "as_completed")
     total = len(jobs) if hasattr(jobs, "__len__") else None
-    many = client._open.run_many(
-        {
-            # Drawn one by one by a thread of Rust, which has room for each before it asks for it.
-            "rows": map(job_row, jobs_of(jobs)),
-            "batch_limits": (submissions, in_flight, polls),
-            "ahead": ahead,
-            "unknown_in_a_row": integer("unknown_in_a_row", unknown_in_a_row, 1, _MAX_COUNT),
-            "budget": money("budget", budget),
-            "price": money("price", price),
-            "scope": _scope(scope),
-            "journal": path_text("journal", journal),
-            "fetch": boolean("fetch", fetch),
-            "ordered": ordered,
-            "parent": span and span.context,
-        },
-        policy._native,
-    )
+    try:
+        many = client._open.run_many(
+            {
+                # Drawn one by one by a thread of Rust, which has room for each before it asks for it.
+                "rows": map(job_row, jobs_of(jobs)),
+                "batch_limits": (submissions, in_flight, polls),
+                "ahead": ahead,
+                "unknown_in_a_row": integer("unknown_in_a_row", unknown_in_a_row, 1, _MAX_COUNT),
+                "budget": money("budget", budget),
+                "price": money("price", price),
+                "scope": _scope(scope),
+                "journal": path_text("journal", journal),
+                "fetch": boolean("fetch", fetch),
+                "ordered": ordered,
+                "parent": span and span.context,
+            },
+            policy._native,
+        )
+    except BaseException as error:
+        if span is not None:
+            span.failed(error)
+        raise
     meter = None
     if progress:
         from ._progress import Meter
