@@ -1,7 +1,8 @@
-//! [`Async`]: the [`Face`] of the async client, `effects-reqwest`: it does a [`FaceJob`] with `run`, event
-//! by event or with `submit`, on a tokio runtime of its own. `tests/all/conformance.rs` plays every list of
-//! scenarios over it, also wrapped by `caller_stack.rs`; the tests of faults, the emulator, spans and
-//! secrets use it through `faces` of `suite.rs`.
+//! [`Async`]: the [`Face`] of the async client, `effects-reqwest`: it does a [`FaceJob`] in one of three
+//! styles (`run`; `watch`, event by event; `submit`), on a tokio runtime of its own.
+//! `tests/all/conformance.rs` plays every list of scenarios over it, and most of them again over the
+//! wrappers in `caller_stack.rs`; the tests of faults, the emulator, spans and secrets get it from `faces`
+//! of `suite.rs`.
 
 use effects_client::ClientBuilder;
 use effects_core::{Effect, Error};

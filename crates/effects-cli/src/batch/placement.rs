@@ -1,7 +1,8 @@
 //! [`pictures_if_all_present`]: the paths of a completed row's pictures, if every one is still where it
-//! was saved (one that a person has changed counts as there). `preflight.rs` asks it to count the row as
-//! kept or as one to download, `reporter.rs` and `folder_rows.rs` to name the pictures in reports and in
-//! the folder's `manifest.jsonl`.
+//! was saved (one that a person has changed counts as there). `preflight.rs` calls it to count the row as
+//! kept or to be downloaded, `reporter.rs` and `folder_rows.rs` to name the pictures in reports and in the
+//! folder's `manifest.jsonl`; what is downloaded again is decided in `jobs/placement.rs` of
+//! `effects-client`.
 
 use std::path::PathBuf;
 
