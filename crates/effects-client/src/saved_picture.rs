@@ -1,6 +1,6 @@
 //! [`PictureState`]: compares the file of a picture with what the journal recorded of it (size, time,
 //! SHA-256): gone, kept, changed or not recorded. `jobs/placement.rs` asks it which pictures are still there,
-//! so that these are not fetched again, and the command's `batch/placement.rs` for counts and reports.
+//! so that these are not fetched again, and the command's `batch/present_pictures.rs` for counts and reports.
 //! `JobContext` and the command's `journal.rs` record saved files by [`record_picture`];
 //! `batch/pictures_by_content.rs` compares files by [`file_digest`].
 

@@ -135,8 +135,8 @@ impl RenderQueue {
         let painter = Arc::clone(&self.painter);
         let side = *SIDE_RANGE.start();
         let painting = tokio::task::spawn_blocking(move || {
-            // The permit is the thread's: whoever asked may be gone, and the painting takes its
-            // core still.
+            // The permit is the thread's: the request that asked may be gone, and the painting
+            // takes its core still.
             let _painter_permit = painter_permit;
             let picture = painter.paint(&photo, &template, side, side);
             make(&picture.map_err(|error| error.to_string())?)

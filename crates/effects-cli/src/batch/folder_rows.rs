@@ -14,7 +14,7 @@ use effects_jobs::{Attempt, Identity, JournalStore, Record, RowName, RowState};
 use super::earlier_line::{EarlierLine, earlier_lines};
 use super::manifest_line::{EndingOfRow, LineEnding, append, with_task};
 use super::output_paths::RESULTS;
-use super::placement;
+use super::present_pictures::pictures_if_all_present;
 use super::report::{RowReport, RowStatus};
 
 /// The folders of rows, as far as their manifests tell.
@@ -91,8 +91,8 @@ impl<'a> FolderRows<'a> {
     }
 
     fn put(&mut self, record: &Record, ended: Option<&RowReport>) -> Result<(), Error> {
-        let pictures = placement::pictures_if_all_present(self.store, record)
-            .map_err(|error| failed(&error))?;
+        let pictures =
+            pictures_if_all_present(self.store, record).map_err(|error| failed(&error))?;
         let Some((folder, earlier)) = self.folder_of(record)? else { return Ok(()) };
         let mut report = RowReport::left(earlier.label(), record, pictures);
         if let Some(ended) = ended

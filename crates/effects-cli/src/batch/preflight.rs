@@ -15,7 +15,7 @@ use super::counted::CountedRows;
 use super::manifest::{Manifest, unknown};
 use super::other_journal::unreadable;
 use super::output_paths::{RESULTS, SHEET};
-use super::placement;
+use super::present_pictures::pictures_if_all_present;
 use super::report::RowReport;
 use super::request_hash::{RequestHash, identities_of};
 use super::rows::{
@@ -304,7 +304,7 @@ fn planned_step(
         }
         RowState::Failed { .. } => PlannedStep::Failed,
         RowState::Completed { .. } => {
-            let there = placement::pictures_if_all_present(store, &record).map_err(failed)?;
+            let there = pictures_if_all_present(store, &record).map_err(failed)?;
             let folder = checked_row.target.parent();
             // A picture that an earlier run saved to another folder is fetched into this one.
             if there.is_some_and(|paths| paths.iter().all(|path| path.parent() == folder)) {

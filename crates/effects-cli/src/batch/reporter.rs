@@ -21,7 +21,7 @@ use super::counted::CountedRows;
 use super::hooks::{BatchHooks, HookCounts};
 use super::options::Batch;
 use super::output_paths::SHEET;
-use super::placement;
+use super::present_pictures::pictures_if_all_present;
 use super::progress_line::ProgressLine;
 use super::report::{ReportedMethod, RowReport, RowStatus};
 use super::report_page::PageSummary;
@@ -556,7 +556,7 @@ fn known(session: &Session, identity: Option<Identity>) -> Result<Option<KnownRo
     };
     let store = &**journal_session.store();
     let Some(record) = store.find(&RowName::Identity(identity))? else { return Ok(None) };
-    let pictures = placement::pictures_if_all_present(store, &record)?;
+    let pictures = pictures_if_all_present(store, &record)?;
     Ok(Some((record, pictures)))
 }
 
