@@ -1,7 +1,7 @@
 //! [`Address`]: where a result for Python is delivered: to a blocked thread or to a future of an event
-//! loop. `Operation` makes one when it starts; its work delivers the result there: a future of its own, a
-//! run's `EffectReceiver` or `SubmissionReceiver` (`run_operation.rs`), or a [`ValueSource`] of many values
-//! (`ResultQueue`, or the `EventStream` of `watch.rs`).
+//! loop. `Operation` makes one when it starts, and what does its work delivers the result there: a Rust
+//! future, a run's `EffectReceiver` or `SubmissionReceiver` (`run_operation.rs`), or a [`ValueSource`] of
+//! many values (`ResultQueue`, or the `EventStream` of `watch.rs`).
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;

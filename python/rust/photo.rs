@@ -1,7 +1,7 @@
 //! [`Image`]: the input picture as `_image.py` gives it: a URL, a path, a file's content or pixels;
-//! [`Image::photo`] reads or encodes a local one as a [`Photo`]. `PlainRequest` has one and
-//! `CheckedRequest` reads it, for a submission or a job (`submission.rs`); `Engine::check` reads it to find
-//! what is wrong with it.
+//! [`Image::photo`] reads or encodes a local one as a [`Photo`]. Each request from Python (`PlainRequest`)
+//! has one. `CheckedRequest` reads it for a run, a submission or a job (`submission.rs`), `Engine::upload`
+//! to upload it alone, and `Engine::check` to find what is wrong with it.
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
-//! [`Reservation`]: the money of a client's `SharedBudget` that one submission holds: a price for each
-//! attempt that may have made a task; what was never sent is given back, what is in doubt stays reserved,
-//! and a task keeps it until its cost is known. `SingleSubmission` makes one. [`Allotment`] is the sum that
-//! all jobs of a `Many` hold together, and [`JobAttempts`] counts the attempts of one of them.
+//! [`Reservation`]: the money of a client's `SharedBudget` that one submission holds. It wraps the run's
+//! journal and so sees each attempt: one that may have made a task holds a price; what was never sent is
+//! given back, what is in doubt stays reserved, and a task keeps it until its cost is known.
+//! `SingleSubmission` makes one. [`Allotment`] is the sum that all jobs of a `Many` hold together (`Engine`
+//! and `Many` make it); [`JobAttempts`], made by `RowSource`, counts the attempts of one of them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

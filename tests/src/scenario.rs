@@ -1,7 +1,7 @@
-//! [`Scenario`]: a test case of the clients: a misbehaving server, a job, how it must end, and what must
-//! hold always; it plays over a [`Face`], and its checks read a [`Witness`]. The lists in `scenarios/` are
-//! made of it, and `check_all` in `suite.rs` plays them. Other tests make a client's settings with
-//! [`setup`] or [`setup_at`].
+//! [`Scenario`]: a test case of the clients: what the scripted servers do, mostly wrong, a job, how it must
+//! end, and what must hold always. It plays over a [`Face`], and its checks read a [`Witness`]. The lists
+//! in `scenarios/` are made of it, and `check_all` in `suite.rs` plays them. Other tests make a client's
+//! settings with [`setup`] or [`setup_at`].
 
 use std::collections::HashSet;
 use std::thread;

@@ -1,9 +1,8 @@
-//! [`check_all`]: plays a list of scenarios over a face, several at once, without those that the face
-//! cannot play, and panics with the names of those that ended wrongly; `tests/all/conformance.rs`,
-//! `tests/all/python.rs` and `tests/secrets.rs` call it. [`faces`]: both Rust clients, each in the three
-//! styles (`run`, event by event, `submit`), for `tests/spans.rs`, `tests/secrets.rs`,
-//! `tests/all/emulator.rs` and `tests/all/faults/`. [`unplayed`]: the scenarios that no given face can
-//! play, for `tests/all/python.rs`.
+//! [`check_all`]: plays a list of scenarios over a [`Face`] (one way to use one client), several at once
+//! and without those that it does not support, and panics with the names of those that ended wrongly;
+//! `tests/all/conformance.rs`, `tests/all/python.rs` and `tests/secrets.rs` call it. [`faces`]: both Rust
+//! clients, each in three styles (`run`, event by event, `submit`), for the tests of spans, secrets, faults
+//! and the emulator. [`unplayed`]: the scenarios that no given face can play, for `tests/all/python.rs`.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};

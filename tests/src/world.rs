@@ -1,7 +1,7 @@
 //! [`ScenarioWorld`]: the scripted servers of one scenario on this machine: the gateway, which alone may
-//! see the key, the host of the pictures, and the host where redirects lead. Every
-//! [`Scenario`](crate::Scenario) starts its own, and so do tests of the Rust clients, such as
-//! `tests/all/blocking_client.rs`.
+//! see the key, the host of the pictures, the host where redirects lead, and an address that refuses
+//! connections until a test opens it to the gateway. Every [`Scenario`](crate::Scenario) starts its own,
+//! and so do tests of the Rust clients, such as `tests/all/blocking_client.rs`.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -1,11 +1,12 @@
 //! [`interruptible`]: does a command's work on a thread of its own while the calling thread prints and
-//! waits for Ctrl-C, which ends the command at once, except that the answer to a submission on its way is
-//! waited for. `run`, `submit`, `wait`, `status` and `doctor` work under it; the work prints and journals
-//! through the [`WorkContext`]. (Batches have a loop of their own, `batch/interruptible.rs`.)
+//! waits for Ctrl-C, which ends the command at once, but for two things that are waited for: the answer to
+//! a submission on its way (until a second Ctrl-C) and a picture's file that is being written. `run`,
+//! `submit`, `wait`, `status` and `doctor` work under it; the work prints and journals through the
+//! [`WorkContext`]. (Batches have a loop of their own, `batch/interruptible.rs`.)
 //!
 //! All output happens on the calling thread, so that leaving at once leaves no line half printed.
 //! Leaving ends the process, and with it the work: a poll or a download under way can be made again.
-//! Only a submission is waited for, since its answer names the task that is being paid for.
+//! Of exchanges only a submission is waited for, since its answer names the task that is being paid for.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{self, Sender};

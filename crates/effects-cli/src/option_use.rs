@@ -1,6 +1,8 @@
-//! [`uses`] decides which global options each command uses. [`parsed`] is the command line as `Cli::read`
-//! parses it: every command takes every global option, and its help shows only those it uses. [`offered`]
-//! gives each command only those: `commands::main` makes completions and manual pages of it.
+//! [`uses`]: the table of which command uses which global option. [`parsed`] is the command line as
+//! `Cli::read` parses it: every command accepts every global option, and its help shows only those it uses;
+//! `Cli::read` also asks [`uses`], to refuse `--emulator` before a command that has no use for it.
+//! [`offered`] gives each command only the options it uses: `commands::main` makes the completions and the
+//! manual pages of it.
 
 use clap::{Arg, Command};
 

@@ -1,8 +1,8 @@
 //! [`AtomicFile`]: a file that is written under a temporary name and renamed into its place once it is
 //! whole. Both clients and the command write pictures so, the command its results, reports and contact
 //! sheets, and `PaceFile` its durations; [`write_file`] does it in one call, for a cassette's pictures and
-//! for Python. [`Sink`] is what a download writes to: such a file, or memory. [`read_photo`] reads a photo,
-//! up to a limit, for jobs, the command, Python and Rust programs.
+//! for Python. [`Sink`] is what downloads and the command's HTML pages go to: such a file, or memory.
+//! [`read_photo`] reads a photo, up to a limit, for jobs, the command, Python and Rust programs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

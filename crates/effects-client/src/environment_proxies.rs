@@ -1,8 +1,8 @@
 //! [`EnvironmentProxies`]: the proxies that the environment names, and the hosts that its `no_proxy`
-//! excepts, by curl's rules but for the order of capitals. The blocking client's `http_client.rs` takes
-//! both from it; the async client's `http_client.rs` and `connector.rs` take the exceptions alone, since
-//! reqwest and hyper-util read the proxies themselves. `effects doctor` shows by which proxy a gateway is
-//! reached.
+//! excepts, by curl's rules, except that variables in capitals come first. The blocking client's
+//! `http_client.rs` takes both from it; the async client's `http_client.rs` and `connector.rs` take the
+//! exceptions alone, since reqwest and hyper-util read the proxies themselves. `effects doctor` shows by
+//! which proxy a gateway is reached.
 //!
 //! The rules are curl's: `https_proxy` for https and `http_proxy` for http alone, `all_proxy` for what has
 //! none of its own, and `no_proxy` with hosts, their domains, addresses, networks and ports. Unlike curl,

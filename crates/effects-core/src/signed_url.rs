@@ -1,7 +1,8 @@
 //! Signed URLs, which are permissions: [`signature_parameter`] recognises one, [`shown`] leaves the
-//! permission out for messages and journal rows, [`redacted_in`] replaces the secret values of every URL in
-//! a text, as [`redacted`] does in one. `effects-jobs` and the command show and compare URLs by it;
-//! `ApiKey` cleans with it what is kept of answers, and `effects-client` its cassettes.
+//! permission out, [`redacted`] replaces the secret values of a URL, and [`redacted_in`] those of every URL
+//! in a text. `Reference` and the command show URLs by it in messages, `RowOutcome` and `effects-jobs`
+//! keep them by it in journal rows, and `effects-jobs` compares photos' URLs. `ApiKey` cleans with it what
+//! is kept of the service's answers, and `effects-client` what it records on cassettes.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
 

@@ -1,7 +1,7 @@
 //! [`FileStore`]: stores pictures and uploads under random names, in memory or in the data folder, until
-//! they are too old or too many. `settle.rs`, `lifecycle.rs` and `surfaces/storage.rs` put files in it
-//! through `EmulatorState::keep`; `surfaces/files.rs`, `painting.rs` and the control API read them; the
-//! middleware and `isolation.rs` look up whose they are.
+//! they are too old or take too much room. `settle.rs`, `lifecycle.rs` and `surfaces/storage.rs` put files
+//! in it through `EmulatorState::keep`; `surfaces/files.rs`, `painting.rs` and the control API read them;
+//! the middleware and `isolation.rs` look up whose they are.
 //!
 //! The bytes are in memory, or in a folder. A name is looked up in a table before it ever touches
 //! the file system, so no path from outside can leave the folder.

@@ -1,7 +1,7 @@
 //! Files and folders that only their owner may read: [`make_folder`] and [`open_file`] make them so,
 //! and [`take_from_others`] takes the rights of others from those that exist. `store.rs` calls all
-//! three, since its database holds the key; `file_store.rs` the last two, since its name is all that it
-//! takes to fetch a file. `Emulator::warnings` warns of what [`is_open_to_others`] finds open.
+//! three, since its database holds the key; `file_store.rs` the last two, since the name of a file that it
+//! keeps is enough to fetch it. `Emulator::warnings` warns of what [`is_open_to_others`] finds open.
 //!
 //! Where the system has no such rights, all users of the machine may read them.
 

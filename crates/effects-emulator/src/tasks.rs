@@ -1,7 +1,8 @@
-//! [`Tasks`]: the table of an emulator's tasks by id, which forgets the oldest finished ones beyond its
-//! limit; where all are unfinished, it is full, and creates are refused. `EmulatorState` has it; the
-//! handlers, the middleware, the control API, `lifecycle.rs`, `painting.rs`, `settle.rs` and
-//! `inspection.rs` read and change tasks in it.
+//! [`Tasks`]: the table of an emulator's tasks by id. Beyond its limit it forgets the oldest finished ones;
+//! where too few are finished, it is full at twice the limit, and creates are refused. `EmulatorState` has
+//! it and looks tasks up for the handlers of polls; `lifecycle.rs` adds tasks and ends them early,
+//! `painting.rs` and `settle.rs` note how their work goes, and the middleware, the control API and
+//! `inspection.rs` read them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

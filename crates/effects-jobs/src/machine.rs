@@ -1,8 +1,8 @@
 //! [`JobMachine`]: the state machine that takes jobs from the photo to the file, many at once, over one
-//! [`Batch`] of runs. It makes no I/O itself: each step tells its driver what to do next, and the
-//! driver's replies decide whether a job is submitted, follows a task, is paid anew, or is refused
-//! because nothing more may be begun. The job drivers of both clients (`jobs.rs` of `effects-ureq`,
-//! `driver.rs` of `effects-reqwest`) and the simulated world of `effects-testkit` step it.
+//! [`Batch`] of runs. It makes no I/O itself: each step tells its driver what to do next, and the driver's
+//! replies decide whether a job is submitted, follows a task, is paid anew, or is refused since nothing
+//! more may be begun. `effects-ureq` steps it for jobs (`jobs.rs`), `effects-reqwest` for jobs and for a
+//! client's single runs (`driver.rs`), and `effects-testkit` in its simulated world.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! [`PaintError`]: why a photo could not be read or a picture not be painted. All functions of this crate
 //! that read or paint return it ([`paint`](crate::paint), [`photo_size`](crate::photo_size) and others).
-//! `effects batch` recognises a damaged photo by it, and the emulator passes its text on as the reason why
-//! a task failed.
+//! `effects batch` recognises a damaged photo by it; the emulator passes its text on as the reason why a
+//! task failed, and `effects sampler` and the contact sheet of a batch print it in their errors.
 
 use effects_core::ImageFormat;
 

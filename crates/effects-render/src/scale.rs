@@ -1,8 +1,8 @@
 //! Resizing of photos and pictures. [`crop_resized`] makes a sharp picture of a part of a photo, for the
-//! painter of scenes, contact sheets and thumbnails. [`resize_pixmap`] makes a picture another size, for
-//! the sampler, the cut-out's matte and some filters, and [`resize_rows`] does so row by row, for
-//! `raster.rs`, as [`shrink`] does by whole factors for its blur. [`Shrinking`] reduces a photo while it is
-//! decoded (`photo/mod.rs`), [`shrink_rgb`] a decoded one, for the map of `subject.rs`.
+//! painter of scenes, contact sheets and thumbnails; [`resize_pixmap`] resizes a whole picture, for the
+//! sampler, the cut-out's matte and some filters. `raster.rs` takes resized rows one by one
+//! ([`resize_rows`]), and blurs a picture at a fraction of its size ([`shrink`]). [`Shrinking`] reduces a
+//! photo while it is decoded (`photo/mod.rs`), [`shrink_rgb`] a decoded one, for the map of `subject.rs`.
 //!
 //! Separable filters in floats, row by row: a source row is resampled to the wanted width once, kept
 //! while it is needed, and the rows that are kept are mixed into one result row after another.

@@ -1,7 +1,8 @@
-//! [`HttpClient`]: reqwest, set up for a paid API: it repeats nothing and follows no redirect with the key.
-//! `ReqwestExchange` sends each request with its `exchange`, which bounds how many are under way at once
-//! ([`ConnectionLimits`]) and leaves submissions and uploads to `Submitter`. `transfer.rs` streams
-//! downloads from its `open`, which has no such bound.
+//! [`HttpClient`]: makes the async client's HTTP exchanges as a paid API needs them: it repeats nothing and
+//! follows no redirect with the key. `ReqwestExchange` sends each request with its `exchange`, which limits
+//! how many are under way at once ([`ConnectionLimits`]); it uses reqwest, but for submissions and uploads
+//! [`Submitter`], which opens a connection for each. `transfer.rs` streams downloads from its `open`,
+//! without that limit.
 //!
 //! No redirect is followed and nothing is repeated on requests that carry the key; environment
 //! proxies never catch this machine; and a failed exchange says truthfully whether the request can have

@@ -1,6 +1,6 @@
 //! [`World`]: drives one run step by step on virtual time against a scripted [`Service`], delivers answers
 //! that come too late as well, and writes a [`Transcript`]. Tests of the core (mostly through their
-//! `tests/all/common`) and of this crate use it.
+//! `tests/all/common`) and of this crate use it, and those of other programs that build on the core may.
 
 use effects_core::gateway::{Answer, CallId};
 use effects_core::{Outcome, Run, Step, Time};

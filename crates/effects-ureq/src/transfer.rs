@@ -1,7 +1,8 @@
-//! [`upload`] puts a photo where the service can fetch it (each photo once); [`download`] writes a picture
-//! to a sink, and [`fetch`] into memory; all three repeat an exchange that fails on the way, by the rules
-//! of `effects-jobs`, over a client's [`HttpStack`]. `Client` calls all three, `jobs.rs` calls [`upload`]
-//! and [`fetch`].
+//! The blocking client's uploads and downloads over its [`HttpStack`]: [`upload`] puts a photo where the
+//! service can fetch it (each photo once), [`download`] writes a picture to a sink, and [`fetch`] reads one
+//! into memory. An exchange that fails on the way is repeated: those of uploads by the core's [`Retries`],
+//! downloads by [`Download`] of `effects-jobs`. `Client` calls all three, `jobs.rs` calls [`upload`] and
+//! [`fetch`].
 
 use std::time::Duration;
 

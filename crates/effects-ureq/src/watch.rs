@@ -1,7 +1,8 @@
-//! [`Watch`]: drives one run, as an iterator over its events; `finish` gives its outcome, and a stopper
+//! [`Watch`]: drives one run, as an iterator over its events; `finish` gives its outcome, and a [`Stopper`]
 //! ends it from another thread. [`Client::watch`](crate::Client::watch) and
 //! [`TaskHandle::events`](crate::TaskHandle::events) return it to Rust programs and to the command's `run`
-//! and `wait`; the clients' `run`, `submit` and `wait` are made of it.
+//! and `wait`. `run` and `submit` of this crate's `Client` and `wait` of its `TaskHandle` drive one to its
+//! end, or until the task's id is known.
 
 use std::sync::Arc;
 use std::time::Duration;

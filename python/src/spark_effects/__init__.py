@@ -1,5 +1,6 @@
-"""What programs import. `Client` and `AsyncClient` make styled pictures out of photos, by the paid web
-API ``spark_img_effects``; `Emulator` answers as that API does, on this machine and at no cost.
+"""The public names of the package. `Client` and `AsyncClient` make styled pictures out of photos, by the
+paid web API ``spark_img_effects``; `Emulator` answers as that API does, on this machine and at no cost. A
+program that ends waits for submissions under way, and journals are closed while a process is forked.
 
 >>> from spark_effects import Client, Emulator
 >>> with Emulator() as emulator:  # no key, no network, no bill

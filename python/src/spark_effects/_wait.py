@@ -1,7 +1,8 @@
 """`blocking` and `awaiting`: decorators that turn a plan of `_plans.py` into a method of the blocking or
 the async client: it starts the native operation, waits for the result, and adds to the error of an
-interrupted wait which task goes on. `_client.py` and `_task.py` build their classes with them; `_many.py`,
-`_task.py` and `_observed_run.py` wait for single operations with `waited`, `awaited` or `started`.
+interrupted wait which task goes on. `_client.py` and `_task.py` build their classes with them;
+`_many.py`, `_task.py` and `_observed_run.py` wait for single operations (`waited`, `awaited`, `started`).
+`misspelt` makes the "did you mean" of an unknown option, for these methods, `Emulator` and `Job`.
 """
 
 import functools

@@ -1,6 +1,7 @@
-"""`EffectsError` and its subclasses: what can go wrong; `Violation`: one thing wrong with a request.
-Both clients raise these errors, and results of many jobs hold them. The native half makes its errors
-with `make`; `_values.refused` makes those of bad options.
+"""`EffectsError` and its subclasses: the errors that both clients raise and that results of many jobs
+hold. `Violation`: one rule that a request breaks; an `InvalidRequest` has them, and ``check`` of both
+clients returns them as a `ViolationList`. The native half makes its errors with `make`;
+`_values.refused` makes those of bad options.
 
 Every error after a submission carries the id of its task, where that is known, so that nothing that was
 paid for is lost.

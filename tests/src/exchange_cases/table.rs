@@ -1,5 +1,7 @@
-//! [`exchange_cases`]: the list of exchange cases, with the servers and proxies that each one needs.
-//! `tests/all/exchanges.rs` plays it over the HTTP stacks of both Rust clients.
+//! [`exchange_cases`]: the list of all that a network can do to a submission (no connection, broken TLS, a
+//! proxy that refuses, an answer cut short and so on), each with the servers and proxies that do it and
+//! what the HTTP stack must report: not sent, untrusted, lost or answered. `tests/all/exchanges.rs` plays
+//! it over the stacks of both Rust clients, the cases of HTTP/2 over reqwest's alone.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,7 +1,7 @@
-//! [`scenarios`]: the dialects of the wire, as a whole client meets them: statuses, pictures, costs,
-//! warnings and failures, each spelt in other ways than the documented one; also sizes and base URLs.
-//! `tests/all/conformance.rs` plays it over the Rust clients, `tests/all/python.rs` over the Python
-//! ones.
+//! [`scenarios`]: each [`Scenario`] in which a gateway words its answers otherwise than documented:
+//! statuses, pictures, costs, warnings and failures in other spellings; also the sizes that a request asks
+//! for, and base URLs with a path. Every client must read them alike: `tests/all/conformance.rs` plays them
+//! over the Rust clients, `tests/all/python.rs` over the Python ones.
 
 use effects_core::model::Draft;
 use effects_core::{ErrorKind, ServiceCode};

@@ -1,7 +1,7 @@
 //! The lists of conformance scenarios: `create`, `looks`, `uploads` and `downloads` for the parts of a
 //! client's work, `deadlines`, `dialects` (of the wire) and `echoes` (of the key) for what goes across
 //! them. `tests/all/conformance.rs` plays them over the Rust clients, `tests/all/python.rs` over the
-//! Python ones.
+//! Python ones, and `tests/secrets.rs` plays some to see that no log holds the key.
 
 pub mod create;
 pub mod deadlines;

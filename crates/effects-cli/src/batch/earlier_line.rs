@@ -1,8 +1,8 @@
-//! [`EarlierLine`]: a line that an earlier run wrote into the folder's `manifest.jsonl`: a row's task,
-//! status and cost. [`earlier_lines`] reads the file, without lines that later ones replace, for its
-//! writers (`results.rs`, `folder_rows.rs`), for the checks of a batch against other journals, orders and
-//! replays, and for `effects journal rebuild`. [`ImportableRow`]: what of a line is imported into a
-//! journal. [`remembered_photos`] reads which photos the batch need not read again.
+//! [`EarlierLine`]: a line that an earlier run wrote into the output folder's `manifest.jsonl`: the task,
+//! status and cost of a row. [`earlier_lines`] reads those whose task no later line of the row covers.
+//! `results.rs` and `folder_rows.rs` update the file by them; a batch first looks there for rows paid for
+//! otherwise (another journal, another order, no replay); `effects journal rebuild` imports them
+//! ([`ImportableRow`]). [`remembered_photos`]: the photos that a batch need not read.
 //!
 //! The batch looks for rows here that its journal does not know, [`Results`](super::results::Results)
 //! merges these lines with those of its own run, and `effects journal rebuild` makes a journal of

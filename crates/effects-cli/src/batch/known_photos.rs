@@ -1,10 +1,10 @@
-//! [`KnownPhotos`]: the photos that earlier runs have read, as the folder's `manifest.jsonl` remembers
-//! them: of each ([`KnownPhoto`]) the hash of its content, and the size, inode and times by which its file
-//! is recognised as unchanged. `CountedRows` looks there first, so that a finished batch that is run again
-//! does not read all photos again; others it reads with [`KnownPhoto::read`]. `Results` and `FolderRows`
-//! write them into the manifest.
+//! [`KnownPhotos`]: what earlier runs of a batch noted of its photos in the folder's `manifest.jsonl`. A
+//! [`KnownPhoto`] is the hash of a photo's content, with the size, inode and times by which its file is
+//! recognised as unchanged. Where such a photo's row is settled, `CountedRows` takes the hash from here and
+//! does not read the file; all others it reads ([`KnownPhoto::read`]). `Results` and `FolderRows` write
+//! what is known of a photo into the manifest.
 //!
-//! Only rows that are settled are served by it. What would be sent is read.
+//! A photo that may be sent is always read anew.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};

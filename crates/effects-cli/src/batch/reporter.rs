@@ -1,7 +1,8 @@
-//! [`Reporter`]: prints each [`RowReport`] of a batch as its row ends, and passes it to the folder's
+//! [`Reporter`]: takes each [`RowReport`] of a batch as its row ends: prints it (JSON on stdout; on a
+//! terminal, without `--json`, only a line for a row without its picture) and passes it to the folder's
 //! manifest ([`Results`]), the hooks and the contact sheet. At the end it adds the rows that did not end,
-//! writes the reports ([`Reports`]), and prints the sums ([`BatchObject`]). `Batch::run` and `Batch::watch`
-//! begin one, and `Batch::process_rows` passes it the rows.
+//! writes the reports ([`Reports`]) and prints the sums ([`BatchObject`]). `Batch::run` and `Batch::watch`
+//! begin one; `Batch::process_rows` passes it the rows.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! [`Checker`]: checks the rows of a manifest without a network: each becomes a [`CheckedRow`], or an
 //! [`InvalidRow`] with everything that is wrong with it. Each step of `batch/` that reads the manifest has
-//! one (the preflight, `Batch::run`, `Batch::watch`, the checks against earlier runs, `Reporter`).
-//! [`BatchSettings`], from `commands/batch.rs`, hold for all rows; [`RowLabel`] identifies a row in
-//! messages and reports, also of `effects resume` and `effects reorder`.
+//! one (the preflight, `Batch::run`, `Batch::watch`, the checks against earlier and running batches,
+//! `Reporter`). [`BatchSettings`], from `commands/batch.rs`, hold for all rows; [`RowLabel`] identifies a
+//! row in messages and reports, also of `effects resume` and `effects reorder`.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,8 +1,8 @@
-//! Compares one real task with what the project knows of the service. [`AnswerRecorder`]: an HTTP stack
-//! around the client's own that keeps the statuses and task JSON of the answers, without the key, and
-//! judges by them each fact of [`FACTS`], the table in `docs/reference/service.md`: confirmed (in part),
-//! refuted or not seen ([`ServiceFact`]). `doctor/live.rs` runs the task of `effects doctor --live` over it
-//! and reports the facts.
+//! [`AnswerRecorder`]: an HTTP stack around the client's own that keeps the statuses and task JSON of a
+//! real task's answers, without the key, and judges by them what the project believes of the service: each
+//! of [`FACTS`] (documented, observed or guessed, as in the table of `docs/reference/service.md`) is
+//! confirmed, confirmed in part, refuted or not seen ([`ServiceFact`]). `doctor/live.rs` runs the task of
+//! `effects doctor --live` over it and reports the facts.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,8 @@
-//! [`Page`]: writes a report as one HTML file that needs no other: the data as JSON, as they come, and the
-//! script `page.js`, which draws them. Nothing is fetched, and the content security policy of the file lets
-//! no other script run. The report of `effects batch` and `effects watch` (`--report`,
-//! `batch/report_page.rs`) and `effects cost --html` are such pages; both show [`CostTable`]s (`costs.rs`).
+//! [`Page`]: writes a report as one HTML file: the data as JSON, as they come, and the script `page.js`,
+//! which draws them; the content security policy of the file lets no other script run. It needs no network
+//! and no other file, but the page of a large batch shows most pictures from their own files. The report of
+//! `effects batch` and `effects watch` (`--report`, `batch/report_page.rs`) and `effects cost --html` are
+//! such pages; both show [`CostTable`]s (`costs.rs`).
 
 mod costs;
 

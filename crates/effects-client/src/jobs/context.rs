@@ -1,8 +1,8 @@
 //! [`JobContext`]: does what jobs need on this machine beside HTTP. It numbers them, refuses those that
 //! repeat the API key or another's file, opens their journal rows, reads their photos, saves their
-//! pictures, reports to the caller and makes each [`JobResult`]. `jobs.rs` of both clients makes one for
-//! each `run` and calls what may block on other threads than the driver's; the command's batches read the
-//! budget of theirs.
+//! pictures, reports to the caller and makes each [`JobResult`]. The job drivers of both clients
+//! (`jobs.rs`; in the async one also `driver.rs` and `transfer.rs`) have one for each `run`, and call what
+//! may block on other threads than their own. A batch of the command reads its budget from its own.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

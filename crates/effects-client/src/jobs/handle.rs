@@ -1,7 +1,8 @@
 //! [`JobsHandle`]: controls running jobs from another thread: `halt` begins no more, `stop` also submits
 //! and fetches no more; it tells how many run, whether a submission is in flight, and why submissions are
-//! held back. The `JobResults` of both clients hand it out. The command's `batch/interruptible.rs` shows
-//! progress with it and stops jobs on Ctrl-C, for `batch`, `watch`, `resume` and `reorder`.
+//! held back. The job drivers of both clients (`jobs.rs`) obey it and publish there how jobs stand; their
+//! `JobResults` hand it to programs. The command (`batch/interruptible.rs`) shows progress with it and
+//! stops jobs on Ctrl-C, for `batch`, `watch`, `resume` and `reorder`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

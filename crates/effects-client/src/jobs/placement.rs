@@ -1,8 +1,8 @@
 //! Decides where a job's picture is saved. [`choose`] picks the file; [`check`] refuses one that cannot be
 //! written before the job is paid for; [`save`] writes the picture, beside a file that is in its way;
 //! [`kept`] finds the pictures of an earlier run by the journal, also in a folder that was moved.
-//! `JobContext` calls them. The command and the Python package use [`is_special`] alone, to refuse devices
-//! and pipes.
+//! `JobContext` calls them. The command and the Python package use [`is_special`] alone, to tell devices
+//! and pipes from files.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

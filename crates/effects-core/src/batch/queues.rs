@@ -1,7 +1,8 @@
-//! [`Queues`]: the runs of a `Batch` that wait to submit or to poll. The methods of `Batch` in this file
-//! put runs there and let the next one go within the limits: repeated submissions before first ones, last
-//! polls before others, else the poll that most likely finds its task ended (`start_submission`,
-//! `start_poll`). They also end runs that may no longer submit. `Batch::step` calls them.
+//! [`Queues`]: the runs of a `Batch` that wait to submit or to poll. The methods of `Batch` in this file,
+//! which `Batch::step` calls, queue runs and let the next one go within the limits. `start_submission`
+//! takes runs of `Batch::submit_at_once` first, then repeated submissions, then first ones. `start_poll`
+//! takes last polls first, else the poll that most likely finds its task ended. Runs that may no longer
+//! submit are ended here.
 //!
 //! No run is held here beyond its own wait. When that ends, a run that waits to repeat its submission
 //! gives it up, and one that waits to poll makes its last poll. Last polls go before all others; once

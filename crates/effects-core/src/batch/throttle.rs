@@ -1,7 +1,7 @@
-//! [`Throttle`]: slows all runs of a `Batch` down when the service refuses one for now (429, or 503 with a
-//! time): all pause, and the share of the full rate that is used is halved and recovers in minutes.
-//! `Batch::reply` reports refusals to it; `batch/queues.rs` asks it how many submissions and polls may
-//! leave.
+//! [`Throttle`]: slows all runs of a `Batch` down when the service refuses one for now (a 429, or a 503
+//! with `Retry-After`; a 503 without is a breakdown): all pause, and the share of the full rate that is
+//! used is halved and recovers in minutes. `Batch::reply` reports refusals to it; `batch/queues.rs` asks it
+//! how many submissions and polls may leave.
 
 use std::time::Duration;
 

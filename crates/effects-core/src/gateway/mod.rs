@@ -1,8 +1,8 @@
-//! [`Gateway`] (`exchange.rs`) makes the HTTP exchanges of a client: it joins an [`Endpoint`]
-//! (`endpoint.rs`: the web API's URL and the key) with an [`Exchange`] (an HTTP stack), and sends each
-//! [`Call`] (`call.rs`) that a run asks for. Both clients have one, and so do `effects doctor`, the
-//! scripted service of `effects-testkit` and programs that embed the core; the web API is the service's or
-//! an emulator's.
+//! [`Gateway`] (`exchange.rs`) sends a client's requests to the web API, which is the service's or an
+//! emulator's: the [`Call`]s (`call.rs`) of runs and of single polls, and uploads; downloads go past it. It
+//! joins an [`Endpoint`] (`endpoint.rs`: the URL and the key) with an [`Exchange`] (an HTTP stack). Both
+//! clients have one, and so do `effects doctor`, the scripted service of `effects-testkit` and programs
+//! that embed the core.
 //!
 //! [`Endpoint`] makes an HTTP request of a [`Call`], and takes the key out of what is kept of the answer.
 //! A program with an HTTP stack of its own implements [`Exchange`].

@@ -1,8 +1,8 @@
 //! [`Journal`] and [`AsyncJournal`]: make the entries of one run durable; the answer says whether its
-//! submission fits into the budget. The loops in `driver` and the job drivers of both clients write to
-//! them. Rows of `effects-journal` and of `MemoryStore` implement them; so do trackers of submissions in
-//! the command and the Python binding, and a journal with faults in the testkit. [`NoJournal`], a client's
-//! default, keeps nothing.
+//! submission fits into the budget. The loops in `driver` and both clients' job drivers write to them. Rows
+//! of `effects-journal` and of `MemoryStore` implement them; so do the trackers of submissions in the
+//! command and the Python binding, the Python clients' budget reservations, and journals of tests, such as
+//! one with faults in the testkit. [`NoJournal`], a client's default, keeps nothing.
 
 use async_trait::async_trait;
 

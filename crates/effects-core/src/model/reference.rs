@@ -1,7 +1,8 @@
-//! [`Reference`]: the checked URL of a photo, which the service fetches; [`InvalidReference`]: why a text
-//! is none. An [`EffectRequest`](crate::EffectRequest) has one, and an upload by a client or an uploader
-//! program returns one. Jobs and journal rows tell photos apart by it, and clients and the command warn
-//! where the service cannot reach it.
+//! [`Reference`]: the checked URL of the input photo, which the service fetches; [`InvalidReference`]: why
+//! a text is none. An [`EffectRequest`](crate::EffectRequest) has one, and an upload by a client, a program
+//! or a Rust `Uploader` returns one. Journal rows tell photos given as URLs apart by it, and clients and
+//! the command warn where the service cannot reach it. The command and jobs tell a URL from a path by
+//! [`Reference::is_url`].
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,7 +1,7 @@
-//! [`TaskBill`]: what the end of a task means for the money (billed, not billed, not known), in words that
-//! are the same everywhere. The messages of [`Failed`](crate::run::Failed) and other ends of a run have
-//! them; the report of `effects batch`, `effects status`, the clients' `JobResult` and the Python package
-//! use them, too.
+//! [`TaskBill`]: what a task that made no picture, or none yet, means for the money: billed, not billed,
+//! billed if it completes, or not known; in words that are the same everywhere. The messages of
+//! [`Failed`](crate::run::Failed) and the other ends of a run have them; the report of `effects batch`,
+//! `effects status`, the clients' `JobResult` and the Python package use them, too.
 
 use std::fmt;
 

@@ -1,9 +1,8 @@
-//! [`SubmissionAnswer`] and [`Look`]: what the HTTP answer to a submission and to a poll means, each by a
-//! table of all possible answers. In a run, `Submitting` reads the one, `Waiting` the other, and `Run`
-//! answers to submissions that come late. Outside of runs `Task::read` (`error.rs`) makes a `Look` of one
-//! poll, for `status` of both clients, `effects doctor` and the cassette player. Here, too, are
-//! `CallResult::arrived` and `CallResult::uploaded_url`, for uploads by the clients and `effects-jobs`,
-//! and [`kind_of`], the error kind of a failed exchange, for runs, `error.rs` and `retries.rs`.
+//! What the service's HTTP answers mean, by tables of all possible answers: [`SubmissionAnswer`] of one to
+//! a submission, [`Look`] of one to a poll. Runs decide by both; `Task::read` makes a `Look` of a single
+//! poll, for `status` of the clients, `effects doctor` and cassettes. [`read_pushed`] reads a pushed state,
+//! for `Run::observed`. Uploads of the clients and `effects-jobs` use `CallResult::arrived` and
+//! `CallResult::uploaded_url`, and runs and `Retries` [`kind_of`], the error kind of a failed exchange.
 //!
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.

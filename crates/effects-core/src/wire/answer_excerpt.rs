@@ -1,6 +1,6 @@
 //! Makes the [`ResponseExcerpt`] of an answer: chosen headers and, where wanted, the beginning of the body,
-//! without the key and without permissions in URLs. `wire/answer.rs` calls it for errors and single polls,
-//! `run/outcome.rs` for the end of a run.
+//! without the key and without permissions in URLs. `wire/answer.rs` calls it for errors, single polls and
+//! the observers of exchanges (such as Python's hooks), `run/outcome.rs` for the end of a run.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! [`ExchangeError`]: why one exchange failed (a submission, a poll, an upload, a download): it was not
-//! sent, its answer was lost, or the answer says so ([`Rejection`]). `wire/answer.rs` makes it of an
-//! answer, both clients and `effects-jobs` of a failed transfer. Events, outcomes and errors carry it;
-//! runs, jobs and [`Retries`](crate::Retries) decide by it whether to go on.
+//! sent, its answer was lost or cannot be read, or the answer is no success ([`Rejection`]).
+//! `wire/answer.rs` makes it of an answer, both clients and `effects-jobs` of a failed transfer. Events,
+//! outcomes and errors carry it; runs, jobs and [`Retries`](crate::Retries) decide by it whether to go on.
 
 use std::fmt;
 use std::time::Duration;

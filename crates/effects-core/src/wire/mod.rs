@@ -1,7 +1,8 @@
-//! Decodes answers of the web API: `answer.rs` decides what an answer to a submission or a poll means;
-//! [`Task`](crate::Task) (`task.rs`) is the task that it shows, with pictures and bill; [`ExchangeError`]
-//! (`exchange_error.rs`) is why it shows none. The state machines in `run` decide by them; a single poll of
-//! a client, of `effects doctor` or of a cassette returns a `Task`.
+//! Decodes answers of the web API: `answer.rs` decides what an answer to a submission or a poll means,
+//! [`Task`](crate::Task) (`task.rs`) is the task that it shows, with pictures and bill, and
+//! [`ExchangeError`] (`exchange_error.rs`) is why an exchange failed. Runs decide by all three. A single
+//! poll (`status` of a client, `effects doctor`, a cassette) returns a `Task`. Uploads and downloads of the
+//! clients and of `effects-jobs` end with an `ExchangeError`, too; events, outcomes and errors carry it.
 
 pub(crate) mod answer;
 mod answer_excerpt;

@@ -1,7 +1,8 @@
-//! Faults on request. A [`FaultPlan`] (`plan.rs`) says what goes wrong, where and how often; [`Fault`]
-//! is in `fault.rs`, [`Script`] in `script.rs`, [`ErrorBody`] in `body.rs`, test keys in `key.rs`.
-//! Programs and `effects emulator --faults` write plans; the middleware asks [`FaultInjector`]
-//! (`decide.rs`) for the fault of a request, and `apply.rs` or the handlers carry it out.
+//! Faults on request. A [`FaultPlan`] (`plan.rs`) says what goes wrong, where and how often; a [`Script`]
+//! (`script.rs`) gives each of the next requests a [`Fault`] (`fault.rs`); a test key (`key.rs`) chooses
+//! one for the creates made with it. Rust and Python tests, `effects emulator --faults` and the control API
+//! set plans and scripts; the middleware asks [`FaultInjector`] (`decide.rs`) for the fault of a request,
+//! and `apply.rs` or the handlers carry it out.
 //!
 //! A [`FaultPlan`] is data, written in Rust or as TOML. Its chances are drawn from a seed: the
 //! same plan and the same requests give the same faults. Beside the plan, `POST /_emulator/next` (or

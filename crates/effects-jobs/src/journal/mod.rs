@@ -1,8 +1,8 @@
-//! The contract of a journal of paid tasks: a [`JournalStore`] (`store.rs`) keeps rows so that no task
-//! is lost and none is paid twice, also after a crash. [`Row`] is in `row.rs`, what is known of a row
-//! in `record.rs` ([`Record`]), budgets in `budget.rs`. `effects-journal` implements it on disk,
-//! [`MemoryStore`] in memory; `JournalSession` of `effects-client` opens rows, for both clients, the
-//! command and the Python package.
+//! The contract of a journal of paid tasks: a [`JournalStore`] (`store.rs`) keeps rows ([`Row`]), what is
+//! known of each ([`Record`]) and budgets, so that no task is lost and none is paid twice, also after a
+//! crash. `effects-journal` implements it in SQLite and PostgreSQL, [`MemoryStore`] in memory.
+//! `JournalSession` of `effects-client` opens rows, for both clients, the command and the Python package;
+//! the command also lists and resolves rows of a store, and sums their costs.
 //!
 //! It keeps rows: each has an [`Identity`], by which the same row is known again when the same batch is
 //! run again, and a [`RowState`]. This module is the contract and the rules that need no disk;

@@ -1,7 +1,8 @@
-//! [`Row`]: one wanted picture as every journal stores it: gateway, template, size, photo, target, and
-//! the [`Identity`] by which it is found again. A caller describes it as a [`RowDraft`], with its
-//! [`RowPhoto`]: `Occurrences` makes the rows of an order from drafts, and `JournalSession`, the
-//! command, the Python package and the simulation in `effects-testkit` make single rows.
+//! [`Row`]: one wanted picture as every journal stores it: gateway, template, size, photo, target, and the
+//! [`Identity`] by which it is found again. The jobs of both clients, the command (single runs and
+//! batches), the Python package and the simulation in `effects-testkit` describe one as a [`RowDraft`],
+//! with its [`RowPhoto`]; `Occurrences` makes the rows of an order from drafts, `JournalSession` those of
+//! single runs.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-//! [`JournalStore`]: the contract of a store of rows for several processes: it gives each row to one
-//! run at a time, and finds, lists and imports rows and adds up costs. [`RowJournal`]: a row in hand,
-//! as the journal of its run. `effects-journal` implements both over SQLite and Postgres,
-//! [`MemoryStore`](super::MemoryStore) in memory. `JournalSession` and the jobs of `effects-client`
-//! open rows; the command's batches, `resolve`, `reorder`, `tasks` and `cost` ask the store.
+//! [`JournalStore`]: the contract of a store of rows: it gives each row to one run at a time, finds, lists
+//! and imports rows, and adds up costs. [`RowJournal`]: a row in hand, as the journal of its run.
+//! `effects-journal` implements both over SQLite and Postgres, [`MemoryStore`](super::MemoryStore) in
+//! memory. `JournalSession` opens rows in a store; the jobs of `effects-client`, the command (batches,
+//! `tasks`, `resolve`, `reorder`, `cost` and others), the Python package and Rust programs ask it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

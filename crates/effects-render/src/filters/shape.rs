@@ -1,6 +1,6 @@
-//! The filters of a scene for cut-out pictures, which work on their outline: [`figure`] rounds the edges
-//! off, [`outline`] puts a rim round them, [`shade`] fills the shape with one colour. `apply` in
-//! `filters/mod.rs` calls them.
+//! The filters of a scene that work on the shape of a cut-out picture, its alpha: [`figure`] lights its
+//! edges as if they were rounded off, [`outline`] puts a rim round it, [`shade`] fills it with one colour,
+//! for shadows. `apply` in `filters/mod.rs` calls them.
 
 use resvg::tiny_skia::Pixmap;
 

@@ -1,6 +1,7 @@
 //! Runs the program of `--on-done`. [`find`] refuses a batch whose program does not exist, before anything
-//! is sent; [`run`] starts the program, one process for each row that ended, with the row's JSON on stdin
-//! and without the secrets of the environment, and waits for its end. `BatchHooks` calls both.
+//! is sent; [`run`] starts the program, one process for each row that ended, with the row's JSON on stdin,
+//! and waits for its end. Of the environment's secrets the program gets those that `--pass-env` names, and
+//! no others. `BatchHooks` calls both.
 
 use std::env;
 use std::io::Write;

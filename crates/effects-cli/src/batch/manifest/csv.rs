@@ -1,6 +1,6 @@
 //! [`read`]: checks the header of a CSV manifest and reads its rows, also as spreadsheets write them: with
-//! any of four separators, rows cut short or filled with empty cells, rows of nothing but separators.
-//! `Manifest::lines` calls it, and gets the rows one by one from [`ManifestLines`].
+//! one of four separators or that of a `sep=` line, rows cut short or filled with empty cells, rows of
+//! nothing but separators. `Manifest::lines` calls it, and gets the rows one by one from [`ManifestLines`].
 
 use std::io::{self, BufReader, Bytes, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
