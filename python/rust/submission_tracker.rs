@@ -1,9 +1,9 @@
 //! [`SubmissionNote`]: what is known of one run's submission: whether it is still unanswered, and which
-//! task it made; if the caller has left, it logs the task's id. It is the run's journal, or is kept by a
-//! [`TrackingJournal`] in front of the real one. `Engine`, `Handle` (for a task that is followed) and
-//! `RowSource` (for each of many jobs) make notes; `Operation` and `Many` turn to them when a caller
-//! leaves. At the end of the process `__init__.py` calls [`wait_for_submissions`], so that no submission
-//! is cut off.
+//! task it made; where the caller has left, it logs the task's id. `Engine`, `Handle` and `RowSource` make
+//! one for each run; the run (`run_operation.rs`, `many.rs`) writes to it as its journal, or through a
+//! [`TrackingJournal`] in front of the real one. `Operation` and `Many` ask it when a caller leaves. When
+//! the process ends, `__init__.py` calls [`wait_for_submissions`], which waits for the answers for up to a
+//! minute.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

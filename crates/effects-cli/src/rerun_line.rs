@@ -1,8 +1,9 @@
-//! The `effects …` lines that messages print for the user to paste: this command's own line again
-//! ([`line_to_run_again`], without key, headers and password), or another command's with the journal,
-//! gateway, profile and key options of this one ([`GivenOptions`]; [`journal_line`], [`gateway_line`] and
-//! the like). `commands::main` keeps the typed line by [`remember`]; batches, `resume`, `submit`, `cost`
-//! and `doctor`, and the messages of failures and of the journal, print such lines.
+//! [`line_to_run_again`] and its like: the `effects …` lines that messages print for the user to paste.
+//! They are this command's own line again, without key, headers, password and the cassette that it
+//! recorded, or another command's line ([`journal_line`], [`gateway_line`] and others) with this one's
+//! journal, gateway, profile and key options ([`GivenOptions`]). `commands::main` keeps the typed line by
+//! [`remember`]; batches, `resume`, `submit`, `cost`, `doctor`, and the messages of failures and of the
+//! journal print them.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! [`UploadCache`]: remembers for an hour where photos were uploaded to, by the SHA-256 of their content,
 //! so that a photo of several requests is uploaded once. Each client keeps one in memory, in which its
-//! `transfer.rs` looks before an upload; the blocking client also uploads no photo twice at once by it.
+//! `transfer.rs` looks before an upload. So that no photo is uploaded twice at once, the blocking client
+//! calls its `alone_with`; the async client has locks of its own (`UploadMemory`).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, PoisonError};

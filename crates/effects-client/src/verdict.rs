@@ -1,6 +1,7 @@
-//! [`Verdict`]: remembers how a task ended (completed or failed) once a run has seen it, so that the task
-//! is not polled again; the end of a wait alone is not remembered. The `TaskHandle` of both clients keeps
-//! one, and the `Watch` that follows the task fills it in.
+//! [`Verdict`]: remembers how a task ended (completed or failed), so that later waits for it poll no more;
+//! that a wait was over or a key refused is not remembered. The `TaskHandle` of both clients keeps one. It
+//! is filled in by the `Watch` that follows the task, by a submission whose answer shows the end already,
+//! and by the runs of the Python package.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,8 +1,8 @@
-//! The life of a task: [`accept`] checks room and credit, draws its duration, and makes a task that has
-//! failed, has the stub picture, or waits to be painted (its picture then comes by `settle.rs`).
-//! [`finish`], [`cancel`] and [`end_early`] end it before its time. The handlers in `surfaces/` and
-//! `control/tasks.rs` call them; `runtime_thread.rs` calls [`resume`] for the tasks that a restart
-//! interrupted.
+//! [`accept`]: makes the task of a create, if there is room and credit, and draws how long it takes. Its
+//! picture is the stub at once, or is painted in the background (`painting.rs`, `settle.rs`); a task with
+//! wrong parameters or a planned failure has failed from the start. [`finish`], [`cancel`] and
+//! [`end_early`] end a task before its time. The handlers in `surfaces/` and `control/tasks.rs` call these;
+//! `runtime_thread.rs` calls [`resume`] for the tasks that a restart interrupted.
 
 use std::sync::Arc;
 use std::time::Duration;

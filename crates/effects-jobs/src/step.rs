@@ -1,9 +1,9 @@
 //! [`JobStep`]: what a [`JobMachine`](crate::JobMachine) tells its driver to do next, mostly for one job
 //! ([`JobId`]): open its row, upload, send, settle, fetch. The job drivers of both clients and the
-//! simulation in `effects-testkit` do it and reply: with a [`PrepareError`] where a job could not be
-//! opened or uploaded, with a [`FetchError`] where a picture could not be downloaded or saved.
-//! `JobContext` of `effects-client` makes those of opening and saving, the drivers those of uploads and
-//! downloads.
+//! simulation in `effects-testkit` do it and reply, with a [`PrepareError`] where a job could not be opened
+//! or its photo not read or uploaded, with a [`FetchError`] where a picture could not be downloaded or
+//! saved. Errors of transfers over HTTP come from the drivers, all others from `JobContext` of
+//! `effects-client`.
 
 use effects_core::batch::RunId;
 use effects_core::gateway::Call;

@@ -1,5 +1,5 @@
-//! [`random_number`]: a random number from the operating system. Owners, journals and temporary files
-//! get their ids and names from it.
+//! [`random_number`]: a random number from the operating system. From it come the id of each journal, the
+//! id of each process at work on one (`Owner`), and the names of temporary files.
 
 use std::io;
 

@@ -3,9 +3,8 @@
 //! a wanted shape over which the map sums highest; the painter of scenes crops the photo to it. `cutout/`
 //! uses [`small_map`], [`skin_likeness`] and [`box_mean`] of this file too.
 //!
-//! No model and no face detector: a small saliency map in which edges count, colours unlike the
-//! border count, skin tones that have features in them (eyes, a mouth) count most, and the middle
-//! counts a little. A crop is the window of the wanted shape over which the map sums highest.
+//! There is no model and no face detector: skin tones that have features in them (eyes, a mouth) count
+//! most, the middle counts a little.
 
 use crate::pixels::{Crop, PhotoPixels};
 use crate::scale;

@@ -1,7 +1,7 @@
-"""Many jobs at once: `start` begins them (the native half draws and runs them), for ``map`` and
-``as_completed`` of both clients, which `_plans.many` makes. These return `Results` or `AsyncResults`,
-iterators that yield a `Result` for each job, an effect or an error, or give all as a `ResultList`. At the
-end of the process `__init__.py` stops those still open.
+"""`Results` and `AsyncResults`: the iterators that ``map`` and ``as_completed`` of both clients return for
+many jobs. They yield a `Result` for each, with its effect or its error, and `all` gives the rest as a
+`ResultList`. `_plans.many` makes both methods of `start`, which has the native half draw and run the jobs;
+at the end of the process `__init__.py` stops the iterators still open.
 """
 
 import weakref

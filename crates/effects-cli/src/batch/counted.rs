@@ -1,8 +1,9 @@
-//! [`CountedRows`]: makes of each checked row of a manifest ([`CheckedRow`]) the row that the journal has,
-//! or will have, of it, with its identity. It reads the row's photo, unless that is known from an earlier
-//! run, and counts equal rows without a key, so that each is a row of its own; it marks them as duplicates.
-//! `preflight.rs`, `run.rs`, `watch.rs`, `other_journal.rs` and `reporter.rs` each make one and pass it the
-//! manifest's rows in order.
+//! [`CountedRows`]: turns each checked row of a manifest ([`CheckedRow`]) into its journal row, with the
+//! identity by which the journal finds it. It counts equal rows without a key, so that each is a row of its
+//! own, and marks the later ones as duplicates. It reads the row's photo, unless the file is unchanged and
+//! the journal has the row as settled: a photo that may be sent is always read. `preflight.rs`, `run.rs`
+//! and `other_journal.rs` pass it the manifest's rows in order, `watch.rs` the photos as they arrive;
+//! `reporter.rs` asks it for identities alone.
 
 use std::collections::HashMap;
 use std::path::Path;

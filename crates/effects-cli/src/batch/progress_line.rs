@@ -1,7 +1,7 @@
 //! [`ProgressLine`]: shows on stderr how far a batch is: a live line on a terminal, elsewhere a plain line
 //! each minute or as `--progress-every` says. `Batch::run`, `Batch::watch`, `effects resume` and
-//! `effects reorder` each make one; `interruptible` keeps it up to date, and warnings and results are
-//! printed above it.
+//! `effects reorder` each make one; `batch/interruptible.rs` keeps it up to date, and warnings and results
+//! are printed above it.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

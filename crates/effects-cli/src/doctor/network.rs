@@ -1,7 +1,7 @@
 //! [`check_gateway`]: the checks of `effects doctor` that ask the gateway. It asks once for a task that
 //! does not exist, which costs nothing and shows whether the gateway is reached, takes the key, and has a
 //! clock like this machine's. `commands/doctor.rs` calls it with a [`Probe`], the settings and HTTP stack
-//! of a client; `doctor/live.rs` makes its task over the same.
+//! of a client; `doctor/live.rs` makes the one paid task of `--live` with the same `Probe`.
 
 use std::time::{Duration, SystemTime};
 

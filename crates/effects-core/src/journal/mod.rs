@@ -1,9 +1,9 @@
-//! The journal of one run: [`Journal`] and its async twin [`AsyncJournal`] (`run_journal.rs`) make the
-//! run's [`Entry`]s durable, answer whether it may go on ([`Admission`]), and are told how it ended
-//! ([`RowOutcome`], `row_outcome.rs`). The loops in `driver` and the job drivers of both clients write to
-//! them. The rows of `effects-journal` and of `MemoryStore` (`effects-jobs`) implement them; so do the
-//! command and the Python binding, to track submissions and, in Python, to reserve money of a shared
-//! budget, and the testkit, to inject faults.
+//! The journal of one run: [`Journal`] and its async twin [`AsyncJournal`] (`run_journal.rs`) make each
+//! [`Entry`] of the run durable, answer with an [`Admission`] whether it may go on, and are told its
+//! [`RowOutcome`] (`row_outcome.rs`) at the end; `Entry` and `Admission` are defined in `run/`. The loops
+//! in `driver` and the clients' own drivers write to them. The rows of `effects-journal` and of
+//! `MemoryStore` (`effects-jobs`) implement them, and so do types of the command, the Python binding and
+//! the testkit that track submissions, reserve money or inject faults.
 //!
 //! A run gives an [`Entry`] before it sends anything that costs money and as soon as it knows its task's
 //! id; the journal answers with an [`Admission`], and is told the [`RowOutcome`]. The crate `effects-jobs`

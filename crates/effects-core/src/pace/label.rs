@@ -1,7 +1,8 @@
 //! [`Label`]: names tasks that are expected to take equally long; for this model, the id of the template. A
-//! `Submission` brings one, and its `Run` keeps it: by it [`Pacer`](super::Pacer) learns how long the task
-//! took, and plans the polls of later runs. `Batch` keeps a plan for each label, `Models` the durations for
-//! later processes, and the report of `effects batch` looks these up.
+//! `Submission` brings one (`Template` converts into it), and its `Run` keeps it: by it
+//! [`Pacer`](super::Pacer) learns how long the task took, and plans the polls of later runs. The core's
+//! `Batch` keeps a plan for each label, `Models` the durations for later processes, and the report of
+//! `effects batch` looks these up.
 
 use std::borrow::Cow;
 use std::fmt;

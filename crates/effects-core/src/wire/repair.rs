@@ -1,17 +1,14 @@
 //! [`repair`]: makes JSON of an answer that is almost JSON (cut off, or with `NaN`, wrong quotes and the
-//! like): it keeps the complete members and drops the rest, so that the id of a paid task is not lost to a
-//! fault of form. `wire/answer.rs` tries it on the answer to a submission that broke off or that `Body`
-//! cannot read.
-//!
-//! It keeps every complete member and drops the rest: `NaN` becomes `null`, and so does a text that was
-//! cut, since its end is not known.
+//! like), so that the id of a paid task is not lost to a fault of form; a member whose value was cut or is
+//! no JSON becomes `null`. `wire/answer.rs` tries it on the answer to a submission that broke off or that
+//! `Body` cannot read.
 
 /// The object that a body begins with, as JSON; `None` where it begins with something else.
 ///
 /// It passes over commas in excess and in want, raw control characters and broken escapes inside
 /// strings, quotes of the other kind, names without quotes, words that are no JSON (`NaN`), bytes that
-/// are no UTF-8, and whatever follows the object. A string or number that is cut is left out, since
-/// its end is not known.
+/// are no UTF-8, and whatever follows the object. A string or number that is cut becomes `null`,
+/// since its end is not known.
 pub(crate) fn repair(body: &[u8]) -> Option<String> {
     // Bytes that are no UTF-8 become U+FFFD, by which the caller knows an id that was damaged.
     let text = String::from_utf8_lossy(body);

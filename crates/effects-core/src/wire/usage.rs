@@ -1,6 +1,6 @@
-//! [`Usage`]: the bill of a task, its cost in USD to the digit. `wire/body.rs` reads it into a `Task`; an
-//! `Effect` and a failed task keep it, a `TaskBill` words it, and the command and the Python package report
-//! it.
+//! [`Usage`]: what a task cost in USD, exact to the digit, with the discount that the service told, or the
+//! text it sent for a cost that cannot be read. `wire/body.rs` reads it into a `Task`; an `Effect` and a
+//! `Failed` keep it, a `TaskBill` is made from it, and the command and the Python package report it.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,8 @@
-//! Carries out the [`Fault`]s of exchanges. [`answer_instead`] answers in place of the handler: an error
-//! status, or a connection that ends ([`Cut`]). [`apply`] spoils the handler's own answer: late, lost, cut
-//! off, or with another body. The middleware calls both; `server.rs` ends the connection where an answer is
-//! a [`Cut`]. Faults of tasks and polls are carried out elsewhere, by the handlers and `wire/`.
+//! [`answer_instead`] and [`apply`] carry out the [`Fault`]s of exchanges: the first answers in place of
+//! the handler, with an error status or a connection that ends ([`Cut`]); the second spoils the handler's
+//! own answer: late, lost, cut off, or with another body. The middleware calls both, and `server.rs` ends
+//! the connection where an answer is a [`Cut`]. Faults of tasks and polls are carried out by the handlers
+//! and `wire/`.
 
 use std::io;
 use std::time::Duration;

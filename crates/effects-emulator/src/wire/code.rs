@@ -1,8 +1,7 @@
-//! [`Code`]: an error code in an answer of the emulator, as text or, in the dialect `sdk` that the
-//! emulator can be set to (`Options::dialect`), as a number. `wire/refusal.rs` writes it in refusals and
-//! `wire/task.rs` in the answers about failed tasks. [`CANCELLED`] is the code of a task that its client
-//! has cancelled: `lifecycle.rs` and `painting.rs` end such tasks with it, and `wire/queue.rs` recognises
-//! it and answers with the `error_type` `CANCELED`.
+//! [`Code`]: an error code in an answer of the emulator, as text or, in the dialect `sdk`
+//! (`Options::dialect`), as a number. `wire/refusal.rs` writes it in refusals and `wire/task.rs` in answers
+//! about failed tasks. [`CANCELLED`] is the code that `lifecycle.rs` gives a task which its client cancels
+//! and `painting.rs` a job that is not wanted any more; `wire/queue.rs` answers it as `CANCELED`.
 
 use effects_core::ServiceCode;
 use serde::Serialize;

@@ -1,7 +1,8 @@
-//! [`TaskAnswer`]: the JSON of a task on the generation surface; `surfaces/generation.rs` answers a
-//! create with [`created`], and a look with [`task_answer`], given the [`AnswerContext`] that
-//! `state.rs` makes. The answers of the queue (`wire/queue.rs`) share [`link`], [`reported_size`] and
-//! [`STAND_IN`] with it; `inspection.rs` takes [`link`], too, and the control API [`STAND_IN`].
+//! [`TaskAnswer`]: the JSON of a task on the generation surface, running, completed or failed.
+//! `surfaces/generation.rs` answers a create with [`created`], and a poll, or a create whose fault is
+//! `finished`, with [`task_answer`], given the [`AnswerContext`] that `state.rs` makes. `wire/queue.rs`
+//! shares [`link`], [`reported_size`] and [`STAND_IN`] with it; `inspection.rs` takes [`link`], too, and
+//! the control API [`STAND_IN`].
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::faults::Fault;
 use crate::options::Dialect;
 use crate::task::{EmulatedTask, TaskFailure, TaskPicture, VisibleState};
 
-/// The answer to a create, and to a look at a task that runs: the task in the wire's words.
+/// A task in the wire's words: the answer to a create or to a poll, whatever became of the task.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskAnswer<'a> {
     id: &'a str,
