@@ -1,9 +1,8 @@
 //! [`SubmissionNote`]: what is known of one run's submission: whether it is still unanswered, and which
-//! task it made; where the caller has left, it logs the task's id. `Engine`, `Handle` and `RowSource` make
-//! one for each run; the run (`run_operation.rs`, `many.rs`) writes to it as its journal, or through a
-//! [`TrackingJournal`] in front of the real one. `Operation` and `Many` ask it when a caller leaves. When
-//! the process ends, `__init__.py` calls [`wait_for_submissions`], which waits for the answers for up to a
-//! minute.
+//! task it made. `Engine`, `Handle` and `RowSource` make one for each run, which writes to it as its
+//! journal, or through a [`TrackingJournal`] in front of the real one; where the caller leaves, `Operation`
+//! and `Many` log the task's id from it. At the end of the process `__init__.py` calls
+//! [`wait_for_submissions`], for a minute at most.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -1,8 +1,9 @@
 //! [`ClientBuilder`]: collects the settings of a client, from code and from the environment. Its `build`
 //! checks them before anything is sent and makes [`Settings`], from which a client makes itself
-//! ([`BuildClient`]). Both clients' `Client::builder` returns one. Rust programs, `Profile`, the Python
-//! package and the command fill one in; `effects doctor` and the webhook of a batch build a bare HTTP stack
-//! with it.
+//! ([`BuildClient`]). Both clients' `Client::builder` returns one; Rust programs, `Profile`, the Python
+//! package (`setup.rs`) and the command (`gateway.rs`) fill one in. `effects doctor` builds its `Probe`
+//! with it, which is the settings and the HTTP stack of a client; the webhook of a batch builds an HTTP
+//! stack alone.
 
 use std::env::{self, VarError};
 use std::fmt;

@@ -1,11 +1,11 @@
 //! [`IsolatedEmulators`]: chooses the emulator that answers a request: the main one or, with
-//! [`Options::isolate_keys`](crate::Options::isolate_keys), another for each name that a key adds to the
-//! main one's key (`KEY.NAME`; 1,000 at most), so that tests that run at the same time can share one
-//! server. `runtime_thread.rs` makes it, and `server.rs` passes every request through it.
+//! [`Options::isolate_keys`](crate::Options::isolate_keys), one of its own for each `NAME` of a key
+//! `KEY.NAME` (`KEY` is the main one's key; at most 1,000 names), so that tests that run at the same time
+//! can share one server. `runtime_thread.rs` makes it, and `server.rs` passes every request through it,
+//! which also answers browsers' CORS preflights.
 //!
-//! With [`Options::isolate_keys`](crate::Options::isolate_keys), `KEY.NAME` opens an emulator beside
-//! the one that `KEY` opens: with tasks, files, requests, counts, spend, scripts, plan and clock of
-//! its own. It begins with the first request that brings the key.
+//! An isolated emulator has tasks, files, requests, counts, spend, scripts, plan and clock of its own, and
+//! begins with the first request that brings its key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

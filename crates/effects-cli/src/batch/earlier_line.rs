@@ -1,12 +1,12 @@
 //! [`EarlierLine`]: a line that an earlier run wrote into the output folder's `manifest.jsonl`: the task,
-//! status and cost of a row. [`earlier_lines`] reads those whose task no later line of the row covers.
-//! `results.rs` and `folder_rows.rs` update the file by them; a batch first looks there for rows paid for
-//! otherwise (another journal, another order, no replay); `effects journal rebuild` imports them
-//! ([`ImportableRow`]). [`remembered_photos`]: the photos that a batch need not read.
+//! status and cost of a row. [`earlier_lines`] reads them, without those that a later line of the same row
+//! replaces. `results.rs` and `folder_rows.rs` update the file by them. Before anything is sent, a batch
+//! looks in them for rows that were paid for with another journal (`other_journal.rs`, which imports them)
+//! or in another order (`other_scope.rs`). `effects journal rebuild` imports them as [`ImportableRow`]s,
+//! and [`remembered_photos`] reads what they note of photos.
 //!
-//! The batch looks for rows here that its journal does not know, [`Results`](super::results::Results)
-//! merges these lines with those of its own run, and `effects journal rebuild` makes a journal of
-//! them.
+//! `request_hash.rs` finds the identities of rows in these lines, too, and `run.rs` refuses by them to
+//! replay a recording into the folder of a real batch.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

@@ -1,8 +1,8 @@
-//! [`KnownPhotos`]: what earlier runs of a batch noted of its photos in the folder's `manifest.jsonl`. A
-//! [`KnownPhoto`] is the hash of a photo's content, with the size, inode and times by which its file is
-//! recognised as unchanged. Where such a photo's row is settled, `CountedRows` takes the hash from here and
-//! does not read the file; all others it reads ([`KnownPhoto::read`]). `Results` and `FolderRows` write
-//! what is known of a photo into the manifest.
+//! [`KnownPhotos`]: what earlier runs of a batch noted of its photos in the folder's `manifest.jsonl`: of
+//! each ([`KnownPhoto`]) the hash of its content, with the size, inode and times by which its file is
+//! recognised as unchanged. `earlier_line.rs` reads it from the manifest. `CountedRows` takes from it the
+//! hash of an unchanged photo whose row is settled, and reads all other photos ([`KnownPhoto::read`]);
+//! `Results` and `FolderRows` write what is known into the manifest again.
 //!
 //! A photo that may be sent is always read anew.
 

@@ -1,7 +1,7 @@
-//! How a line is written into the folder's `manifest.jsonl`, for `Results` and `FolderRows`. [`LineEnding`]
-//! adds to a row's object the gateway and the journal, and what another journal needs of a row that may be
-//! paid for ([`EndingOfRow`]). [`append`] puts the line at the end of the file; [`lock`] keeps other
-//! processes from the file meanwhile.
+//! [`LineEnding`]: what each line of the folder's `manifest.jsonl` has beside its row's object: the
+//! gateway, the journal, and what another journal needs of a row that may be paid for ([`EndingOfRow`]).
+//! `Results` and `FolderRows` end their lines with it and put them at the end of the file with [`append`];
+//! [`lock`] keeps other batches from the file meanwhile.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

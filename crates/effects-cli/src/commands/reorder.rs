@@ -1,6 +1,7 @@
-//! `effects reorder` ([`reorder`]): buys the pictures of completed or failed rows of the journal once
-//! more. It runs them as jobs of a batch `Session`, within an `OrderBudget`, and keeps the
-//! `manifest.jsonl` of their folders up to date (`FolderRows`). `commands::main` calls it.
+//! `effects reorder` ([`reorder`]): buys the pictures of completed or failed rows of the journal once more,
+//! as jobs of a batch `Session` and within an `OrderBudget`. By `FolderRows` it appends to the
+//! `manifest.jsonl` of each row's folder that an order is under way, before anything is sent, and
+//! afterwards how the row stands. `commands::main` calls it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
-//! [`Jobs`]: the builder that both clients' `jobs()` return: journal, budget, folder, limits; its `run`
-//! starts the jobs through [`RunJobs`], which each client implements in its `jobs.rs`. Rust programs and
-//! the command's `batch`, `watch`, `resume` and `reorder` use it; the Python package
-//! (`python/rust/many.rs`) calls [`RunJobs`] itself, with `JobOptions`.
+//! [`Jobs`]: the builder of many jobs, which both clients' `jobs()` return. It collects their journal,
+//! budget, folder and limits, and its `run` starts them through [`RunJobs`], which each client implements
+//! in its `jobs.rs`. Rust programs and the command's `batch`, `watch`, `resume` and `reorder` use it; the
+//! Python package (`python/rust/many.rs`) calls [`RunJobs`] itself, with `JobOptions`.
 
 use std::path::PathBuf;
 use std::sync::Arc;

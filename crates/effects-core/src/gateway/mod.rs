@@ -1,8 +1,8 @@
-//! [`Gateway`] (`exchange.rs`) sends a client's requests to the web API, which is the service's or an
-//! emulator's: the [`Call`]s (`call.rs`) of runs and of single polls, and uploads; downloads go past it. It
-//! joins an [`Endpoint`] (`endpoint.rs`: the URL and the key) with an [`Exchange`] (an HTTP stack). Both
-//! clients have one, and so do `effects doctor`, the scripted service of `effects-testkit` and programs
-//! that embed the core.
+//! [`Gateway`] (`exchange.rs`): sends a client's requests to the web API of the service or of an emulator.
+//! It joins an [`Endpoint`] (`endpoint.rs`: the URL and the key) with an [`Exchange`] (an HTTP stack). The
+//! drivers of runs and the task handles of both clients send their [`Call`]s (`call.rs`: a submission or a
+//! poll) through it, and so do uploads, but not downloads; `effects doctor`, the scripted service of
+//! `effects-testkit` and programs that embed the core make one, too.
 //!
 //! [`Endpoint`] makes an HTTP request of a [`Call`], and takes the key out of what is kept of the answer.
 //! A program with an HTTP stack of its own implements [`Exchange`].

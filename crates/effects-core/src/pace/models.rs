@@ -1,6 +1,7 @@
-//! [`Models`]: the duration histories of all gateways and labels, as data to save and to merge.
-//! `effects_client::PaceFile` reads, merges and writes it, so that a later process polls by what earlier
-//! ones learnt; the command makes its client's `Pacer` and its estimates from it.
+//! [`Models`]: the duration histories of all gateways and labels, as data that a program saves for later
+//! processes. `effects_client::PaceFile` reads it from its file, adds what a client learnt, and writes it
+//! back; the command's `gateway.rs` makes its client's `Pacer` and the estimate of `effects batch --plan`
+//! from it.
 
 use std::collections::BTreeMap;
 

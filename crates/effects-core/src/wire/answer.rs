@@ -1,8 +1,9 @@
-//! What the service's HTTP answers mean, by tables of all possible answers: [`SubmissionAnswer`] of one to
-//! a submission, [`Look`] of one to a poll. Runs decide by both; `Task::read` makes a `Look` of a single
-//! poll, for `status` of the clients, `effects doctor` and cassettes. [`read_pushed`] reads a pushed state,
-//! for `Run::observed`. Uploads of the clients and `effects-jobs` use `CallResult::arrived` and
-//! `CallResult::uploaded_url`, and runs and `Retries` [`kind_of`], the error kind of a failed exchange.
+//! [`SubmissionAnswer`] and [`Look`]: what the service's HTTP answers to a submission and to a poll mean,
+//! by tables of all possible answers. Runs decide by both, and read a state that was pushed with
+//! [`read_pushed`]; `Task::read` makes a `Look` of a single poll, for `status` of the clients, `effects
+//! doctor` and cassettes. Uploads and downloads read their answers by `CallResult::arrived`,
+//! `CallResult::uploaded_url` and `ExchangeError::rejected`; [`kind_of`] gives runs and `Retries` the error
+//! kind of a failed exchange.
 //!
 //! A submission costs money and cannot be taken back, so its table asks one question: is it certain
 //! that no task was made? A look costs nothing, so its table asks whether looking again can help.

@@ -1,6 +1,6 @@
-//! [`events`]: the handler of `GET /_emulator/events`, a stream of server-sent events: each has the
-//! requests and tasks that changed since the one before, and a summary of the emulator. The emulator's
-//! page (`page/api.js`) reads it.
+//! [`events`]: the handler of `GET /_emulator/events`, a stream of server-sent events. Whenever requests or
+//! tasks change, it sends one event with all that changed since the one before, and a [`Summary`] of the
+//! emulator. The emulator's page (`page/api.js`) reads it.
 //!
 //! Each event is one JSON object: requests and tasks as their lists show them, as far as they have
 //! changed, and the summary. The first one, and each after which a watcher must read the lists anew,

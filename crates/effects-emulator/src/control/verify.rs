@@ -2,9 +2,6 @@
 //! [`RequestMatch`] (endpoint, task, status, headers, body …), says whether there were as many as expected,
 //! and shows those that nearly fit. Tests in any language assert with it over HTTP; `requests.rs` filters
 //! its list with a [`RequestMatch`], too.
-//!
-//! A [`RequestMatch`] says which requests are meant; the answer lists those that matched, and those
-//! that nearly did with what they differ in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

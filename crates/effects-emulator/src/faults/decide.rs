@@ -1,7 +1,7 @@
 //! [`FaultInjector`]: decides which fault a request meets, by scripts, the request's key and the plan, in
-//! this order, and how long a key over the plan's rate limit has to wait. The middleware asks it about each
-//! request that it lets in. `Emulator` and the control API set its scripts and plan and show them; creates
-//! and the account endpoints read the plan's balance from it.
+//! this order, and how long a key over the plan's rate limit has to wait. `EmulatorState` has one, and the
+//! middleware asks it about each request that it lets in. The control API sets its scripts and its plan,
+//! `Emulator` its scripts; creates and the account endpoints read the plan's balance from it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

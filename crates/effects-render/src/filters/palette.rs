@@ -1,7 +1,7 @@
 //! [`palette`]: the filter `palette <colours> <saturation> <pastel>` of a scene, which shows a photo in a
-//! few of its own colours. `apply` in `filters/mod.rs` calls it. [`Palette`] finds these colours by
-//! clustering the photo's pixels, and knows the nearest of them to any colour; the filters `voxel`, `felt`
-//! and `isometric` make one too.
+//! few of its own colours. [`Palette`] finds these colours by clustering the photo's pixels, and tells
+//! which of them is nearest to any colour. `apply` in `filters/mod.rs` calls the filter; the filters
+//! `voxel`, `felt` and `isometric` make a `Palette`, too.
 
 use resvg::tiny_skia::Pixmap;
 
