@@ -7,7 +7,6 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,8 +14,7 @@ use std::time::{Duration, Instant};
 use effects_core::gateway::Endpoint;
 use effects_core::{ApiKey, Error, ErrorKind, Reference};
 use effects_jobs::Photo;
-
-use crate::random::random_name;
+use tempfile::TempDir;
 
 /// Runs a program that uploads a photo: it gets the path of a file with the photo as its last
 /// argument, and prints the URL. It is stopped after this time.
@@ -34,9 +32,11 @@ pub fn run_uploader(
     endpoint: &Endpoint,
 ) -> Result<Reference, Error> {
     let secrets = Secrets::KeyOf(endpoint);
-    let folder = TempFolder::new()?;
+    let folder = temp_folder().map_err(|error| {
+        upload_error(&format!("{} takes no folder: {error}", env::temp_dir().display()))
+    })?;
     // Under the photo's own name, since programs go by a file's ending.
-    let path = folder.0.join(photo.name());
+    let path = folder.path().join(photo.name());
     fs::write(&path, photo.bytes())
         .map_err(|error| upload_error(&format!("{} cannot be written: {error}", path.display())))?;
     let printed = run(program, &[path.as_os_str()], limit, secrets)?;
@@ -226,29 +226,17 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
 /// A program that uploads takes a multiple of that.
 const BETWEEN_CHECKS: Duration = Duration::from_millis(10);
 
+/// A folder that only this user can read, and that goes with this value.
+fn temp_folder() -> io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("effects-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir()
+}
+
 fn upload_error(message: &str) -> Error {
     Error::new(ErrorKind::Upload, format!("{message}; nothing was submitted"))
-}
-
-/// A folder of its own that goes away again.
-struct TempFolder(PathBuf);
-
-impl TempFolder {
-    fn new() -> Result<Self, Error> {
-        let folder = env::temp_dir();
-        let fail = |error| upload_error(&format!("{} takes no folder: {error}", folder.display()));
-        let path = folder.join(format!("effects-{}", random_name().map_err(fail)?));
-        // It fails where something has that name, so the folder is no other user's.
-        fs::create_dir(&path).map_err(fail)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for TempFolder {
-    fn drop(&mut self) {
-        // It holds a copy of the caller's own photo; a leftover does no harm.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[cfg(test)]
@@ -297,6 +285,17 @@ mod tests {
         );
         let url = run_uploader(&program, &photo(), LONG, &endpoint()).unwrap();
         assert_eq!(url.as_str(), "https://example.com/cat.png");
+    }
+
+    #[test]
+    fn nobody_else_can_read_the_copy_of_a_photo() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = script(
+            folder.path(),
+            "echo https://example.com/$(ls -ld \"$(dirname \"$1\")\" | cut -c 1-10)",
+        );
+        let url = run_uploader(&program, &photo(), LONG, &endpoint()).unwrap();
+        assert_eq!(url.as_str(), "https://example.com/drwx------");
     }
 
     #[test]
