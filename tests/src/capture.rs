@@ -2,6 +2,7 @@
 //! fields ([`SpanSeen`]). `tests/secrets.rs` looks for the key in it, `tests/spans.rs` checks the clients'
 //! spans.
 
+use std::error::Error;
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +11,6 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Everything that was logged so far, at every level, in every thread of the process.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +40,12 @@ impl Capture {
     /// # Errors
     ///
     /// When a listener is set already.
-    pub fn start() -> Result<Self, TryInitError> {
+    pub fn start() -> Result<Self, Box<dyn Error>> {
         let capture = Self::default();
-        tracing_subscriber::registry().with(Listener(capture.clone())).try_init()?;
+        let listener = Listener(capture.clone());
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(listener))?;
+        log::set_boxed_logger(Box::new(Listener(capture.clone())))?;
+        log::set_max_level(log::LevelFilter::Trace);
         Ok(capture)
     }
 
@@ -103,6 +106,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         let line = format!("{} {}:{}", metadata.level(), metadata.target(), fields.0);
         self.0.with(|log| log.lines.push(line));
     }
+}
+
+impl log::Log for Listener {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = format!("{} {}: {}", record.level(), record.target(), record.args());
+        self.0.with(|log| log.lines.push(line));
+    }
+
+    fn flush(&self) {}
 }
 
 #[derive(Default)]

@@ -60,9 +60,9 @@ fn dumped(capture: &Capture) -> String {
     let blocking = Blocking(Style::Run);
     echoes::scenarios()[0].play(&blocking);
     let row = |line: &String| {
-        let row = line.split_once("ureq_proto::util").and(line.split_once("message="))?.1;
+        let row = line.split_once("ureq_proto::util: ")?.1;
         // Eight groups of four digits, a space after each, and one more.
-        Some(row.get(41..)?.split(" log.target").next()?.to_owned())
+        Some(row.get(41..)?.to_owned())
     };
     capture.lines().iter().filter_map(row).collect()
 }

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use effects_emulator::{Emulator, Latency, Pictures};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tower_service::Service;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -124,11 +128,15 @@ fn serve_constant() -> Result<SocketAddr> {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let header = [("content-type", "application/json")];
-            axum::serve(
-                listener,
-                Router::new().route("/", get(move || async move { (header, CONSTANT) })),
-            )
-            .await
+            let handler = get(move || async move { (header, CONSTANT) });
+            let router = Router::new().route("/", handler);
+            while let Ok((stream, _)) = listener.accept().await {
+                let router = router.clone();
+                let service = service_fn(move |request| router.clone().call(request));
+                let builder = http1::Builder::new();
+                tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+            }
+            Ok::<_, std::io::Error>(())
         })
     });
     Ok(address)

@@ -58,6 +58,19 @@ fn the_journal_is_the_job_floor_and_a_database() {
     assert_eq!(ours, ["effects-core", "effects-jobs", "effects-journal"]);
 }
 
+/// So what is tested is what ships, and the wheel is made of what was compiled for the tests.
+#[test]
+fn tests_switch_on_no_feature_of_a_package_that_ships() {
+    let shipped = features(&["-p", "spark-effects", "-e", "normal,build"]);
+    let tested = features(&["--workspace", "-e", "normal,build,dev"]);
+    let differ: Vec<_> = shipped
+        .iter()
+        .filter(|(package, enabled)| tested[*package] != **enabled)
+        .map(|(package, enabled)| format!("{package}: {enabled:?}, in tests {:?}", tested[package]))
+        .collect();
+    assert_eq!(differ, [""; 0]);
+}
+
 #[test]
 fn what_is_shipped_is_optimised_as_a_whole() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -221,20 +234,40 @@ fn none_of(tree: &BTreeSet<String>, name: &str, unwanted: &[&str]) {
 
 /// The names of the crates a crate is built of.
 fn tree(name: &str) -> BTreeSet<String> {
+    let listed = listed(&["-p", name, "-e", "normal"]);
+    let names = listed.lines().filter_map(|line| line.split_whitespace().next());
+    let names: BTreeSet<String> = names.map(str::to_owned).collect();
+    assert!(names.contains(name), "cargo tree does not list {name} itself: {listed}");
+    names
+}
+
+/// The features of each package that such a build of this workspace compiles, by name and version: one list or,
+/// where the build's own programs need others, two.
+fn features(of: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut features = BTreeMap::<String, BTreeSet<String>>::new();
+    for line in listed(&[of, &["--format", "{p}|{f}"]].concat()).lines() {
+        // Between the trees of two members there is an empty line.
+        let Some((package, enabled)) = line.trim_end_matches(" (*)").split_once('|') else {
+            continue;
+        };
+        let name = package.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        features.entry(name).or_default().insert(enabled.to_owned());
+    }
+    features
+}
+
+fn listed(arguments: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     // Offline and locked: the tests were built from the same lock file a moment ago.
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "-p", name, "-e", "normal", "--prefix", "none", "--offline", "--locked"])
+        .args(["tree", "--prefix", "none", "--offline", "--locked"])
+        .args(arguments)
         .current_dir(root)
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo tree: {errors}");
-    let listed = String::from_utf8(output.stdout).unwrap();
-    let names = listed.lines().filter_map(|line| line.split_whitespace().next());
-    let names: BTreeSet<String> = names.map(str::to_owned).collect();
-    assert!(names.contains(name), "cargo tree does not list {name} itself: {listed}");
-    names
+    String::from_utf8(output.stdout).unwrap()
 }
 
 const X86: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));

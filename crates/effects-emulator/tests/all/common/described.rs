@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
-use jsonschema::Validator;
+use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
 use super::{Answer, Site, bearer, unchecked};
@@ -58,13 +58,17 @@ fn matches(operation: &Value, answer: &Answer) -> Result<(), String> {
     }
     let body: Value = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
     let mut known = VALIDATORS.lock().unwrap();
-    let validator = known.entry(schema.to_string()).or_insert_with(|| {
+    let (schemas, schema) = known.entry(schema.to_string()).or_insert_with(|| {
         // References are resolved from the root, so the components come along.
         let mut whole = json!({"components": DESCRIPTION["components"]});
         whole["allOf"] = json!([schema]);
-        jsonschema::draft202012::new(&whole).unwrap()
+        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+        let url = "https://example.com/description.json";
+        compiler.add_resource(url, whole).unwrap();
+        let schema = compiler.compile(url, &mut schemas).unwrap();
+        (schemas, schema)
     });
-    validator.validate(&body).map_err(|error| format!("{error} at {}", error.instance_path()))
+    schemas.validate(&body, *schema).map_err(|error| format!("{error:#}"))
 }
 
 /// Whether the newest request of a path met a fault.
@@ -80,4 +84,5 @@ fn met_a_fault(site: &impl Site, path: &str) -> bool {
 
 static DESCRIPTION: LazyLock<Value> = LazyLock::new(effects_emulator::openapi);
 
-static VALIDATORS: LazyLock<Mutex<HashMap<String, Validator>>> = LazyLock::new(Mutex::default);
+static VALIDATORS: LazyLock<Mutex<HashMap<String, (Schemas, SchemaIndex)>>> =
+    LazyLock::new(Mutex::default);
