@@ -1,7 +1,8 @@
 //! [`Many`]: the Rust side of `map` and `as_completed` of both Python clients. It runs the jobs of a
-//! [`Plan`] within their budget ([`Funds`]), with bounds on the jobs that are ahead of the reader, records
-//! their ends in the journal, and queues their results. `Engine::run_many` starts it, and `_many.py` reads
-//! from it.
+//! [`Plan`] with the async Rust client (`run_jobs`), which journals their rows, within their budget
+//! ([`Funds`]) and with bounds on the jobs that are ahead of the reader, and queues their results. The end
+//! of a task that was given as a job it records in the journal itself. `Engine::run_many` starts it, and
+//! `_many.py` reads from it.
 //!
 //! Two bounds hold however slow the reader of the results is: a permit for each row that is drawn and
 //! not yet taken bounds memory, and one for each job that is begun and not yet taken bounds what is paid

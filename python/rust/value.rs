@@ -1,7 +1,8 @@
 //! [`OperationValue`]: the result of an operation (a [`FinishedEffect`], an event, a row's
 //! [`RowOutcomeValue`] and others) on its way from the runtime's thread into Python. The operations of
-//! `Engine`, `Many` and `Events` make one and an `Address` delivers it; there it becomes a tuple of plain
-//! values, of which the Python side makes its objects.
+//! `Engine`, `Many` and `Events` make one, and an `Address` delivers it. The thread or event loop that
+//! waited for it makes plain values of it (a tuple, bytes, a path), of which the Python side makes its
+//! objects.
 
 use std::path::PathBuf;
 use std::time::Instant;

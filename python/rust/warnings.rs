@@ -1,8 +1,8 @@
-//! [`WarningQueue`]: keeps the warnings and events of the runtime's thread, and calls of hooks, until a
-//! thread or loop that waits for a result logs them with Python's `logging` (logger `spark_effects`).
-//! `Engine` has the clients' log go there ([`listen`]); `SharedBudget` and `Many` add warnings with
-//! [`queue_warning`], `HookCaller` calls of hooks with [`queue_call`]. `SubmissionNote` logs at once, with
-//! [`log_on_own_thread`].
+//! [`WarningQueue`]: keeps warnings, events and calls of hooks that come up on the runtime's thread, until
+//! a thread or event loop that waits for a result (`Operation`, `CompletionQueue`) logs them with Python's
+//! `logging` (logger `spark_effects`) by `runtime::log_warnings`. `Engine` has the clients' log go there
+//! ([`listen`]); `SharedBudget` and `Many` add warnings ([`queue_warning`]), `HookCaller` calls of hooks
+//! ([`queue_call`]). `SubmissionNote` logs at once, on a thread of its own ([`log_on_own_thread`]).
 //!
 //! The clients warn through `tracing`, downloads through their events. On the runtime's thread, which
 //! never asks for the interpreter's lock, a warning waits for a thread or a loop that waits for a

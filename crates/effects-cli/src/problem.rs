@@ -1,8 +1,8 @@
 //! [`InputProblem`]: one thing that is wrong with what the user gave: a request, a row of a manifest, an
 //! option, or the API key in a wrong place. [`Problems`]: all of them, found before anything is sent; the
-//! first in the order of the service's codes decides the exit code. The checks of single requests, batches,
-//! `sampler` and the command line make them; `Failure::Invalid`, `effects check` and the report of a bad
-//! row (`RowReport`) print them.
+//! first in the order of the service's codes decides the exit code. The checks of requests, of a batch's
+//! rows and options, of files to be written, and of words of the command line that hold the key make them;
+//! `Failure::Invalid`, `effects check` and the report of a bad row (`RowReport`) print them.
 
 use std::fmt;
 

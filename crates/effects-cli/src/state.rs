@@ -1,6 +1,7 @@
-//! [`warn_once`]: prints a warning on stderr that something in the user's state folder cannot be used, at
-//! most one in a process. `journal.rs` and `gateway.rs` call it and go on without the usual journal or the
-//! learnt durations.
+//! [`warn_once`]: prints a warning on stderr that the journal or the file of learnt durations cannot be
+//! used, at most one in a process; the command goes on without it. `journal.rs` calls it for the journal in
+//! the user's state folder (for `effects wait` also for one that the profile names), `gateway.rs` for the
+//! durations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

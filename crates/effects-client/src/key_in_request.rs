@@ -1,7 +1,8 @@
 //! [`refuse_key`]: refuses a submission that repeats the API key in its template, in a parameter, in its
-//! photo's URL or in a word of the caller's, before anything is kept or sent: a journal, a manifest and the
-//! service would have it. `Settings::refuse_key` calls it for each submission of both clients, the command
-//! and Python, and `JobContext` for each job. The command makes its own refusals with [`key_refusal`].
+//! photo's URL or in another text of the caller's (a job's key, a tag, a file's name), before anything is
+//! kept or sent: a journal, a manifest and the service would have it. `Settings::refuse_key` calls it for
+//! each submission of both clients, the command and Python, and `JobContext` for each job. The command
+//! makes its own refusals with [`key_refusal`].
 
 use effects_core::gateway::Endpoint;
 use effects_core::{Error, ErrorKind, Reference};

@@ -1,7 +1,7 @@
-//! [`ErrorKind`]: what kind of error an [`Error`](crate::Error) is. Its table ([`ErrorRow`]) gives each
-//! kind a name in JSON, a Python class and an exit code. The command (`failure.rs`, `help_json.rs`, the end
-//! of a batch) and the Python package (`failure.rs`, `catalogue.rs`) read it; all crates that make errors
-//! choose a kind.
+//! [`ErrorKind`]: what kind of error an [`Error`](crate::Error) is. All crates that make errors choose a
+//! kind; the job machine, the clients, the command and programs that use them decide by it what to do.
+//! Its table ([`ErrorRow`]) gives each kind a name in JSON, a Python class and an exit code, for the
+//! command and the Python package.
 
 use serde::{Deserialize, Serialize};
 

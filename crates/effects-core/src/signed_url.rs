@@ -1,8 +1,8 @@
 //! Signed URLs, which are permissions: [`signature_parameter`] recognises one, [`shown`] leaves the
 //! permission out, [`redacted`] replaces the secret values of a URL, and [`redacted_in`] those of every URL
-//! in a text. `Reference` and the command show URLs by it in messages, `RowOutcome` and `effects-jobs`
-//! keep them by it in journal rows, and `effects-jobs` compares photos' URLs. `ApiKey` cleans with it what
-//! is kept of the service's answers, and `effects-client` what it records on cassettes.
+//! in a text. `effects-jobs` refuses rows that only a signed URL identifies, and compares photos by
+//! [`host_and_path`]. Journal rows (`RowOutcome`, `effects-jobs`) and messages (`Reference`, the command)
+//! have URLs as [`shown`]; `ApiKey` cleans answers by [`redacted_in`], `effects-client` its cassettes.
 //!
 //! What shows or keeps a URL of a photo or a picture, a journal above all, goes through [`shown`].
 

@@ -1,8 +1,8 @@
 //! [`openapi`]: describes the gateway's surfaces and the control API as OpenAPI 3.1, from the types of
-//! their requests and answers; left out are the event stream, small pictures, the page with its session,
-//! and what always refuses. The handlers [`document`] (`GET /openapi.json`), which serves it, and
-//! [`health`] (`GET /healthz`) are here, too, for `routes.rs`; programs may call [`openapi`], and the
-//! crate's tests check answers against it.
+//! their requests and answers; left out are the event stream, the page with its session and its previews of
+//! templates, and the endpoints that refuse every request. The handlers [`document`] (`GET /openapi.json`),
+//! which serves it, and [`health`] (`GET /healthz`) are here, too, for `routes.rs`; programs may call
+//! [`openapi`], and the crate's tests check answers against it.
 
 use std::sync::{Arc, LazyLock};
 

@@ -2,8 +2,7 @@
 //! ([`JobId`]): open its row, upload, send, settle, fetch. The job drivers of both clients and the
 //! simulation in `effects-testkit` do it and reply, with a [`PrepareError`] where a job could not be opened
 //! or its photo not read or uploaded, with a [`FetchError`] where a picture could not be downloaded or
-//! saved. Errors of transfers over HTTP come from the drivers, all others from `JobContext` of
-//! `effects-client`.
+//! saved. In the clients, a failed transfer's error is the driver's; `JobContext` makes all others.
 
 use effects_core::batch::RunId;
 use effects_core::gateway::Call;

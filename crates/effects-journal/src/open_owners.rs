@@ -1,7 +1,7 @@
-//! The owners (open journals, as their database knows them) that are really open in this process. A closed
-//! one may still stand in the database, where a full disk kept it from leaving, and that its process runs
-//! proves nothing; so a transaction asks [`may_be_open`] before it takes an owner of this process for
-//! alive. `Owner` (`transaction.rs`), of both kinds of journal, enters itself with [`add`] and leaves with
+//! [`may_be_open`]: whether an owner (an open journal, as its database knows it) of this process is still
+//! open. That the process runs does not show it: a full disk may have left a closed owner in the database.
+//! So a transaction asks here before it takes another owner of its own process for alive. Each `Owner`
+//! (`transaction.rs`), in SQLite or Postgres, enters itself with [`add`] when it is made, and leaves with
 //! [`remove`] when it is dropped.
 //!
 //! No lock guards the table: a fork might copy it locked, and its child would wait for ever.

@@ -1,7 +1,8 @@
 //! [`TaskScript`]: how long a task of the scripted [`Service`](crate::Service) takes (a number of polls, or
-//! a time) and how it ends. Tests, mostly the core's, give it to
-//! [`Service::task_script`](crate::Service::task_script); the service makes a [`ScriptedTask`] of it for
-//! each task, which answers the task's polls.
+//! a time) and how it ends. Tests, mostly the core's, give one for all tasks that are submitted
+//! ([`Service::task_script`](crate::Service::task_script)) or for one task that is there already
+//! ([`Service::add_task`](crate::Service::add_task)). The service makes a [`ScriptedTask`] of it for each
+//! task, which answers the task's polls.
 
 use std::time::Duration;
 

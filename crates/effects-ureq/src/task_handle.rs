@@ -1,7 +1,8 @@
-//! [`TaskHandle`]: a task by its id, to be polled once, followed event by event, or waited for.
-//! [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it to
-//! blocking Rust programs; in the command, `effects status` and `effects wait` use it, and a batch that
-//! waits for an earlier task to learn the price.
+//! [`TaskHandle`]: a task by its id, to be polled once (`status`), followed (`events`), or waited for
+//! (`wait`). [`Client::submit`](crate::Client::submit) and [`Client::task`](crate::Client::task) return it
+//! to blocking Rust programs and to the command: `effects submit` takes the id from it, `effects status`
+//! polls a task with it, `effects wait` follows one, and a batch waits for an earlier one to learn the
+//! price.
 
 use effects_client::{Verdict, fresh_seed};
 use effects_core::driver::Clock;

@@ -1,6 +1,6 @@
-//! [`listen`] and [`listen_tls`]: a gateway on this machine whose connections a closure plays, from the
-//! first byte or from the end of the TLS handshake; [`read_request`] and [`write_answer`] help it. The
-//! cases of `table.rs` start it.
+//! [`listen`] and [`listen_tls`]: a server on this machine that gives each connection, from its first byte
+//! or after its TLS handshake, to a closure. The closure plays the gateway: it reads with [`read_request`],
+//! answers with [`write_answer`], or breaks off. The cases of `table.rs` start such servers.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,8 +1,8 @@
-//! How a batch keeps to `--budget`. `Batch::journal_session` opens the session over the journal and puts
-//! the rows into a scope of it, so that the store refuses a submission that does not fit, what earlier runs
-//! paid for the rows included; without a known price it first follows a task of an earlier run.
-//! `Batch::run` and `Batch::watch` call it; `Batch::process_rows` reads at the end what the [`scope`] has
-//! paid, and `Batch::plan` counts with `Batch::price`.
+//! Keeps a batch within `--budget`: `Batch::journal_session` opens the journal's session and puts the rows
+//! into a budget scope (rows whose costs and reservations count together, earlier runs included), so that
+//! the journal refuses a submission that does not fit; where no price is known, it first waits for a task
+//! of an earlier run to learn one. `Batch::run` and `Batch::watch` call it; `Batch::process_rows` reads at
+//! the end what the [`scope`] has paid, and `Batch::plan` counts with `Batch::price`.
 
 use std::sync::Arc;
 

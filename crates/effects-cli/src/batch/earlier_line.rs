@@ -1,12 +1,12 @@
 //! [`EarlierLine`]: a line that an earlier run wrote into the output folder's `manifest.jsonl`: the task,
 //! status and cost of a row. [`earlier_lines`] reads them, without those that a later line of the same row
-//! replaces. `results.rs` and `folder_rows.rs` update the file by them. Before anything is sent, a batch
-//! looks in them for rows that were paid for with another journal (`other_journal.rs`, which imports them)
-//! or in another order (`other_scope.rs`). `effects journal rebuild` imports them as [`ImportableRow`]s,
-//! and [`remembered_photos`] reads what they note of photos.
+//! replaces. Batches and `effects watch` look in them for rows that are paid for already, and for hashes of
+//! photos ([`remembered_photos`]); `results.rs` and `folder_rows.rs` update the file by them, and
+//! `effects journal rebuild` imports them into a journal, as [`ImportableRow`]s.
 //!
-//! `request_hash.rs` finds the identities of rows in these lines, too, and `run.rs` refuses by them to
-//! replay a recording into the folder of a real batch.
+//! `other_journal.rs` looks for rows that another journal has, and imports them; `other_scope.rs` looks for
+//! those of another order. `request_hash.rs` finds the identities of rows in these lines, and `run.rs`
+//! refuses by them to replay a recording into the folder of a real batch.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

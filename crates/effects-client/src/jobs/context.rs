@@ -2,7 +2,7 @@
 //! repeat the API key or another's file, opens their journal rows, reads their photos, saves their
 //! pictures, reports to the caller and makes each [`JobResult`]. The job drivers of both clients
 //! (`jobs.rs`; in the async one also `driver.rs` and `transfer.rs`) have one for each `run`, and call what
-//! may block on other threads than their own. A batch of the command reads its budget from its own.
+//! may block on other threads. The command's batches and Python's `Many` read their budget from theirs.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

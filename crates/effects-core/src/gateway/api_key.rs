@@ -1,8 +1,8 @@
 //! [`ApiKey`]: the API key of an account. It prints as dots, and finds and redacts itself in texts, also
-//! escaped. `ClientBuilder` makes one for the client's [`Endpoint`](super::Endpoint), which sends it;
-//! `effects login` stores one. The decoders in `wire` redact all that they keep of an answer except a
-//! task's id; cassettes, the command and the messages about programs that upload redact what they write.
-//! Both clients and the command refuse requests that repeat the key.
+//! escaped. `ClientBuilder`, and programs that embed the core, make one for an
+//! [`Endpoint`](super::Endpoint), which sends it; `effects login` stores one. The decoders in `wire` redact
+//! what they keep of an answer, except a task's id; cassettes, the command and messages about upload
+//! programs are redacted by it, too. Both clients and the command refuse requests that repeat it.
 //!
 //! A gateway may repeat the key in an answer: in an error's words, a redirect, a task's metadata. The
 //! core decodes an answer first and takes the key out of the texts it keeps afterwards (`wire/body.rs`),

@@ -1,8 +1,8 @@
-//! [`Call`]: one exchange that a run asks for, a submission or a poll of a task, before it becomes an HTTP
-//! request. `Run` and `Batch` hand it out, the clients' single polls make one, and a `Gateway` sends it.
-//! [`Answer`]: what the HTTP stack reports of an exchange; [`CallResult`]: that report with the key, which
-//! the core reads and takes the key out of. [`FreshConnection`] and [`FetchOptions`] mark HTTP requests: an
-//! HTTP stack opens a new connection, or fetches a picture, for them.
+//! [`Call`]: one exchange that a run asks for, a submission or a poll of a task, before it is an HTTP
+//! request. `Run` and `Batch` hand calls out, single polls (of both clients and `effects doctor`) make one;
+//! a `Gateway` sends it and returns a [`CallResult`]: the HTTP stack's [`Answer`] with the API key, so that
+//! the core can redact it. Cassettes, downloads and webhooks use [`Answer`], too. [`FreshConnection`] and
+//! [`FetchOptions`] mark HTTP requests: for an HTTP stack to open a new connection, or to fetch a picture.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! [`Exchange`]: sends one request over an HTTP library and reports the answer, blocking; [`AsyncExchange`]
 //! does so without blocking. `UreqExchange` and `ReqwestExchange`, cassettes, middleware, the scripted
-//! service of `effects-testkit` and callers' own HTTP stacks are such. [`Gateway`] joins one with an
-//! [`Endpoint`]: it sends calls, once more with a new key after a 401. Each client has one, as have
-//! `effects doctor`, the testkit and programs that embed the core.
+//! service of `effects-testkit` and callers' own HTTP stacks implement them. [`Gateway`] joins one with an
+//! [`Endpoint`] and sends calls, once more with a new key after a 401: for the loops in `driver`, both
+//! clients, `effects doctor`, the testkit and programs that embed the core.
 //!
 //! Another HTTP library is one method. The gateway authorises a request before the stack gets it, and
 //! takes the key out of what is kept of its answer, so that neither can be forgotten.

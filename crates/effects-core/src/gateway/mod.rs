@@ -1,8 +1,8 @@
-//! [`Gateway`] (`exchange.rs`): sends a client's requests to the web API of the service or of an emulator.
-//! It joins an [`Endpoint`] (`endpoint.rs`: the URL and the key) with an [`Exchange`] (an HTTP stack). The
-//! drivers of runs and the task handles of both clients send their [`Call`]s (`call.rs`: a submission or a
-//! poll) through it, and so do uploads, but not downloads; `effects doctor`, the scripted service of
-//! `effects-testkit` and programs that embed the core make one, too.
+//! [`Gateway`] (`exchange.rs`): sends requests to the web API of the service or of an emulator, over an
+//! [`Exchange`] (an HTTP stack) with the URL and the key of an [`Endpoint`]: the [`Call`]s of run drivers
+//! and task handles (a submission or a poll), and uploads, but not downloads. Both clients have one;
+//! `effects doctor`, `effects-testkit` and programs that embed the core make one, too. Here are also
+//! `ApiKey`, and `BaseUrl` and `Origin`, by which settings, runs and journals name a gateway.
 //!
 //! [`Endpoint`] makes an HTTP request of a [`Call`], and takes the key out of what is kept of the answer.
 //! A program with an HTTP stack of its own implements [`Exchange`].

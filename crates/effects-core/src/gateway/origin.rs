@@ -1,7 +1,8 @@
 //! [`BaseUrl`]: the checked URL of a gateway, https unless it is this machine or http is allowed;
 //! [`Origin`]: its scheme, host and port. Endpoints, client settings, profiles and the command's options
-//! have a base URL; journal rows, prices and learnt durations are kept apart by origin. [`check_url`] says
-//! what rule a URL breaks, for uploads.
+//! have a base URL. Errors get from it the line that resumes a task, and relative links to pictures become
+//! whole by it. Journal rows, prices and learnt durations are kept apart by origin. [`check_url`] says what
+//! rule a presigned URL breaks, for uploads.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! [`EffectRequest`]: a checked request for one picture: the photo's URL, template, size, extra parameters.
-//! [`Draft::check`] makes a [`Checked`] of what a user gave, or names every [`Violation`] at once; with the
-//! URL of its photo, that becomes the request. The command and the Python package check drafts, jobs keep a
-//! `Checked` until its photo is uploaded, and both clients submit requests. A saved [`Submission`] is read
-//! and written here, too.
+//! Rust programs make requests, and both clients submit them. [`Draft::check`] makes a [`Checked`] of what
+//! a user gave, or names every [`Violation`] at once; with the URL of its photo, that becomes the request.
+//! The command and the Python package check drafts, and jobs keep a `Checked` until its photo is uploaded.
+//! A saved [`Submission`] is read and written here, too.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
-//! [`Template`]: the thirty styles that the service lists, each in a [`Group`]; parses a text as one,
-//! unlisted ids on request, searches them, and suggests the nearest ([`UnknownTemplate`]). Requests, jobs,
-//! journal rows, the command, the Python binding and the emulator use it; the pace learns durations by a
+//! [`Template`]: the thirty styles that the service lists, each in a [`Group`]. It is parsed from an id (an
+//! unlisted one on request), searched for, and suggested for a misspelt id ([`UnknownTemplate`]). Rust
+//! programs, the command and the Python binding choose one for each request or job; journal rows, names of
+//! picture files and the emulator (its tasks and fault plans) have it, too. The pace learns durations by a
 //! template's id.
 //!
 //! Source of ids and titles: the service's page, section "Parameters", `template_id`. Ids are

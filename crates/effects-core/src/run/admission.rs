@@ -1,7 +1,8 @@
 //! [`Admission`]: a journal's answer to an entry of a run: it is written, or the submission does not fit
-//! into the budget yet, or never will ([`OverBudget`] says why). Every journal returns it from `write`, and
-//! the driver hands it to the `Run`, directly or through `Batch` or `JobMachine`. [`RowNumber`], a row's
-//! number in its journal, is here, too.
+//! into the budget yet, or never will. Every journal returns it from `write`, and the driver hands it to
+//! the `Run`, directly or through `Batch` or `JobMachine`. [`OverBudget`] says why it never will: errors
+//! carry it to the command and to programs. [`RowNumber`], a row's number in its journal, is here, too:
+//! journals, jobs and the command name rows by it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! [`Saved`]: a [`Run`] as data, to be written as JSON and restored in another process. [`Run::save`] makes
-//! it and [`Run::restore`] reads it, for programs that drive runs by themselves and for the simulation in
-//! `effects-testkit`; the clients have journals instead.
+//! it and [`Run::restore`] reads it. It is for programs that drive runs by themselves; tests of the core
+//! stop and restore runs with it, too. The clients have journals instead.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! [`Picture`]: one picture of a task: its URL, made absolute against the gateway's address where the
-//! service gave only a path. A `Task` and an `Effect` list them; clients and jobs download them, journals
-//! keep their URLs, and the command and the Python package show them.
+//! service gave only a path. A `Task` and an `Effect` list them. Rust programs give one to `download` or
+//! `fetch` of a client; jobs, the command and the Python package download and show them, and journals keep
+//! their URLs.
 
 use http::Uri;
 use serde::{Deserialize, Serialize};

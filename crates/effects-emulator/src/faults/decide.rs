@@ -1,7 +1,8 @@
-//! [`FaultInjector`]: decides which fault a request meets, by scripts, the request's key and the plan, in
-//! this order, and how long a key over the plan's rate limit has to wait. `EmulatorState` has one, and the
-//! middleware asks it about each request that it lets in. The control API sets its scripts and its plan,
-//! `Emulator` its scripts; creates and the account endpoints read the plan's balance from it.
+//! [`FaultInjector`]: decides which fault a request meets, by scripts, the request's key (for creates only)
+//! and the plan, in this order, and how long a key over the plan's rate limit has to wait. `EmulatorState`
+//! has one, and the middleware asks it about each request that it lets in. The control API and `Emulator`
+//! set its scripts and its plan; creates, the account endpoints and the control API read the plan's
+//! balance.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

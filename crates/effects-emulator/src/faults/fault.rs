@@ -1,7 +1,8 @@
-//! [`Fault`]: one way for a request, a task or an answer to go wrong, as fault plans, scripts and test keys
-//! name it, in Rust, TOML or JSON; [`Moment`]: before the request has its effect, or after. `FaultInjector`
-//! chooses one for a request; the middleware carries it out on the exchange, or the handlers,
-//! `lifecycle.rs` and the answers in `wire/` on the task.
+//! [`Fault`]: one way for a request, a task, a poll or an answer to go wrong; [`Moment`]: before the
+//! request has its effect, or after. Tests and other programs in Rust write faults into plans and scripts;
+//! files and the control API have them as TOML or JSON; a test key names one. `FaultInjector` chooses one
+//! for a request; the middleware carries it out on the exchange, or the handlers, `lifecycle.rs` and the
+//! answers in `wire/` on the task or on what a poll sees.
 
 use effects_core::ServiceCode;
 use serde::{Deserialize, Serialize};

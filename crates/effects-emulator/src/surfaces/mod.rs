@@ -1,7 +1,8 @@
-//! The surfaces of the emulated gateway: the HTTP handlers of tasks (`generation.rs`, `queue.rs`),
-//! uploads (`storage.rs`), downloads (`files.rs`), money (`account.rs`), the list of models
-//! (`catalogue.rs`, `skills.rs`) and the page for a browser (`page.rs`). `routes.rs` leads requests to
-//! them, and `openapi.rs` describes all but the page. The control API for tests is in `control/`.
+//! The surfaces of the emulated gateway: the HTTP handlers of tasks (`generation.rs`, `queue.rs`), uploads
+//! (`storage.rs`), downloads (`files.rs`), money (`account.rs`), the list of models (`catalogue.rs`,
+//! `skills.rs`) and the page for a browser (`page.rs`). `routes.rs` leads requests to them, and
+//! `openapi.rs` describes them, except the page and the two of `queue.rs` that always refuse. The control
+//! API for tests is in `control/`.
 
 pub(crate) mod account;
 pub(crate) mod catalogue;

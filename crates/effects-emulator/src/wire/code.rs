@@ -1,7 +1,7 @@
 //! [`Code`]: an error code in an answer of the emulator, as text or, in the dialect `sdk`
 //! (`Options::dialect`), as a number. `wire/refusal.rs` writes it in refusals and `wire/task.rs` in answers
-//! about failed tasks. [`CANCELLED`] is the code that `lifecycle.rs` gives a task which its client cancels
-//! and `painting.rs` a job that is not wanted any more; `wire/queue.rs` answers it as `CANCELED`.
+//! about failed tasks. [`CANCELLED`] is the code of a task that its client has cancelled (`lifecycle.rs`),
+//! by which `wire/queue.rs` chooses the `error_type`, and of a job whose task is over (`painting.rs`).
 
 use effects_core::ServiceCode;
 use serde::Serialize;

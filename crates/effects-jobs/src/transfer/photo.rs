@@ -1,8 +1,8 @@
 //! [`Photo`]: the bytes of a photo in memory, checked to be of a known picture format and not too large,
-//! with a name to show. `read_photo` of `effects-client` makes it of a file, for Rust programs, jobs, the
-//! command and Python; of other bytes [`Photo::new`] does: of standard input or a test card for the
-//! command, of open files and arrays for Python. Both clients' `transfer.rs` upload it, by themselves or
-//! with an uploader of the caller, and the journal tells rows of local photos apart by its hash.
+//! with a name to show. Rust programs, jobs, the command and Python read one from a file by `read_photo` of
+//! `effects-client`; the command (standard input, a test card) and Python (open files, arrays) also make
+//! one of bytes, by [`Photo::new`]. Both clients' `transfer.rs` upload it, by themselves or with an
+//! uploader of the caller, and the journal tells rows of local photos apart by its hash.
 
 use std::fmt;
 

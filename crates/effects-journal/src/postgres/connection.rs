@@ -1,8 +1,8 @@
 //! [`PreparedConnection`]: one connection to Postgres with its prepared statements: the [`Database`] on
-//! which the SQL of both kinds of journals runs. It begins transactions, under the journal's one lock
-//! where they write ([`TransactionStart`]: the server's clock and the owner's lease then), and ends
-//! them. `PostgresBuilder` opens the first; `Writer` runs each transaction on it, and opens another
-//! when it is lost. [`OpenError`]: why opening failed.
+//! which a journal in Postgres runs the SQL that it shares with SQLite. Opening it makes or migrates the
+//! tables, or fails with an [`OpenError`]. Each transaction begins with the server's clock and the owner's
+//! lease ([`TransactionStart`]), and under the journal's one lock where it writes. `PostgresBuilder` opens
+//! the first; `Writer` runs each transaction on it, and opens another when it is lost.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
-//! [`fur`]: the filter `fur <length> <curl> <density> <light>` of a scene, which covers a photo
-//! with combed hair of its own colours. `apply` in `filters/mod.rs` calls it.
+//! [`fur`]: the filter `fur <length> <curl> <density> <light>` of a scene, which covers a picture (a photo
+//! or, more often, a drawn layer) with combed hair of its own colours. `apply` in `filters/mod.rs` calls
+//! it.
 //!
 //! Hairs grow from a jittered grid, lowest rows first, so that upper ones hang over the roots of
 //! those below. Each takes the colour at its root and lies along the picture's contours, hanging

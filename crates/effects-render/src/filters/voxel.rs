@@ -1,5 +1,6 @@
-//! [`voxel`]: the filter `voxel <cell> <colours> <saturation>` of a scene, which turns a photo into
-//! bevelled cubes seen from above, in few colours. `apply` in `filters/mod.rs` calls it.
+//! [`voxel`]: the filter `voxel <cell> <colours> <saturation>` of a scene, which turns a picture (a photo
+//! or a drawn layer) into bevelled cubes seen from above, in few colours. `apply` in `filters/mod.rs` calls
+//! it.
 //!
 //! Brighter cubes stand higher: they shade their right and lower neighbours.
 

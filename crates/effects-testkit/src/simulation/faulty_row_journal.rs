@@ -1,6 +1,7 @@
-//! [`FaultyRowJournal`]: the journal of one simulated job: it passes entries on to the store's row, at the
-//! store's time, except that it skips or falsifies entries where a [`Mutation`] asks for that.
-//! `SimulatedWorld` wraps in it each row that a process opens.
+//! [`FaultyRowJournal`]: the journal of one simulated job. It passes entries and the row's end on to the
+//! store's row, at the store's time, but makes the mistake that a [`Mutation`] asks for: it skips an entry,
+//! writes a submission that its budget does not admit, or books a wrong end or cost. `SimulatedWorld` wraps
+//! in it each row that a process opens.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

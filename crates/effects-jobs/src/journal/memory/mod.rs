@@ -1,7 +1,7 @@
-//! [`MemoryStore`]: a [`JournalStore`] in memory, gone with its process (rows in `table.rs`). It stands in
-//! where a budget has no journal: for jobs of the clients, and for `effects doctor --live` and `effects
-//! watch` in a replay. `effects batch --plan` puts into it the rows that a run would import; the
-//! simulation of `effects-testkit` and tests use it too.
+//! [`MemoryStore`]: a [`JournalStore`] in memory, gone with its process (rows in `table.rs`), used where
+//! there is no journal: jobs of the clients count their budget in it then, and so does `effects doctor
+//! --live`; `effects watch` has its rows in it in a replay. `effects batch --plan` puts in the rows that
+//! a run would import, beside the journal. The simulation of `effects-testkit` and tests use it too.
 //!
 //! It keeps the contract of [`JournalStore`] without a disk: for a budget without a journal file, for
 //! tests, and as the model that other stores are compared with.
