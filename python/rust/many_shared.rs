@@ -1,7 +1,8 @@
 //! [`ManyShared`]: the shared state of one `map` or `as_completed`: the permits to draw rows and begin
-//! jobs, the open jobs (each an [`OpenJob`]), the notes of jobs whose results were not taken yet, and the
-//! stop flag. [`Many`](crate::many::Many), its `RowSource` and its `ResultQueue` hold it. On an interrupt,
-//! `Many` takes from it what is still running and how to go on.
+//! jobs, the open jobs (each an [`OpenJob`]), a `SubmissionNote` for each job whose result was not taken
+//! yet, and the stop flag. [`Many`](crate::many::Many), its `Observer`, its `RowSource` and its
+//! `ResultQueue` hold it. When the caller leaves, by Ctrl-C say, `Many` takes from it what is still running
+//! and how to go on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;

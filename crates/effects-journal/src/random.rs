@@ -1,5 +1,6 @@
-//! [`random_number`]: a random number from the operating system. From it come the id of each journal, the
-//! id of each process at work on one (`Owner`), and the names of temporary files.
+//! [`random_number`]: a random number from the operating system, which no other process draws. The schemas
+//! (`schema.rs`, `postgres/schema.rs`) make the id of a new journal of it, `Owner` the id of each open
+//! journal, and `EmptyFile` the name of a temporary file.
 
 use std::io;
 

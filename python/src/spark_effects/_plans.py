@@ -1,9 +1,8 @@
-"""`ClientPlans`, `TaskPlans` and `EventPlans`: the methods of clients, tasks and their events, each written
-once as a plan, from which `_client.py` and `_task.py` make the blocking and the async method. `many` makes
-``map`` and ``as_completed``, and `checked` does ``check``.
-
-A plan takes a method's arguments and returns the operation that does it and what makes the result.
-`_wait.blocking` and `_wait.awaiting` make methods of them.
+"""`ClientPlans`, `TaskPlans` and `EventPlans`: the methods of clients, tasks and a task's events, each
+written once as a plan, a function that checks the arguments and returns the native operation to wait for
+and the function that makes the result. `_client.py` and `_task.py` make the blocking and the async method
+of each plan with `_wait.blocking` and `_wait.awaiting`; `_client.py` also makes ``map`` and
+``as_completed`` with `many`, and its ``check`` calls `checked`.
 """
 
 import os

@@ -1,8 +1,9 @@
-//! Keeps a batch within `--budget`: `Batch::journal_session` opens the journal's session and puts the rows
-//! into a budget scope (rows whose costs and reservations count together, earlier runs included), so that
-//! the journal refuses a submission that does not fit; where no price is known, it first waits for a task
-//! of an earlier run to learn one. `Batch::run` and `Batch::watch` call it; `Batch::process_rows` reads at
-//! the end what the [`scope`] has paid, and `Batch::plan` counts with `Batch::price`.
+//! `Batch::journal_session`: opens the journal's session of a batch, and with `--budget` puts the batch's
+//! rows into a budget scope, whose costs and reservations of all runs count together, so that the journal
+//! refuses a submission beyond it. Where no price is known it first follows unfinished tasks of earlier
+//! runs to learn one. `Batch::run` and `Batch::watch` call it before the first submission,
+//! `Batch::process_rows` reads with [`scope`] what was paid, and `Batch::plan` takes the price of a picture
+//! from `Batch::price`.
 
 use std::sync::Arc;
 

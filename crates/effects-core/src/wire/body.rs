@@ -1,8 +1,8 @@
 //! [`Body`]: a tolerant reader of the JSON body of an answer: it decodes every variant that was seen of the
 //! gateway or in clients of it. `wire/answer.rs` reads the answers to submissions, polls and uploads with
-//! it; [`TaskDetail`] says whether all of a task is read, or only the state that a run needs.
-//! `answer_excerpt.rs` takes the request id from here, `run/outcome.rs` the text about an answer without a
-//! picture.
+//! it; its callers say by [`TaskDetail`] whether all of a task is read (`error.rs`), or of one that goes on
+//! its state alone (`run/wait.rs`). `answer_excerpt.rs` takes the request id from here, `run/outcome.rs`
+//! the text about an answer without a picture.
 //!
 //! Objects are read field by field over borrowed JSON text, so that a surprise in one field costs
 //! that field alone, numbers keep their digits (a cost never passes through a float), and what is
