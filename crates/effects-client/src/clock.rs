@@ -1,7 +1,8 @@
 //! [`WallClock`]: the machine's clock, which never runs back and goes on while a laptop sleeps; both
 //! clients and the command go by it. [`StoppableClock`] adds a blocking sleep, for the blocking client,
-//! `effects doctor --live` and programs that drive a run themselves. A [`Stopper`] ends that sleep, and the
-//! blocking client's `Watch`, from another thread.
+//! `effects doctor --live` and programs that drive a run themselves. A [`Stopper`], which programs take
+//! from the blocking client's `Watch`, ends that watch and its sleep from another thread, and tells whether
+//! a submission is in flight.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

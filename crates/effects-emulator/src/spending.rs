@@ -1,8 +1,8 @@
-//! [`Spending`]: the money of one emulator, in USD: what its pictures have cost, and what is reserved
-//! for tasks that may yet fail. `lifecycle.rs` and `settle.rs` book each [`Movement`], and `state.rs`
-//! reserves for tasks that a restart interrupted; a reservation that goes beyond the balance of the
-//! fault plan is refused, and so is its create. `surfaces/account.rs`, the control API and
-//! `Emulator::spent` show what was spent.
+//! [`Spending`]: the money of one emulator, in USD: what its pictures have cost, and what is reserved for
+//! tasks that are not finished. `lifecycle.rs` and `settle.rs` book each [`Movement`] of it (a create whose
+//! reservation goes beyond the fault plan's balance is refused), and `state.rs` reserves again for the
+//! tasks that a restart interrupted. The control API and `Emulator::spent` tell what was spent,
+//! `surfaces/account.rs` what is left of the balance.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! [`Tile`]: a texture (felt, grain, paper, wood, weave, glitter) as a square tile of brightness changes
-//! that repeats without a seam. The painter of scenes and the filters `texture`, `felt` and `patchwork` lay
-//! it over pictures. [`brighten_row`] and [`brighten`] change the brightness of a row or a pixel, for the
-//! filters `relief`, `voxel` and `patchwork` too.
+//! that repeats without a seam. The painter of scenes and the filters `texture` and `felt` lay it over
+//! pictures; `felt` and `patchwork` also read single values of it. [`brighten_row`] and [`brighten`], which
+//! change the brightness of a row or a pixel, serve the filters `relief`, `voxel` and `patchwork` too.
 //!
 //! An SVG's own turbulence costs half a second at full size. A tile is made once per process and
 //! laid over any surface for a few milliseconds.

@@ -510,8 +510,8 @@ impl<'a> Checker<'a> {
     /// How often a row that asks for the same came before.
     fn before(&mut self, image: &str, checked: &Checked) -> u32 {
         let Checked { template, size, params, .. } = checked;
-        let request_hash = file_names::hash_of_ask(image, template, *size, params);
-        let count = self.seen.entry(request_hash).or_default();
+        let ask_hash = file_names::hash_of_ask(image, template, *size, params);
+        let count = self.seen.entry(ask_hash).or_default();
         // A row that is checked anew was counted, unless it was bad then.
         if !self.checks_anew || *count == 0 {
             *count += 1;
@@ -524,8 +524,8 @@ impl<'a> Checker<'a> {
         let Checked { reference, template, size, params } = checked;
         let url = reference.as_ref().map(Reference::canonical);
         let image = url.as_deref().unwrap_or(image);
-        let request_hash = file_names::hash_of_ask(image, template, *size, params);
-        let first = *self.first.entry(request_hash).or_insert(line);
+        let ask_hash = file_names::hash_of_ask(image, template, *size, params);
+        let first = *self.first.entry(ask_hash).or_insert(line);
         (first != line).then_some(first)
     }
 

@@ -1,8 +1,8 @@
-//! [`Identity`]: the hash by which a journal knows a row. [`RowDraft`](super::RowDraft) makes it from the
-//! row's key, or from what the row asks for and how often an equal row came before, so that a batch that is
-//! run again finds its rows and pays for none twice; the row of a single run has a random one. The likeness
-//! that equal rows share is an `Identity` too. Each [`JournalStore`](super::JournalStore) finds rows by it;
-//! the command's batches write it to their `manifest.jsonl`, and know rows of earlier runs by it.
+//! [`Identity`]: the hash by which a journal knows a row, so that a batch that is run again finds its rows
+//! and pays for none twice. [`RowDraft`](super::RowDraft) makes it from the row's key, or from what the row
+//! asks for and how often an equal row came before; a single run's row has a random one. Each
+//! [`JournalStore`](super::JournalStore) finds rows by it, and the command's batches write it to their
+//! `manifest.jsonl`. The hash of a row's photo (`Row::likeness`) is of this type, too.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! [`Writer`]: the writer thread of a `PostgresStore`, which `PostgresBuilder` starts. It takes the
-//! requests that `WriterHandle` sends, does those that have come in together in one transaction, and
-//! answers them. Where the connection is lost, it connects again for as long as its patience lasts and
-//! does the transaction anew, unless it finds it committed. In between it renews the owner's lease and
-//! stores task ids from the spill file.
+//! [`Writer`]: the thread that reads and writes the database of a `PostgresStore`; `PostgresBuilder` starts
+//! it, and `WriterHandle` sends it requests. It does those that have come in together in one transaction
+//! and answers each. Where the connection is lost, it reconnects for a limited time and does the
+//! transaction anew, unless it finds it committed. In between it renews the lease by which other processes
+//! know that this one is alive, and stores the task ids of the spill file.
 
 use std::collections::HashSet;
 use std::sync::Arc;

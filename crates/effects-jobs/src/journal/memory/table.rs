@@ -1,7 +1,7 @@
-//! [`MemoryTable`]: the rows, scopes and prices of a [`MemoryStore`](super::MemoryStore), and the steps
-//! of a row: its intent, written only where it fits into every budget, its task and its end. `RowLease`
-//! takes these steps for a run; `MemoryStore` reads rows and scopes, imports rows that another journal
-//! knows, and records what a person found out about doubtful ones.
+//! [`MemoryTable`]: what a [`MemoryStore`](super::MemoryStore) holds, its rows, scopes and known prices,
+//! with the changes of a row: its intent, written only where it fits into every budget, its task, its end,
+//! and its import from another journal. `RowLease` makes these changes for a run, but for the import, which
+//! is `MemoryStore`'s; `MemoryStore` also finds rows and adds up scopes here.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
