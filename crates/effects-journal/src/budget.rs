@@ -56,7 +56,7 @@ pub(crate) fn memberships(
 }
 
 /// What all tasks of a row cost, as far as is known, in USD.
-fn paid_for(tx: &Transaction<'_>, identity: &Identity) -> Result<Decimal, Fail> {
+pub(crate) fn paid_for(tx: &Transaction<'_>, identity: &Identity) -> Result<Decimal, Fail> {
     let sql = "SELECT t.cost FROM tasks t JOIN rows r ON r.number = t.row
         WHERE r.identity = ?1 AND t.cost IS NOT NULL";
     let mut paid = Decimal::ZERO;

@@ -238,6 +238,10 @@ pub(crate) fn import(
     }
     let inserted = RowSnapshot::find(tx, &row.identity)?;
     let snapshot = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
+    // First, so that its number is below the current task's: a task after that of a completed row is
+    // read as an order that failed (`rows::SELECT`).
+    let at = state.submitted().or(state.attempts().last().map(|attempt| attempt.at));
+    import_earlier(tx, row, &snapshot, at.unwrap_or(tx.now), earlier)?;
     match state {
         RowState::Intent { attempts } => {
             import_doubt(tx, &snapshot, attempts, ITS_OWNER_IS_ELSEWHERE)?;
@@ -247,9 +251,6 @@ pub(crate) fn import(
             let (Some(task), Some(submitted)) = (other.task(), other.submitted()) else {
                 return Ok(false);
             };
-            // First, so that its number is below the current task's: a task after that of a
-            // completed row is read as an order that failed (`rows::SELECT`).
-            import_earlier(tx, row, &snapshot, task, submitted, earlier)?;
             snapshot.give_task(tx, task, submitted, &[], None)?;
         }
     }
@@ -317,20 +318,24 @@ fn import_doubt(
     Ok(())
 }
 
-/// Books what the tasks before an imported one cost, as one task that failed.
+/// Books what the tasks before an imported task or doubt cost, as one task that failed.
 fn import_earlier(
     tx: &Transaction<'_>,
     row: &Row,
     snapshot: &RowSnapshot,
-    task: &TaskId,
     at: Time,
-    cost: Decimal,
+    earlier: Decimal,
 ) -> Result<(), Fail> {
-    if cost.is_zero() {
+    if earlier.is_zero() {
         return Ok(());
     }
-    // No task has such an id, and the same import again finds it.
-    let id = Identity::of_task(&row.origin, task).to_string();
+    // A doubt that a person has settled leaves its row released, with the costs that came with it.
+    let cost = earlier - budget::paid_for(tx, &row.identity)?;
+    if cost <= Decimal::ZERO {
+        return Ok(());
+    }
+    // No task has such an id.
+    let id = row.identity.to_string();
     let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?2, ?3, ?3, ?4)";
     tx.later(sql, values![snapshot.number, id, at.as_millis(), cost.to_string()])?;
     budget::pay(tx, row, cost)

@@ -727,6 +727,51 @@ fn what_another_journal_paid_counts_in_budgets_and_tells_the_price() {
 }
 
 #[test]
+fn what_the_tasks_before_an_imported_doubt_cost_counts_once() {
+    over_every_store(|store| {
+        let (before, after) = (scope(store), scope(store));
+        let RowState::Doubtful { attempts, .. } = states_elsewhere()[2].1.clone() else { panic!() };
+        let doubtful = states_elsewhere().remove(2).1;
+        let rows = [("cat", doubtful.clone()), ("dog", RowState::Intent { attempts })];
+        let identities: Vec<_> = rows.iter().map(|(name, _)| row(name).identity).collect();
+        store.add_to_scope(before, &identities).unwrap();
+        for (name, state) in &rows {
+            assert_eq!(store.import(&row(name), state, usd("0.05")), Ok(true), "{name}");
+        }
+        store.add_to_scope(after, &identities).unwrap();
+        let look =
+            |name: &str| store.find(&RowName::Identity(row(name).identity)).unwrap().unwrap();
+        for name in ["cat", "dog"] {
+            let record = look(name);
+            assert_eq!((record.state.name(), record.paid), ("doubtful", usd("0.05")));
+        }
+        for scope in [before, after] {
+            let found = state(store, scope);
+            assert_eq!((found.paid, found.abandoned, found.highest_seen), (usd("0.10"), 2, None));
+        }
+        store.flush().unwrap();
+        let spend = store.spend(SpendBy::Template, None).unwrap().remove(0);
+        assert_eq!((spend.cost, spend.highest, spend.unpriced), (usd("0.10"), None, 0));
+
+        // Settled, the row keeps what was paid, and another line of the same tasks adds nothing.
+        store.resolve(look("cat").number, &Resolution::NotBilled).unwrap();
+        assert_eq!((look("cat").state.name(), look("cat").paid), ("released", usd("0.05")));
+        assert_eq!(store.import(&row("cat"), &doubtful, usd("0.07")), Ok(true));
+        assert_eq!((look("cat").state, look("cat").paid), (doubtful, usd("0.07")));
+        let task = "t1".parse().unwrap();
+        store.resolve(look("cat").number, &Resolution::Task(task)).unwrap();
+        let Opened::Watch(_, open) = store.open(&row("cat")).unwrap() else { panic!() };
+        open.settle(&completed("t1", "0.03")).unwrap();
+        let cat = look("cat");
+        assert_eq!(
+            (cat.state.cost(), cat.paid, cat.failed_order),
+            (Some(usd("0.03")), usd("0.10"), None)
+        );
+        assert_eq!([before, after].map(|scope| state(store, scope).paid), [usd("0.15"); 2]);
+    });
+}
+
+#[test]
 fn a_new_order_of_another_journal_is_doubted_or_followed_beside_the_picture_that_is_paid() {
     over_every_store(|store| {
         let at = Time::from_millis(START);

@@ -69,8 +69,9 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// no run has it in hand. An intent is taken in as doubtful: its owner is another store's. A
     /// released row is not taken in, since there is nothing to know of it.
     ///
-    /// `earlier` is what its tasks before the current one cost, in USD. Their ids are not known, so
-    /// they are kept as one failed task. All costs count in the scopes of the row.
+    /// `earlier` is what its tasks before the current task or doubt cost, in USD. Their ids are not
+    /// known, so they are kept as one failed task. All costs count in the scopes of the row, and what a
+    /// released row has paid here already counts once.
     ///
     /// What was taken in is durable after the next [`flush`](Self::flush).
     ///

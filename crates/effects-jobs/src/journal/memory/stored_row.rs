@@ -66,11 +66,8 @@ pub(super) struct StoredTask {
 impl StoredRow {
     /// Whether this task of the row stands for all that an imported one had before.
     pub(super) fn is_sum_of_tasks(&self, task: &StoredTask) -> bool {
-        // `import_earlier` names such a sum after the task beside it.
-        let is_of = |other: &StoredTask| {
-            Identity::of_task(&self.row.origin, &other.id).to_string() == task.id.as_str()
-        };
-        self.tasks.len() > 1 && self.tasks.iter().any(is_of)
+        // `import_earlier` names such a sum after its row.
+        Identity::from_digits(task.id.as_str()) == Some(self.row.identity)
     }
 
     /// What all its tasks cost, as far as is known, in USD.

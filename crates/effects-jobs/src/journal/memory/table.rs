@@ -270,11 +270,12 @@ impl MemoryTable {
         if let Some(other) = task.and_then(|task| self.find_task(&row.origin, task)) {
             return Err(JournalError::TaskOfAnotherRow { row: RowNumber(other as u64 + 1) });
         }
-        let at = state.submitted().unwrap_or(self.now);
+        let attempted = state.attempts().last().map(|attempt| attempt.at);
+        let at = state.submitted().or(attempted).unwrap_or(self.now);
         let index = known.unwrap_or_else(|| self.insert(row.clone(), at));
         self.rows[index].row = row.clone();
+        self.import_earlier(index, at, earlier);
         if let Some(task) = task {
-            self.import_earlier(index, task, at, earlier);
             self.rows[index].give_task(task, at);
             if let Some(end) = state.row_outcome() {
                 // No run has this number: runs are counted from 1.
@@ -344,16 +345,21 @@ impl MemoryTable {
         Ok(true)
     }
 
-    /// Books what the tasks before an imported one cost, as one task that failed.
-    pub(super) fn import_earlier(&mut self, index: usize, task: &TaskId, at: Time, cost: Decimal) {
-        let identity = self.rows[index].row.identity;
-        let id = Identity::of_task(&self.rows[index].row.origin, task).to_string().parse();
+    /// Books what the tasks before an imported task or doubt cost, as one task that failed.
+    pub(super) fn import_earlier(&mut self, index: usize, at: Time, earlier: Decimal) {
+        let stored = &mut self.rows[index];
+        let identity = stored.row.identity;
+        // A doubt that a person has settled leaves its row released, with the costs that came with it.
+        let cost = earlier - stored.paid();
         // An identity's digits are an id.
-        let Some(id) = id.ok().filter(|_| !cost.is_zero()) else { return };
-        self.rows[index].give_task(&id, at);
-        if let Some(earlier) = self.rows[index].tasks.last_mut() {
-            (earlier.finished, earlier.cost) = (Some(at), Some(cost));
+        let id = identity.to_string().parse().ok();
+        let Some(id) = id.filter(|_| !earlier.is_zero() && cost > Decimal::ZERO) else { return };
+        stored.give_task(&id, at);
+        if let Some(sum) = stored.tasks.last_mut() {
+            (sum.finished, sum.cost) = (Some(at), Some(cost));
         }
+        // None of the tasks that it stands for is the row's current one.
+        stored.task = None;
         // It may be the sum of several, so it says nothing of the price.
         for scope in self.scopes.iter_mut().filter(|it| it.members.contains(&identity)) {
             scope.paid += cost;
