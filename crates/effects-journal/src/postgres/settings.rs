@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use effects_core::journal::JournalError;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-use crate::database_url::without_password;
+use crate::database_url::{decoded, without_password};
 use crate::postgres::tls::Tls;
 
 /// Where a database is, and how to speak to it.
@@ -62,6 +63,12 @@ impl DatabaseSettings {
                 config.host(host);
             }
         }
+        if config.get_hosts().is_empty() {
+            // By its address a server is verified, and looked up in a password file, as by its name.
+            for address in config.get_hostaddrs().to_vec() {
+                config.host(address.to_string());
+            }
+        }
         if let Some(port) = port.filter(|_| config.get_ports().is_empty()) {
             config.port(port);
         }
@@ -104,7 +111,9 @@ impl DatabaseSettings {
         }
 
         let mode = ours("sslmode", "PGSSLMODE");
-        let is_here = config.get_hosts().iter().all(is_here);
+        // Where there is an address, the driver connects to that, whatever the name is.
+        let is_here = config.get_hosts().iter().all(is_here)
+            && config.get_hostaddrs().iter().all(|address| address.to_canonical().is_loopback());
         let secure = match mode.as_deref() {
             Some("disable") => false,
             Some("require" | "verify-ca" | "verify-full") => true,
@@ -129,35 +138,15 @@ fn split(url: &str) -> (String, Vec<(String, String)>) {
     let mut ours = Vec::new();
     let kept = query.split('&').filter(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let is_ours = matches!(name, "sslmode" | "sslrootcert" | "passfile");
+        let name = decoded(name);
+        let is_ours = matches!(name.as_str(), "sslmode" | "sslrootcert" | "passfile");
         if is_ours {
-            ours.push((name.to_owned(), decoded(value)));
+            ours.push((name, decoded(value)));
         }
         !is_ours && !part.is_empty()
     });
     let kept = kept.collect::<Vec<_>>().join("&");
     (if kept.is_empty() { location.to_owned() } else { format!("{location}?{kept}") }, ours)
-}
-
-/// A value with its `%XX` read.
-fn decoded(value: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = value.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let code = code.and_then(|two| u8::from_str_radix(two, 16).ok());
-        match (first, code) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The URL with a port for each of its hosts that has none.
@@ -184,7 +173,10 @@ fn usual_host() -> String {
 /// Whether a host is this machine.
 fn is_here(host: &Host) -> bool {
     match host {
-        Host::Tcp(name) => matches!(name.as_str(), "localhost" | "::1") || name.starts_with("127."),
+        // Parsed, since `127.example.com` is a name.
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
         #[cfg(unix)]
         Host::Unix(_) => true,
     }
@@ -296,6 +288,22 @@ mod tests {
         assert!(!secure("postgres://127.0.0.1/x") && !secure("postgres:///x?host=/run/pg"));
         assert!(secure("postgres://127.0.0.1/x?sslmode=verify-full"));
         assert!(read("postgres://db/x", &[("PGSSLMODE", "disable")]).is_ok());
+        for elsewhere in [
+            "postgres:///x?hostaddr=192.0.2.7",
+            "postgres://localhost/x?hostaddr=192.0.2.7",
+            "postgres:///x?host=/run/pg&hostaddr=192.0.2.7",
+            "postgres://localhost,localhost/x?hostaddr=127.0.0.1,192.0.2.7",
+            "postgres://db.example/x?hostaddr=127.0.0.1",
+            "postgres://127.example.com/x",
+            "postgres://127.0.0.1.example.com/x",
+        ] {
+            assert!(secure(elsewhere), "{elsewhere}");
+        }
+        assert!(!secure("postgres:///x?hostaddr=127.0.0.1") && !secure("postgres://[::1]/x"));
+        assert!(!secure("postgres://db.example/x?ssl%6Dode=disable"));
+        // The driver verifies no server without a name.
+        let found = read("postgres:///x?hostaddr=192.0.2.7", &[]).unwrap().config;
+        assert_eq!(found.get_hosts(), [Host::Tcp("192.0.2.7".into())]);
         let refused = read("postgres://me:s3cret@db/x?sslmode=maybe", &[]).err().unwrap();
         assert!(refused.to_string().contains("sslmode=maybe"), "{refused}");
         assert!(!refused.to_string().contains("s3cret"));
