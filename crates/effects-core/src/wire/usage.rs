@@ -35,6 +35,7 @@ impl Usage {
     /// assert_eq!(Usage::read_cost("3e-2"), Usage::read_cost("0.03"));
     /// assert_eq!(Usage::read_cost("-0.03"), None);
     /// assert_eq!(Usage::read_cost("0.03 USD"), None);
+    /// assert_eq!(Usage::read_cost("1_0"), None);
     /// ```
     pub fn read_cost(text: &str) -> Option<Decimal> {
         let mut cost = read_decimal(text)?;
@@ -49,7 +50,17 @@ impl Usage {
 /// A number as JSON or a text writes it, exact to the digit.
 pub(crate) fn read_decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
+    let (base, exponent) = text.split_once(['e', 'E']).unzip();
+    let base = base.unwrap_or(text);
+    // The decimal type reads `1_0` as 10, which nothing says it means.
+    if base.contains('_') {
+        return None;
+    }
     // `from_str_exact` refuses digits that a decimal cannot hold, where `from_str` would round a
-    // sum of money.
-    Decimal::from_str_exact(text).ok().or_else(|| Decimal::from_scientific(text).ok())
+    // sum of money; `from_scientific` reads its base with `from_str`.
+    let exact = Decimal::from_str_exact(base).ok()?;
+    let Some(exponent) = exponent else { return Some(exact) };
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    Decimal::from_scientific(text).ok().filter(|_| is_number)
 }
