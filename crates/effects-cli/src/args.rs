@@ -163,6 +163,7 @@ impl Cli {
                 | Command::Wait(_)
                 | Command::Resume(_)
                 | Command::Reorder(_)
+                | Command::Resolve(_)
         );
         (*emulator && outlives).then_some(
             "--emulator ends with this command, and its tasks with it: start one that stays with \

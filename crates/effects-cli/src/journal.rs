@@ -405,9 +405,9 @@ pub(crate) fn way_out(record: &Record) -> String {
             "a command is submitting it: wait for that command's end, or run it again if it was stopped"
                 .to_owned()
         }
-        RowState::Created { .. } => {
+        RowState::Created { task, .. } => {
             let line = rows_line("effects resume");
-            format!("its task is paid for and goes on: `{line}` waits for it")
+            format!("it has task {task}, whose end is not recorded yet: `{line}` waits for it")
         }
         RowState::Doubtful { .. } => format!(
             "its task may exist and may be billed: find out, then {}",

@@ -33,7 +33,16 @@ pub(crate) fn offered(command: Command) -> Command {
 pub(crate) fn uses(command: &str, option: &str) -> bool {
     let asks_a_gateway = matches!(
         command,
-        "run" | "submit" | "status" | "wait" | "batch" | "watch" | "resume" | "reorder" | "doctor"
+        "run"
+            | "submit"
+            | "status"
+            | "wait"
+            | "batch"
+            | "watch"
+            | "resume"
+            | "reorder"
+            | "resolve"
+            | "doctor"
     );
     let reads_a_journal = matches!(command, "tasks" | "resolve" | "journal" | "cost");
     match option {
@@ -48,12 +57,13 @@ pub(crate) fn uses(command: &str, option: &str) -> bool {
                 || reads_a_journal
                 || matches!(command, "check" | "login" | "logout" | "profile")
         }
-        "base_url" | "allow_http" => asks_a_gateway || matches!(command, "check" | "resolve"),
+        "base_url" | "allow_http" => asks_a_gateway || command == "check",
         "emulator" => matches!(command, "run" | "batch" | "watch" | "check" | "doctor"),
         "uploads" => {
-            asks_a_gateway && !matches!(command, "status" | "wait" | "resume") || command == "check"
+            asks_a_gateway && !matches!(command, "status" | "wait" | "resume" | "resolve")
+                || command == "check"
         }
-        "poll" => asks_a_gateway && !matches!(command, "submit" | "status"),
+        "poll" => asks_a_gateway && !matches!(command, "submit" | "status" | "resolve"),
         "tag" => matches!(command, "run" | "submit" | "batch" | "watch" | "resolve" | "doctor"),
         _ => true,
     }

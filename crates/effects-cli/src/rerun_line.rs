@@ -37,8 +37,9 @@ pub(crate) fn journal_line(line: &str) -> String {
 
 /// The two lines for a doubtful row of this command's journal: it made a task, or nothing was billed.
 pub(crate) fn resolve_lines(row: RowNumber) -> String {
-    let line = |found: &str| journal_line(&format!("effects resolve {row} {found}"));
-    format!("`{}` or `{}`", line("--task ID"), line("--not-billed"))
+    let line = |found: &str| format!("effects resolve {row} {found}");
+    // A task is looked at before it is recorded.
+    format!("`{}` or `{}`", rows_line(&line("--task ID")), journal_line(&line("--not-billed")))
 }
 
 /// A line that asks the gateway of this command, with its key; the key itself stays out of it.

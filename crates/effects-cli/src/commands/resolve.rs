@@ -1,7 +1,8 @@
 //! `effects resolve` ([`resolve`]): records in the journal (`JournalStore::resolve`) what a person found
 //! out about rows whose submission may or may not have made a task: the id of that task, or that there is
-//! none and nothing was billed. A task that was found it also notes in the row's batch folder
-//! (`FolderRows`). `commands::main` calls it.
+//! none and nothing was billed. [`Looks`] looks at each task that was found first, since a mistyped id
+//! cannot be taken back. Such a task it also notes in the row's batch folder (`FolderRows`).
+//! `commands::main` calls it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 use crate::batch::FolderRows;
 use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
+use crate::gateway::{self, Gateway};
 use crate::gateway_location::GatewayLocation;
 use crate::global::GlobalOptions;
 use crate::journal::{self, JournalChoice};
@@ -34,7 +36,8 @@ Examples:
   effects resolve --from found.txt
 
 With --task the next `effects batch` or `effects resume` waits for that task and downloads its
-picture; with --not-billed the next batch submits the row again, which costs.
+picture; with --not-billed the next batch submits the row again, which costs. A task is looked at
+before it is recorded, which costs nothing; one that the gateway does not know is refused.
 
 A file has a line for each row: its number, and then its task's id or `not-billed`. Empty lines and
 those that begin with # are left out. --all can be narrowed by --tag, --template and --base-url.")]
@@ -57,6 +60,10 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     found: Finding,
+
+    /// Record a task also where the gateway cannot be asked about it
+    #[arg(long)]
+    allow_unseen: bool,
 
     #[command(flatten)]
     journal: JournalChoice,
@@ -127,10 +134,11 @@ pub(crate) fn resolve(
     }
     let folders = FolderRows::new(&*store, Some(&arguments.journal.whole_path()?));
     let mut folders = folders.map_err(|error| journal::failure(&error))?;
+    let mut looks = Looks::new(global, arguments.allow_unseen);
     // A row that cannot be resolved does not stop the others.
     let mut failures = Vec::new();
     for (row, found) in &rows {
-        if let Err(failure) = resolve_one(&*store, &mut folders, *row, found, output) {
+        if let Err(failure) = resolve_one(&*store, &mut folders, &mut looks, *row, found, output) {
             failures.push(failure);
         }
     }
@@ -147,6 +155,9 @@ impl Arguments {
         let Self { rows, all, template, from, found, .. } = self;
         if template.is_some() && !*all {
             return Err(unusable("--template narrows --all, which is missing"));
+        }
+        if self.allow_unseen && found.task.is_none() && from.is_none() {
+            return Err(unusable("--allow-unseen is about the task of --task or --from: give one"));
         }
         // Each way to name rows goes with one kind of finding alone; everything else is refused in the end.
         match (&rows[..], *all, from, &found.task, found.not_billed) {
@@ -169,6 +180,7 @@ impl Arguments {
 fn resolve_one(
     store: &dyn JournalStore,
     folders: &mut FolderRows<'_>,
+    looks: &mut Looks<'_>,
     row: RowNumber,
     found: &Resolution,
     output: &Output,
@@ -178,6 +190,11 @@ fn resolve_one(
     // Looked up now: afterwards the row has no doubtful submission to name.
     let before = store.find(&RowName::Number(row)).map_err(failed)?;
     let request_id = before.as_ref().and_then(last_request);
+    // The journal refuses every other row.
+    let doubtful = before.as_ref().filter(|it| matches!(it.state, RowState::Doubtful { .. }));
+    if let (Resolution::Task(task), Some(record)) = (found, doubtful) {
+        looks.check(record, task, output)?;
+    }
     store.resolve(row, found).map_err(|error| match (&error, lookup()) {
         (JournalError::WrongRowState { .. }, Ok(record)) => {
             // It says what to do about the state that the row has now.
@@ -206,6 +223,84 @@ fn resolve_one(
     let (template, image) = (object.template, printable(object.image));
     let sent = request_id.map(|id| format!(", sent with X-Request-Id {id}")).unwrap_or_default();
     output.result(&object, &[format!("row {row} is {state}: {template} of {image}{sent}")])
+}
+
+/// Looks at tasks before they are recorded.
+struct Looks<'a> {
+    global: &'a GlobalOptions,
+    allow_unseen: bool,
+    /// The client that looks, once one task was to be looked at.
+    gateway: Option<Result<Gateway, Error>>,
+    /// Why no task is looked at any more.
+    given_up: Option<Error>,
+}
+
+impl<'a> Looks<'a> {
+    const fn new(global: &'a GlobalOptions, allow_unseen: bool) -> Self {
+        Self { global, allow_unseen, gateway: None, given_up: None }
+    }
+
+    /// Whether a task may be recorded as that of a row: the gateway knows it, or cannot be asked and
+    /// `--allow-unseen` insists.
+    fn check(&mut self, record: &Record, task: &TaskId, output: &Output) -> Result<(), Failure> {
+        let (row, of) = (record.number, &record.row.origin);
+        let Err(error) = self.look(record, task)? else { return Ok(()) };
+        if error.kind() == ErrorKind::TaskNotFound {
+            return Err(unusable(&format!(
+                "row {row}, task {task}: {of} knows no such task (404), and a row can have one alone that \
+                 is there; nothing was recorded: copy the id once more, or say --not-billed if no task \
+                 was made"
+            )));
+        }
+        let (kind, why) = (error.kind(), Failure::from(error));
+        if !self.allow_unseen {
+            let message = format!(
+                "row {row}, task {task} could not be looked at: {why}; nothing was recorded: try again, or \
+                 record it unseen with --allow-unseen"
+            );
+            return Err(Error::new(kind, message).into());
+        }
+        output.note_always(&format!(
+            "warning: row {row} gets task {task} unseen, since it could not be looked at: {why}"
+        ));
+        Ok(())
+    }
+
+    /// Looks at a task once; the inner error says why it was not seen.
+    fn look(&mut self, record: &Record, task: &TaskId) -> Result<Result<(), Error>, Failure> {
+        let location = GatewayLocation::of(self.global)?;
+        let (of, origin) = (&record.row.origin, location.origin()?);
+        if *of != origin {
+            let why = format!("its row is of {of}, not {origin}: give --base-url {of}");
+            return Ok(Err(Error::new(ErrorKind::Misconfigured, why)));
+        }
+        if let Some(error) = &self.given_up {
+            return Ok(Err(error.clone()));
+        }
+        let gateway = match &mut self.gateway {
+            Some(gateway) => gateway,
+            none => {
+                let opened = Gateway::open(self.global, &location, gateway::policy(self.global));
+                none.insert(match opened {
+                    Ok(gateway) => Ok(gateway),
+                    Err(Failure::Error(error)) => Err(error),
+                    Err(failure) => return Err(failure),
+                })
+            }
+        };
+        let client = match gateway {
+            Ok(gateway) => &gateway.client,
+            Err(error) => return Ok(Err(error.clone())),
+        };
+        // Also a key that only its program or a keyring knew.
+        if client.repeats_key(task.as_str()) {
+            return Err(key_refusal(&format!("the task's id of row {}", record.number)).into());
+        }
+        let seen = client.task(task.clone()).status().map(drop);
+        // A gateway that is not there is waited for once, and not for each row of a file.
+        self.given_up = seen.as_ref().err().filter(|it| it.kind() == ErrorKind::Transport).cloned();
+        Ok(seen)
+    }
 }
 
 /// The name of the last submission of unknown outcome, also where it is of a new order of the row.

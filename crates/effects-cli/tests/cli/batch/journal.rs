@@ -159,6 +159,55 @@ fn a_doubtful_row_is_resolved_by_a_person_alone() {
     assert_eq!(site.emulator.counts().accepted, 4, "the second one was submitted again");
 }
 
+#[test]
+fn a_task_is_looked_at_before_it_is_recorded_for_a_row() {
+    let lost = FaultRule::on(Endpoint::Create, Fault::lost()).first(1);
+    let refused = FaultRule::on(Endpoint::Task, Fault::status(401)).first(2);
+    let site = Site::with(FaultPlan::none().with(lost).with(refused));
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(8);
+    let id = effects_ids(&site).remove(0);
+    let standing = || tasks(&site, &[])[0]["standing"].as_str().unwrap().to_owned();
+    let resolve = |more: &[&str]| site.run(&[&["resolve", "1"][..], more].concat());
+
+    // The gateway shows nothing for now; then it does not know the id.
+    let ran = resolve(&["--task", &id]).exits(3);
+    for said in ["could not be looked at", "nothing was recorded", "--allow-unseen"] {
+        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+    }
+    assert_eq!(standing(), "doubtful");
+    let ran = resolve(&["--task", &id, "--base-url", "http://127.0.0.1:1"]).exits(2);
+    let way_out = format!("give --base-url {}", site.emulator.base_url());
+    assert!(ran.stderr.contains(&way_out), "{ran:?}");
+    resolve(&["--not-billed", "--allow-unseen"]).exits(2);
+    resolve(&["--task", &id, "--emulator"]).exits(2);
+    let ran = resolve(&["--task", &id, "--allow-unseen"]).exits(0);
+    assert!(ran.stderr.contains(&format!("row 1 gets task {id} unseen")), "{ran:?}");
+    let ran = resolve(&["--not-billed"]).exits(2);
+    assert!(ran.stderr.contains(&format!("it has task {id}")), "{ran:?}");
+    site.batch("rows.csv", &[]).exits(0);
+
+    let lost = FaultRule::on(Endpoint::Create, Fault::lost()).first(1);
+    let site = Site::with(FaultPlan::none().with(lost));
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(8);
+    let id = effects_ids(&site).remove(0);
+    let mistyped = format!("{id}x");
+    site.write("found.txt", format!("1 {mistyped}\n"));
+    for line in [
+        &["resolve", "1", "--task", &mistyped][..],
+        &["resolve", "1", "--task", &mistyped, "--allow-unseen"],
+        &["resolve", "--from", "found.txt"],
+    ] {
+        let ran = site.run(line).exits(2);
+        for said in [&mistyped, "knows no such task (404)", "nothing was recorded", "row 1"] {
+            assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+        }
+        assert_eq!(tasks(&site, &[])[0]["standing"], "doubtful");
+    }
+    site.run(&["resolve", "1", "--task", &id]).exits(0);
+    site.batch("rows.csv", &[]).exits(0);
+    assert_eq!(site.accepted_once(), 1);
+}
+
 /// The ids of all tasks the emulator has.
 fn effects_ids(site: &Site) -> Vec<String> {
     let mut ids = Vec::new();
