@@ -260,7 +260,12 @@ impl<'a> Reporter<'a> {
                 }
             };
             let is_known = record.is_some();
+            let is_left_out = label.duplicate_of.is_some() && self.batch.settings.skips_duplicates;
             let report = match record {
+                Some((record, _)) if is_left_out && unreported.is_none() => {
+                    // An earlier run that did not leave it out has paid for it.
+                    RowReport::new(label, RowStatus::Skipped).after(record.paid)
+                }
                 Some((record, pictures)) => {
                     let report = RowReport::left(label, &record, pictures);
                     let method = unreported
@@ -270,9 +275,7 @@ impl<'a> Reporter<'a> {
                     let method = method.or(report.method);
                     RowReport { method, ..report }
                 }
-                None if label.duplicate_of.is_some() && self.batch.settings.skips_duplicates => {
-                    RowReport::new(label, RowStatus::Skipped)
-                }
+                None if is_left_out => RowReport::new(label, RowStatus::Skipped),
                 None => RowReport::new(label, RowStatus::NotSubmitted),
             };
             summary.add(&report);

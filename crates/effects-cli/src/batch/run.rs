@@ -14,7 +14,7 @@ use effects_client::{
     Claims, JournalSession, Save, SaveFiles, SaveWords, WallClock, is_replay, is_special,
 };
 use effects_core::{Error, ErrorKind, Policy, count_of};
-use effects_jobs::JournalStore;
+use effects_jobs::{JournalStore, Row, RowName};
 use rust_decimal::Decimal;
 
 use super::budget;
@@ -398,7 +398,8 @@ impl Batch<'_> {
                 }
                 // The preflight counted left-out rows among the good ones, so they count here too.
                 remaining -= 1;
-                if is_left_out(&checked_row.label, was_warned, &settings, starter) {
+                let paid = || paid_before(store.as_deref(), row.as_ref());
+                if is_left_out(&checked_row.label, was_warned, &settings, starter, paid)? {
                     continue;
                 }
                 let (label, job) = checked_row.into_job(row);
@@ -418,24 +419,36 @@ fn ends_by(policy: &Policy) -> Option<Instant> {
     policy.deadline.map(|_| Instant::now() + policy.ends_by(now).since(now))
 }
 
-/// Whether a row is left out since an earlier one asks for the same: it is reported then. One that is not is
-/// warned of, unless it `was_warned` before.
+/// Whether a row is left out since an earlier one asks for the same: it is reported then, with what earlier
+/// runs `paid` that did not leave it out. One that is not is warned of, unless it `was_warned` before.
 pub(super) fn is_left_out(
     label: &RowLabel,
     was_warned: bool,
     settings: &BatchSettings,
     starter: &RowStarter<'_>,
-) -> bool {
-    let Some(first) = label.duplicate_of else { return false };
+    paid: impl FnOnce() -> Result<Decimal, Error>,
+) -> Result<bool, Error> {
+    let Some(first) = label.duplicate_of else { return Ok(false) };
     if settings.skips_duplicates {
-        starter.send_report(RowReport::new(label.clone(), RowStatus::Skipped));
+        starter.send_report(RowReport::new(label.clone(), RowStatus::Skipped).after(paid()?));
     } else if !was_warned {
         let why = format!(
             "it asks for what line {first} asks for, and is paid for as well: --skip-duplicates leaves it out"
         );
         starter.warn(label, &why);
     }
-    settings.skips_duplicates
+    Ok(settings.skips_duplicates)
+}
+
+/// What all tasks of a row cost that the journal knows, in USD.
+pub(super) fn paid_before(
+    store: Option<&dyn JournalStore>,
+    row: Option<&Row>,
+) -> Result<Decimal, Error> {
+    let (Some(store), Some(row)) = (store, row) else { return Ok(Decimal::ZERO) };
+    let known = store.find(&RowName::Identity(row.identity));
+    let known = known.map_err(|error| Error::new(ErrorKind::Journal, error.to_string()))?;
+    Ok(known.map(|record| record.paid).unwrap_or_default())
 }
 
 fn make_folder(out: &Path) -> Result<(), Failure> {

@@ -22,7 +22,7 @@ use super::progress_line::ProgressLine;
 use super::report::{RowReport, RowStatus};
 use super::reporter::Reporter;
 use super::rows::{BatchSettings, CheckedRow, Checker, InvalidRow, RowLabel, lookup_in};
-use super::run::{PreparedBatch, is_left_out};
+use super::run::{PreparedBatch, is_left_out, paid_before};
 use super::session::RowStarter;
 use super::summary::BatchSummary;
 use super::watcher::{FolderChange, FolderWatcher};
@@ -309,7 +309,8 @@ impl ArrivedRows<'_> {
             starter.send_report(RowReport::new(checked_row.label, RowStatus::Skipped));
             return Ok(None);
         }
-        if is_left_out(&checked_row.label, false, settings, starter) {
+        let paid = || paid_before(Some(&*self.photos.store), Some(&row));
+        if is_left_out(&checked_row.label, false, settings, starter, paid)? {
             return Ok(None);
         }
         self.begun.insert(row.identity, line);

@@ -398,6 +398,32 @@ fn a_budget_counts_what_was_paid_for_rows_that_nothing_is_sent_for_now() {
 }
 
 #[test]
+fn what_was_paid_for_rows_that_are_left_out_now_is_in_the_sums_of_the_end() {
+    let site = Site::new();
+    let url = "glass_ball,https://example.com/cat.jpg";
+    site.write(
+        "rows.csv",
+        format!("template,image\n{url}\n{url}\n{url}\nmy_world,https://example.com/1.jpg\n"),
+    );
+    site.batch("rows.csv", &["--pilot", "2"]).exits(0);
+    for nth in 0..2 {
+        let line = ["--skip-duplicates", "--json", "--report", "report.html"];
+        let ran = site.batch("rows.csv", &line).exits(0);
+        let (rows, batch) = rows_and_batch(&ran);
+        assert_eq!((count(&rows, "completed"), count(&rows, "skipped")), (2, 2), "{ran:?}");
+        let spent = if nth == 0 { "0.03" } else { "0" };
+        assert_eq!((&batch["spent"], &batch["cost"]), (&spent.into(), &"0.09".into()), "{batch}");
+        assert!(ran.stderr.contains(", 0.09 USD for these rows in all"), "{ran:?}");
+        let costs = |line: u64| {
+            let row = rows.iter().find(|row| row["line"] == line).unwrap();
+            (row["status"].clone(), row["cost"].clone())
+        };
+        assert_eq!(costs(3), ("skipped".into(), "0.03".into()));
+        assert_eq!(costs(4), ("skipped".into(), Value::Null));
+    }
+}
+
+#[test]
 fn the_days_of_a_report_add_up_to_what_the_rows_cost_doubts_and_refusals_among_them() {
     // Of three rows one is bought once more and is in doubt, one failed with a bill and its second task is
     // refused by the budget, and one failed with a bill and its second is in doubt.
