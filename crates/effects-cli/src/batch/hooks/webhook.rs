@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use tracing::subscriber::{self, NoSubscriber};
 
 use super::EndedRow;
+use crate::batch::manifest_line::append;
 use crate::failure::Failure;
 use crate::secret_variables::WEBHOOK_SECRET;
 
@@ -134,9 +135,8 @@ impl Webhook {
     fn acknowledged(&self, id: &str) -> io::Result<()> {
         let mut delivered = self.lock();
         let line = format!("{{\"webhook_id\":\"{id}\",\"target\":\"{}\"}}\n", self.target);
-        let mut file: File = OpenOptions::new().create(true).append(true).open(&self.file)?;
         // On record first: where that fails, a later run posts the row again.
-        file.write_all(line.as_bytes())?;
+        append(&self.file, line.into_bytes())?;
         delivered.insert(id.to_owned());
         Ok(())
     }

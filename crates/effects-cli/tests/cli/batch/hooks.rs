@@ -172,6 +172,22 @@ fn rows_are_posted_signed_and_once_where_they_are_acknowledged() {
 }
 
 #[test]
+fn an_acknowledgement_after_one_that_a_crash_cut_is_kept() {
+    let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
+    server.otherwise(Response::new(204));
+    site.rows("rows.csv", 2);
+    post(&site, &server.url("/hook")).exits(0);
+    let deliveries = site.path("out/deliveries.jsonl");
+    let whole = fs::read_to_string(&deliveries).unwrap();
+    fs::write(&deliveries, &whole[..whole.len() - 20]).unwrap();
+    // The row of the line that was cut is posted again, once.
+    for _ in 0..2 {
+        post(&site, &server.url("/hook")).exits(0);
+        assert_eq!(server.requests().len(), 3);
+    }
+}
+
+#[test]
 fn a_post_is_repeated_until_it_is_acknowledged_also_by_the_same_line_with_the_same_id() {
     let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
     let first = AtomicUsize::new(0);
