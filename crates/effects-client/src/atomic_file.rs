@@ -256,10 +256,20 @@ impl TempFile {
         match fs::hard_link(&self.path, &self.target) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-            // A file system without hard links: between look and move another may be faster.
-            Err(_) if self.target.symlink_metadata().is_err() => self.finish(),
-            Err(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            // A file system without hard links.
+            Err(_) => self.move_to_new(),
         }
+    }
+
+    /// Moves the file to a name that no file has. A rename replaces what is there, so the name is taken
+    /// first, by an empty file.
+    fn move_to_new(self) -> io::Result<()> {
+        OpenOptions::new().write(true).create_new(true).open(&self.target)?;
+        let target = self.target.clone();
+        self.finish().inspect_err(|_| {
+            // The empty file is this function's own.
+            let _ = fs::remove_file(&target);
+        })
     }
 }
 
@@ -366,6 +376,25 @@ mod tests {
         let mut dropped = AtomicFile::begin(&target).unwrap();
         dropped.write(b"lost").unwrap();
         drop(dropped);
+        assert_eq!(names(folder.path()), ["ball.png"]);
+    }
+
+    #[test]
+    fn without_hard_links_no_file_is_replaced_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("ball.png");
+        let begin = || {
+            let mut file = TempFile::beside(target.clone()).unwrap();
+            file.file.write_all(b"whole").unwrap();
+            file
+        };
+        let late = begin();
+        fs::write(&target, "another's").unwrap();
+        assert_eq!(late.move_to_new().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&target).unwrap(), b"another's");
+        fs::remove_file(&target).unwrap();
+        begin().move_to_new().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"whole");
         assert_eq!(names(folder.path()), ["ball.png"]);
     }
 
