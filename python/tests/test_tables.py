@@ -83,6 +83,19 @@ def test_what_a_table_calls_missing_is_left_out(client, emulator, missing):
     assert asked(emulator)[0].get("width") in (None, 1328)
 
 
+@pytest.mark.parametrize("missing", [float("nan"), numpy.float32("nan"), pandas.NA, pandas.NaT, None])
+def test_what_a_dict_of_a_table_calls_missing_is_missing_among_the_results_too(client, missing):
+    jobs = [
+        {"template": "glass_ball", "image": URL, "key": "first", "tag": "spring"},
+        {"template": "glass_ball", "image": f"{URL}?2", "key": missing, "tag": missing},
+        {"template": missing, "image": URL},
+    ]
+    frame = client.map(jobs, polls_per_second=1000).all().to_pandas()
+    assert list(frame["ok"]) == [True, True, False]
+    assert list(frame["template"].isna()) == [False, False, True]
+    assert list(frame["key"].isna()) == list(frame["tag"].isna()) == [False, True, True]
+
+
 def test_a_missing_photo_is_said(client, emulator):
     (result,) = client.map(pandas.DataFrame({"template": ["glass_ball"], "image": [None]}))
     assert isinstance(result.error, InvalidRequest)

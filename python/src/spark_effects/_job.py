@@ -106,7 +106,8 @@ def asked_for(job):
     # What is no job has ended with an error, which says so.
     except TypeError:
         return (None, None, None)
-    return tuple(None if one is None else str(one) for one in (job.template, job.key, job.tag))
+    said = map(_present, (job.template, job.key, job.tag))
+    return tuple(None if one is None else str(one) for one in said)
 
 
 def _job(job):
