@@ -2,12 +2,14 @@
 
 import pickle
 from decimal import Decimal
+from fractions import Fraction
 
+import numpy
 import pytest
 from conftest import URL
 
 import spark_effects
-from spark_effects import Backoff, Effect, Pace, Policy, Template, Usage
+from spark_effects import Backoff, Client, Effect, Emulator, Pace, Policy, Template, Usage
 
 
 def test_the_catalogue_is_the_core_s():
@@ -53,6 +55,51 @@ def test_a_policy_is_changed_by_making_another():
         policy.replace(wait_timout=5)
     with pytest.raises(spark_effects.InvalidRequest, match="repeat"):
         Policy(repeat="often")
+
+
+# Python writes no whole number of more than 4300 digits.
+HUGE = {"400": 10**400, "5000": 10**5000, "-400": -(10**400), "fraction": Fraction(10) ** 400}
+
+
+@pytest.mark.parametrize("given", HUGE.values(), ids=HUGE)
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("factor", lambda given: Backoff(factor=given)),
+        ("jitter", lambda given: Backoff(jitter=given)),
+        ("first", lambda given: Backoff(first=given)),
+        ("interval", Pace.fixed),
+        ("wait_timeout", lambda given: Policy(wait_timeout=given)),
+        ("latency", lambda given: Emulator(latency=given)),
+        ("port", lambda given: Emulator(port=given)),
+        ("price", lambda given: Emulator(price=given)),
+        ("polls_per_second", lambda given: map_with(polls_per_second=given)),
+        ("in_flight", lambda given: map_with(in_flight=given)),
+        ("budget", lambda given: map_with(budget=given)),
+        ("connect_timeout", lambda given: Client(api_key="a-key", connect_timeout=given)),
+        ("extra", lambda given: Client(api_key="a-key").run("glass_ball", URL, extra={"seed": given})),
+    ],
+)
+def test_a_number_that_is_too_large_is_told_by_its_name(name, make, given):
+    if name == "extra" and given == 10**400:
+        # JSON has it.
+        return
+    with pytest.raises((TypeError, ValueError), match=f"^{name} ") as raised:
+        make(given)
+    assert len(str(raised.value)) < 500
+    assert not isinstance(raised.value, OverflowError)
+
+
+def map_with(**options):
+    return Client(api_key="a-key", base_url="http://127.0.0.1:1").map([("glass_ball", URL)], **options)
+
+
+@pytest.mark.parametrize("given", [numpy.array([1.0, 2.0]), numpy.array("x"), numpy.array([])])
+def test_an_array_that_is_no_number_is_told_by_the_option_s_name(given):
+    with pytest.raises(TypeError, match=r"^factor is .*: give a number"):
+        Backoff(factor=given)
+    with pytest.raises(TypeError, match=r"^poll is .*: give seconds"):
+        Policy(poll=given)
 
 
 def test_records_pickle_and_keep_what_they_know(client):

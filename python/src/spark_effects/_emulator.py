@@ -6,7 +6,7 @@ fixture of `pytest_plugin.py`; they script faults, move its clock, and read each
 
 from . import _native
 from ._effect import _Record
-from ._values import boolean, integer, log, path_text, seconds, text
+from ._values import boolean, integer, log, path_text, plain_number, seconds, text
 from ._wait import constructor, misspelt
 
 __all__ = ["Emulator", "SeenRequest"]
@@ -157,7 +157,7 @@ class Emulator:
                 "public_url": text("public_url", public_url),
                 "cors": [text("cors", origin) or "" for origin in origins],
                 "isolate_keys": boolean("isolate_keys", isolate_keys),
-                "price": str(price),
+                "price": plain_number(price),
                 "seed": integer("seed", seed, 0, 2**64 - 1),
             }
         )

@@ -20,6 +20,7 @@ __all__ = [
     "own_state",
     "package_class",
     "path_text",
+    "plain_number",
     "positive",
     "refused",
     "seconds",
@@ -46,14 +47,21 @@ def seconds(name, value):
     elif isinstance(value, bool) or not hasattr(type(value), "__float__"):
         raise TypeError(f"{name} is {_short(given)}: give seconds, or a timedelta")
     try:
-        value = float(value)
-    # A whole number that no float holds: the bounds below refuse infinity.
-    except OverflowError:
-        value = float("inf")
+        value = _float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {_short(given)}: give seconds, or a timedelta") from None
     # NaN is refused as well: every comparison with it is false.
     if not 0 <= value <= _LONGEST:
         raise refused(name, given, f"give seconds, or a timedelta, not below 0 and at most {_LONGEST:g}")
     return value
+
+
+def _float(value):
+    """A number as a float; infinity for one that no float holds, which every bound refuses."""
+    try:
+        return float(value)
+    except OverflowError:
+        return _WITHOUT_END
 
 
 def positive(name, value):
@@ -76,9 +84,14 @@ def number(name, value, least, most):
     """A number within bounds, as a float."""
     if isinstance(value, bool) or not hasattr(type(value), "__float__"):
         raise TypeError(f"{name} is {_short(value)}: give a number")
-    if not least <= float(value) <= most:
+    try:
+        found = _float(value)
+    # An array has `__float__`, and may hold more than a number.
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {_short(value)}: give a number") from None
+    if not least <= found <= most:
         raise refused(name, value, f"give a number from {least:g} to {most:g}")
-    return float(value)
+    return found
 
 
 def log():
@@ -86,6 +99,15 @@ def log():
     import logging
 
     return logging.getLogger("spark_effects")
+
+
+def plain_number(value):
+    """A number, or its text, as text for the native half, which refuses what is none."""
+    try:
+        return str(value)
+    # Python writes no whole number of thousands of digits.
+    except ValueError:
+        return _short(value)
 
 
 def integer(name, value, least, most):
@@ -150,7 +172,8 @@ def money(name, value):
 
     try:
         usd = Decimal(value)
-        usable = 0 <= usd < 10**15
+        # Written out, `1e-999999999` would fill the memory; the native half reads 28 decimals.
+        usable = 0 <= usd < 10**15 and usd.as_tuple().exponent >= -28
     except InvalidOperation:
         usable = False
     if not usable:
@@ -162,7 +185,11 @@ def _short(value):
     """What was given, in so many words that an error or a line of a log can hold it."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"<{len(value)} bytes>"
-    words = repr(value)
+    try:
+        words = repr(value)
+    # Python writes no whole number of thousands of digits.
+    except ValueError:
+        return f"<{type(value).__name__} that is too long to show>"
     return words if len(words) <= 200 else f"{words[:150]}… ({len(words)} characters)"
 
 
@@ -295,7 +322,7 @@ class Pace(_Value):
         if interval is not None:
             interval = positive("interval", interval)
         if waits is not None and not isinstance(waits, Backoff):
-            raise TypeError(f"waits is {waits!r}: give a Backoff")
+            raise TypeError(f"waits is {_short(waits)}: give a Backoff")
         self._set(interval=interval, waits=waits)
 
     @classmethod

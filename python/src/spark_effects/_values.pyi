@@ -24,6 +24,7 @@ __all__ = [
     "own_state",
     "package_class",
     "path_text",
+    "plain_number",
     "positive",
     "refused",
     "seconds",
@@ -59,6 +60,9 @@ def number(name: str, value: float, least: float, most: float) -> float:
 
 def log() -> Logger:
     """Where the package says what its caller should know."""
+
+def plain_number(value: object) -> str:
+    """A number, or its text, as text for the native half, which refuses what is none."""
 
 def integer(name: str, value: int, least: int, most: int) -> int:
     """A whole number within bounds."""
