@@ -1,5 +1,6 @@
 """Strict type checkers accept the stubs, and code that uses them."""
 
+import copy
 import importlib.util
 import inspect
 import os
@@ -13,6 +14,7 @@ import pytest
 from conftest import ROOT
 
 import spark_effects
+from spark_effects._annotations import _Annotations
 
 PACKAGE = pathlib.Path(spark_effects.__file__).parent
 USES = [pathlib.Path(__file__).parent / "uses.py", *sorted((ROOT / "examples").glob("*.py"))]
@@ -148,6 +150,41 @@ def test_type_hints_are_found():
         "return": list[spark_effects.Template],
     }
     assert typing.get_type_hints(spark_effects.AsyncClient.task)["return"] is spark_effects.AsyncTask
+
+
+READ = {"query": str, "return": list[spark_effects.Template]}
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"),
+    [
+        (lambda hints: hints | {"more": int}, {**READ, "more": int}),
+        (lambda hints: {"more": int} | hints, {"more": int, **READ}),
+        (lambda hints: hints.__ior__({"more": int}), {**READ, "more": int}),
+        (lambda hints: hints.setdefault("query", int), str),
+        (lambda hints: hints.pop("query"), str),
+        (lambda hints: hints.popitem(), ("return", READ["return"])),
+        (lambda hints: list(reversed(hints)), ["return", "query"]),
+        (lambda hints: hints != READ, False),
+        (lambda hints: (hints.__setitem__("query", int), hints["query"])[1], int),
+        (lambda hints: (hints.__delitem__("query"), dict(hints))[1], {"return": READ["return"]}),
+        (lambda hints: (hints.update(query=int), hints["query"])[1], int),
+        (lambda hints: (hints.clear(), dict(hints))[1], {}),
+        (lambda hints: hints == annotations_of_templates(), True),
+        (lambda hints: hints | annotations_of_templates(), READ),
+        (lambda hints: copy.copy(hints), READ),
+        (dict, READ),
+        (len, 2),
+        (repr, repr(READ)),
+    ],
+)
+def test_annotations_are_there_whatever_asks_first(ask, answer):
+    assert ask(annotations_of_templates()) == answer
+
+
+def annotations_of_templates():
+    """As they are before anything has read them."""
+    return _Annotations("spark_effects._templates", "templates")
 
 
 def test_type_hints_cost_nothing_until_they_are_asked_for():

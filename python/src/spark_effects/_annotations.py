@@ -4,6 +4,7 @@ asks for them. `__init__.py` calls it for each public class and function.
 The types stand once, in the stubs, and cost no import; ``typing.get_type_hints`` finds them here.
 """
 
+import functools
 import types
 
 __all__ = ["attach_annotations"]
@@ -35,29 +36,19 @@ class _Annotations(dict):
         self._module = module
         self._name = name
 
-    # CPython's methods of a dict do not call each other, so each one that reads is overridden below.
     def _read(self):
         if self._name is not None:
             name, self._name = self._name, None
             from ._stubs import stub
 
-            self.update(stub(self._module).hints(name))
+            dict.update(self, stub(self._module).hints(name))
         return self
-
-    def __iter__(self):
-        return dict.__iter__(self._read())
-
-    def __len__(self):
-        return dict.__len__(self._read())
-
-    def __getitem__(self, name):
-        return dict.__getitem__(self._read(), name)
-
-    def __contains__(self, name):
-        return dict.__contains__(self._read(), name)
 
     def __eq__(self, other):
         return dict(self) == other
+
+    def __ne__(self, other):
+        return dict(self) != other
 
     __hash__ = None
 
@@ -67,17 +58,26 @@ class _Annotations(dict):
     def __reduce__(self):
         return (dict, (dict(self),))
 
-    def get(self, name, default=None):
-        return dict.get(self._read(), name, default)
-
-    def keys(self):
-        return dict.keys(self._read())
-
-    def values(self):
-        return dict.values(self._read())
-
-    def items(self):
-        return dict.items(self._read())
-
     def copy(self):
         return dict(self)
+
+
+def _after_reading(name):
+    """The method of `dict` with this name, on annotations that were read."""
+    method = getattr(dict, name)
+
+    # With the signature of `dict`.
+    @functools.wraps(method)
+    def call(self, *arguments, **named):
+        return method(self._read(), *arguments, **named)
+
+    return call
+
+
+# CPython's methods of a dict do not call each other, so each one that reads or writes is overridden.
+for _name in (
+    *("__contains__", "__delitem__", "__getitem__", "__ior__", "__iter__", "__len__", "__or__"),
+    *("__reversed__", "__ror__", "__setitem__", "clear", "get", "items", "keys", "pop", "popitem"),
+    *("setdefault", "update", "values"),
+):
+    setattr(_Annotations, _name, _after_reading(_name))
