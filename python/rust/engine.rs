@@ -78,12 +78,18 @@ impl ProcessState {
     }
 }
 
-/// In a fork, drivers and connections belong to a thread of the parent's: they are forgotten, not dropped.
+/// In a fork, drivers and connections belong to a thread of the parent's, and so does what waits for the
+/// budget: they are forgotten, not dropped.
 impl Drop for Engine {
     fn drop(&mut self) {
+        let process = std::process::id();
         let state = self.process_state.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if state.as_ref().is_some_and(|state| state.process != std::process::id()) {
+        if state.as_ref().is_some_and(|state| state.process != process) {
             std::mem::forget(state);
+        }
+        let budget = self.shared_budget.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if budget.as_ref().is_some_and(|(owner, _)| *owner != process) {
+            std::mem::forget(budget);
         }
     }
 }
@@ -360,6 +366,9 @@ impl Engine {
         let (mut handle, submitted) = (self.client_with(py, policy)?.task(id), submitted.map(time));
         if let Some(submitted) = submitted {
             handle = handle.submitted_at(submitted);
+        }
+        if let Some(template) = template.as_deref().and_then(|id| Template::unlisted(id).ok()) {
+            handle = handle.of_template(template);
         }
         Ok(Handle::of_this_process(handle, template, submitted).known_to_caller())
     }

@@ -49,14 +49,21 @@ impl Handle {
         let mut held = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
         let process = std::process::id();
         if held.0 != process {
-            let mut fresh = client.task(held.1.id().clone());
-            if let Some(submitted) = self.submitted {
-                fresh = fresh.submitted_at(submitted);
-            }
+            let fresh = held.1.forked(client);
             // Forgotten, not dropped: a parent's connections end in a thread that is not in this process.
             std::mem::forget(std::mem::replace(&mut *held, (process, fresh)));
         }
         held.1.through(client)
+    }
+}
+
+/// In a fork, a parent's is forgotten: a clone that is never dropped keeps its counts above zero.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let (process, handle) = &*self.handle.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if *process != std::process::id() {
+            std::mem::forget(handle.clone());
+        }
     }
 }
 

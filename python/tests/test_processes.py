@@ -1,6 +1,7 @@
 """Clients, tasks, effects and errors in other processes and threads: pickled, forked, shared."""
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -157,6 +158,42 @@ def test_a_journal_serves_parent_and_fork_and_each_row_is_paid_once(emulator, tm
 
     assert in_a_fork(many) == many() == in_a_fork(many)
     assert emulator.counts["accepted"] == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_fork_knows_the_end_that_its_parent_saw(client, emulator, fails):
+    emulator.script("create", *[{"kind": "fail", "code": "3009095"}] * fails)
+    task = client.submit("glass_ball", URL)
+
+    def end():
+        try:
+            return task.wait(fetch=False).task_id
+        except spark_effects.TaskFailed as error:
+            return str(error)
+
+    seen, asked = end(), len(emulator.requests)
+    assert in_a_fork(end) == seen
+    # A grandchild's is the child's.
+    assert in_a_fork(lambda: (end(), in_a_fork(end))) == (seen, seen)
+    assert len(emulator.requests) == asked
+    other = client.submit("glass_ball", URL)
+    assert in_a_fork(other.wait).task_id == other.id
+    assert other.wait().task_id == other.id
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_lets_go_of_what_its_parent_waits_for(emulator):
+    client = emulator.client(poll=0.005, budget="0.03")
+    emulator.script("create", {"kind": "take", "seconds": 0.5})
+    held = [client, client.submit("glass_ball", URL)]
+    # It waits for the cost of the first.
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(client.submit, "glass_ball", URL)
+        del client
+        assert in_a_fork(lambda: (held.clear(), gc.collect())[0]) is None
+        with pytest.raises(spark_effects.BudgetExceeded):
+            waits.result()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

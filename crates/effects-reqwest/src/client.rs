@@ -324,6 +324,13 @@ impl TaskHandle {
     pub fn through(&self, client: &Client) -> Self {
         self.with_runs(&client.0)
     }
+
+    /// The same task in a child of `fork()`, looked at by a client that the child has made: with all that
+    /// is known of it, and nothing of the parent's connections and runs.
+    #[must_use]
+    pub fn forked(&self, client: &Client) -> Self {
+        self.forked_with_runs(&client.0)
+    }
 }
 
 impl BuildClient for Client {

@@ -49,6 +49,17 @@ impl TaskHandle {
         Self { runs: Arc::clone(runs), ..self.clone() }
     }
 
+    /// The same task in a child of `fork()`, followed among its runs.
+    pub(crate) fn forked_with_runs(&self, runs: &Arc<Runs>) -> Self {
+        Self {
+            runs: Arc::clone(runs),
+            id: self.id.clone(),
+            template: self.template.clone(),
+            submitted: self.submitted,
+            verdict: self.verdict.forked(),
+        }
+    }
+
     /// Its id: keep it, and the task can be picked up again with [`Client::task`](crate::Client::task).
     pub fn id(&self) -> &TaskId {
         &self.id
@@ -110,5 +121,27 @@ impl TaskHandle {
     /// Remembers how a run that followed the task ended, if that was the task's end.
     pub fn saw_end(&self, end: &Result<Effect, Error>) {
         self.verdict.saw(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn a_task_in_a_fork_is_known_as_well_as_before() {
+        let client = || {
+            let builder = Client::builder().api_key("a-key-of-a-test");
+            builder.base_url("http://127.0.0.1:1").build().unwrap()
+        };
+        let task = client().task("task-1".parse().unwrap());
+        let task = task.of_template(Template::GlassBall).submitted_at(Time::from_millis(7));
+        let effect = Effect::kept(task.id(), [], None);
+        let before = task.forked(&client());
+        task.saw_end(&Ok(effect.clone()));
+        assert_eq!(task.forked(&client()).work(), task.work());
+        assert_eq!(task.forked(&client()).known_end(), Some(Ok(effect)));
+        assert_eq!(before.known_end(), None);
     }
 }
