@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use effects_client::write_file as write;
+use effects_client::{write_file as write, write_new_file as write_new};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -18,6 +18,14 @@ use crate::interruptible::off_thread;
 pub fn write_file(py: Python<'_>, path: PathBuf, data: PyBackedBytes) -> PyResult<()> {
     let target = path.clone();
     off_thread(py, move || write(&target, &data))?.map_err(|error| os_error(py, error, &path))
+}
+
+/// Writes a file as [`write_file`] does, unless something stands there: then nothing is replaced. Returns
+/// whether it was written.
+#[pyfunction]
+pub fn write_new_file(py: Python<'_>, path: PathBuf, data: PyBackedBytes) -> PyResult<bool> {
+    let target = path.clone();
+    off_thread(py, move || write_new(&target, &data))?.map_err(|error| os_error(py, error, &path))
 }
 
 /// The system's error as Python has it: its number, its words, and the path.

@@ -66,7 +66,7 @@ mod _native {
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]
-    use super::file::{printable, write_file};
+    use super::file::{printable, write_file, write_new_file};
     #[pymodule_export]
     use super::handle::Handle;
     #[pymodule_export]

@@ -9,6 +9,7 @@ import pathlib
 import pickle
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import PHOTO, URL
@@ -93,6 +94,25 @@ def test_a_picture_in_a_folder_gets_a_name_and_replaces_nothing(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     pipe = Picture("pipe", "https://example.com/2", None, None, WHOLE)
     assert pipe.save(tmp_path) == str(tmp_path / "pipe-2.png")
+
+
+def test_savers_of_one_name_into_one_folder_never_overwrite_each_other(tmp_path):
+    savers = 8
+    for turn in range(20):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        barrier = threading.Barrier(savers)
+
+        def save(number, folder=folder, barrier=barrier):
+            # Each picture is saved by two.
+            one = picture(WHOLE + bytes([number // 2]))
+            barrier.wait()
+            return one.save(folder), one.bytes()
+
+        with ThreadPoolExecutor(savers) as pool:
+            saved = list(pool.map(save, range(savers)))
+        assert [pathlib.Path(path).read_bytes() for path, _ in saved] == [data for _, data in saved]
+        assert len(list(folder.iterdir())) == len({path for path, _ in saved}) == savers // 2
 
 
 class Sips(io.RawIOBase):

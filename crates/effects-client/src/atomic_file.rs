@@ -52,6 +52,21 @@ pub fn write_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
     output.finish()
 }
 
+/// Writes a file as [`write_file`] does, unless something stands at its place by the time it is whole: then
+/// nothing is replaced. Whether it was written.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn write_new_file(target: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let mut output = PendingBytes::begin(target)?;
+    output.write(bytes)?;
+    match output.finish_new() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
 /// A file on its way to its place: written under a temporary name beside it, moved there whole.
 ///
 /// A file that stood there before stays until that moment. Dropped before [`finish`](Self::finish), it
@@ -372,6 +387,12 @@ mod tests {
         second.write(b"whole").unwrap();
         assert_eq!(second.finish_new().unwrap(), Some(target.clone()));
         assert_eq!(fs::read(&target).unwrap(), b"whole");
+
+        assert!(!write_new_file(&target, b"another's").unwrap());
+        let new = folder.path().join("new.png");
+        assert!(write_new_file(&new, b"new").unwrap());
+        assert_eq!(fs::read(&new).unwrap(), b"new");
+        fs::remove_file(&new).unwrap();
 
         let mut dropped = AtomicFile::begin(&target).unwrap();
         dropped.write(b"lost").unwrap();

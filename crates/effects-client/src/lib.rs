@@ -55,7 +55,9 @@ mod unreachable_photos;
 mod upload_cache;
 mod verdict;
 
-pub use atomic_file::{AtomicFile, Sink, read_opened_photo, read_photo, write_file};
+pub use atomic_file::{
+    AtomicFile, Sink, read_opened_photo, read_photo, write_file, write_new_file,
+};
 pub use backlog::Backlog;
 pub use builder::{
     BuildClient, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, CaBundle,

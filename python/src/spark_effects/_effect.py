@@ -302,9 +302,9 @@ class Picture(_Record):
             target = os.path.join(
                 folder, f"{_safe_file_name(stem)}{beside}{format.suffixes[0] if format else ''}"
             )
-            # Not `exists`: a link that leads nowhere is in the way, too.
-            if not os.path.lexists(target):
-                _native.write_file(target, data)
+            # Not `exists`: a link that leads nowhere is in the way, too. Another thread or process may take
+            # the name after this look.
+            if not os.path.lexists(target) and _native.write_new_file(target, data):
                 return target
             if _file_holds(target, data):
                 return target
