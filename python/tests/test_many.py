@@ -1,6 +1,7 @@
 """Many jobs at once: orders, budgets, the journal, and what a crash leaves behind."""
 
 import asyncio
+import contextlib
 import io
 import json
 import pickle
@@ -108,6 +109,7 @@ def test_what_is_no_job_is_a_result_with_an_error_too(client, emulator):
         ("budget", -1),
         ("price", "-0.01"),
         ("price", "x"),
+        ("price", "1e-999999999"),
         ("journal", ""),
         ("journal", 5),
         ("policy", 5),
@@ -166,6 +168,34 @@ def test_jobs_are_drawn_as_room_comes(client):
         next(results)
     assert len(drawn) <= 30 + 4 + 64 + 1
     results.stop()
+
+
+def test_results_can_be_closed(client, emulator):
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 60}]})
+    with contextlib.closing(client.as_completed(jobs(9), in_flight=2, **QUICK)) as results:
+        accepted(emulator, 2)
+    results.close()
+    # As after `stop`, what is known of each is told.
+    found = results.all()
+    assert len({result.error.task_id for result in found} - {None}) == len(found) == 2
+    results.close()
+    assert emulator.counts["accepted"] == 2
+
+
+def test_results_of_an_async_client_can_be_closed(async_client, emulator):
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 60}]})
+
+    async def main():
+        async with contextlib.aclosing(async_client.map(jobs(9), in_flight=2, **QUICK)) as results:
+            await asyncio.to_thread(accepted, emulator, 2)
+        await results.aclose()
+        found = await results.all()
+        await results.aclose()
+        return found
+
+    found = asyncio.run(main())
+    assert len({result.error.task_id for result in found} - {None}) == len(found) == 2
+    assert emulator.counts["accepted"] == 2
 
 
 def accepted(emulator, count):

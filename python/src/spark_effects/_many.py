@@ -264,7 +264,8 @@ class _ResultsBase:
 
 
 class Results(_ResultsBase):
-    """The results of many jobs, as an iterator. `stop`, or letting go of it, stops the watching.
+    """The results of many jobs, as an iterator. `stop`, `close`, which is the same, or letting go of it,
+    stops the watching.
 
     Tasks that were paid for and whose results were not taken are then named in a warning of the logger
     ``"spark_effects"``, which Python prints on stderr where no handler is set.
@@ -290,6 +291,10 @@ class Results(_ResultsBase):
             raise StopIteration
         return result
 
+    def close(self):
+        """Stops the watching, as `stop` does, also where that was done: for `contextlib.closing`."""
+        self.stop()
+
     def all(self):
         """Every result still to come, as a list that shows itself as a grid in a notebook."""
         found = ResultList()
@@ -304,8 +309,8 @@ class Results(_ResultsBase):
 
 
 class AsyncResults(_ResultsBase):
-    """The results of many jobs, as an async iterator. `stop`, a cancellation, or letting go of it, stops the
-    watching.
+    """The results of many jobs, as an async iterator. `stop`, `aclose`, which is the same, a cancellation, or
+    letting go of it, stops the watching.
 
     Tasks that were paid for and whose results were not taken are then named in a warning of the logger
     ``"spark_effects"``, which Python prints on stderr where no handler is set.
@@ -327,6 +332,10 @@ class AsyncResults(_ResultsBase):
         if result is None:
             raise StopAsyncIteration
         return result
+
+    async def aclose(self):
+        """Stops the watching, as `stop` does, also where that was done: for `contextlib.aclosing`."""
+        self.stop()
 
     async def all(self):
         """Every result still to come, as a list that shows itself as a grid in a notebook."""

@@ -80,7 +80,8 @@ class _ResultsBase:
     def __del__(self) -> None: ...
 
 class Results(_ResultsBase, Iterator[Result]):
-    """The results of many jobs, as an iterator. `stop`, or letting go of it, stops the watching.
+    """The results of many jobs, as an iterator. `stop`, `close`, which is the same, or letting go of it,
+    stops the watching.
 
     Tasks that were paid for and whose results were not taken are then named in a warning of the logger
     ``"spark_effects"``, which Python prints on stderr where no handler is set.
@@ -88,12 +89,14 @@ class Results(_ResultsBase, Iterator[Result]):
 
     def __iter__(self) -> Results: ...
     def __next__(self) -> Result: ...
+    def close(self) -> None:
+        """Stops the watching, as `stop` does, also where that was done: for `contextlib.closing`."""
     def all(self) -> ResultList:
         """Every result still to come, as a list that shows itself as a grid in a notebook."""
 
 class AsyncResults(_ResultsBase, AsyncIterator[Result]):
-    """The results of many jobs, as an async iterator. `stop`, a cancellation, or letting go of it, stops the
-    watching.
+    """The results of many jobs, as an async iterator. `stop`, `aclose`, which is the same, a cancellation, or
+    letting go of it, stops the watching.
 
     Tasks that were paid for and whose results were not taken are then named in a warning of the logger
     ``"spark_effects"``, which Python prints on stderr where no handler is set.
@@ -101,6 +104,8 @@ class AsyncResults(_ResultsBase, AsyncIterator[Result]):
 
     def __aiter__(self) -> AsyncResults: ...
     async def __anext__(self) -> Result: ...
+    async def aclose(self) -> None:
+        """Stops the watching, as `stop` does, also where that was done: for `contextlib.aclosing`."""
     async def all(self) -> ResultList:
         """Every result still to come, as a list that shows itself as a grid in a notebook."""
 
