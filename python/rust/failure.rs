@@ -3,13 +3,17 @@
 //! `CompletionQueue`, `NativePolicy`, `profile` and others) raise it; `value.rs` calls [`result_exception`]
 //! for an error in a result of many jobs. The emulator's `Gateway` raises Python's own exceptions instead.
 
-use effects_core::{Cause, Error, ErrorKind, TaskId, Violation, printable};
+use effects_core::{Cause, Error, ErrorKind, TaskId, Usage, Violation, printable};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
+use rust_decimal::Decimal;
 
 /// `spark_effects.errors.make`, which knows the classes.
 static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// `spark_effects.Usage`.
+static USAGE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The exception of an error.
 pub fn exception(py: Python<'_>, error: &Error) -> PyErr {
@@ -44,6 +48,12 @@ fn of_class<'py>(py: Python<'py>, error: &Error, class: &str) -> PyResult<Bound<
     facts.set_item("retry_after", error.retry_after().map(|wait| wait.as_secs_f64()))?;
     facts.set_item("request_id", error.request_id())?;
     facts.set_item("resume_line", error.resume_line())?;
+    if let Some(usage) = error.usage() {
+        let class = USAGE.get_or_try_init(py, || {
+            py.import("spark_effects._effect")?.getattr("Usage").map(Bound::unbind)
+        })?;
+        facts.set_item("usage", class.bind(py).call1(plain_usage(usage))?)?;
+    }
     if let Some(response) = error.response() {
         let headers = PyDict::new(py);
         for (name, value) in &response.headers {
@@ -91,6 +101,13 @@ pub fn resume_words(task: &TaskId, line: &str) -> String {
         "resume with: {line} in a shell that has the key, or with client.task({:?}).wait()",
         task.as_str()
     )
+}
+
+/// Cost and discount, as decimal text, and what the service sent for a cost that cannot be read.
+pub fn plain_usage(usage: &Usage) -> (Option<String>, Option<String>, Option<&str>) {
+    // As text, since a float would not keep the sum to the digit.
+    let text = |number: Option<Decimal>| number.map(|number| number.to_string());
+    (text(usage.cost), text(usage.discount), usage.unreadable_cost.as_deref())
 }
 
 /// Violations as tuples of code, field, value, message and suggested ids.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use effects_client::{JournalSession, make_private_dir, state_dir, telemetry};
 use effects_core::journal::JournalError;
-use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskBill, TaskId};
+use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskBill, TaskId, Usage};
 use effects_jobs::{Found, JournalStore, OpenRow, Record, RowDraft, RowState};
 use effects_journal::{
     ClosedForFork, ForkHandle, PostgresStore, SqliteJournal, is_database_url, without_password,
@@ -309,7 +309,7 @@ pub fn verdict(record: &Record) -> Option<Error> {
     let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
     let bill = TaskBill::of_failed(*cost);
     let message = format!("task {task} failed in an earlier run: {message}{code}; {bill}");
-    Some(Error::new(ErrorKind::TaskFailed, message).about(task))
+    Some(Error::new(ErrorKind::TaskFailed, message).about(task).billed(Usage::of_cost(*cost)))
 }
 
 /// The effect of a row that was completed before, as far as the journal keeps it: nothing is asked of the

@@ -9,11 +9,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use effects_core::wire::ResponseExcerpt;
-use effects_core::{Effect, Error, Event, Picture, ServiceError, Task, TaskId, Time, Usage};
+use effects_core::{Effect, Error, Event, Picture, ServiceError, Task, TaskId, Time};
 use effects_reqwest::{Client, TaskHandle};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
-use rust_decimal::Decimal;
 
 use crate::handle::Handle;
 use crate::{failure, warnings};
@@ -72,7 +71,9 @@ impl FinishedEffect {
         let mut fetched = Vec::new();
         if fetch {
             for picture in &effect.pictures {
-                fetched.push(fetch_picture(client, picture).await?);
+                let picture = fetch_picture(client, picture).await;
+                // It is paid for all the same.
+                fetched.push(picture.map_err(|error| error.billed(effect.usage.clone()))?);
             }
         }
         Ok(Self::new(effect, fetched, template, begun))
@@ -145,7 +146,7 @@ fn effect<'py>(py: Python<'py>, made: &FinishedEffect) -> PyResult<Bound<'py, Py
     (
         effect.task_id.as_str(),
         PyTuple::new(py, pictures)?,
-        usage(&effect.usage),
+        failure::plain_usage(&effect.usage),
         effect.metadata.as_ref().map(effects_core::wire::RawJson::as_str),
         effect.warning.as_ref().map(service_error),
         effect.raw.as_str(),
@@ -164,7 +165,7 @@ fn task_status<'py>(py: Python<'py>, task: &Task) -> PyResult<Bound<'py, PyTuple
         task.progress,
         task.created_at.map(seconds),
         PyTuple::new(py, pictures)?,
-        task.usage.as_ref().map(usage),
+        task.usage.as_ref().map(failure::plain_usage),
         task.error.as_ref().map(service_error),
         task.metadata.as_ref().map(effects_core::wire::RawJson::as_str),
         task.raw.as_str(),
@@ -202,13 +203,6 @@ fn picture<'py>(py: Python<'py>, picture: &Picture, bytes: Option<&Bytes>) -> Pl
         picture.job_id.clone(),
         bytes.map(|bytes| PyBytes::new(py, bytes)),
     )
-}
-
-/// Cost and discount, as decimal text, and what the service sent for a cost that cannot be read.
-fn usage(usage: &Usage) -> (Option<String>, Option<String>, Option<&str>) {
-    // As text, since a float would not keep the sum to the digit.
-    let text = |number: Option<Decimal>| number.map(|number| number.to_string());
-    (text(usage.cost), text(usage.discount), usage.unreadable_cost.as_deref())
 }
 
 /// Code and message.

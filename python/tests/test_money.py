@@ -4,6 +4,7 @@ import asyncio
 import http.server
 import json
 import pickle
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from conftest import PHOTO, URL
 from test_processes import in_a_fork
 
 import spark_effects
-from spark_effects import Policy
+from spark_effects import Backoff, Policy, TaskFailed, TransportError, Usage
 
 QUICK = {"polls_per_second": 5000}
 # What the emulator bills for a picture is 0.03 USD.
@@ -333,6 +334,8 @@ class Bills(http.server.BaseHTTPRequestHandler):
     usage = {}
     # Those of single tasks.
     usages = {}
+    # How single tasks end that are not completed.
+    ends = {}
     made = 0
 
     def do_POST(self):
@@ -342,7 +345,11 @@ class Bills(http.server.BaseHTTPRequestHandler):
         self.answer(f"task-{kind.made}", "pending")
 
     def do_GET(self):
-        self.answer(self.path.rsplit("/", 1)[1], "completed")
+        name = self.path.rsplit("/", 1)[1]
+        if name == "out.png":
+            self.send_error(404)
+        else:
+            self.answer(name, self.ends.get(name, "completed"))
 
     def answer(self, task, status):
         pictures = [{"content": [{"url": f"http://{self.headers['Host']}/out.png"}]}]
@@ -363,7 +370,7 @@ class Bills(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def bills():
-    Bills.made, Bills.usages = 0, {}
+    Bills.made, Bills.usages, Bills.ends = 0, {}, {}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bills) as server:
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -642,3 +649,46 @@ def test_a_client_whose_pictures_cost_more_than_its_price_and_budget_says_so(emu
     assert last.startswith(CLIENT_OVER)
     assert is_broke(client)
     assert emulator.counts["accepted"] == 4
+
+
+@pytest.fixture
+def billed(bills, monkeypatch):
+    """A client whose second task fails, and is billed as each is."""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    Bills.usage, Bills.ends = {"cost": "0.03"}, {"task-2": "failed"}
+    return spark_effects.Client(api_key="a-key-of-a-test", base_url=bills, poll=0.005)
+
+
+def test_a_failed_task_that_was_billed_is_in_every_sum(billed, tmp_path, capsys):
+    given = {"in_flight": 1, "fetch": False, "journal": tmp_path / "run.db", **QUICK}
+    results = billed.map(jobs(3), progress=True, **given).all()
+    assert [result.ok for result in results] == [True, False, True]
+    assert "3 of 3 done, 1 failed, 0.09 USD" in capsys.readouterr().err
+    for found in (results, billed.map(jobs(3), **given).all(), pickle.loads(pickle.dumps(results))):
+        assert found[1].error.usage == Usage("0.03")
+        assert [found[1].cost, sum(result.cost for result in found)] == [Decimal("0.03"), Decimal("0.09")]
+        assert "2 of 3 done, 0.09 USD" in found._repr_html_()
+        assert found.to_pandas()["cost"].sum() == Decimal("0.09")
+        assert json.loads(json.dumps(found[1].to_dict()))["error"]["usage"]["cost"] == "0.03"
+    assert Bills.made == 3
+    with pytest.raises(TaskFailed) as raised:
+        billed.task("task-2").wait()
+    assert raised.value.usage.cost == Decimal("0.03")
+
+
+def test_a_picture_that_was_paid_for_and_not_fetched_is_in_every_sum(billed, capsys):
+    policy = Policy(poll=0.005, wait_timeout=1, retry=Backoff(first=0.001, most=0.001))
+    results = billed.map(jobs(1), policy=policy, progress=True, **QUICK).all()
+    assert isinstance(results[0].error, TransportError)
+    assert results[0].cost == Decimal("0.03")
+    assert "1 of 1 done, 1 failed, 0.03 USD" in capsys.readouterr().err
+    Bills.made = 0
+    with pytest.raises(TransportError) as raised:
+        billed.run("glass_ball", URL, policy=policy)
+    assert raised.value.usage.cost == Decimal("0.03")
+
+
+def test_what_was_not_billed_has_no_cost(billed):
+    results = billed.map([("glas_ball", URL)]).all()
+    assert [results[0].cost, results[0].error.usage] == [None, None]
+    assert "0 of 1 done, 0 USD" in results._repr_html_()

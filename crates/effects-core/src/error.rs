@@ -24,6 +24,7 @@ use crate::wire::code::ServiceCode;
 use crate::wire::exchange_error::{ExchangeError, Rejection};
 use crate::wire::response_excerpt::ResponseExcerpt;
 use crate::wire::task::Task;
+use crate::wire::usage::Usage;
 
 /// The error of both clients: what went wrong, with everything needed to go on from there.
 ///
@@ -44,6 +45,8 @@ pub struct Error(Box<ErrorInner>);
 struct ErrorInner {
     cause: Cause,
     resume: Option<String>,
+    /// What its task cost, where the cause does not tell it.
+    usage: Option<Usage>,
     /// In place of [`status_line`].
     status_line: Option<String>,
 }
@@ -171,6 +174,14 @@ impl Error {
         self
     }
 
+    /// The same error, of a task that cost this: one that is done and whose picture could not be had, or of
+    /// which a journal tells.
+    #[must_use]
+    pub fn billed(mut self, usage: Usage) -> Self {
+        self.0.usage = Some(usage);
+        self
+    }
+
     /// What went wrong.
     pub fn cause(&self) -> &Cause {
         &self.0.cause
@@ -204,6 +215,15 @@ impl Error {
             Cause::Detached(detached) => detached.task_id.as_ref(),
             Cause::Problem(problem) => problem.task_id.as_ref(),
             Cause::Invalid(_) | Cause::Refused(_) | Cause::Unknown(_) => None,
+        }
+    }
+
+    /// What its task cost, as far as it is known: a task that failed may have a bill, and so has one whose
+    /// picture could not be fetched.
+    pub fn usage(&self) -> Option<&Usage> {
+        match &self.0.cause {
+            Cause::Failed(Failed { usage: Some(usage), .. }) => Some(usage),
+            _ => self.0.usage.as_ref(),
         }
     }
 
@@ -340,7 +360,7 @@ impl std::error::Error for Error {
 
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
-        Self(Box::new(ErrorInner { cause, resume: None, status_line: None }))
+        Self(Box::new(ErrorInner { cause, resume: None, usage: None, status_line: None }))
     }
 }
 

@@ -209,8 +209,7 @@ def results(results):
     """Results: a grid of all of them, those that went wrong first."""
     results = list(results)
     done = sum(result.ok for result in results)
-    costs = [result.effect.usage.cost for result in results if result.ok]
-    spent = sum(cost for cost in costs if cost is not None)
+    spent = sum(result.cost for result in results if result.cost is not None)
     words = f"{done} of {len(results)} done, {spent} USD"
     side = next((side for most, side in _SIDES if len(results) <= most), _SIDES[-1][1])
     # First, so that none is missed at the end of a long grid.

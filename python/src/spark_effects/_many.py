@@ -39,6 +39,14 @@ class Result:
         return self.error is None
 
     @property
+    def cost(self):
+        """What its task cost in USD, as a `decimal.Decimal`, also one that failed; ``None`` if no cost is
+        known.
+        """
+        usage = (self.effect if self.error is None else self.error).usage
+        return usage and usage.cost
+
+    @property
     def request_id(self):
         """The name of the exchange that the end came with, for the service's support."""
         return self.effect.request_id if self.error is None else self.error.request_id
@@ -174,7 +182,7 @@ def _flat(result):
         "key": key,
         "tag": tag,
         "task_id": effect.task_id if effect is not None else error.task_id,
-        "cost": effect and effect.usage.cost,
+        "cost": result.cost,
         "elapsed": effect and effect.elapsed,
         "url": picture and picture.url,
         "error": error and type(error).__name__,

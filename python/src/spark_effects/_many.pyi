@@ -1,10 +1,11 @@
-"""Many jobs at once: `start` begins them (the native half draws and runs them), for ``map`` and
-``as_completed`` of both clients, which `_plans.many` makes. These return `Results` or `AsyncResults`,
-iterators that yield a `Result` for each job, an effect or an error, or give all as a `ResultList`. At the
-end of the process `__init__.py` stops those still open.
+"""`Results` and `AsyncResults`: the iterators that ``map`` and ``as_completed`` of both clients return for
+many jobs. They yield a `Result` for each, with its effect or its error, and `all` gives the rest as a
+`ResultList`. `_plans.many` makes both methods of `start`, which has the native half draw and run the jobs;
+at the end of the process `__init__.py` stops the iterators still open.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
 from typing import Any, Literal, Protocol, SupportsIndex, overload
 
 from ._effect import Effect
@@ -29,6 +30,11 @@ class _Result:
     index: int
     job: Any
     def __init__(self, index: int, job: Any, effect: Effect | None, error: EffectsError | None) -> None: ...
+    @property
+    def cost(self) -> Decimal | None:
+        """What its task cost in USD, as a `decimal.Decimal`, also one that failed; ``None`` if no cost is
+        known.
+        """
     @property
     def request_id(self) -> str | None:
         """The name of the exchange that the end came with, for the service's support."""

@@ -71,8 +71,8 @@ class Meter(_ProgressPrinter):
         """One more."""
         self._done += 1
         self._failed += not result.ok
-        if result.ok and result.effect.usage.cost is not None:
-            self._spent = self._spent + result.effect.usage.cost
+        if result.cost is not None:
+            self._spent = self._spent + result.cost
         if self._bar is not None:
             # Not drawn here: `update` draws, under the guard of `_try`.
             self._bar.set_postfix_str(self._words(), refresh=False)

@@ -60,17 +60,21 @@ class CallSpan:
 def _known(result):
     """What is known of a result: the task, its template and its cost."""
     # A result may also be text, bytes or nothing: what it does not have is left out.
-    cost = getattr(getattr(result, "usage", None), "cost", None)
     status = getattr(result, "status", None)
     known = {
         "spark_effects.task_id": getattr(result, "task_id", None) or getattr(result, "id", None),
         "spark_effects.template": getattr(result, "template", None),
         # A task's, and not that of an exchange.
         "spark_effects.status": status if isinstance(status, str) else None,
-        # Attributes of OpenTelemetry are text, numbers or truth values, and no decimals.
-        "spark_effects.cost": None if cost is None else float(cost),
+        "spark_effects.cost": _cost(result),
     }
     return {name: value for name, value in known.items() if isinstance(value, (str, float))}
+
+
+def _cost(thing):
+    cost = getattr(getattr(thing, "usage", None), "cost", None)
+    # Attributes of OpenTelemetry are text, numbers or truth values, and no decimals.
+    return None if cost is None else float(cost)
 
 
 def _failed(span, error):
@@ -79,6 +83,7 @@ def _failed(span, error):
         "spark_effects.task_id": getattr(error, "task_id", None),
         "spark_effects.code": getattr(error, "code", None),
         "spark_effects.request_id": getattr(error, "request_id", None),
+        "spark_effects.cost": _cost(error),
     }
     span.set_attributes({name: value for name, value in known.items() if value is not None})
     span.record_exception(error)

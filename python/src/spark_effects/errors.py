@@ -44,6 +44,8 @@ class EffectsError(Exception):
         headers: of the answer it is about, those by which it is found again, by their names in small letters.
         body: the beginning of an answer that is no usable task: at most 2 KiB, without the key.
         resume_line: the command that resumes the task, where there is one to resume.
+        usage: the bill of its task, as a `Usage`, where one is known: a task that failed may have one, and
+            so has one whose picture could not be fetched.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class EffectsError(Exception):
         resume_line=None,
         headers=None,
         body=None,
+        usage=None,
     ):
         # All options have defaults: an exception is unpickled from its positional arguments, and gets the
         # rest as attributes.
@@ -72,11 +75,13 @@ class EffectsError(Exception):
         self.resume_line = resume_line
         self.headers = {} if headers is None else headers
         self.body = body
+        self.usage = usage
 
     def to_dict(self):
         """It as a dict for JSON: its class, its words, and what it knows."""
         known = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         known.pop("violations", None)
+        known["usage"] = self.usage and self.usage.to_dict()
         return {"error": type(self).__name__, "message": str(self), **known}
 
 

@@ -1,10 +1,13 @@
-"""`EffectsError` and its subclasses: what can go wrong; `Violation`: one thing wrong with a request.
-Both clients raise these errors, and results of many jobs hold them. The native half makes its errors
-with `make`; `_values.refused` makes those of bad options.
+"""`EffectsError` and its subclasses: the errors that both clients raise and that results of many jobs
+hold. `Violation`: one rule that a request breaks; an `InvalidRequest` has them, and ``check`` of both
+clients returns them as a `ViolationList`. The native half makes its errors with `make`;
+`_values.refused` makes those of bad options.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ._effect import Usage
 
 __all__ = [
     "AuthError",
@@ -39,6 +42,8 @@ class EffectsError(Exception):
         headers: of the answer it is about, those by which it is found again, by their names in small letters.
         body: the beginning of an answer that is no usable task: at most 2 KiB, without the key.
         resume_line: the command that resumes the task, where there is one to resume.
+        usage: the bill of its task, as a `Usage`, where one is known: a task that failed may have one, and
+            so has one whose picture could not be fetched.
     """
 
     kind: str | None
@@ -50,6 +55,7 @@ class EffectsError(Exception):
     resume_line: str | None
     headers: dict[str, str]
     body: str | None
+    usage: Usage | None
     def __init__(
         self,
         message: str = "",
@@ -63,6 +69,7 @@ class EffectsError(Exception):
         resume_line: str | None = None,
         headers: dict[str, str] | None = None,
         body: str | None = None,
+        usage: Usage | None = None,
     ) -> None: ...
     def to_dict(self) -> dict[str, Any]:
         """It as a dict for JSON: its class, its words, and what it knows."""

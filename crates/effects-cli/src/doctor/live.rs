@@ -213,6 +213,8 @@ fn report(
         Err(error) => {
             // An error may know the task that the result does not.
             report.task_id = report.task_id.or_else(|| error.task_id().cloned());
+            // A task that failed may have a bill all the same.
+            report.cost = report.cost.or_else(|| error.usage()?.cost);
             report.exit_code = error.exit_code();
             report.error = Some(error.to_string());
         }

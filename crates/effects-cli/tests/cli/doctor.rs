@@ -271,6 +271,20 @@ fn a_service_that_is_otherwise_refutes_what_is_said_of_it() {
 }
 
 #[test]
+fn a_live_task_that_failed_and_was_billed_tells_its_cost() {
+    let world = World::new();
+    let created = Response::json(r#"{"id":"task-1","status":"pending"}"#);
+    world.server.on("POST", crate::world::CREATE, [created]);
+    let failed = r#"{"id":"task-1","status":"failed","usage":{"cost":"0.030"}}"#;
+    world.looks([Response::json(failed)]);
+    world.server.otherwise(Response::json("{}").status(404));
+    let live =
+        ["--live", "--budget", "1", "--poll", "0.05", "--image", "https://example.com/cat.jpg"];
+    let object = doctor(&world, &world.server.base_url(), KEY, &live).exits(4).object();
+    assert_eq!(object["live"]["cost"], "0.030");
+}
+
+#[test]
 fn a_proxy_that_answers_is_no_way_around_the_key() {
     // A gateway that repeats the key brings it into no line.
     let world = World::new();

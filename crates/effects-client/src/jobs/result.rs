@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use effects_core::journal::RowNumber;
-use effects_core::{Effect, Error, ErrorKind, TaskBill, TaskId};
+use effects_core::{Effect, Error, ErrorKind, TaskBill, TaskId, Usage};
 use effects_jobs::{JobOutcome, Method, Record, RowState};
 use rust_decimal::Decimal;
 
@@ -58,10 +58,12 @@ impl JobResult {
                 })
             }
             JobOutcome::Recorded(record) => Err(recorded(&record)),
-            JobOutcome::NotFetched(_, error)
-            | JobOutcome::Failed(error)
-            | JobOutcome::Refused(error)
-            | JobOutcome::NotReady(error) => Err(error),
+            JobOutcome::NotFetched(effect, error) => Err(error.billed(effect.usage)),
+            JobOutcome::Failed(error) => Err(match cost_before(self.record.as_deref(), &error) {
+                Some(cost) => error.billed(Usage::of_cost(cost)),
+                None => error,
+            }),
+            JobOutcome::Refused(error) | JobOutcome::NotReady(error) => Err(error),
             JobOutcome::NotBegun => Err(Error::new(ErrorKind::Detached, NOT_BEGUN)),
         }
     }
@@ -100,6 +102,11 @@ impl JobResult {
             JobOutcome::Completed(effect) | JobOutcome::NotFetched(effect, _) => effect.usage.cost,
             JobOutcome::Kept => self.record.as_ref().and_then(|record| record.state.cost()),
             JobOutcome::Recorded(record) => record.state.cost(),
+            // A task that failed may have a bill all the same.
+            JobOutcome::Failed(error) => match error.usage() {
+                Some(usage) => usage.cost,
+                None => cost_before(self.record.as_deref(), error),
+            },
             _ => None,
         };
         match last {
@@ -129,6 +136,13 @@ impl fmt::Display for JobResult {
     }
 }
 
+/// What the task of an error cost by the word of the journal: of a task that was done when the job was
+/// opened, and that could not be looked at again.
+fn cost_before(record: Option<&Record>, error: &Error) -> Option<Decimal> {
+    let state = &record?.state;
+    (error.task_id().is_some() && error.task_id() == state.task()).then(|| state.cost())?
+}
+
 const NOT_BEGUN: &str = "not begun: nothing was sent for it, and nothing is billed";
 
 /// Why the journal's record of a job is not gone on with.
@@ -138,7 +152,7 @@ fn recorded(record: &Record) -> Error {
         RowState::Failed { task, message, cost, .. } => {
             let bill = TaskBill::of_failed(*cost);
             let why = format!("task {task} failed in an earlier run: {message}; {bill}");
-            Error::new(ErrorKind::TaskFailed, why)
+            Error::new(ErrorKind::TaskFailed, why).billed(Usage::of_cost(*cost))
         }
         RowState::Doubtful { reason, .. } => {
             let why = format!(
@@ -152,5 +166,45 @@ fn recorded(record: &Record) -> Error {
     match record.state.task() {
         Some(task) => error.about(task),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use effects_core::run::Failed;
+    use effects_core::{Cause, Template};
+
+    use super::*;
+
+    #[test]
+    fn a_failed_task_that_was_billed_has_a_cost() {
+        let cost: Decimal = "0.03".parse().unwrap();
+        let task: TaskId = "task-1".parse().unwrap();
+        let failed = |usage| {
+            Error::from(Cause::Failed(Failed {
+                task_id: task.clone(),
+                kind: ErrorKind::TaskFailed,
+                error: None,
+                usage,
+                raw: Effect::kept(&task, [], None).raw,
+                response: None,
+            }))
+        };
+        let result = |error| JobResult {
+            index: 0,
+            job: Job::url(Template::GlassBall, "https://example.com/cat.jpg").unwrap(),
+            outcome: JobOutcome::Failed(error),
+            method: Some(Method::Submitted),
+            earlier_cost: cost,
+            row: None,
+            record: None,
+            files: Vec::new(),
+            pictures: Vec::new(),
+            warnings: Vec::new(),
+        };
+        assert_eq!(result(failed(Some(Usage::of_cost(cost)))).cost(), Some(cost + cost));
+        assert_eq!(result(failed(None)).cost(), Some(cost));
+        let words = result(failed(Some(Usage::of_cost(cost)))).to_string();
+        assert!(words.ends_with(" (0.06 USD)"), "{words}");
     }
 }

@@ -122,7 +122,7 @@ impl Effect {
         Self {
             task_id: task_id.clone(),
             pictures: urls.into_iter().map(picture).collect(),
-            usage: Usage { cost, ..Usage::default() },
+            usage: Usage::of_cost(cost),
             metadata: None,
             warning: None,
             raw: RawJson::empty(),

@@ -25,6 +25,11 @@ impl Usage {
     /// is a mistake, and no sum of what is believed overflows.
     pub const MAX_COST: Decimal = Decimal::from_parts(10_000, 0, 0, false, 0);
 
+    /// What is known of a task's usage where only its cost is kept.
+    pub fn of_cost(cost: impl Into<Option<Decimal>>) -> Self {
+        Self { cost: cost.into(), ..Self::default() }
+    }
+
     /// Reads the cost of one task, in USD: a decimal number, perhaps with an exponent, from 0 to
     /// [`MAX_COST`](Self::MAX_COST). `None` for everything else: a text that is no such cost is
     /// never counted.
