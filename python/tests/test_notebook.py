@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import io
+import json
 import pickle
 import re
 import shutil
@@ -179,6 +180,30 @@ def test_a_batch_stays_small_and_shows_every_result(painted):
     more = batch(painted, 60)._repr_html_()
     assert more.count("<figcaption>") == 60
     assert len(more) <= 1_500_000
+
+
+def test_how_long_a_task_usually_takes_is_read_from_what_its_event_knows(client):
+    task = client.task("abc")
+    word = "moderated (usually for ever)"
+    known = {"event": "running", "task_id": "abc", "status": word, "progress": None, "eta": None}
+    task._record_event(json.dumps(known), f"task abc {word}, 3.0 s", (word, None))
+    assert "<th" in task._repr_html_()
+    assert "usually" not in task._repr_html_().replace(word, "")
+    eta = {"typical": {"secs": 12, "nanos": 500_000_000}, "p90": {"secs": 18, "nanos": 1}}
+    task._record_event(json.dumps({**known, "eta": eta}), "in other words", (word, None))
+    assert "13 s, 90 % under 19 s" in task._repr_html_()
+
+
+def test_how_long_a_task_usually_takes_is_what_its_event_says():
+    with Emulator(pictures="stub", latency=0.3) as emulator:
+        client, told = emulator.client(poll="auto"), 0
+        # Nothing is known before the first has ended.
+        while not told:
+            task = client.submit("glass_ball", URL)
+            for event in task.events():
+                if event.details.get("eta") is not None:
+                    told += 1
+                    assert event.text.endswith(f" (usually {task._eta()})")
 
 
 def test_a_slice_of_results_is_a_grid(painted):

@@ -3,6 +3,8 @@ tomorrow. ``submit`` and ``task`` of `Client` and `AsyncClient` return one, and 
 and ``as_completed``. `Events` and `AsyncEvents`, which a task's ``events()`` returns, yield its events.
 """
 
+import math
+
 from . import _native
 from ._effect import Effect, Event
 from ._plans import EventPlans, TaskPlans
@@ -131,11 +133,12 @@ class _TaskBase:
 
     def _eta(self):
         """What the last event said of how long it usually takes, in words."""
-        if self._event is None:
+        eta = None if self._event is None else self._event.details.get("eta")
+        if eta is None:
             return None
-        # The event's words end in `(usually 12 s, 90 % under 19 s)` where that is known: `Eta` in the core.
-        _, usually, rest = self._event.text.partition("(usually ")
-        return rest.rstrip(")") if usually else None
+        typical, most = (eta[name]["secs"] + eta[name]["nanos"] / 1e9 for name in ("typical", "p90"))
+        # As the core rounds it in the event's words: "under" must hold.
+        return f"{int(typical + 0.5)} s, 90 % under {math.ceil(most)} s"
 
     def _follow(self, policy):
         policy = policy or self._client._policy
