@@ -86,7 +86,8 @@ pub fn run_presigner(
 }
 
 /// Runs a program that prints the API key on its first line, for half a minute at most. What it prints is in
-/// no message; the last line that it says on stderr is, with `[key]` in place of each word that it printed.
+/// no message; the last line that it says on stderr is, with `[key]` in place of each word that it printed and
+/// `[hidden]` in place of each that may be a key.
 ///
 /// # Errors
 ///
@@ -181,17 +182,61 @@ fn run(
     if !status.success() {
         let said = text(said.join().unwrap_or_default());
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let message = |last: &str| format!("{program:?} ended with {status}: {last}");
         // Waited for where it is needed alone: a child of the program may hold the pipe open after its
         // end.
-        let printed = match secrets {
-            Secrets::PrintedWords => text(printed.join().unwrap_or_default()),
-            Secrets::KeyOf(_) => String::new(),
+        let message = match secrets {
+            Secrets::KeyOf(_) => secrets.redact(message(last), ""),
+            Secrets::PrintedWords => {
+                let mut printed = text(printed.join().unwrap_or_default());
+                let last =
+                    without_possible_keys(&secrets.redact(last.to_owned(), &printed), &printed);
+                // An argument may be a part of a word that the program printed.
+                for argument in program.split_whitespace().skip(1) {
+                    if printed.contains(argument) {
+                        printed.push_str(&format!(" {argument}"));
+                    }
+                }
+                secrets.redact(message(&last), &printed)
+            }
         };
-        let message = format!("{program:?} ended with {status}: {last}");
-        return Err(upload_error(&secrets.redact(message, &printed)));
+        return Err(upload_error(&message));
     }
     Ok(text(printed.join().unwrap_or_default()))
 }
+
+/// What a program says, with `[hidden]` in place of each word that may be a key which is not known: one of as
+/// many characters as a key that is looked for, but for plain words that are in nothing that it `printed`.
+fn without_possible_keys(said: &str, printed: &str) -> String {
+    let mut text = String::new();
+    for part in said.split_inclusive(char::is_whitespace) {
+        // Without the quotes and stops around it, but for those of a `[key]` within.
+        let word = match part.contains("[key]") {
+            true => part.trim(),
+            false => part.trim_matches(|c: char| !c.is_alphanumeric()),
+        };
+        let is_short = part.trim().len() < ApiKey::SHORTEST_SEARCHED;
+        if is_short || word.is_empty() || is_plain_word(word) && !printed.contains(word) {
+            text.push_str(part);
+        } else {
+            text.push_str(&part.replacen(word, "[hidden]", 1));
+        }
+    }
+    text
+}
+
+/// Whether it is a word of a language, as far as its letters tell: a key has digits, other signs or letters
+/// of both cases, or is longer.
+fn is_plain_word(word: &str) -> bool {
+    let is_letter = |c: char| c.is_alphabetic() || c == '\'';
+    let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+    let is_in_one_case = !rest.chars().any(char::is_uppercase)
+        || !first.chars().chain(rest.chars()).any(char::is_lowercase);
+    word.chars().all(is_letter) && is_in_one_case && word.chars().count() <= MAX_WORD_LETTERS
+}
+
+/// As long as "internationalization".
+const MAX_WORD_LETTERS: usize = 20;
 
 fn read_aside(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
@@ -354,5 +399,36 @@ mod tests {
         let error = run_key_program(&script(folder.path(), leak)).unwrap_err();
         assert!(error.to_string().contains("oops [key], no"), "{error}");
         assert!(error.way_out().is_some());
+    }
+
+    #[test]
+    fn a_key_program_that_fails_shows_no_key_that_it_printed_in_another_word_or_on_stderr_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for (leak, said) in [
+            (
+                "echo '{\"key\":\"a-key-1234\"}'; echo \"the key 'a-key-1234' is over\" >&2",
+                "the key '[hidden]' is over",
+            ),
+            ("echo key=opensesame; echo opensesame failed. >&2", "[hidden] failed."),
+            ("echo a-key-1234; echo token=a-key-1234, no >&2", "[hidden] no"),
+            ("echo key=a-key-1234 was refused >&2", "[hidden] was refused"),
+            (
+                "echo Not AUTHORIZED: Ab3dEf6h, abcDefgh, abcdefghijklmnopqrstuvwxyz >&2",
+                "Not AUTHORIZED: [hidden], [hidden], [hidden]",
+            ),
+            (
+                "echo gpg: decryption failed: No secret key >&2",
+                "gpg: decryption failed: No secret key",
+            ),
+            ("echo key=an-argument; echo oops >&2", "oops"),
+        ] {
+            let program = script(folder.path(), &format!("{leak}; exit 1"));
+            let error = run_key_program(&format!("{program} an-argument")).unwrap_err();
+            let is_argument = leak.contains("argument");
+            let shown = if is_argument { "[key]" } else { "an-argument" };
+            let end = format!(" {shown}\" ended with exit status: 1: {said}");
+            let error = error.without_way_out().to_string();
+            assert!(error.ends_with(&end), "{error}\n{end}");
+        }
     }
 }

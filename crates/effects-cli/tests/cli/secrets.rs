@@ -456,6 +456,23 @@ fn a_program_of_uploads_shows_no_key_of_the_environment_that_its_client_does_not
 }
 
 #[test]
+fn a_program_that_prints_the_key_in_another_word_and_fails_shows_it_nowhere() {
+    let world = World::with_service();
+    for script in [
+        "echo key=$SECRET; echo oops $SECRET, not >&2; exit 1",
+        "echo oops \"{$SECRET}\", not >&2; exit 1",
+    ] {
+        fs::write(world.path("key.sh"), script).unwrap();
+        let line = ["run", "glass_ball", IMAGE, "--api-key-command", "sh key.sh"];
+        let mut command = world.command(&line);
+        let ran = CommandOutput::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY));
+        assert!(!ran.stdout.contains(KEY) && !ran.stderr.contains(KEY), "{ran:?}");
+        assert!(ran.stderr.contains("[hidden]") && ran.stderr.contains(", not"), "{ran:?}");
+    }
+    holds_no_key(world.state.path());
+}
+
+#[test]
 fn a_program_that_prints_the_key_and_fails_shows_it_nowhere() {
     let world = World::with_service();
     let script = "echo; echo \"  $SECRET \"; echo oops $SECRET, not >&2; exit 1";
