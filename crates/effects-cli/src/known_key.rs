@@ -1,5 +1,5 @@
 //! [`KnownKey`]: the API key, if an option, a variable of the environment or a file gives it before a
-//! client is made (no program is run for it, and no keyring asked). `commands::main` (by `typed_words.rs`),
+//! client is made (no program is run for it, and no keyring asked), or the one that a client has. `commands::main` (by `typed_words.rs`),
 //! `effects check`, `effects resolve` and the `Checker` of a batch's rows find it in what a person typed or
 //! wrote, and refuse that, so that the key is not kept or sent; messages show `[key]` in its place.
 
@@ -10,30 +10,48 @@ use std::path::Path;
 
 use effects_client::{KEY_VARIABLES, ProfileKey};
 use effects_core::ApiKey;
+use effects_ureq::Client;
 
 use crate::global::{ActiveProfile, GlobalOptions};
 
 /// The API key, if it is at hand.
 #[derive(Clone, Debug)]
-pub(crate) struct KnownKey(Option<ApiKey>);
+pub(crate) enum KnownKey {
+    /// There is none, or none yet.
+    Unknown,
+    /// It is this.
+    Key(ApiKey),
+    /// This client has it.
+    OfClient(Client),
+}
 
 impl KnownKey {
     /// The key that these options lead to.
     pub(crate) fn of(global: &GlobalOptions) -> Self {
         // A key that cannot be used is reported where it is used.
-        Self(read(global).and_then(|key| ApiKey::new(key).ok()))
+        read(global).and_then(|key| ApiKey::new(key).ok()).map_or(Self::Unknown, Self::Key)
+    }
+
+    /// Whether it is at hand.
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self, Self::Unknown)
     }
 
     /// Whether a text repeats it.
     pub(crate) fn is_in(&self, text: &str) -> bool {
-        self.0.as_ref().is_some_and(|key| key.find_in(text.as_bytes()).is_some())
+        match self {
+            Self::Unknown => false,
+            Self::Key(key) => key.find_in(text.as_bytes()).is_some(),
+            Self::OfClient(client) => client.repeats_key(text),
+        }
     }
 
     /// The text with `[key]` in place of it.
     pub(crate) fn redact<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
-        match &self.0 {
-            Some(key) => key.redact(text),
-            None => text.into(),
+        match self {
+            Self::Unknown => text.into(),
+            Self::Key(key) => key.redact(text),
+            Self::OfClient(client) => client.redact_key(text),
         }
     }
 }

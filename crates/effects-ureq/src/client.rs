@@ -1,6 +1,7 @@
 //! [`Client`]: the public blocking client: it submits, watches, uploads and downloads, and runs many
 //! jobs. The `effects` command and blocking Rust programs use it; `ClientCore` holds its parts.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +121,11 @@ impl Client {
     /// Whether a text repeats the API key.
     pub fn repeats_key(&self, text: &str) -> bool {
         self.0.shared().settings.endpoint.repeats_key(text)
+    }
+
+    /// The text with `[key]` in place of every repetition of the API key.
+    pub fn redact_key<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+        self.0.shared().settings.endpoint.redact_key(text)
     }
 
     /// How its runs behave.

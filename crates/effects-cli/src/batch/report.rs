@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::paid_picture::PaidPicture;
 use super::rows::{InvalidRow, RowLabel};
+use crate::known_key::KnownKey;
 use crate::problem::{InputProblem, Problems};
 use crate::rerun_line::{gateway_line, resolve_lines};
 use crate::response_object::ResponseObject;
@@ -419,6 +420,21 @@ impl RowReport {
     #[must_use]
     pub(crate) fn after(self, earlier: Decimal) -> Self {
         Self { earlier, ..self }
+    }
+
+    /// The same report with `[key]` where it repeats the API key.
+    #[must_use]
+    pub(crate) fn without_key(self, key: &KnownKey) -> Self {
+        let clean = |error: ReportedError| ReportedError {
+            message: key.redact(error.message).into_owned(),
+            ..error
+        };
+        Self {
+            label: self.label.without_key(|text| key.is_in(text)),
+            error: self.error.map(clean),
+            problems: self.problems.into_iter().map(|it| it.without_key(key)).collect(),
+            ..self
+        }
     }
 
     /// What `--json` prints of it.

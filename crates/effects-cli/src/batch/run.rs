@@ -36,6 +36,7 @@ use super::summary::BatchSummary;
 use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
+use crate::known_key::KnownKey;
 use crate::output::stdout_is_terminal;
 use crate::signals;
 
@@ -73,21 +74,35 @@ impl Batch<'_> {
         // Before the preflight, which reports bad rows to it. It also finds out, with nothing sent yet, that
         // the folder cannot be written or that there is no program for `--on-done`.
         let mut reporter = Reporter::begin(self, store.clone())?;
+        // A key that a program or a keyring gives is not at hand yet, and a bad row may repeat it.
+        let (mut key, mut held) = (self.settings.api_key.clone(), Vec::new());
         let preflight = self.preflight(store.as_deref(), &progress, |report| {
+            if !key.is_known() {
+                held.push(report);
+                return Ok(());
+            }
             summary.add(&report);
             reporter.note(&report, &progress)
         })?;
+        let rows = preflight.good + preflight.bad;
+        // Where no row is good, no gateway is opened: a report of what is wrong with every row takes no key.
+        let gateway = (preflight.good > 0).then(open);
+        if let Some(Ok(gateway)) = &gateway {
+            key = KnownKey::OfClient(gateway.client.clone());
+        }
+        for report in held {
+            let report = report.without_key(&key);
+            summary.add(&report);
+            reporter.note(&report, &progress)?;
+        }
         let duplicates = duplicates_note(&preflight.duplicates, self.settings);
         for warning in preflight.warnings.iter().chain(&duplicates) {
-            progress.note(&format!("warning: {warning}"));
+            progress.note(&key.redact(format!("warning: {warning}")));
         }
-        let rows = preflight.good + preflight.bad;
-        // No gateway is opened: a report of what is wrong with every row takes no key.
-        if preflight.good == 0 {
+        let Some(gateway) = gateway.transpose()? else {
             progress.clear();
             return reporter.close(&mut summary, rows, None);
-        }
-        let gateway = open()?;
+        };
         let planned = &preflight.planned;
         let (rows_known, created) = (&planned.identities, &planned.created);
         // The rows are members of the budget's scope before the first submission, so that what earlier

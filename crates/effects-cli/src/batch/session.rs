@@ -18,6 +18,7 @@ use rust_decimal::Decimal;
 
 use super::report::{RowReport, kept_after_failed_order};
 use super::rows::RowLabel;
+use crate::known_key::KnownKey;
 
 /// What the threads of a batch share.
 pub(crate) struct Session {
@@ -348,8 +349,8 @@ impl RowStarter<'_> {
 
     /// Sends the report of a row that is not begun.
     pub(crate) fn send_report(&self, report: RowReport) {
-        let report = RowReport { label: self.session.without_key(report.label), ..report };
-        self.session.send_report(report);
+        let key = KnownKey::OfClient(self.session.client.clone());
+        self.session.send_report(report.without_key(&key));
     }
 }
 

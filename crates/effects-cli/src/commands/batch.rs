@@ -129,7 +129,7 @@ pub(crate) fn batch(
         // A plan asks no gateway, so that it needs no key either.
         return batch.plan(store.as_deref(), gateway::usual_duration(&settings.origin));
     }
-    // Opened by the batch once its rows are checked: bad rows are reported without key or network.
+    // Opened by the batch once its rows are checked: one without a good row needs neither key nor network.
     batch.run(store, || match gateway {
         Some(gateway) => Ok(gateway),
         None => Gateway::open(global, &location, policy()),
