@@ -70,7 +70,8 @@ impl<C: BuildClient> Gateway<C> {
                     builder = builder.pacer(pace.pacer.clone());
                 }
                 builder = builder.base_url(base.to_string()).allow_http(global.allow_http);
-                // Before the options, which replace what the profile says: the last word to a builder counts.
+                // After the environment and before the options: the last word to a builder counts. For what
+                // the environment comes first in, `profile::apply` took the profile's word out.
                 if let Some(ActiveProfile { profile, has_key }) = &global.active_profile {
                     builder = profile.apply_transport(builder);
                     // A profile's key is not the one to use where an option,

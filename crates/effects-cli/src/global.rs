@@ -15,6 +15,7 @@ use crate::values::{Poll, header, with_words};
 /// The profile in use.
 #[derive(Clone, Debug)]
 pub(crate) struct ActiveProfile {
+    /// Without the proxy and certificates for which the environment comes first.
     pub(crate) profile: Profile,
     /// Whether its key is the one to use.
     pub(crate) has_key: bool,

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use effects_client::{
-    KEY_COMMAND_VARIABLE, KEY_VARIABLES, Profile, ProfileKey, base_url_of_the_environment,
+    CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, EnvironmentProxies, KEY_COMMAND_VARIABLE,
+    KEY_VARIABLES, Profile, ProfileKey, base_url_of_the_environment,
 };
 use effects_core::{BaseUrl, Error, ErrorKind};
 
@@ -27,7 +28,7 @@ pub(crate) fn named(global: &GlobalOptions) -> Option<(String, bool)> {
 
 /// Reads the profile and fills in what the options leave open.
 pub(crate) fn apply(global: &mut GlobalOptions) -> Result<(), Error> {
-    let (profile, is_option) = match named(global) {
+    let (mut profile, is_option) = match named(global) {
         Some((name, is_option)) => (Profile::load(&name)?, is_option),
         None => match Profile::find(DEFAULT)? {
             Some(profile) => (profile, false),
@@ -57,8 +58,27 @@ pub(crate) fn apply(global: &mut GlobalOptions) -> Result<(), Error> {
     if has_key {
         refuse_another_gateway(global, &profile)?;
     }
+    if !is_option {
+        leave_to_environment(&mut profile, gateway_url(global)?.as_deref());
+    }
     global.active_profile = Some(ActiveProfile { profile, has_key });
     Ok(())
+}
+
+/// Takes the proxy and the certificates out of a profile for which the environment has others.
+fn leave_to_environment(profile: &mut Profile, gateway: Option<&str>) {
+    let proxies = EnvironmentProxies::from_env();
+    let is_http = gateway.is_some_and(|url| url.trim_start().starts_with("http:"));
+    if (if is_http { proxies.http() } else { proxies.https() }).is_some() {
+        profile.proxy = None;
+    }
+    if is_set(CA_BUNDLE_VARIABLE) {
+        profile.ca_bundle = None;
+    }
+    if is_set(CLIENT_CERT_VARIABLE) {
+        // The key is that of the profile's certificate, and fits no other.
+        (profile.client_cert, profile.client_key) = (None, None);
+    }
 }
 
 /// The journal of the profile in use, which stands where none is named.
@@ -73,16 +93,25 @@ fn gives_key(global: &GlobalOptions) -> bool {
 
 /// Whether the environment gives the key.
 fn environment_key() -> bool {
-    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
     KEY_VARIABLES.iter().chain(&[KEY_COMMAND_VARIABLE]).any(|name| is_set(name))
+}
+
+/// Whether a variable is set; an empty one counts as unset.
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+/// The gateway that an option, the profile or the environment names.
+fn gateway_url(global: &GlobalOptions) -> Result<Option<String>, Error> {
+    match &global.base_url {
+        Some(url) => Ok(Some(url.clone())),
+        None => base_url_of_the_environment(),
+    }
 }
 
 /// A key is for one gateway: the profile's must not go to another one.
 fn refuse_another_gateway(global: &GlobalOptions, profile: &Profile) -> Result<(), Error> {
-    let url = match &global.base_url {
-        Some(url) => Some(url.clone()),
-        None => base_url_of_the_environment()?,
-    };
+    let url = gateway_url(global)?;
     let url = url.as_deref().unwrap_or(BaseUrl::DEFAULT);
     let own = profile.base()?;
     // A URL that cannot be read is reported where it is used.

@@ -83,8 +83,11 @@ pub(crate) fn certificates(base: &BaseUrl, global: &GlobalOptions) -> Check {
 pub(crate) fn client_certificate(base: &BaseUrl, global: &GlobalOptions) -> Check {
     let name = "client cert";
     let cert = SetFile::of(global, |it| &it.client_cert, "--client-cert", |it| &it.client_cert);
-    let key = SetFile::of(global, |it| &it.client_key, "--client-key", |it| &it.client_key);
+    let from_option = global.client_cert.is_some();
     let from_environment = cert.is_none();
+    let key = SetFile::of(global, |it| &it.client_key, "--client-key", |it| &it.client_key)
+        // The profile's key belongs to the profile's certificate, and fits no other.
+        .filter(|_| !from_option || global.client_key.is_some());
     let Some(cert) = cert.or_else(|| SetFile::of_variable(CLIENT_CERT_VARIABLE)) else {
         return match key {
             None => Check::ok(name, "none is shown"),

@@ -164,6 +164,76 @@ fn options_win_over_the_named_profile_and_that_over_the_environment() {
 }
 
 #[test]
+fn the_proxy_and_certificates_of_the_environment_come_before_a_profile_that_no_option_names() {
+    let world = World::new();
+    let (of_profile, of_environment) =
+        (ScriptedServer::start().unwrap(), ScriptedServer::start().unwrap());
+    for proxy in [&of_profile, &of_environment] {
+        proxy.otherwise(Response::json(r#"{"error":{"message":"no such task"}}"#).status(404));
+    }
+    let settings = format!(
+        "[studio]\nbase_url = \"http://gateway.example.com\"\nallow_http = true\n\
+         api_key_command = \"echo {KEY}\"\nproxy = {:?}\n",
+        of_profile.base_url()
+    );
+    profiles(&world, &settings);
+    let environment = of_environment.base_url();
+    let went_by = |arguments: &[&str], variable: &str| {
+        let (before, after) = (of_profile.connections(), of_environment.connections());
+        let mut command = keyless(&world, &[&["doctor"], arguments].concat());
+        command.env("EFFECTS_PROFILE", "studio").env(variable, &environment);
+        let said = CommandOutput::of(&mut command).stdout;
+        let line =
+            said.lines().find(|line| line.contains(" proxy ")).unwrap_or_default().to_owned();
+        (of_profile.connections() > before, of_environment.connections() > after, line)
+    };
+    for (arguments, variable, is_profile) in [
+        (&[][..], "NOT_A_PROXY", true),
+        (&[], "http_proxy", false),
+        (&[], "ALL_PROXY", false),
+        // The gateway is http.
+        (&[], "https_proxy", true),
+        (&["--profile", "studio"], "http_proxy", true),
+    ] {
+        let (by_profile, by_environment, line) = went_by(arguments, variable);
+        assert_eq!((by_profile, by_environment), (is_profile, !is_profile), "{variable}: {line}");
+        let source = if is_profile { "from profile studio" } else { "from the environment" };
+        assert!(line.contains(source), "{variable}: {line}");
+    }
+
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/certificates");
+    let file = |name: &str| format!("{folder}/{name}");
+    let world = World::with_service();
+    profiles(
+        &world,
+        "[default]\nca_bundle = \"nowhere.pem\"\nclient_cert = \"nowhere.pem\"\nclient_key = \"nowhere.key\"\n",
+    );
+    let with_environment = |arguments: &[&str]| {
+        let mut command = world.command(arguments);
+        command.env("EFFECTS_CONFIG_DIR", world.path("config"));
+        command.env("EFFECTS_CA_BUNDLE", file("ca.pem"));
+        CommandOutput::of(command.env("EFFECTS_CLIENT_CERT", file("client.pem")))
+    };
+    let ran = with_environment(&["doctor"]).stdout;
+    assert!(ran.contains("ca.pem, from EFFECTS_CA_BUNDLE"), "{ran}");
+    assert!(ran.contains("client.pem, from EFFECTS_CLIENT_CERT"), "{ran}");
+    with_environment(&RUN).exits(0);
+    let ran = with_environment(&[&RUN[..], &["--profile", "default"]].concat()).exits(2);
+    assert!(ran.stderr.contains("nowhere.pem cannot be read"), "{ran:?}");
+
+    // An option's certificate is not shown with the key of a profile's.
+    let (option, bundle) = (file("client.pem"), file("ca.pem"));
+    let options = ["--client-cert", &option, "--ca-bundle", &bundle];
+    let mut command = world.command(&[&["doctor"], &options[..]].concat());
+    let ran = CommandOutput::of(command.env("EFFECTS_CONFIG_DIR", world.path("config"))).stdout;
+    assert!(ran.contains("client.pem, from --client-cert; not needed"), "{ran}");
+    world.accepts();
+    world.looks([world.completed()]);
+    let mut command = world.command(&[&RUN[..], &options].concat());
+    CommandOutput::of(command.env("EFFECTS_CONFIG_DIR", world.path("config"))).exits(0);
+}
+
+#[test]
 fn the_key_of_a_profile_goes_to_its_own_gateway_alone() {
     let world = World::new();
     let other = ScriptedServer::start().unwrap();
