@@ -45,33 +45,33 @@ fn read_text(
 
 /// The beginning of a manifest, to its header's end.
 struct CsvStart {
-    /// What was read, without a line that only names the separator.
+    /// The header, with its line's end.
     text: Vec<u8>,
     separator: u8,
-    /// How many lines were left out.
+    /// How many lines were left out: a line that only names the separator, and blank ones.
     lines: u64,
 }
 
 impl CsvStart {
     fn of<R: Read>(feeds: &mut LineFeedReader<R>) -> io::Result<Self> {
-        let mut text = feeds.line()?;
+        let (mut text, mut lines, mut named) = (feeds.line()?, 0, None);
         // Excel's own way to say which separator follows.
         if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator, b'\n'] = text[..] {
-            return Ok(Self { text: feeds.line()?, separator, lines: 1 });
+            (text, lines, named) = (feeds.line()?, 1, Some(separator));
         }
         // Blank lines before the header; names of columns have no line breaks.
-        while text.iter().all(u8::is_ascii_whitespace) {
-            let line = feeds.line()?;
-            if line.is_empty() {
-                break;
-            }
-            text.extend(line);
+        while !text.is_empty() && is_blank(&text) {
+            text = feeds.line()?;
+            lines += 1;
+        }
+        if let Some(separator) = named {
+            return Ok(Self { text, separator, lines });
         }
         let separator = SEPARATORS
             .into_iter()
             // A tie goes to the comma. A separator within a quoted name makes no column of ours.
             .max_by_key(|separator| (known(&text, *separator), *separator == b','));
-        Ok(Self { text, separator: separator.unwrap_or(b','), lines: 0 })
+        Ok(Self { text, separator: separator.unwrap_or(b','), lines })
     }
 }
 
@@ -331,6 +331,8 @@ mod tests {
             ("sep=;\ntemplate;image;width", "a;b c.jpg;1024"),
             ("SEP=:\ntemplate:image:width", "a:b c.jpg:1024"),
             ("\n\ntemplate,image,width,\"a;b;image;template\"", "a,b c.jpg,1024,"),
+            ("\n \t\ntemplate,image,width", "a,b c.jpg,1024"),
+            ("sep=;\n\n \ntemplate;image;width", "a;b c.jpg;1024"),
         ] {
             let rows = rows_of(&format!("{header}\n{row}\n"));
             let cells = rows[0].cells.as_ref().unwrap();
@@ -354,6 +356,9 @@ mod tests {
             ("", "it is empty"),
             ("tempalte,image\n", "no column \"template\" (is it \"tempalte\"?)"),
             ("sep=;\ntempalte;image\n", "line 2: it has no column \"template\""),
+            ("\n\r\ntempalte,image\n", "line 3: it has no column \"template\""),
+            ("sep=;\n\ntempalte;image\n", "line 3: it has no column \"template\""),
+            (" \n\n", "it is empty"),
             ("Image,template,IMAGE \n", "column \"image\" is there twice"),
             ("template,url\n", "no column \"image\" (is it \"url\"?)"),
             ("template,image,image\n", "column \"image\" is there twice"),
