@@ -28,8 +28,7 @@ pub(crate) fn problems(is_key: impl Fn(&str) -> bool) -> Vec<InputProblem> {
         return Vec::new();
     }
     let command = command();
-    let is_request = matches!(words.first().map(|word| &**word), Some("run" | "submit" | "check"));
-    let (mut problems, mut plain, mut words) = (Vec::new(), 0, words.iter());
+    let (mut problems, mut plain, mut is_request, mut words) = (Vec::new(), 0, false, words.iter());
     while let Some(word) = words.next() {
         let (option, value) = match word.split_once('=') {
             Some((option, value)) if option.starts_with("--") => (option, Some(value)),
@@ -45,6 +44,8 @@ pub(crate) fn problems(is_key: impl Fn(&str) -> bool) -> Vec<InputProblem> {
             Some(value) => (describe_value(option, value, &is_key), value),
             None => {
                 plain += u8::from(!word.starts_with('-'));
+                // The command's name, which global options may stand before.
+                is_request |= plain == 1 && REQUESTS.contains(&&**word);
                 (describe_argument(plain, word, is_request), &**word)
             }
         };
@@ -98,6 +99,8 @@ fn takes_value(command: &Command, word: &str) -> bool {
     options.any(is_meant) || of_commands.any(is_meant)
 }
 
+/// The commands that are about a template and a photo.
+const REQUESTS: [&str; 3] = ["run", "submit", "check"];
 /// Options that say what the key is, or where, and those of programs and proxies that may need it.
 const MAY_HAVE_KEY: [&str; 6] =
     ["--api-key", "--api-key-file", "--api-key-command", "--header", "--uploads", "--on-done"];

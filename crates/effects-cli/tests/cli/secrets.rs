@@ -231,6 +231,8 @@ fn a_word_of_the_command_line_that_holds_the_key_is_refused_before_anything_is_k
         (&watch, &["--scope", "KEY"], "--scope"),
         (&["run", "KEY", IMAGE], &["--allow-unlisted"], "the template"),
         (&["submit", "--quiet", "KEY", IMAGE], &["--allow-unlisted"], "the template"),
+        (&["--tag", "cats", "run", "KEY", IMAGE], &["--allow-unlisted"], "the template"),
+        (&["-q", "--tag=run", "submit", "glass_ball"], &["KEY.png"], "the name of the photo"),
         (&["run", "glass_ball", "KEY.png"], &[], "the name of the photo"),
         (&["run", "glass_ball", IMAGE], &["-o", "KEY.png"], "-o"),
         (&["resolve", "1"], &["--task", "KEY"], "--task"),
