@@ -27,8 +27,9 @@ pub(crate) enum Failure {
     Error(Error),
     /// A submission of unknown outcome, which is this row of the journal.
     Doubtful(Error, RowNumber),
-    /// A second signal ended the command while a submission was on its way.
-    LeftInFlight(Intent),
+    /// A second signal ended the command while a submission was on its way, which is this row of the
+    /// journal, if that has it.
+    LeftInFlight(Intent, Option<RowNumber>),
     /// The system refused something that hardly ever fails, such as a thread.
     Unforeseen(String),
 }
@@ -52,16 +53,18 @@ pub(crate) const EXIT_CODES: [(u8, &str); 11] = [
 pub(crate) const UNFORESEEN: u8 = 1;
 
 impl Failure {
-    /// What an interruption left behind; `is_shown` says whether the service has shown the task.
+    /// What an interruption left behind; `row` is the submission's row of the journal, `is_shown` says
+    /// whether the service has shown the task.
     pub(crate) fn interrupted(
         submission: SubmissionState,
+        row: Option<RowNumber>,
         is_shown: bool,
         location: &GatewayLocation,
     ) -> Self {
         let detached = |task_id| Error::from(Cause::Detached(Detached { task_id, is_shown }));
         match submission {
             // The answer is lost with this process; the names it was sent with are all that finds the task.
-            SubmissionState::InFlight(intent) => Self::LeftInFlight(intent),
+            SubmissionState::InFlight(intent) => Self::LeftInFlight(intent, row),
             SubmissionState::Nothing(None) => Self::Error(detached(None)),
             SubmissionState::Nothing(Some(reason)) => Self::Error(Error::new(
                 ErrorKind::Detached,
@@ -117,7 +120,7 @@ impl Failure {
             Self::Invalid(problems) => Some(problems.kind()),
             Self::Error(error) | Self::Doubtful(error, _) => Some(error.kind()),
             // Left on purpose, so it ends as an interruption (130) and not as a lost answer (8).
-            Self::LeftInFlight(_) => Some(ErrorKind::Detached),
+            Self::LeftInFlight(..) => Some(ErrorKind::Detached),
             Self::Unforeseen(_) => None,
         }
     }
@@ -131,7 +134,7 @@ impl Failure {
                 object.problems = problems.list();
             }
             Self::Error(error) | Self::Doubtful(error, _) => object.add_error(error),
-            Self::LeftInFlight(intent) => {
+            Self::LeftInFlight(intent, _) => {
                 object.request_id = Some(&intent.request_id);
                 object.idempotency_key = Some(&intent.idempotency_key);
             }
@@ -162,22 +165,28 @@ impl fmt::Display for Failure {
                 let error = Error::from(error.cause().clone()).with_status_line(gateway_line);
                 write!(f, "{error}")
             }
-            Self::Doubtful(error, row) => write!(
-                f,
-                "{}; it is row {row} of the journal: find out what became of it, and then \
-                 {}",
-                Error::from(error.cause().clone()),
-                resolve_lines(*row)
-            ),
-            Self::LeftInFlight(intent) => write!(
+            Self::Doubtful(error, row) => {
+                write!(f, "{}{}", Error::from(error.cause().clone()), row_to_resolve(*row))
+            }
+            Self::LeftInFlight(intent, row) => write!(
                 f,
                 "left while the submission was on its way: the task may exist and may be billed; \
-                 the service's support may find it by X-Request-Id {} and Idempotency-Key {}",
-                intent.request_id, intent.idempotency_key
+                 the service's support may find it by X-Request-Id {} and Idempotency-Key {}{}",
+                intent.request_id,
+                intent.idempotency_key,
+                row.map(row_to_resolve).unwrap_or_default()
             ),
             Self::Unforeseen(what) => f.write_str(what),
         }
     }
+}
+
+/// What to do about a row of unknown outcome, after what happened to it.
+fn row_to_resolve(row: RowNumber) -> String {
+    format!(
+        "; it is row {row} of the journal: find out what became of it, and then {}",
+        resolve_lines(row)
+    )
 }
 
 impl From<Error> for Failure {

@@ -15,6 +15,7 @@ use std::thread;
 
 use effects_core::journal::Journal;
 use effects_core::{Effect, Error, Event, Policy};
+use effects_jobs::OpenRow;
 use effects_ureq::{Client, Watch};
 
 use crate::failure::Failure;
@@ -33,16 +34,19 @@ pub(crate) struct WorkContext {
 }
 
 impl WorkContext {
-    /// The same client, whose submissions the tracker knows, and `record` too, if there is one.
-    pub(crate) fn client(&self, client: &Client, record: Option<Arc<dyn Journal>>) -> Client {
-        client.with_journal(self.journal(record))
+    /// The same client, whose submissions the tracker knows, and the journal's row too, if there is one.
+    pub(crate) fn client(&self, client: &Client, row: Option<&OpenRow>) -> Client {
+        client.with_journal(self.journal(row))
     }
 
-    /// The journal of a run, by which the tracker knows its submissions, and `record` too, if there is one.
-    pub(crate) fn journal(&self, record: Option<Arc<dyn Journal>>) -> Arc<dyn Journal> {
+    /// The journal of a run, by which the tracker knows its submissions, and `row` too, if there is one.
+    pub(crate) fn journal(&self, row: Option<&OpenRow>) -> Arc<dyn Journal> {
         let tracker = Arc::clone(&self.tracker);
-        match record {
-            Some(record) => Arc::new(TrackedJournal { tracker, record }),
+        match row {
+            Some(row) => {
+                tracker.set_row(row);
+                Arc::new(TrackedJournal { tracker, record: row.journal() })
+            }
             None => tracker,
         }
     }
@@ -168,7 +172,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
         Some(submission) => {
             // Waits for the file that is being written, and lets none begin.
             *exit_guard.lock().unwrap_or_else(PoisonError::into_inner) = ExitGuard::Closed;
-            Err(Failure::interrupted(submission, is_shown, location))
+            Err(Failure::interrupted(submission, tracker.row(), is_shown, location))
         }
         // A panic of the work goes on here, and `lib.rs` makes exit code 1 of it.
         None => worker.join().unwrap_or_else(|panic| resume_unwind(panic)),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Args;
 use effects_client::{JournalSession, is_replay, make_private_dir, record_picture, state_dir};
-use effects_core::journal::{Journal, JournalError, RowNumber};
+use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskId, Time};
 use effects_jobs::{Filter, Found, JournalStore, OpenRow, Record, RowDraft, RowState, Which};
 use effects_journal::{SqliteJournal, is_database_url, without_password};
@@ -341,9 +341,9 @@ impl JournaledRow {
         self.row.submitted()
     }
 
-    /// The journal of its run.
-    pub(crate) fn journal(&self) -> Arc<dyn Journal> {
-        self.row.journal()
+    /// The row itself, for its run.
+    pub(crate) fn open_row(&self) -> &OpenRow {
+        &self.row
     }
 
     /// Records how the run ended.

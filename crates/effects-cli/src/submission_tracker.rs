@@ -9,10 +9,11 @@
 //! can begin between the interruption and the exit.
 
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowOutcome};
+use effects_core::journal::{Admission, Entry, Fact, Journal, JournalError, RowNumber, RowOutcome};
 use effects_core::{Event, TaskId};
+use effects_jobs::OpenRow;
 
 /// A message to the thread that prints.
 pub(crate) enum WorkMessage {
@@ -31,6 +32,8 @@ pub(crate) enum WorkMessage {
 /// The journal of one command, in memory.
 pub(crate) struct SubmissionTracker {
     state: Mutex<TrackerState>,
+    /// The row of the submission, where a journal has one.
+    row: OnceLock<OpenRow>,
     sender: Sender<WorkMessage>,
 }
 
@@ -60,7 +63,19 @@ pub(crate) struct Intent {
 impl SubmissionTracker {
     /// The tracker of a command that begins so; `sender` sends a [`WorkMessage::Answered`] for each answer.
     pub(crate) fn new(submission: SubmissionState, sender: Sender<WorkMessage>) -> Self {
-        Self { state: Mutex::new(TrackerState { submission, interrupted: false }), sender }
+        let state = Mutex::new(TrackerState { submission, interrupted: false });
+        Self { state, row: OnceLock::new(), sender }
+    }
+
+    /// Remembers the row that the command's submission is on record in.
+    pub(crate) fn set_row(&self, row: &OpenRow) {
+        // A command has one submission, and so one row.
+        let _ = self.row.set(row.clone());
+    }
+
+    /// The number of that row, which it has once an intent is on record.
+    pub(crate) fn row(&self) -> Option<RowNumber> {
+        self.row.get().and_then(OpenRow::number)
     }
 
     /// Returns the state of the submission. From here on nothing is submitted any more.

@@ -159,7 +159,7 @@ fn work(
     let request: EffectRequest = ready.upload(context, &gateway.client, tag.as_deref())?;
     // After the upload, so that one that fails leaves no row behind.
     let journaled = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
-    let client = context.client(&gateway.client, journaled.as_ref().map(JournaledRow::journal));
+    let client = context.client(&gateway.client, journaled.as_ref().map(JournaledRow::open_row));
     let template = request.template().clone();
     let result = context.follow(client.watch(request));
     // An error is settled, too: it says whether the money is spent, free again or in doubt.

@@ -83,7 +83,8 @@ pub(crate) fn submit(
         // Before the row is begun: an upload that fails leaves no row.
         let request = ready.upload(context, &gateway.client, work_global.tag.as_deref())?;
         let journaled = store.map(|store| JournaledRow::begin(store, draft)).transpose()?;
-        let client = context.client(&gateway.client, journaled.as_ref().map(JournaledRow::journal));
+        let client =
+            context.client(&gateway.client, journaled.as_ref().map(JournaledRow::open_row));
         let template = request.template().clone();
         let submitted = client.submit_with(request, |event| {
             // The id is the result.

@@ -141,7 +141,7 @@ pub(crate) fn run_task(
     let recording = AnswerRecorder::new(probe.exchange.clone(), probe.settings.endpoint.clone());
     let request = checked.with_reference(reference);
     // The tracker stands before the journal, so that a Ctrl-C loses no task here either.
-    let record = context.journal(Some(open.journal::<Arc<dyn Journal>>()));
+    let record = context.journal(Some(&open));
     let (result, duration) = follow(context, probe, &recording, request, &*record)?;
     open.settle(&result).map_err(|error| journal::failure(&error))?;
     let made = LiveTask { uploads: uploads.as_ref(), is_completed: result.is_ok(), duration };

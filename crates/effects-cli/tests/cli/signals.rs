@@ -75,6 +75,22 @@ fn the_second_one_leaves_and_says_that_the_task_may_exist() {
     assert_eq!(object["request_id"].as_str(), requests[0].header("x-request-id"));
     assert!(ran.stderr.contains("may exist and may be billed"), "{ran:?}");
     assert!(ran.stderr.contains(requests[0].header("x-request-id").unwrap()), "{ran:?}");
+    // The row, and the line that settles it once a person knows.
+    let line = "it is row 1 of the journal: find out what became of it, and then `effects resolve 1 --task ID` or";
+    assert!(ran.stderr.contains(line), "{ran:?}");
+    let message = object["message"].as_str().unwrap();
+    assert!(message.contains("row 1 of the journal"), "{message}");
+    world.run(&["resolve", "1", "--not-billed"]).exits(0);
+
+    // Without a journal there is no row.
+    let (world, _never) = slow_submission(Response::new(200));
+    let mut run = start(&world, &[&RUN[..], &["--no-journal"]].concat());
+    world.server.wait_for_requests(1, TIMEOUT);
+    run.signal("INT");
+    run.wait_for_text("interrupt again to leave");
+    run.signal("INT");
+    let ran = run.end().exits(130);
+    assert!(ran.stderr.contains("Idempotency-Key") && !ran.stderr.contains("row"), "{ran:?}");
 }
 
 #[test]
