@@ -361,10 +361,59 @@ fn a_request_after_the_end_of_a_recording_that_was_cut_off_is_told_as_one() {
     cut_off(&world, &cassette, &["run", "glass_ball", first, "-o", "a.png"]);
     let ran =
         replays(&world, &cassette, true, &["run", "glass_ball", second, "-o", "b.png"]).exits(7);
-    for words in ["with another body", "or the recording was cut off before this request"] {
+    for words in
+        ["ends here: POST ", "the recording was cut off before that", "has another body now"]
+    {
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
     }
     ends_a_replay(&ran);
+}
+
+#[test]
+fn a_recording_cut_off_with_many_requests_under_way_is_told_as_one() {
+    let world = World::new();
+    let emulator = emulator();
+    fs::create_dir(world.path("in")).unwrap();
+    for name in ["a.png", "b.png", "c.png"] {
+        let photo = [crate::world::PHOTO, name.as_bytes()].concat();
+        fs::write(world.path("in").join(name), photo).unwrap();
+    }
+    let line = ["batch", "in", "--template", "glass_ball", "--in-flight", "3", "--out"];
+    let cassette = world.path("batch.json");
+    let mut command = world.bare(&[&line[..], &["first"]].concat());
+    command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+    CommandOutput::of(command.arg("--cassette").arg(&cassette)).exits(0);
+    let whole: Value = serde_json::from_slice(&fs::read(&cassette).unwrap()).unwrap();
+    let is = |exchange: &Value, end: &str| {
+        let target = exchange["request"]["target"].as_str();
+        exchange["request"]["method"] == "POST" && target.is_some_and(|it| it.ends_with(end))
+    };
+    // Of three rows that were under way, what a kill leaves: some uploads, and as many submissions.
+    for (uploads, submissions) in [(2, 0), (3, 0), (3, 1), (3, 2)] {
+        let mut tape = whole.clone();
+        let mut left: [(&str, u32); 2] =
+            [("/storage/files", uploads), ("/generation", submissions)];
+        tape["exchanges"].as_array_mut().unwrap().retain(|exchange| {
+            left.iter_mut().any(|(end, left)| {
+                is(exchange, end) && std::mem::replace(left, left.saturating_sub(1)) > 0
+            })
+        });
+        fs::write(&cassette, tape.to_string()).unwrap();
+        let out = format!("again-{uploads}-{submissions}");
+        let ran = replays(&world, &cassette, true, &[&line[..], &[&out]].concat()).exits(7);
+        assert!(ran.stderr.contains("ends here: "), "{out}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("no such exchange"), "{out}: {}", ran.stderr);
+        ends_a_replay(&ran);
+        // A look at a task of which no look is recorded.
+        let creates =
+            tape["exchanges"].as_array().unwrap().iter().filter(|it| is(it, "/generation"));
+        for create in creates {
+            let task = create["answer"]["body"]["json"]["id"].as_str().unwrap();
+            let ran = replays(&world, &cassette, true, &["status", task]).exits(7);
+            let words = format!("/{task} was asked for, and the recording was cut off before that");
+            assert!(ran.stderr.contains(&words), "{}", ran.stderr);
+        }
+    }
 }
 
 #[test]
@@ -387,6 +436,7 @@ fn photos_beyond_those_that_were_recorded_are_told_as_more_and_not_as_others() {
     fs::remove_file(world.path("in/a.png")).unwrap();
     let ran = replays(&world, &cassette, true, &line("other")).exits(7);
     assert!(ran.stderr.contains("was asked for with another body: "), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("cut off"), "{}", ran.stderr);
 }
 
 #[test]

@@ -11,14 +11,14 @@ pub(super) struct TapeRequests<'a> {
     pub(super) all: Vec<&'a TapedRequest>,
     /// Those that are not replayed yet.
     pub(super) left: Vec<&'a TapedRequest>,
-    /// Whether it has a task without its end.
-    pub(super) is_cut_off: bool,
+    /// What shows that it was cut off, if it was.
+    pub(super) unfinished: Option<&'static str>,
 }
 
 /// How `asked` differs from the requests of the cassette; `was_replayed` where all that are the same were.
 pub(super) fn difference(
     asked: &TapedRequest,
-    TapeRequests { mut all, left, is_cut_off }: TapeRequests<'_>,
+    TapeRequests { mut all, left, unfinished }: TapeRequests<'_>,
     was_replayed: bool,
 ) -> String {
     let same = |request: &&&TapedRequest| shown(request) == shown(asked);
@@ -35,10 +35,19 @@ pub(super) fn difference(
              the cassette)"
         );
     }
-    let no_such = format!("has no such exchange: {asked_for}");
+    // Where many requests were under way when a recording was cut off, what is asked for next is most
+    // often one of those.
+    let cut_off = unfinished.map(|unfinished| {
+        format!(
+            "ends here: {asked_for}, and the recording was cut off before that: it has {unfinished}"
+        )
+    });
     if let Some(near) = near {
-        let cut_off = if is_cut_off { CUT_OFF } else { "" };
-        return format!("{no_such} with another body: {}{cut_off}", body_difference(asked, near));
+        let found = body_difference(asked, near);
+        return match cut_off {
+            Some(cut_off) => format!("{cut_off} (or the request has another body now: {found})"),
+            None => format!("has no such exchange: {asked_for} with another body: {found}"),
+        };
     }
     // Those of the same method first: one of them was probably meant.
     all.sort_by_key(|request| (request.method != asked.method, shown(request)));
@@ -46,7 +55,13 @@ pub(super) fn difference(
     let more = all.len().saturating_sub(MAX_SHOWN);
     let names: Vec<String> = all.iter().take(MAX_SHOWN).map(|request| shown(request)).collect();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{no_such}, and it has {}{more}", names.join(", "))
+    let names = names.join(", ");
+    match cut_off {
+        Some(cut_off) => {
+            format!("{cut_off} (or it is another request than before: there are {names}{more})")
+        }
+        None => format!("has no such exchange: {asked_for}, and it has {names}{more}"),
+    }
 }
 
 fn shown(request: &TapedRequest) -> String {
@@ -103,8 +118,5 @@ fn cut(text: &str) -> String {
     text.chars().take(MAX_CHARS).chain(['…']).collect()
 }
 
-/// What else a request may be that a cassette has not, where it has a task without its end.
-const CUT_OFF: &str =
-    " (or the recording was cut off before this request: it has a task without its end)";
 const MAX_SHOWN: usize = 3;
 const MAX_CHARS: usize = 120;

@@ -20,6 +20,7 @@ use effects_core::{ApiKey, Error, Task, TaskId};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::difference::{TapeRequests, difference};
 use super::format::{Tape, TapedAnswer, TapedBody, TapedExchange, TapedRequest, target};
@@ -91,7 +92,7 @@ impl Player {
                 let requests = TapeRequests {
                     all: tape.exchanges.iter().map(|exchange| &exchange.request).collect(),
                     left: left.map(|&index| &tape.exchanges[index].request).collect(),
-                    is_cut_off: is_cut_off(tape),
+                    unfinished: unfinished(tape),
                 };
                 let replayed = state.last.contains_key(&identity);
                 let why = difference(&asked, requests, replayed);
@@ -186,19 +187,42 @@ fn is_lasting(exchange: &TapedExchange) -> bool {
     task.is_ok_and(|task| task.status.is_some_and(|status| status.is_final()))
 }
 
-/// Whether it has a task whose end was not recorded.
-fn is_cut_off(tape: &Tape) -> bool {
-    let task = |text: &str| serde_json::from_str::<SubmittedTask>(text).ok();
+/// What it has without what follows it in each whole recording, which shows that it was cut off.
+fn unfinished(tape: &Tape) -> Option<&'static str> {
     let ended: HashSet<&str> = tape.exchanges.iter().filter_map(ended_task).collect();
-    tape.exchanges.iter().any(|TapedExchange { request, answer, .. }| {
-        let text = answer.body.as_ref().and_then(TapedBody::text);
-        let text = text.filter(|_| is_submission(request));
-        text.and_then(task).is_some_and(|task| !ended.contains(task.id.as_str()))
-    })
+    let sent = |exchange: &&TapedExchange| is_submission(&exchange.request);
+    let is_open = |exchange: &TapedExchange| {
+        let task = answer_as::<SubmittedTask>(exchange);
+        task.is_some_and(|task| !ended.contains(task.id.as_str()))
+    };
+    if tape.exchanges.iter().filter(sent).any(is_open) {
+        return Some("a task without its end");
+    }
+    let photos: Vec<&str> = tape
+        .exchanges
+        .iter()
+        .filter(sent)
+        .filter_map(|exchange| exchange.request.body.as_ref()?.text())
+        .collect();
+    let is_unused = |exchange: &TapedExchange| {
+        let photo = answer_as::<UploadedPhoto>(exchange);
+        photo.is_some_and(|photo| !photos.iter().any(|body| body.contains(&photo.url)))
+    };
+    let uploaded = |exchange: &&TapedExchange| is_upload(&exchange.request);
+    let is_any_unused = tape.exchanges.iter().filter(uploaded).any(is_unused);
+    is_any_unused.then_some("a photo that was uploaded for a submission that it has not")
+}
+
+fn answer_as<T: DeserializeOwned>(exchange: &TapedExchange) -> Option<T> {
+    serde_json::from_str(exchange.answer.body.as_ref()?.text()?).ok()
 }
 
 fn is_submission(request: &TapedRequest) -> bool {
     request.method == "POST" && request.target.ends_with("/generation")
+}
+
+fn is_upload(request: &TapedRequest) -> bool {
+    request.method == "POST" && request.target.ends_with("/storage/files")
 }
 
 /// The id of the task whose end an exchange shows.
@@ -211,6 +235,12 @@ fn ended_task(exchange: &TapedExchange) -> Option<&str> {
 #[derive(Deserialize)]
 struct SubmittedTask {
     id: String,
+}
+
+/// What is read of an answer to an upload.
+#[derive(Deserialize)]
+struct UploadedPhoto {
+    url: String,
 }
 
 impl Exchange for Player {
