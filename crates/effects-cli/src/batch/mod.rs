@@ -13,6 +13,7 @@
 //! messages to the main thread are not: no job, and so no polling, waits for what is printed.
 
 mod budget;
+mod budget_refusals;
 mod counted;
 mod durations;
 mod earlier_line;

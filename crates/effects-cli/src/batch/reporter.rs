@@ -18,6 +18,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::budget_refusals::BudgetRefusals;
 use super::counted::CountedRows;
 use super::hooks::{BatchHooks, HookCounts};
 use super::options::Batch;
@@ -47,6 +48,7 @@ pub(super) struct Reporter<'a> {
     store: Option<Arc<dyn JournalStore>>,
     /// How many lines on stderr were about single rows.
     notes_on_rows: u64,
+    budget_refusals: BudgetRefusals,
     pilots: Vec<sheet::PilotPicture>,
     /// What the pace had learnt of durations before the batch began.
     pub(super) learnt: Histories,
@@ -129,6 +131,7 @@ impl<'a> Reporter<'a> {
             hooks,
             store,
             notes_on_rows: 0,
+            budget_refusals: BudgetRefusals::default(),
             pilots: Vec::new(),
             learnt: Histories::new(),
             paid: None,
@@ -156,7 +159,9 @@ impl<'a> Reporter<'a> {
         if self.batch.prints() {
             progress.suspended(|| output.json_line(&json))?;
         }
-        let needs_no_line = matches!(report.status, RowStatus::Completed | RowStatus::Skipped);
+        let needs_no_line = matches!(report.status, RowStatus::Completed | RowStatus::Skipped)
+            // A line for all of them is printed at the end.
+            || self.budget_refusals.take(report);
         let no_picture = (!needs_no_line).then(|| report.line());
         for line in no_picture.into_iter().chain(report.cost_line()) {
             self.notes_on_rows += 1;
@@ -299,6 +304,7 @@ impl<'a> Reporter<'a> {
         mut batch_error: Option<String>,
     ) -> CommandResult {
         let Batch { settings, output, options, .. } = *self.batch;
+        self.budget_refusals.lines().for_each(|line| output.note_always(&line));
         if let Some(store) = self.store.as_deref() {
             match self.batch.unfollowed_tasks(store, &self.results.identities()) {
                 Ok(notes) => notes.iter().for_each(|text| output.note(text)),

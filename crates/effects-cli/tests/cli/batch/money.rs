@@ -101,6 +101,11 @@ fn the_budget_is_for_the_rows_whenever_they_were_paid() {
     assert!(refused.iter().all(|row| row["error"]["kind"] == "budget_exceeded"));
     assert!(refused.iter().all(|row| row["how"].is_null()));
     assert!(refused.iter().all(|row| row["image"].is_string() && row["line"].is_number()));
+    // A person reads it once, with the number of rows.
+    assert_eq!(ran.stderr.matches("the budget does not allow it").count(), 1, "{}", ran.stderr);
+    let first = refused.iter().filter_map(|row| row["line"].as_u64()).min().unwrap();
+    let line = format!("line {first} and 9 more rows: the budget does not allow it");
+    assert!(ran.stderr.contains(&line), "{line}: {}", ran.stderr);
 
     // The same line again has nothing left to spend.
     site.batch("rows.csv", &["--budget", "0.30"]).exits(6);
