@@ -24,6 +24,7 @@ mod cassette;
 pub mod certificate;
 mod client_cert;
 mod clock;
+mod connection_error;
 mod environment_proxies;
 mod file_id;
 pub mod file_names;
@@ -69,6 +70,7 @@ pub use cassette::{
 };
 pub use client_cert::ClientCert;
 pub use clock::{StoppableClock, Stopper, WallClock};
+pub use connection_error::io_reason;
 pub use environment_proxies::{EnvironmentProxies, UnreadableProxy};
 pub use file_id::FileId;
 pub use job_demand::{JobDemand, draw};

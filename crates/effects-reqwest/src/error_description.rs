@@ -2,8 +2,9 @@
 //! adds, which may hold a secret. `http_client.rs` and `submission.rs` report their failures with it.
 
 use std::error::Error as StdError;
+use std::io;
 
-use effects_client::certificate;
+use effects_client::{certificate, io_reason};
 
 /// The error with its causes, but without what reqwest says of it, which holds the URL: it may be a
 /// permission.
@@ -14,6 +15,12 @@ pub(crate) fn describe(error: &(dyn StdError + 'static)) -> String {
         None => (String::new(), Some(error)),
     };
     while let Some(cause) = source {
+        // What wraps it says no more than that it is of a connection.
+        if let Some(error) = cause.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return io_reason(error);
+        }
         let cause_text = cause.to_string();
         // Some errors repeat their cause in their own describe.
         if !text.contains(&cause_text) {

@@ -22,11 +22,12 @@
 //! name server, and make a thread to do so.
 
 use std::cell::RefCell;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use effects_client::certificate;
+use effects_client::{certificate, io_reason};
 use effects_core::ApiKey;
 use effects_core::gateway::Answer;
 use http::Uri;
@@ -124,16 +125,32 @@ impl ExchangeGuard {
     /// Why the exchange failed with this error.
     pub(crate) fn reason(&self, error: &ureq::Error) -> String {
         EXCHANGE.with_borrow(|exchange| match &exchange.cut_short {
-            Some(cut) if exchange.left => format!("the request was cut short ({cut}); {error}"),
+            Some(cut) if exchange.left => {
+                format!("the request was cut short ({cut}); {}", describe(error))
+            }
             _ => match error {
                 ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
                     "timed out while connecting".to_owned()
                 }
                 ureq::Error::Timeout(_) => "timed out".to_owned(),
-                error => certificate::with_way_out(error.to_string()),
+                error => certificate::with_way_out(describe(error)),
             },
         })
     }
+}
+
+/// What an error of ureq says, without its name for the system's errors.
+fn describe(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => io_reason(error),
+        error => error.to_string(),
+    }
+}
+
+/// Why an answer's body broke off.
+pub(crate) fn body_reason(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|error| error.downcast_ref::<ureq::Error>());
+    inner.map_or_else(|| io_reason(error), describe)
 }
 
 impl Drop for ExchangeGuard {

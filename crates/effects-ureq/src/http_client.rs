@@ -33,7 +33,7 @@ use ureq::tls::{Certificate, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pe
 use ureq::typestate::AgentScope;
 use ureq::{Agent, Body};
 
-use crate::connection::{self, GatewayConnector, NO_SOCKS, ResolvedByConnector};
+use crate::connection::{self, GatewayConnector, NO_SOCKS, ResolvedByConnector, body_reason};
 
 /// The agents of a client, one for each kind of exchange.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl HttpClient {
                 // What arrived of a body that broke off is kept: a task's id may be in it.
                 Ok(_) => Answer::Answered { status, headers, body: bytes.into() },
                 Err(error) => {
-                    let (body, reason) = (bytes.into(), error.to_string());
+                    let (body, reason) = (bytes.into(), body_reason(&error));
                     Answer::BrokenOff { status, headers, body, reason }
                 }
             }
@@ -279,7 +279,7 @@ pub(crate) fn read_chunks(
             Ok(0) => return Ok(()),
             Ok(count) => each(&buffer[..count])?,
             Err(error) => {
-                return Err(ExchangeError::Lost { reason: error.to_string() });
+                return Err(ExchangeError::Lost { reason: body_reason(&error) });
             }
         }
     }

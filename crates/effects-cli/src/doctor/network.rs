@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use effects_client::{BuildClient, Settings, Transport, random_name};
 use effects_core::gateway::{Answer, Call, DynExchange, Gateway};
+use effects_core::wire::ExchangeError;
 use effects_core::{Error, ErrorKind, Task, TaskId, Time};
 use effects_ureq::UreqExchange;
 
@@ -72,7 +73,14 @@ fn key_accepted() -> Check {
 /// Why nothing was sent. The words of the HTTP stack say what to do about a certificate.
 fn unreachable(error: &Error) -> Check {
     let way_out = "check the base URL, the network, and the proxy above";
-    Check::fail("gateway", error.kind(), reason(error), way_out)
+    let why = match error.exchange_error() {
+        // Of a look that costs nothing it does not matter that nothing left.
+        Some(ExchangeError::NotSent { reason } | ExchangeError::Untrusted { reason }) => {
+            format!("cannot be reached: {reason}")
+        }
+        _ => reason(error),
+    };
+    Check::fail("gateway", error.kind(), why, way_out)
 }
 
 fn unanswered(error: &Error) -> Check {

@@ -119,6 +119,8 @@ fn where_nothing_listens_the_gateway_fails_and_this_machine_is_looked_at_all_the
     let (failed, message) = check(&ran, "gateway");
     assert_eq!(failed, "fail");
     assert!(message.contains("check the base URL"), "{message}");
+    assert!(message.contains("cannot be reached: nothing listens there"), "{message}");
+    assert!(!message.contains("io: ") && !message.contains("never left"), "{message}");
     assert_eq!(status(&ran, "journal"), "ok");
     assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
 }
