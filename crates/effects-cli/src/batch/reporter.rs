@@ -433,6 +433,11 @@ fn same_line_goes_on(summary: &BatchSummary) -> bool {
     !summary.is_over_budget() && !summary.kinds.contains_key(ErrorKind::NotRecorded.name())
 }
 
+/// The kind of an error, with what it means where its name does not say that.
+fn in_words(kind: &'static str) -> &'static str {
+    if kind == ErrorKind::Detached.name() { "detached (stopped before the end)" } else { kind }
+}
+
 /// Whether there is none of them.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_none(count: &u64) -> bool {
@@ -505,7 +510,8 @@ impl<'a> BatchObject<'a> {
             counts.collect::<Vec<_>>().join(", ")
         };
         if !self.errors.is_empty() {
-            let errors = counted(self.errors.iter().map(|(kind, count)| (*kind, *count)).collect());
+            let errors =
+                counted(self.errors.iter().map(|(kind, count)| (in_words(kind), *count)).collect());
             words.push_str(&format!("; errors: {errors}"));
         }
         if !self.codes.is_empty() {

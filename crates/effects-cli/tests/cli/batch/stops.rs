@@ -329,7 +329,11 @@ mod interrupted {
         let run = RunningCommand::new(site.command(&line));
         wait_until("busy", || site.emulator.counts().accepted >= 5 + 16);
         run.signal("INT");
-        let (_, batch) = rows_and_batch(&run.end().exits(130));
+        let ran = run.end().exits(130);
+        let (_, batch) = rows_and_batch(&ran);
+        let left = &batch["errors"]["detached"];
+        let words = format!("errors: {left} detached (stopped before the end)");
+        assert!(left.is_u64() && ran.stderr.contains(&words), "{words}: {}", ran.stderr);
         let done: Vec<_> = site.results()[300..].to_vec();
         assert!(done.iter().all(|row| row["status"] == "completed"), "{done:?}");
         assert!(done.iter().all(|row| row["task_id"].is_string()), "{done:?}");
