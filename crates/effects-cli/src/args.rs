@@ -176,7 +176,7 @@ const EXAMPLES: &str = "\
 Examples:
   effects run glass_ball photo.jpg --emulator -o ball.png
   effects run glass_ball https://example.com/cat.jpg --width 1024 --height 768
-  id=$(effects submit my_world https://example.com/cat.jpg) && effects wait \"$id\"
+  id=$(effects submit my_world https://example.com/a.jpg) && effects wait \"$id\"
   effects batch rows.csv --out pictures --budget 5.00
   effects templates festival
 
@@ -198,5 +198,23 @@ mod tests {
     fn the_command_line_is_sound() {
         option_use::parsed(Cli::command()).debug_assert();
         option_use::offered(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn examples_fit_a_terminal_of_80_columns_and_paragraphs_are_wrapped_to_any() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().collect();
+            for line in lines.iter().filter(|line| line.starts_with(' ')) {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+            let is_text = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            for pair in lines.windows(2) {
+                let is_broken = pair.iter().all(|line| is_text(line));
+                assert!(!is_broken, "{}: {pair:?}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 }

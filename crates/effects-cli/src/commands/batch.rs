@@ -31,17 +31,17 @@ use crate::values::TemplateIdParser;
 #[command(after_help = "\
 Examples:
   effects batch rows.csv --out pictures --plan
-  effects batch rows.csv --out pictures --budget 5.00 --in-flight 32 --report report.html
+  effects batch rows.csv --out pictures --budget 5.00 --report report.html
   effects batch photos/ --template glass_ball --out pictures --pilot 4
   effects batch rows.jsonl --out pictures --emulator --json
 
-A manifest is CSV with a header, as spreadsheets write it, or JSON Lines, with the columns template and
-image, and optionally width, height, key, tag, out, param:NAME (in JSON params); or a folder of photos. An image is a URL, or a path from the manifest's
-folder. The same command again goes on where it stopped: it submits only what is missing, waits for
-what is unfinished, downloads what was lost, and pays for nothing twice. What became of each row, and
+A manifest is CSV with a header, as spreadsheets write it, or JSON Lines, with the columns template and \
+image, and optionally width, height, key, tag, out, param:NAME (in JSON params); or a folder of photos. An image is a URL, or a path from the manifest's \
+folder. The same command again goes on where it stopped: it submits only what is missing, waits for \
+what is unfinished, downloads what was lost, and pays for nothing twice. What became of each row, and \
 its cost, is in manifest.jsonl in the folder of --out.
 
-It exits 0 only if every row has its picture; otherwise with the first that applies of 130, 3, 8, 6,
+It exits 0 only if every row has its picture; otherwise with the first that applies of 130, 3, 8, 6, \
 9, 7, 5, 4, and with 2 where bad rows are all there is.")]
 pub(crate) struct Arguments {
     /// The rows: a CSV or JSON Lines file, or a folder of photos

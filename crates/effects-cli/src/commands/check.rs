@@ -25,7 +25,7 @@ Examples:
   effects check glass_ball photo.jpg --emulator
   effects check glas_ball https://example.com/cat.jpg --width 4096
 
-It finds what `run` with the same arguments would refuse before sending anything: template, size,
+It finds what `run` with the same arguments would refuse before sending anything: template, size, \
 the photo's file, how it would be uploaded. No key is needed. It exits 0 or 2."
 )]
 pub(crate) struct Arguments {

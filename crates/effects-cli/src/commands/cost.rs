@@ -29,8 +29,8 @@ Examples:
   effects cost --by tag --json
   effects cost --html costs.html
 
-Sums are exact to the digit, and apart for each gateway: nothing from an emulator counts elsewhere. What
-`effects journal prune` has forgotten is in no sum but that of its scope, which says so, and submissions of
+Sums are exact to the digit, and apart for each gateway: nothing from an emulator counts elsewhere. What \
+`effects journal prune` has forgotten is in no sum but that of its scope, which says so, and submissions of \
 unknown outcome are in none; stderr tells of both.")]
 pub(crate) struct Arguments {
     /// What to add up by; left out, everything of a gateway

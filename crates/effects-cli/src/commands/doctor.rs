@@ -32,7 +32,7 @@ Examples:
   effects doctor --json | jq '.checks[] | select(.status != \"ok\")'
   effects doctor --live --budget 0.10
 
-It costs nothing and changes nothing, but for --live. Its exit code is that of the first check that fails:
+It costs nothing and changes nothing, but for --live. Its exit code is that of the first check that fails: \
 2 for a setting, 3 for the key, 7 for the network; 0 where none does, warnings or not.")]
 pub(crate) struct Arguments {
     /// Make one real task, which costs, and say which facts of the project's table it shows

@@ -31,8 +31,8 @@ Examples:
   effects emulator --latency lognormal:12s:0.5 --dialect sdk
   effects emulator --json | head -1 | jq -r .base_url
 
-It paints locally, with a renderer that stands in for the service's generative model; its pictures
-say so. It accepts the key of --api-key or --api-key-file, never the environment's; without one, a
+It paints locally, with a renderer that stands in for the service's generative model; its pictures \
+say so. It accepts the key of --api-key or --api-key-file, never the environment's; without one, a \
 fresh key. Ctrl-C or SIGTERM stops it.")]
 pub(crate) struct Arguments {
     /// The address to listen on

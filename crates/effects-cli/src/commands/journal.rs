@@ -49,7 +49,7 @@ Examples:
   effects journal backup journal-copy.db
   effects journal backup copy.db --journal run.db
 
-The newest rows of a journal that is in use are in a second file beside it (journal.db-wal). A plain copy
+The newest rows of a journal that is in use are in a second file beside it (journal.db-wal). A plain copy \
 of the .db file alone loses them; this copy has them, and is on the disk once the command returns.")]
 struct BackupArguments {
     /// The copy, which must not be there
@@ -66,8 +66,8 @@ Examples:
   effects journal rebuild --from pictures/manifest.jsonl
   effects journal rebuild --from pictures/manifest.jsonl --journal new.db
 
-For a journal that was lost: the next batch then waits for the tasks that the manifest lists, downloads
-their pictures, counts their costs in its budget, and pays for none of them again. Rows that the journal
+For a journal that was lost: the next batch then waits for the tasks that the manifest lists, downloads \
+their pictures, counts their costs in its budget, and pays for none of them again. Rows that the journal \
 knows stay as they are. Rows of unknown outcome become doubtful; `effects resolve` settles them.
 
 It exits 2 where a row that is paid for cannot be taken in; the others are taken in all the same.")]
@@ -85,8 +85,8 @@ struct RebuildArguments {
 Examples:
   effects journal copy run.db postgres://studio@db.example/photos
 
-Everything is copied in one transaction and read back: task ids, costs, doubtful rows, budget scopes with a
-name. The database's journal must be empty, and nothing may use the file, which stays as it is: use the
+Everything is copied in one transaction and read back: task ids, costs, doubtful rows, budget scopes with a \
+name. The database's journal must be empty, and nothing may use the file, which stays as it is: use the \
 database from then on. A database is not copied back into a file.")]
 struct CopyArguments {
     /// The journal's file
@@ -102,11 +102,11 @@ struct CopyArguments {
 #[command(after_help = "\
 Examples:
   effects journal prune --older-than 90d
-  effects journal prune --older-than 52w --journal postgres://studio@db.example/photos
+  effects journal prune --older-than 52w --journal postgres://db.example/photos
 
-A forgotten row is unknown to the journal: a batch that still lists it pays for it anew, unless the
-manifest.jsonl in the folder of its pictures tells of it. `effects cost` no longer counts it; what a budget
-with a name has paid stays counted. Kept are rows without an end, doubtful ones, those that may still be
+A forgotten row is unknown to the journal: a batch that still lists it pays for it anew, unless the \
+manifest.jsonl in the folder of its pictures tells of it. `effects cost` no longer counts it; what a budget \
+with a name has paid stays counted. Kept are rows without an end, doubtful ones, those that may still be \
 billed or whose cost is not known, and those whose pictures were never downloaded.")]
 struct PruneArguments {
     /// How long ago a row ended at least: 90d for days, 12w for weeks

@@ -27,10 +27,10 @@ Examples:
   pass show effects | effects login
   effects login --store file
 
-The key is read from stdin, or typed where stdin is a terminal, and stored for the profile (`default` unless
---profile or EFFECTS_PROFILE names one): in the system's keyring (the Secret Service of a Linux desktop, the
-keychain of macOS, the Credential Manager of Windows) where one answers, else in a file in the state folder that
-this user alone may read. A line says where. To keep it in a vault, let the profile's api_key_command print it.
+The key is read from stdin, or typed where stdin is a terminal, and stored for the profile (`default` unless \
+--profile or EFFECTS_PROFILE names one): in the system's keyring (the Secret Service of a Linux desktop, the \
+keychain of macOS, the Credential Manager of Windows) where one answers, else in a file in the state folder that \
+this user alone may read. A line says where. To keep it in a vault, let the profile's api_key_command print it. \
 `effects doctor` shows whether the gateway takes it.")]
 pub(crate) struct LoginArguments {
     /// Where to store the key

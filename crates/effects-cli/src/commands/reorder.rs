@@ -42,12 +42,12 @@ Examples:
   effects reorder 17 18 19 --budget 0.30
   effects reorder 17 --budget 5.00 --scope march
 
-Each row is submitted once more with its template, size and photo, which costs anew: for a picture that
-is not liked, or one whose link expired before it was downloaded. The row must be completed or failed. The
-new picture is the row's from then on; the old file stays, and the new one is saved beside it as
-NAME-TASKID.png, unless --overwrite is given. A completed row whose new task fails keeps its earlier
-picture. What all tasks of the row cost counts in every sum, and --budget is the most it may be: of these
-rows, or with --scope of all rows of an order. If it is interrupted, `effects resume` waits
+Each row is submitted once more with its template, size and photo, which costs anew: for a picture that \
+is not liked, or one whose link expired before it was downloaded. The row must be completed or failed. The \
+new picture is the row's from then on; the old file stays, and the new one is saved beside it as \
+NAME-TASKID.png, unless --overwrite is given. A completed row whose new task fails keeps its earlier \
+picture. What all tasks of the row cost counts in every sum, and --budget is the most it may be: of these \
+rows, or with --scope of all rows of an order. If it is interrupted, `effects resume` waits \
 on; the same line again buys once more. It exits like `batch`.")]
 pub(crate) struct Arguments {
     /// Rows' numbers, as `effects tasks` prints them

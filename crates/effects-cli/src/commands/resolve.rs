@@ -35,11 +35,11 @@ Examples:
   effects resolve --all --tag spring --not-billed
   effects resolve --from found.txt
 
-With --task the next `effects batch` or `effects resume` waits for that task and downloads its
-picture; with --not-billed the next batch submits the row again, which costs. A task is looked at
+With --task the next `effects batch` or `effects resume` waits for that task and downloads its \
+picture; with --not-billed the next batch submits the row again, which costs. A task is looked at \
 before it is recorded, which costs nothing; one that the gateway does not know is refused.
 
-A file has a line for each row: its number, and then its task's id or `not-billed`. Empty lines and
+A file has a line for each row: its number, and then its task's id or `not-billed`. Empty lines and \
 those that begin with # are left out. --all can be narrowed by --tag, --template and --base-url.")]
 pub(crate) struct Arguments {
     /// Rows' numbers, as `effects tasks` prints them

@@ -31,8 +31,8 @@ Examples:
   effects resume
   effects resume --journal batch.db --json
 
-It goes on with every unfinished task of this gateway in the journal, whichever command submitted it.
-A picture goes where that command wanted it; where it wanted none, TEMPLATE-TASKID.png in the current
+It goes on with every unfinished task of this gateway in the journal, whichever command submitted it. \
+A picture goes where that command wanted it; where it wanted none, TEMPLATE-TASKID.png in the current \
 folder. Nothing is submitted, so it may be repeated freely. It exits like `batch`.")]
 pub(crate) struct Arguments {
     #[command(flatten)]

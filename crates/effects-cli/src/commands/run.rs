@@ -33,9 +33,9 @@ use crate::values::duration;
 Examples:
   effects run glass_ball photo.jpg --emulator -o ball.png
   effects run my_world https://example.com/cat.jpg --width 1024 --json
-  curl -s https://example.com/cat.jpg | effects run felt_keychain - --uploads data-url
+  curl -s https://example.com/a.jpg | effects run my_world - --uploads data-url
 
-A submission costs money. Nothing invalid is ever sent; Ctrl-C never loses a paid task: its id is
+A submission costs money. Nothing invalid is ever sent; Ctrl-C never loses a paid task: its id is \
 printed with the line that resumes it."
 )]
 pub(crate) struct Arguments {

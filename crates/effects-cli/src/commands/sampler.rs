@@ -25,7 +25,7 @@ Examples:
   effects sampler photo.jpg
   effects sampler - -o looks.png < photo.jpg
 
-The pictures are painted on this machine: stand-ins that tell the templates apart, and not what the
+The pictures are painted on this machine: stand-ins that tell the templates apart, and not what the \
 service's generative model makes of the photo. Nothing is sent, nothing is billed.")]
 pub(crate) struct Arguments {
     /// A photo on this machine, or - for stdin

@@ -21,8 +21,8 @@ Examples:
   effects tasks --unfinished
   effects tasks --doubtful --json
 
-Unfinished are tasks without a verdict, pictures that were never downloaded, and the doubtful:
-submissions that may have made a task whose id is not known here. Only a person can find out what became of
+Unfinished are tasks without a verdict, pictures that were never downloaded, and the doubtful: \
+submissions that may have made a task whose id is not known here. Only a person can find out what became of \
 these; `effects resolve` tells the journal.")]
 pub(crate) struct Arguments {
     #[command(flatten)]

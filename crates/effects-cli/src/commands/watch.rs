@@ -24,15 +24,15 @@ use crate::values::duration;
 #[command(after_help = "\
 Examples:
   effects watch incoming/ --template glass_ball --out pictures --budget 5.00
-  effects watch incoming/ --template felt_3d_polaroid --out pictures --budget 20 --scope booth --recursive
-  effects watch incoming/ --template my_world --out pictures --budget 5 --on-done 'lp -d photos'
+  effects watch in/ --template my_world --out out --budget 20 --scope booth
+  effects watch in/ --template my_world --out out --budget 5 --on-done lp
 
-It is `effects batch DIR` that does not end: the same rows, names, journal and manifest.jsonl, so that each
-photo is paid for once, also when the same line is run again. A photo is ordered once its size and time have
-been the same for --settle, and decoded whole before it is paid for. Ctrl-C or SIGTERM ends it: submissions
+It is `effects batch DIR` that does not end: the same rows, names, journal and manifest.jsonl, so that each \
+photo is paid for once, also when the same line is run again. A photo is ordered once its size and time have \
+been the same for --settle, and decoded whole before it is paid for. Ctrl-C or SIGTERM ends it: submissions \
 on their way are waited for, and the line to run again is printed. It ends, too, where the budget does.
 
-It exits 0 if every photo that came has its picture; otherwise with the first that applies of 130, 3, 8, 6,
+It exits 0 if every photo that came has its picture; otherwise with the first that applies of 130, 3, 8, 6, \
 9, 7, 5, 4, 2.")]
 #[command(mut_arg("template", |it| it.required(true).help("The template of the pictures")))]
 #[command(mut_arg("budget", |it| it.required(true).help(BUDGET)))]

@@ -171,7 +171,20 @@ fn manual_pages_are_of_each_command_and_no_reader_is_missed() {
     }
     let page = fs::read_to_string(world.path("pages/effects-batch.1")).unwrap();
     assert!(page.contains(".TH") && page.contains("budget"), "{page}");
-    assert!(world.run(&["man"]).exits(0).stdout.contains(".TH effects 1"));
+    let page = world.run(&["man"]).exits(0).stdout;
+    assert!(page.contains(".TH effects 1"));
+    // The synopsis says which options take a value, and what it is.
+    let synopsis = |page: &str| {
+        page.split(".SH SYNOPSIS\n").nth(1).unwrap().lines().next().unwrap().to_owned()
+    };
+    assert!(synopsis(&page).contains(r"[\fB\-\-api\-key\fR \fIKEY\fR]"), "{page}");
+    assert!(synopsis(&page).contains(r"[\fB\-\-json\fR]"), "{page}");
+    let wait = synopsis(&std::fs::read_to_string(world.path("pages/effects-wait.1")).unwrap());
+    for option in
+        [r"[\fB\-\-wait\-timeout\fR \fITIME\fR]", r"[\fB\-o\fR \fI", r"[\fB\-q\fR|\fB\-\-quiet\fR]"]
+    {
+        assert!(wait.contains(option), "{wait}");
+    }
     fs::write(world.path("file"), "").unwrap();
     assert!(world.run(&["man", "file"]).exits(2).stderr.contains("cannot be written"));
 }
