@@ -6,7 +6,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, PipeWriter, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use effects_core::gateway::Endpoint;
 use effects_core::{ApiKey, Error, ErrorKind, Reference};
 use effects_jobs::Photo;
 use tempfile::TempDir;
+
+use crate::random::random_name;
 
 /// Runs a program that uploads a photo: it gets the path of a file with the photo as its last
 /// argument, and prints the URL. It is stopped after this time.
@@ -160,35 +162,32 @@ fn run(
     };
     // No shell: what a file's name or a key holds is never run as a command.
     let mut words = program.split_whitespace();
+    let (printed, stdout) = ReadAside::begin().map_err(failed)?;
+    let (said, stderr) = ReadAside::begin().map_err(failed)?;
     let mut child = Command::new(words.next().unwrap_or_default())
         .args(words)
         .args(arguments)
         // What stdin has is meant for this program: a photo, say.
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(stdout)
+        .stderr(stderr)
         .spawn()
         .map_err(failed)?;
-    // A pipe that is full would stop the program.
-    let (printed, said) = (read_aside(child.stdout.take()), read_aside(child.stderr.take()));
     let Some(status) = wait(&mut child, limit).map_err(failed)? else {
-        // The threads that read are left alone: a child of the program may hold its pipes open for
-        // longer.
+        // The threads that read are left alone: a child of the program may go on writing.
         let message = format!("{program:?} did not end before the deadline and was stopped");
         let message = format!("{}; nothing was submitted", secrets.redact(message, ""));
         return Err(Error::new(ErrorKind::DeadlineExceeded, message));
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     if !status.success() {
-        let said = text(said.join().unwrap_or_default());
+        let said = text(said.end());
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let message = |last: &str| format!("{program:?} ended with {status}: {last}");
-        // Waited for where it is needed alone: a child of the program may hold the pipe open after its
-        // end.
         let message = match secrets {
             Secrets::KeyOf(_) => secrets.redact(message(last), ""),
             Secrets::PrintedWords => {
-                let mut printed = text(printed.join().unwrap_or_default());
+                let mut printed = text(printed.end());
                 let last =
                     without_possible_keys(&secrets.redact(last.to_owned(), &printed), &printed);
                 // An argument may be a part of a word that the program printed.
@@ -202,7 +201,7 @@ fn run(
         };
         return Err(upload_error(&message));
     }
-    Ok(text(printed.join().unwrap_or_default()))
+    Ok(text(printed.end()))
 }
 
 /// What a program says, with `[hidden]` in place of each word that may be a key which is not known: one of as
@@ -238,15 +237,54 @@ fn is_plain_word(word: &str) -> bool {
 /// As long as "internationalization".
 const MAX_WORD_LETTERS: usize = 20;
 
-fn read_aside(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
+/// Reads what a program writes to a pipe, on a thread of its own: a pipe that is full would stop the program.
+///
+/// The pipe's end says nothing of the program's, since a process that the program started and left running
+/// may hold the pipe open. So [`end`](Self::end) writes a mark behind all that the program wrote.
+struct ReadAside {
+    reader: thread::JoinHandle<Vec<u8>>,
+    pipe: PipeWriter,
+    mark: String,
+}
+
+impl ReadAside {
+    /// Begins to read; also returns what the program is to write to.
+    fn begin() -> io::Result<(Self, PipeWriter)> {
+        let (from, pipe) = io::pipe()?;
+        let mark = format!("{}{}", random_name()?, random_name()?);
+        let program = pipe.try_clone()?;
+        let until = mark.clone();
+        let reader = thread::spawn(move || read_to_mark(from, until.as_bytes()));
+        Ok((Self { reader, pipe, mark }, program))
+    }
+
+    /// What the program wrote, once it has ended.
+    fn end(mut self) -> Vec<u8> {
+        // Where the thread is gone already, it returns what it read.
+        let _ = self.pipe.write_all(self.mark.as_bytes());
+        drop(self.pipe);
+        self.reader.join().unwrap_or_default()
+    }
+}
+
+/// Reads to the mark, which it leaves out, or to the pipe's end.
+fn read_to_mark(mut pipe: impl Read, mark: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let count = match pipe.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // What came before an error is all there is.
-            let _ = pipe.read_to_end(&mut bytes);
+            Ok(0) | Err(_) => return bytes,
+            Ok(count) => count,
+        };
+        // The mark may begin in what was read before.
+        let from = bytes.len().saturating_sub(mark.len());
+        bytes.extend_from_slice(&buffer[..count]);
+        if let Some(found) = bytes[from..].windows(mark.len()).position(|part| part == mark) {
+            bytes.truncate(from + found);
+            return bytes;
         }
-        bytes
-    })
+    }
 }
 
 /// How a program ended; `None` if it did not in time, and was stopped.
@@ -304,6 +342,41 @@ mod tests {
         assert!(error.to_string().contains("nothing was submitted"), "{error}");
         let program = script(folder.path(), "echo https://x/y; head -c 1000000 /dev/zero >&2");
         assert!(run_uploader(&program, &photo(), LONG, &endpoint()).is_ok());
+    }
+
+    #[test]
+    fn a_process_that_a_program_leaves_behind_with_its_pipes_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let leave = format!("tail -f /dev/null & echo $! > {}; ", pid.display());
+        let begun = Instant::now();
+        let printed = "printf 'https://example.com/'; printf cat.png";
+        let program = script(folder.path(), &format!("{leave}{printed}"));
+        let url = run_uploader(&program, &photo(), LONG, &endpoint()).unwrap();
+        assert_eq!(url.as_str(), "https://example.com/cat.png");
+        end_process(&pid);
+        let program =
+            script(folder.path(), &format!("{leave}echo the-key-1234; echo no vault >&2"));
+        assert_eq!(run_key_program(&program).unwrap(), "the-key-1234");
+        end_process(&pid);
+        let program = script(folder.path(), &format!("{leave}echo no vault >&2; exit 3"));
+        let error = run_key_program(&program).unwrap_err();
+        assert!(error.to_string().contains("no vault"), "{error}");
+        end_process(&pid);
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    }
+
+    fn end_process(pid: &Path) {
+        let pid = fs::read_to_string(pid).unwrap();
+        assert!(Command::new("kill").arg(pid.trim()).status().unwrap().success());
+    }
+
+    #[test]
+    fn the_photo_that_a_program_gets_is_in_a_folder_of_this_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "ls -ld \"${1%/*}\" | grep -q '^drwx------' && echo https://example.com/a";
+        let program = script(folder.path(), text);
+        run_uploader(&program, &photo(), LONG, &endpoint()).unwrap();
     }
 
     fn endpoint() -> Endpoint {
