@@ -21,7 +21,7 @@ use crate::gateway_location::GatewayLocation;
 use crate::input_file::InputFile;
 use crate::output::{Output, write_stderr};
 use crate::profile;
-use crate::rerun_line::{resolve_lines, rows_line};
+use crate::rerun_line::{journal_line, resolve_lines, rows_line};
 use crate::state;
 
 /// Where the journal is.
@@ -400,6 +400,9 @@ impl JournaledRow {
 /// What to do about a row that is not as a command needs it.
 pub(crate) fn way_out(record: &Record) -> String {
     let row = record.number;
+    if is_replay(&record.row.origin) {
+        return way_out_of_replay(record);
+    }
     match &record.state {
         RowState::Intent { .. } => {
             "a command is submitting it: wait for that command's end, or run it again if it was stopped"
@@ -421,6 +424,25 @@ pub(crate) fn way_out(record: &Record) -> String {
         RowState::Completed { .. } | RowState::Failed { .. } => {
             let line = rows_line(&format!("effects reorder {row}"));
             format!("its task has ended, so nothing is open; `{line}` would buy it once more")
+        }
+    }
+}
+
+/// The same, of a row that was only replayed: no task of it is open anywhere, and none costs.
+fn way_out_of_replay(record: &Record) -> String {
+    let row = record.number;
+    match &record.state {
+        RowState::Doubtful { .. } => {
+            let line = journal_line(&format!("effects resolve {row} --not-billed"));
+            format!("it is of a replay, in which nothing is billed: `{line}` lets it be replayed again")
+        }
+        RowState::Intent { .. } | RowState::Created { .. } => {
+            "it is of a replay that has not come to its end: nothing is paid, and the same replay again goes on \
+             with it"
+                .to_owned()
+        }
+        RowState::Released { .. } | RowState::Completed { .. } | RowState::Failed { .. } => {
+            "it is of a replay, in which nothing is open and nothing is paid".to_owned()
         }
     }
 }

@@ -77,10 +77,10 @@ pub(crate) fn interruptible(
     let (mut leaving, mut left_submitting, mut batch_error) = (None::<Instant>, false, None);
     let mut row_notes = 0_u64;
     let (mut outages, mut is_halt_noted) = (OutageFilter::default(), false);
-    let mut is_used_up = false;
+    let (mut is_used_up, is_replay) = (false, session.is_replay());
     loop {
         summary.throttled = session.throttled();
-        progress.show(&summary, handle.running() as usize, rows.now());
+        progress.show(&summary, handle.running() as usize, rows.now(), is_replay);
         if let Some(outage) = outages.of(handle.outage().as_ref()) {
             progress.note_always(&format!("warning: {outage}"));
             if outage.is_final {
@@ -161,7 +161,8 @@ pub(crate) fn interruptible(
             SessionMessage::FailedAndRenewed { line, why, cost } => {
                 summary.spend(cost.unwrap_or_default());
                 let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-                progress.note(&format!("{line}{why}; paid for anew, as --retry-failed allows"));
+                let anew = if is_replay { "replayed" } else { "paid for" };
+                progress.note(&format!("{line}{why}; {anew} anew, as --retry-failed allows"));
             }
             SessionMessage::Note(text) => {
                 row_notes += 1;
@@ -186,9 +187,10 @@ pub(crate) fn interruptible(
             }
             SessionMessage::Signal => {
                 handle.stop();
+                let why = if is_replay { "" } else { ", so that no paid task is lost" };
                 progress.note_always(&format!(
                     "interrupted: nothing more is submitted; waiting for the answers that are on their \
-                     way (at most {} s), so that no paid task is lost; interrupt again to leave at once",
+                     way (at most {} s){why}; interrupt again to leave at once",
                     max_wait.as_secs()
                 ));
                 // At the end of that time the job machine itself records an answer as lost; the two

@@ -28,15 +28,15 @@ impl ProgressLine {
     }
 
     /// Shows how far it is.
-    pub(crate) fn show(&self, summary: &BatchSummary, running: usize, rows: u64) {
+    pub(crate) fn show(&self, summary: &BatchSummary, running: usize, rows: u64, is_replay: bool) {
         if self.line.is_drawn() {
-            self.line.show(&status_text(summary, running, rows));
+            self.line.show(&status_text(summary, running, rows, is_replay));
         } else if summary.reported() < rows
             && self.interval.is_some_and(|every| self.last_noted.get().elapsed() >= every)
         {
             // A watched folder may have nothing new for days: while no row is open, nothing is printed.
             self.last_noted.set(Instant::now());
-            self.line.note(&status_text(summary, running, rows));
+            self.line.note(&status_text(summary, running, rows, is_replay));
         }
     }
 
@@ -66,20 +66,23 @@ impl ProgressLine {
     }
 }
 
-fn status_text(summary: &BatchSummary, running: usize, rows: u64) -> String {
+fn status_text(summary: &BatchSummary, running: usize, rows: u64, is_replay: bool) -> String {
     let throttled = match summary.throttled {
         0 => String::new(),
         1 => "throttled once, ".to_owned(),
         times => format!("throttled {times} times, "),
     };
     let mut words = format!(
-        "{} of {rows} done, {running} running, {} failed, {} doubtful, {throttled}{} USD spent",
+        "{} of {rows} done, {running} running, {} failed, {} doubtful, {throttled}{}",
         summary.count(RowStatus::Completed),
         summary.count(RowStatus::Failed)
             + summary.count(RowStatus::Refused)
             + summary.count(RowStatus::Invalid),
         summary.count(RowStatus::Doubtful),
-        summary.spent
+        match is_replay {
+            true => format!("its recording says {} USD", summary.spent),
+            false => format!("{} USD spent", summary.spent),
+        }
     );
     if let Some(left) = summary.remaining(rows) {
         words.push_str(&format!(", {} to go", span(left)));
@@ -112,8 +115,12 @@ mod tests {
     fn the_line_says_what_there_is_to_say() {
         let mut summary = BatchSummary::new();
         assert_eq!(
-            status_text(&summary, 3, 9),
+            status_text(&summary, 3, 9, false),
             "0 of 9 done, 3 running, 0 failed, 0 doubtful, 0 USD spent"
+        );
+        assert_eq!(
+            status_text(&summary, 3, 9, true),
+            "0 of 9 done, 3 running, 0 failed, 0 doubtful, its recording says 0 USD"
         );
         for kind in
             [ErrorKind::BudgetExceeded, ErrorKind::OutcomeUnknown, ErrorKind::InvalidRequest]
@@ -121,7 +128,7 @@ mod tests {
             summary.add(&RowReport::of_error(RowLabel::default(), &Error::new(kind, "x")));
         }
         // These rows took no time, so that the others are expected to take none.
-        let words = status_text(&summary, 0, 9);
+        let words = status_text(&summary, 0, 9, false);
         assert!(words.contains("1 doubtful, 0 USD spent, 0 s to go"), "{words}");
     }
 

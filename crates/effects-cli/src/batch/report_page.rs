@@ -58,6 +58,8 @@ pub(super) struct PageSummary<'a, B> {
     pub(super) budget: Option<Decimal>,
     /// What the rows that share the budget have paid.
     pub(super) paid: Decimal,
+    /// Whether it replays a recording, so that nothing is paid.
+    pub(super) is_replay: bool,
     /// Whether a journal tells when tasks were submitted.
     pub(super) has_journal: bool,
 }
@@ -310,6 +312,7 @@ mod tests {
             scope: None,
             budget: None,
             paid: Decimal::ZERO,
+            is_replay: false,
             has_journal: true,
         }
     }

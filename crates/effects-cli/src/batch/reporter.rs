@@ -190,6 +190,13 @@ impl<'a> Reporter<'a> {
 
     pub(super) fn note_interruption(&self, submitting: bool, journaled: bool) {
         let output = self.batch.output;
+        if is_replay(&self.batch.settings.origin) {
+            output.note_always(&format!(
+                "interrupted; it is a replay, which pays nothing: the same line replays it again: {}",
+                line_to_run_again()
+            ));
+            return;
+        }
         if submitting {
             let line = journal_line("effects tasks --doubtful");
             let hint = if journaled { format!("; `{line}` will list them") } else { String::new() };
@@ -341,6 +348,7 @@ impl<'a> Reporter<'a> {
                 scope: options.scope.as_deref(),
                 budget: options.budget,
                 paid: self.paid.unwrap_or(summary.cost),
+                is_replay,
                 has_journal: self.batch.journal.is_some(),
             };
             let page = reports.finish_page(&page_summary, &self.learnt);
@@ -362,10 +370,11 @@ impl<'a> Reporter<'a> {
         // After Ctrl-C the line was printed already.
         if unfinished > 0 && !self.is_interrupted && goes_on {
             let line = line_to_run_again();
-            output.note(&format!("the same line goes on, and pays for nothing twice: {line}"));
+            let twice = if is_replay { "" } else { ", and pays for nothing twice" };
+            output.note(&format!("the same line goes on{twice}: {line}"));
         }
         // Without a journal the same line begins anew, and would pay for every row.
-        if summary.may_pass > 0 && self.store.is_some() {
+        if summary.may_pass > 0 && self.store.is_some() && !is_replay {
             let (rows, more) = (count_of(summary.may_pass, "row"), options.retry_failed + 1);
             output.note(&format!(
                 "{rows} failed for a reason that may pass: the same line with --retry-failed {more} pays for a \
@@ -389,6 +398,10 @@ impl Batch<'_> {
         store: &dyn JournalStore,
         rows: &HashSet<Identity>,
     ) -> Result<Option<String>, Failure> {
+        // A task of a replay is none to be waited for.
+        if is_replay(&self.settings.origin) {
+            return Ok(None);
+        }
         let origin = Some(self.settings.origin.clone());
         let filter = Filter { which: Which::Open, origin, ..Filter::default() };
         let mut left = 0_u64;

@@ -197,6 +197,11 @@ impl Session {
         label.without_key(|text| self.client.repeats_key(text))
     }
 
+    /// Whether it replays a recording, so that nothing is paid.
+    pub(crate) fn is_replay(&self) -> bool {
+        self.client.policy().is_replay
+    }
+
     /// How many answers put something off: a submission, or a look at a task.
     pub(crate) fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)

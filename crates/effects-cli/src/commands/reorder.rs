@@ -174,10 +174,16 @@ pub(crate) fn reorder(
     let open = summary.count(RowStatus::Running) + summary.count(RowStatus::NotDownloaded);
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };
-        let line = resume::resume_line(&location, journal.as_deref());
-        output.note_always(&format!(
-            "{why}; the tasks go on, and the same line again would buy once more; wait on with: {line}"
-        ));
+        output.note_always(&match location.is_replay() {
+            true => format!("{why}; {}", resume::NOTHING_GOES_ON),
+            false => {
+                let line = resume::resume_line(&location, journal.as_deref());
+                format!(
+                    "{why}; the tasks go on, and the same line again would buy once more; wait on with: \
+                     {line}"
+                )
+            }
+        });
     }
     let price = match arguments.budget.price {
         Some(price) => Some(price),
@@ -186,7 +192,12 @@ pub(crate) fn reorder(
             .map_err(|error| journal::failure(&error))?,
     };
     let running = summary.count(RowStatus::Running) + summary.count(RowStatus::Doubtful);
-    output.note(&format!("{} USD spent{}", summary.spent, may_cost(running, price)));
+    output.note(&match location.is_replay() {
+        true => {
+            format!("a replay, which pays nothing: its recording says {} USD", summary.spent)
+        }
+        false => format!("{} USD spent{}", summary.spent, may_cost(running, price)),
+    });
     noted?;
     Ok(CommandEnd::Code(ended.summary.exit_code()))
 }

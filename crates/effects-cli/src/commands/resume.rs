@@ -118,13 +118,19 @@ pub(crate) fn resume(
     let open = summary.count(RowStatus::Running) + summary.count(RowStatus::NotDownloaded);
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };
-        let line = line_to_run_again();
-        output.note_always(&format!(
-            "{why}; the tasks go on, and nothing is paid twice; wait on with: {line}"
-        ));
+        output.note_always(&match location.is_replay() {
+            true => format!("{why}; {NOTHING_GOES_ON}"),
+            false => {
+                let line = line_to_run_again();
+                format!("{why}; the tasks go on, and nothing is paid twice; wait on with: {line}")
+            }
+        });
     }
     Ok(CommandEnd::Code(ended.summary.exit_code()))
 }
+
+/// What is said of tasks without an end in a replay.
+pub(super) const NOTHING_GOES_ON: &str = "it is a replay: no task goes on, and nothing is paid";
 
 /// The line that goes on with the unfinished tasks of a journal at this gateway.
 pub(super) fn resume_line(location: &GatewayLocation, journal: Option<&Path>) -> String {

@@ -148,6 +148,13 @@ const STATUSES = {
   completed: null,
 };
 const ORDER = Object.keys(STATUSES);
+// In a replay nothing is paid, and no task is left to find out about.
+const REPLAYED = {
+  doubtful: "Its answer was lost when it was recorded. This is a replay, in which nothing is billed.",
+  failed: "Its task failed when it was recorded.",
+  not_downloaded: "Its picture is not saved. The same line again replays it.",
+  running: "The recording ends before its task does. No task goes on, and nothing is paid.",
+};
 
 function readRows() {
   const [names, texts, pictures] = [data("columns"), data("texts"), data("pictures")];
@@ -164,18 +171,18 @@ function readRows() {
   return list.sort((one, other) => rank(one) - rank(other));
 }
 
-function totals({ batch, budget, paid, scope }) {
+function totals({ batch, budget, paid, scope, is_replay: isReplay }) {
   const item = (name, value, ...more) => h("div", null, h("dt", null, name), h("dd", null, value, ...more));
   const counts = ORDER.filter((status) => status !== "completed" && batch[status]);
   return card("totals", "In all", h("dl", { class: "totals" },
     item("Rows", number(batch.rows)),
     item("Have their picture", number(batch.completed), batch.kept ? h("small", null, ` ${number(batch.kept)} had it before`) : ""),
     counts.map((status) => item(words(status), h("span", { class: `state ${status}` }, number(batch[status])))),
-    item("Spent by this run", usd(batch.spent)),
-    item("Paid for these rows, all runs", usd(batch.cost), batch.unpriced ? h("small", null, ` ${counted(batch.unpriced, "cost")} could not be read`) : ""),
-    budget !== null && item(`Budget${scope === null ? "" : " of all runs of this order"}`, usd(budget), h("small", null, `${paid} of it paid`), bar(Number(paid) / Number(budget)))),
+    item(isReplay ? "Cost of this run in the recording" : "Spent by this run", usd(batch.spent)),
+    item(isReplay ? "Cost of these rows in the recording, all runs" : "Paid for these rows, all runs", usd(batch.cost), batch.unpriced ? h("small", null, ` ${counted(batch.unpriced, "cost")} could not be read`) : ""),
+    budget !== null && item(`Budget${scope === null ? "" : " of all runs of this order"}`, usd(budget), h("small", null, `${paid} of it ${isReplay ? "used" : "paid"}`), bar(Number(paid) / Number(budget)))),
   batch.error && h("p", { class: "failure" }, batch.error),
-  batch.resume && h("p", null, "To go on, run the same line again; nothing is paid twice: ", h("code", null, batch.resume)));
+  batch.resume && h("p", null, `To go on, run the same line again${isReplay ? "" : "; nothing is paid twice"}: `, h("code", null, batch.resume)));
 }
 
 /** Rows without a picture, by what keeps them from it. */
@@ -196,7 +203,7 @@ function failures(rows, show) {
     return h("li", null,
       h("h3", null, h("span", { class: `state ${status}` }, name), why && ` · ${why}`),
       message && h("p", { class: "text" }, some.length > 1 && `line ${some[0].line ?? "?"}: `, message),
-      h("p", { class: "quiet" }, STATUSES[status]),
+      h("p", { class: "quiet" }, (summary.is_replay ? REPLAYED[status] : null) ?? STATUSES[status]),
       h("button", { type: "button", onclick: () => show(status, what ?? "") }, `Show ${some.length === 1 ? "it" : "them"}`,
         h("span", { class: "hidden" }, ` (${name}${why ? `, ${why}` : ""})`)));
   })));
@@ -293,7 +300,7 @@ document.getElementById("title").textContent = isBatch ? "Report of a batch" : "
 const tables = data("costs");
 const origins = [...new Set(tables.map(({ origin }) => origin))];
 document.getElementById("about").textContent = [
-  ...origins, summary.scope && `order ${summary.scope}`, `made ${data("made").slice(0, 16).replace("T", " ")} UTC`,
+  ...origins, summary.is_replay && "a replay, which pays nothing", summary.scope && `order ${summary.scope}`, `made ${data("made").slice(0, 16).replace("T", " ")} UTC`,
 ].filter(Boolean).join(" · ");
 if (isBatch) {
   const rows = readRows();

@@ -189,6 +189,56 @@ fn a_batch_is_recorded_and_replayed() {
 }
 
 #[test]
+fn a_replayed_order_and_report_say_that_nothing_is_paid() {
+    let world = World::new();
+    let photo = "https://example.com/a.jpg";
+    let emulator = emulator();
+    fs::write(world.path("rows.csv"), format!("template,image\nglass_ball,{photo}\n")).unwrap();
+    let recorded = |line: &[&str], cassette: &str| {
+        let mut command = world.bare(line);
+        command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+        CommandOutput::of(command.env("EFFECTS_CASSETTE", world.path(cassette))).exits(0);
+        world.path(cassette)
+    };
+    let run = ["run", "glass_ball", photo, "-o", "a.png"];
+    let (first, second) = (recorded(&run, "first.json"), recorded(&run, "second.json"));
+    let batch = ["batch", "rows.csv", "--out", "out", "--report", "report.html"];
+    let of_batch = recorded(&[&batch[..2], &["--out", "recorded"]].concat(), "batch.json");
+    emulator.stop();
+
+    let journal = ["--journal", "own.db"];
+    replays(&world, &first, true, &[&run[..], &journal].concat()).exits(0);
+    let reorder = [&["reorder", "1"][..], &journal].concat();
+    let ran = replays(&world, &second, true, &reorder).exits(0);
+    assert!(
+        ran.stderr.contains("a replay, which pays nothing: its recording says 0.03 USD"),
+        "{ran:?}"
+    );
+    assert!(!ran.stderr.contains("spent"), "{ran:?}");
+    replays(&world, &of_batch, true, &batch).exits(0);
+    let page = fs::read_to_string(world.path("report.html")).unwrap();
+    assert!(page.contains(r#""is_replay":true"#), "{page}");
+
+    // Of a row in doubt nothing has to be found out, and none that ended could be bought once more.
+    let resolve = [&["resolve", "1", "--not-billed"][..], &journal].concat();
+    let ran = replays(&world, &first, true, &resolve).exits(2);
+    assert!(
+        ran.stderr.contains("of a replay, in which nothing is open and nothing is paid"),
+        "{ran:?}"
+    );
+    let mut tape: Value = serde_json::from_slice(&fs::read(&first).unwrap()).unwrap();
+    tape["exchanges"].as_array_mut().unwrap().truncate(1);
+    tape["exchanges"][0]["answer"] = json!({ "lost": "connection reset" });
+    fs::write(&first, tape.to_string()).unwrap();
+    replays(&world, &first, true, &[&run[..], &["--journal", "lost.db"]].concat()).exits(8);
+    let ran = replays(&world, &second, true, &["reorder", "1", "--journal", "lost.db"]).exits(2);
+    for words in ["of a replay, in which nothing is billed", "lets it be replayed again"] {
+        assert!(ran.stderr.contains(words), "{ran:?}");
+    }
+    assert!(!ran.stderr.contains("may be billed"), "{ran:?}");
+}
+
+#[test]
 fn a_recording_that_ends_early_names_a_line_that_does_not_replay_it() {
     let world = World::new();
     let emulator = stopped_emulator();
@@ -523,6 +573,43 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_watch_that_is_replayed_says_that_nothing_is_paid() {
+    let world = World::new();
+    fs::create_dir(world.path("in")).unwrap();
+    fs::write(world.path("in/a.png"), crate::world::PHOTO).unwrap();
+    let emulator = emulator();
+    let watched = |out: &str| {
+        let watch = ["watch", "in", "--template", "glass_ball", "--out", out, "--budget", "1"];
+        let line = ["--settle", "0", "--price", "0.05", "--poll", "0.02", "--cassette", "w.json"];
+        let mut command = world.bare(&[&watch[..], &line].concat());
+        command.env("EFFECTS_API_KEY", KEY).env("EFFECTS_BASE_URL", emulator.base_url());
+        let watching = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        until("the picture is there", || {
+            let names = fs::read_dir(world.path(out)).into_iter().flatten();
+            names
+                .filter_map(Result::ok)
+                .any(|entry| entry.path().extension().is_some_and(|ending| ending == "png"))
+        });
+        let interrupt = format!("kill -INT {}", watching.id());
+        assert!(
+            std::process::Command::new("sh").args(["-c", &interrupt]).status().unwrap().success()
+        );
+        String::from_utf8(watching.wait_with_output().unwrap().stderr).unwrap()
+    };
+    assert!(watched("first").contains("0.03 USD spent"));
+    let said = watched("again");
+    for words in [
+        "it is a replay, which pays nothing: the same line replays it again: effects watch in",
+        "a replay, which pays nothing: its recording says 0.03 USD",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("paid twice") && !said.contains("paid task"), "{said}");
+    assert!(!said.contains("spent"), "{said}");
 }
 
 #[cfg(unix)]

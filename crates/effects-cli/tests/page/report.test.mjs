@@ -81,6 +81,21 @@ test("texts of others are texts, and pictures and files are linked", async () =>
   });
 });
 
+test("the page of a replay says that nothing is paid", async () => {
+  const replayed = path.join(path.dirname(REPORT), "replayed.html");
+  const whole = readFileSync(REPORT, "utf8");
+  assert.ok(whole.includes('"is_replay":false'));
+  writeFileSync(replayed, whole.replace('"is_replay":false', '"is_replay":true'));
+  const money = (page) => page.getByText(/ by this run|Paid for these rows|paid twice|may be billed\. Find out/).count();
+  await withPage(REPORT, {}, async (page) => assert.equal(await money(page), 4));
+  await withPage(replayed, {}, async (page) => {
+    await page.getByText("a replay, which pays nothing").waitFor();
+    await page.getByText("Cost of this run in the recording").waitFor();
+    await page.getByText("This is a replay, in which nothing is billed.").waitFor();
+    assert.equal(await money(page), 0);
+  });
+});
+
 test("a link to a task shows its row", async () => {
   await withPage(REPORT, {}, async (page) => {
     const task = await page.locator("a[href^='#task=']").first().getAttribute("href");
