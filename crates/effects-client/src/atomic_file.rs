@@ -67,6 +67,21 @@ pub fn write_new_file(target: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Makes a file's name in its folder outlast a crash of the system: its bytes alone are on the disk once it
+/// is finished. For a file that something else on the disk names.
+pub(crate) fn sync_folder_of(file: &Path) {
+    // Elsewhere a folder cannot be opened as a file; the file system has its own way to keep names.
+    #[cfg(unix)]
+    {
+        // Where a symbolic link leads, that folder has the name.
+        let folder = fs::canonicalize(file).ok().and_then(|file| Some(file.parent()?.to_owned()));
+        // A file system that cannot do this keeps its names as well as it can: the file is there.
+        let _ = folder.and_then(|folder| File::open(folder).ok()).map(|folder| folder.sync_all());
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+}
+
 /// A file on its way to its place: written under a temporary name beside it, moved there whole.
 ///
 /// A file that stood there before stays until that moment. Dropped before [`finish`](Self::finish), it

@@ -14,6 +14,8 @@ use effects_core::journal::{JournalError, RowNumber};
 use effects_jobs::{JournalStore, OpenRow, PictureRecord, RowName, SavedContent};
 use sha2::{Digest, Sha256};
 
+use crate::atomic_file::sync_folder_of;
+
 /// What stands where a picture of a row was saved.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PictureState {
@@ -110,6 +112,10 @@ fn record(
     let content = picture_at(path).and_then(|found| {
         Some(SavedContent { size: found.len(), modified: modified(&found), digest: digest()? })
     });
+    if content.is_some() {
+        // Before the journal names it: a crash must not take the name of a picture that is paid for.
+        sync_folder_of(&whole);
+    }
     row.picture_saved(index, &whole, content)
 }
 
