@@ -117,6 +117,25 @@ fn what_several_tasks_of_a_row_cost_together_is_no_price_of_one() {
 }
 
 #[test]
+fn what_was_paid_before_a_doubt_is_so_in_the_rebuilt_journal() {
+    let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(1);
+    let lost = FaultRule::on(Endpoint::Create, Fault::lost()).first(1);
+    let plan = FaultPlan::none().with(failing).with(lost);
+    let site = Site::billing(plan, |_| json!({"cost": "0.50", "discount": 1}));
+    site.rows("rows.csv", 1).batch("rows.csv", &["--retry-failed", "1"]).exits(8);
+    let [row] = &site.results()[..] else { panic!() };
+    assert_eq!((&row["status"], &row["cost"]), (&json!("doubtful"), &json!("0.50")));
+    rebuild(&site).exits(0);
+    let cost = objects(&site.run(&["cost", "--json", NEW[0], NEW[1]]).stdout);
+    assert_eq!((&cost[0]["cost"], &cost[0]["highest"]), (&json!("0.50"), &Value::Null));
+    // Beside what is paid and what the doubt may cost, the budget has no room for another row.
+    let line = [&NEW[..], &["--json", "--budget", "1.40", "--price", "0.50"]].concat();
+    let (rows, batch) = rows_and_batch(&site.rows("rows.csv", 2).batch("rows.csv", &line).exits(8));
+    assert_eq!((count(&rows, "doubtful"), count(&rows, "refused")), (1, 1), "{rows:?}");
+    assert_eq!(batch["cost"], "0.50");
+}
+
+#[test]
 fn a_submission_of_unknown_outcome_is_told_beside_the_sums() {
     let lost = FaultRule::on(Endpoint::Create, Fault::status(500)).nth(1);
     let site = Site::with(FaultPlan::none().with(lost));
