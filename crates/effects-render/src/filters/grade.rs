@@ -26,12 +26,9 @@ pub(super) fn grade(
     let curves = [curve(warmth), curve(warmth * 0.25), curve(-warmth)];
     for pixel in pixmap.data_mut().chunks_exact_mut(4) {
         let grey = luma(pixel) as i32;
-        let limit = usize::from(pixel[3]);
         for channel in 0..3 {
             let pure = grey + (((i32::from(pixel[channel]) - grey) * saturation) >> 8);
-            let value = curves[channel][pure.clamp(0, 255) as usize];
-            // A premultiplied colour is never more than its alpha.
-            pixel[channel] = usize::from(value).min(limit) as u8;
+            pixel[channel] = curves[channel][pure.clamp(0, 255) as usize];
         }
     }
     Ok(())

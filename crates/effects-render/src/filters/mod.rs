@@ -1,5 +1,5 @@
 //! [`apply_all`]: applies the filters that a scene names, one after the other, to a photo, a layer or the
-//! whole canvas. The painter of scenes (`scene/painter.rs`) calls it. Each filter is a function of
+//! whole canvas, and keeps colours no more than their alpha. The painter of scenes (`scene/painter.rs`) calls it. Each filter is a function of
 //! [`FilterArguments`] in the file of its name, but `stretch`, `tint` and `vignette` are in `grade.rs`,
 //! `figure`, `outline` and `shade` in `shape.rs`, and `texture` here.
 //!
@@ -74,13 +74,28 @@ impl FilterArguments<'_> {
 
 /// Runs a list of filters over a picture.
 pub(crate) fn apply_all(mut pixmap: Pixmap, list: &str) -> Result<Pixmap, SceneError> {
+    let mut is_opaque = pixmap.data().chunks_exact(4).all(|pixel| pixel[3] == 255);
     for entry in list.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
         let mut words = entry.split_whitespace();
         let name = words.next().unwrap_or_default();
         let arguments = FilterArguments { name, words: words.collect() };
         pixmap = apply(pixmap, name, &arguments)?;
+        // What lies round what these make is transparent.
+        is_opaque &= !matches!(name, "isometric" | "sphere");
+        if !is_opaque {
+            limit_to_alpha(&mut pixmap);
+        }
     }
     Ok(pixmap)
+}
+
+/// Makes no colour more than its alpha, as premultiplied ones are: filters compute colours as those of an
+/// opaque photo. More would shine where a layer is transparent, once it is laid over another picture.
+fn limit_to_alpha(pixmap: &mut Pixmap) {
+    for pixel in pixmap.data_mut().as_chunks_mut::<4>().0 {
+        let alpha = pixel[3];
+        pixel[..3].iter_mut().for_each(|channel| *channel = (*channel).min(alpha));
+    }
 }
 
 fn apply(
@@ -134,4 +149,86 @@ pub(crate) fn parse_colour(word: &str) -> Option<[u8; 3]> {
     let digits = word.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.is_ascii())?;
     let part = |i: usize| u8::from_str_radix(&digits[i..i + 2], 16).ok();
     Some([part(0)?, part(2)?, part(4)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pixels::new_pixmap;
+
+    /// Every filter, by itself and where it stands behind or before another.
+    const LISTS: [&str; 26] = [
+        "blur 2",
+        "dither 3 0.15 #000000 #808080 #ffffff",
+        "duotone #102040 #ffe0b0",
+        "felt 6 2",
+        "figure 3 2",
+        "fur 5",
+        "grade 0.4 1.6 2 1",
+        "grade -0.4 0.5 0 -1",
+        "halftone 4 1 #ff8040",
+        "ink 40 1",
+        "isometric 6 2",
+        "outline 2 #ffffff",
+        "palette 4 1.5 0.5",
+        "patchwork 2 2",
+        "relief 4 1",
+        "shade #ffffff",
+        "sphere",
+        "stretch 0.1",
+        "texture felt 2",
+        "texture grain 1",
+        "tilt_shift 0.5 0.1 3",
+        "tint #ffffff 1",
+        "vignette 2 #ffffff",
+        "voxel 4",
+        "tint #ffffff 1; outline 2 #ffffff; blur 1",
+        "isometric 6 2; tint #ffffff 1",
+    ];
+
+    /// A picture of these pixels, whose colours are made no more than their alpha.
+    fn picture(width: u32, pixels: &[[u8; 4]]) -> Pixmap {
+        let mut pixmap = new_pixmap(width, pixels.len() as u32 / width);
+        for (target, [red, green, blue, alpha]) in pixmap.data_mut().chunks_exact_mut(4).zip(pixels)
+        {
+            target.copy_from_slice(&[*red.min(alpha), *green.min(alpha), *blue.min(alpha), *alpha]);
+        }
+        pixmap
+    }
+
+    proptest! {
+        #[test]
+        fn no_filter_makes_a_colour_that_is_more_than_its_alpha(
+            width in 1u32..20,
+            pixels in prop::collection::vec(
+                (any::<[u8; 3]>(), prop_oneof![Just(0u8), Just(255), any::<u8>()]),
+                20..300,
+            ),
+            list in prop::sample::select(&LISTS[..]),
+        ) {
+            let pixels: Vec<[u8; 4]> =
+                pixels.into_iter().map(|([r, g, b], alpha)| [r, g, b, alpha]).collect();
+            let filtered = apply_all(picture(width, &pixels), list).unwrap();
+            for pixel in filtered.data().chunks_exact(4) {
+                prop_assert!(pixel[..3].iter().all(|it| *it <= pixel[3]), "{list}: {pixel:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_filter_is_in_the_property() {
+        let text = include_str!("mod.rs");
+        let names =
+            text.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
+        let names: Vec<&str> = names.map(|(name, _)| name).collect();
+        assert!(names.len() > 20, "{names:?}");
+        for name in names {
+            assert!(
+                LISTS.iter().any(|list| list.split_whitespace().next() == Some(name)),
+                "{name}"
+            );
+        }
+    }
 }

@@ -19,11 +19,6 @@ pub(super) fn figure(
     let swollen = raster::blur(pixmap, roundness);
     let height: Vec<u8> = swollen.data().chunks_exact(4).map(|pixel| pixel[3]).collect();
     relief::light(pixmap, &height, depth, (roundness * 0.5).max(1.0) as usize);
-    for pixel in pixmap.data_mut().chunks_exact_mut(4) {
-        // A premultiplied colour is never more than its alpha.
-        let alpha = pixel[3];
-        pixel[..3].iter_mut().for_each(|channel| *channel = (*channel).min(alpha));
-    }
     Ok(())
 }
 
