@@ -163,8 +163,7 @@ impl Cli {
                 | Command::Wait(_)
                 | Command::Resume(_)
                 | Command::Reorder(_)
-                | Command::Resolve(_)
-        );
+        ) || matches!(&self.command, Command::Resolve(arguments) if arguments.may_look());
         (*emulator && outlives).then_some(
             "--emulator ends with this command, and its tasks with it: start one that stays with \
              `effects emulator` and give its --base-url",

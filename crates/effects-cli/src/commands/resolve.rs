@@ -151,12 +151,17 @@ pub(crate) fn resolve(
 }
 
 impl Arguments {
+    /// Whether a task may have to be looked at, for which the gateway is asked.
+    pub(crate) fn may_look(&self) -> bool {
+        self.found.task.is_some() || self.from.is_some()
+    }
+
     fn selection(&self) -> Result<RowSelection, Failure> {
         let Self { rows, all, template, from, found, .. } = self;
         if template.is_some() && !*all {
             return Err(unusable("--template narrows --all, which is missing"));
         }
-        if self.allow_unseen && found.task.is_none() && from.is_none() {
+        if self.allow_unseen && !self.may_look() {
             return Err(unusable("--allow-unseen is about the task of --task or --from: give one"));
         }
         // Each way to name rows goes with one kind of finding alone; everything else is refused in the end.

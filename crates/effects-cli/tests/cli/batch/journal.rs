@@ -179,7 +179,8 @@ fn a_task_is_looked_at_before_it_is_recorded_for_a_row() {
     let way_out = format!("give --base-url {}", site.emulator.base_url());
     assert!(ran.stderr.contains(&way_out), "{ran:?}");
     resolve(&["--not-billed", "--allow-unseen"]).exits(2);
-    resolve(&["--task", &id, "--emulator"]).exits(2);
+    let ran = resolve(&["--task", &id, "--emulator"]).exits(2);
+    assert!(ran.stderr.contains("--emulator ends with this command"), "{ran:?}");
     let ran = resolve(&["--task", &id, "--allow-unseen"]).exits(0);
     assert!(ran.stderr.contains(&format!("row 1 gets task {id} unseen")), "{ran:?}");
     let ran = resolve(&["--not-billed"]).exits(2);
