@@ -531,9 +531,12 @@ mod tests {
             for exchanges in [2, 1] {
                 let (stream, _) = listener.accept().unwrap();
                 let mut lines = BufReader::new(&stream).lines();
-                for _ in 0..exchanges {
+                for left in (0..exchanges).rev() {
                     while lines.next().unwrap().unwrap() != "" {}
-                    (&stream).write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+                    // A connection that ends unsaid may be taken for the next request.
+                    let close = if left == 0 { "connection: close\r\n" } else { "" };
+                    let head = format!("HTTP/1.1 200 OK\r\n{close}content-length: 2\r\n\r\n");
+                    (&stream).write_all(format!("{head}{{}}").as_bytes()).unwrap();
                 }
             }
         });
