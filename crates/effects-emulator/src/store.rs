@@ -93,14 +93,9 @@ impl EmulatorStore {
         let (sender, receiver) = channel();
         let broken = Arc::new(OnceLock::new());
         let broken_reason = Arc::clone(&broken);
-        let thread = std::thread::Builder::new().name("effects-emulator-store".to_owned()).spawn(
-            move || {
-                if let Err(error) = commit_entries(&mut database, &receiver, spent) {
-                    // It is set only here and only once, so this cannot fail.
-                    let _ = broken_reason.set(error.to_string());
-                }
-            },
-        )?;
+        let thread = std::thread::Builder::new()
+            .name("effects-emulator-store".to_owned())
+            .spawn(move || commit_entries(&mut database, &receiver, spent, &broken_reason))?;
         let (sender, thread, process) = (Some(sender), Some(thread), std::process::id());
         Ok((Self { sender, thread, process, broken }, restored))
     }
@@ -217,34 +212,40 @@ fn restore(database: &mut Connection) -> Result<Restored, StoreError> {
 }
 
 /// The thread's loop: take the entries that have come, commit them, answer those that wait. It ends at
-/// the first error: on a full disk all further creates are refused.
+/// the first error, which it leaves in `broken`: on a full disk all further creates are refused.
 fn commit_entries(
     database: &mut Connection,
     entries: &Receiver<StoreEntry>,
     mut spent: Decimal,
-) -> rusqlite::Result<()> {
+    broken: &OnceLock<String>,
+) {
     while let Ok(first) = entries.recv() {
         // `try_iter` ends when nothing else has come, so a lone entry waits for no others.
         let group = std::iter::once(first).chain(entries.try_iter().take(MAX_COMMIT_ENTRIES));
-        for waiting in commit(database, group, &mut spent)? {
+        let mut waiting = Vec::new();
+        if let Err(error) = commit(database, group, &mut spent, &mut waiting) {
+            // Before those that wait are refused, which is when their senders are dropped: they then look
+            // for the reason. It is set only here and only once, so this cannot fail.
+            let _ = broken.set(error.to_string());
+            return;
+        }
+        for waiting in waiting {
             // The receiver may be gone (a client that hung up); the task is safe all the same.
             let _ = waiting.send(());
         }
     }
-    Ok(())
 }
 
-/// Writes a group. The sum of what was paid is kept here, since sums from several threads could
+/// Writes a group, and adds those that wait for it. The sum of what was paid is kept here, since sums from several threads could
 /// overtake each other, and it is committed with what was paid for.
 fn commit(
     database: &mut Connection,
     group: impl Iterator<Item = StoreEntry>,
     spent: &mut Decimal,
-) -> rusqlite::Result<Vec<oneshot::Sender<()>>> {
-    // An error below drops the transaction, which rolls all of the group back; those that wait for
-    // it are refused when their senders are dropped.
+    waiting: &mut Vec<oneshot::Sender<()>>,
+) -> rusqlite::Result<()> {
+    // An error below drops the transaction, which rolls all of the group back.
     let transaction = database.transaction()?;
-    let mut waiting = Vec::new();
     let before = *spent;
     for entry in group {
         match &entry {
@@ -260,8 +261,7 @@ fn commit(
     if *spent != before {
         write(&transaction, StoreEntry::Note(SPENT, spent.to_string()))?;
     }
-    transaction.commit()?;
-    Ok(waiting)
+    transaction.commit()
 }
 
 fn write(to: &Transaction<'_>, entry: StoreEntry) -> rusqlite::Result<()> {
@@ -336,3 +336,30 @@ const MAX_COMMIT_ENTRIES: usize = 1_000;
 
 /// How long a folder in use is waited for: long enough for an emulator that is just ending.
 const DATABASE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_wait_for_a_commit_that_fails_hear_why() {
+        // Once is not enough: what is looked for is a matter of which thread is faster.
+        for _ in 0..200 {
+            let (sender, entries) = channel();
+            let (committed, committed_signal) = oneshot::channel();
+            sender.send(StoreEntry::Wait(committed)).unwrap();
+            sender.send(StoreEntry::Note(CLOCK, "1".to_owned())).unwrap();
+            let broken = &OnceLock::new();
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    // Without its tables it takes nothing.
+                    let mut database = Connection::open_in_memory().unwrap();
+                    commit_entries(&mut database, &entries, Decimal::ZERO, broken);
+                });
+                assert!(committed_signal.blocking_recv().is_err());
+                let reason = broken.get().expect("there is a reason by now");
+                assert!(reason.contains("no such table"), "{reason}");
+            });
+        }
+    }
+}
