@@ -28,6 +28,8 @@ pub(crate) struct FileStore {
     permits: Arc<Semaphore>,
     max_bytes: u64,
     max_age: u64,
+    /// The process in which the files end with this store, if they do.
+    ends_in: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,14 @@ impl FileStore {
             permits: Arc::new(Semaphore::new(FILES_AT_ONCE)),
             max_bytes: limits.file_bytes,
             max_age: millis(limits.file_age),
+            ends_in: None,
         }
+    }
+
+    /// The same, but its files leave the folder with it: nothing remembers them for another start.
+    pub(crate) fn ending_with_its_files(mut self) -> Self {
+        self.ends_in = Some(std::process::id());
+        self
     }
 
     /// Takes back the files that the store remembers and the folder still has, and returns which are
@@ -253,6 +262,15 @@ impl FileStore {
 
     fn lock(&self) -> MutexGuard<'_, StoredFiles> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        // A forked process has a copy of this, and no files of its own.
+        if self.ends_in == Some(std::process::id()) {
+            self.clear();
+        }
     }
 }
 

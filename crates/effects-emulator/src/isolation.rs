@@ -59,6 +59,17 @@ impl IsolatedEmulators {
         answer
     }
 
+    /// Lets go of files that are too old, of each emulator.
+    pub(crate) fn sweep(&self) {
+        self.state.sweep();
+        let states: Vec<_> = {
+            let isolated = self.isolated.lock().unwrap_or_else(PoisonError::into_inner);
+            isolated.emulators.values().map(|emulator| Arc::clone(&emulator.state)).collect()
+        };
+        // Without the lock, which each request takes.
+        states.iter().for_each(|state| state.sweep());
+    }
+
     /// The routes of the emulator that a request is for.
     fn of<B>(&self, request: &Request<B>) -> Routes {
         if !self.state.options.isolate_keys {
@@ -121,3 +132,66 @@ const MAX_ISOLATED: usize = 1_000;
 
 /// Characters of an isolated emulator's name.
 const MAX_NAME_CHARS: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::clock::ClockKind;
+    use crate::options::{Limits, Options};
+    use crate::painter::LocalPainter;
+
+    fn files(folder: &Path) -> usize {
+        std::fs::read_dir(folder.join("files")).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn files_of_isolated_emulators_leave_the_folder_by_age_and_with_their_emulator() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            data_dir: Some(folder.path().to_owned()),
+            isolate_keys: true,
+            clock: ClockKind::Virtual,
+            limits: Limits { file_age: Duration::from_secs(10), ..Limits::default() },
+            ..Options::default()
+        };
+        let (_stop, stopped) = watch::channel(false);
+        let address = "127.0.0.1:9".parse().unwrap();
+        let painter = Arc::new(LocalPainter);
+        let (main, _) = EmulatorState::open(options, address, painter, stopped).unwrap();
+        let main = Arc::new(main);
+        let emulators = IsolatedEmulators::new(&main);
+        let isolated = |name: &str| {
+            emulators.isolated_emulator(name);
+            let isolated = emulators.isolated.lock().unwrap();
+            Arc::clone(&isolated.emulators[name].state)
+        };
+        let keep = async |state: &EmulatorState| {
+            state.keep(Bytes::from_static(b"GIF89a")).await.unwrap();
+        };
+        keep(&main).await;
+        let one = isolated("one");
+        keep(&one).await;
+        emulators.sweep();
+        assert_eq!(files(folder.path()), 2);
+        one.clock.advance(Duration::from_secs(11)).unwrap();
+        emulators.sweep();
+        assert_eq!(files(folder.path()), 1, "the main one's is not as old");
+
+        keep(&one).await;
+        keep(&isolated("two")).await;
+        assert_eq!(files(folder.path()), 3);
+        // As the one that was used longest ago makes way for another; what is under way holds it.
+        emulators.isolated.lock().unwrap().emulators.clear();
+        assert_eq!(files(folder.path()), 2);
+        drop(one);
+        assert_eq!(files(folder.path()), 1);
+        drop((emulators, main));
+        assert_eq!(files(folder.path()), 1, "the main one's stay for the next start");
+    }
+}

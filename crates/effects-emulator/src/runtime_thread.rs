@@ -75,14 +75,14 @@ impl RuntimeThread {
                 lifecycle::resume(&again, task).await;
             }
         });
-        let swept = Arc::clone(&state);
+        let emulators = IsolatedEmulators::new(&state);
+        let swept = emulators.clone();
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP_INTERVAL).await;
                 swept.sweep();
             }
         });
-        let emulators = IsolatedEmulators::new(&state);
         server::serve(listener, emulators, &state.options.limits, self.stopped).await;
     }
 }

@@ -114,7 +114,10 @@ impl EmulatorState {
         let renders = self.renders.isolated(&self.options, self.address);
         // The whole `KEY.NAME` is this emulator's own key, as its clients send it.
         let key = format!("{}.{name}", self.keys.own());
-        Self::empty(self.options.clone(), key, self.address, renders, self.stop.clone())
+        let state =
+            Self::empty(self.options.clone(), key, self.address, renders, self.stop.clone());
+        // No database of its own knows its files, which are in the folder of the main one's.
+        Self { files: state.files.ending_with_its_files(), ..state }
     }
 
     /// A gateway that has seen nothing and keeps nothing across restarts.
