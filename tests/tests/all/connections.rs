@@ -9,9 +9,28 @@ use std::time::Duration;
 
 use effects_core::{EffectRequest, Template};
 use effects_reqwest::Client;
-use effects_testkit::http::{Behaviour, ReceivedRequest};
+use effects_testkit::http::{Behaviour, ReceivedRequest, unused_address};
 use effects_tests::{KEY, PHOTO_URL, ScenarioWorld, TASK};
 use tokio::task::JoinSet;
+
+/// The clients' own stacks say it; an exchange of the caller's has its own words.
+#[test]
+fn where_nothing_listens_both_clients_say_so_in_the_same_words() {
+    let base_url = format!("http://{}", unused_address());
+    let request = || EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
+    let wait = Duration::from_millis(50);
+    let client = effects_ureq::Client::builder().api_key(KEY).base_url(&base_url);
+    let blocking = client.wait_timeout(wait).build().unwrap().run(request()).unwrap_err();
+    let client = Client::builder().api_key(KEY).base_url(&base_url);
+    let client = client.wait_timeout(wait).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let asynchronous = runtime.block_on(client.run(request())).unwrap_err();
+    for error in [blocking, asynchronous].map(|error| error.to_string()) {
+        let words = "never left this machine: nothing listens there (connection refused)";
+        assert!(error.contains(words), "{error}");
+        assert!(!error.contains("io: ") && !error.contains("os error"), "{error}");
+    }
+}
 
 #[test]
 fn thousands_of_runs_at_once_share_a_few_hundred_connections() {
