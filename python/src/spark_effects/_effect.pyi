@@ -1,9 +1,8 @@
-"""The records that Python callers get: `Effect`, what a completed task yields, with its `Picture`
-objects and its `Usage`; `TaskStatus`, what one poll showed, with its `ServiceError`; and `Event`, one
-event of a run. Clients and tasks return them, a `Result` holds an `Effect`, and ``on_event`` functions
-get events. `_plans.py` and `_many.py` call `effect_of`, which makes an `Effect` of the native half's
-values. Their base `_Record` (immutable, comparable, picklable) is also that of the records in
-`_hooks.py` and `_emulator.py`.
+"""The records that Python callers get: `Effect`, a completed task with its `Picture` objects and its
+`Usage`; `TaskStatus`, what one poll showed, with its `ServiceError`; and `Event`, one event of a run. They
+save and show pictures, but touch no network: ``client.fetch`` brings a picture's bytes. The methods of
+clients and tasks, ``map``, ``as_completed`` and ``on_event`` functions give them to callers. Their base
+`_Record` (immutable, comparable, picklable) is also that of the records in `_hooks.py` and `_emulator.py`.
 """
 
 import builtins

@@ -1,6 +1,7 @@
 """`Emulator`: the gateway on this machine, with no key, no network and no bill; it holds a
-`_native.Gateway`. Programs try the package with it, and tests start it through `pytest_plugin.py`.
-`SeenRequest`: one request that it saw.
+`_native.Gateway`. Programs and notebooks try the package with it. Tests make one themselves or take the
+fixture of `pytest_plugin.py`; they script faults, move its clock, and read each request that it saw
+(`SeenRequest`). `_client.py` knows which of them run in this process, and polls their tasks more often.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """`Results` and `AsyncResults`: the iterators that ``map`` and ``as_completed`` of both clients return for
 many jobs. They yield a `Result` for each, with its effect or its error, and `all` gives the rest as a
-`ResultList`. `_plans.many` makes both methods of `start`, which has the native half draw and run the jobs;
-at the end of the process `__init__.py` stops the iterators still open.
+`ResultList`. These methods, made by `_plans.many`, call `start`, by which the native half draws and runs
+the jobs. At the end of the process `__init__.py` stops the iterators still open.
 """
 
 from collections.abc import AsyncIterator, Iterator
