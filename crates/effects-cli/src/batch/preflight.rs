@@ -35,7 +35,7 @@ pub(crate) struct Preflight {
     pub(crate) warnings: Vec<String>,
     /// The lines of rows that ask for what an earlier one asks for, as far as that is known.
     pub(crate) duplicates: Vec<u64>,
-    /// Rows, by their place, that are bad for what is not in them: the journal, or a later row.
+    /// The bad rows, by their place: each was reported once, and is not begun.
     pub(crate) refused: HashSet<usize>,
     /// How the rows stand, as far as the journal was asked.
     pub(crate) planned: PlannedWork,
@@ -213,16 +213,17 @@ pub(crate) fn preflight(
                 *count.of(planned) += 1;
                 counts.insert(checked_row.label.index, count);
             }
-            known.and(whole).map_err(|problem| {
-                // Remembered, since the second look, which sends, may not find these problems again.
-                preflight.refused.insert(checked_row.label.index);
-                InvalidRow { label: checked_row.label.into(), problems: vec![problem] }
+            known.and(whole).map_err(|problem| InvalidRow {
+                label: checked_row.label.into(),
+                problems: vec![problem],
             })
         });
         match checked {
             Ok(()) => preflight.good += 1,
             Err(bad) => {
                 preflight.bad += 1;
+                // Remembered, since the second look, which sends, may not find these problems again.
+                preflight.refused.insert(bad.label.index);
                 unsent.push(RequestHash::of(&bad.label));
                 report_invalid(RowReport::of_invalid(bad));
             }
@@ -244,9 +245,11 @@ pub(crate) fn preflight(
             );
             return Err(Error::new(ErrorKind::Misconfigured, why));
         }
-        // It was counted as good when it was read.
+        // A row that was bad already keeps its claim, and is no good row to take back.
+        if !preflight.refused.insert(claim.index) {
+            continue;
+        }
         (preflight.good, preflight.bad) = (preflight.good - 1, preflight.bad + 1);
-        preflight.refused.insert(claim.index);
         if let Some(count) = counts.remove(&claim.index) {
             *count.of(&mut preflight.planned) -= 1;
         }

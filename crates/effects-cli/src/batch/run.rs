@@ -111,7 +111,7 @@ impl Batch<'_> {
             self.journal_session(&gateway.client, store, rows_known, created, &progress)?;
         let store =
             journal_session.as_ref().map(|journal_session| Arc::clone(journal_session.store()));
-        let source = self.source(store, preflight.good, preflight.refused);
+        let source = self.source(store, rows, preflight.refused);
         let (claims, rows) = (Arc::new(Mutex::new(preflight.claims)), RowCount::Known(rows));
         let prepared = PreparedBatch {
             gateway: &gateway,
@@ -375,11 +375,12 @@ impl Batch<'_> {
         self.output.json || !stdout_is_terminal()
     }
 
-    /// The function that begins the rows; the session runs it on a thread of its own.
+    /// The function that begins the rows, of which the preflight has read so many and `refused` some; the
+    /// session runs it on a thread of its own.
     fn source(
         &self,
         store: Option<Arc<dyn JournalStore>>,
-        mut remaining: u64,
+        rows: u64,
         refused: HashSet<usize>,
     ) -> impl FnOnce(&RowStarter<'_>) -> Result<(), Error> + Send + 'static {
         let (manifest, settings) = (self.manifest.clone(), self.settings.clone());
@@ -387,12 +388,18 @@ impl Batch<'_> {
             // Everything is counted anew from the first row on, so that each row comes to the place, name
             // and identity that it had in the preflight.
             let (mut checker, mut counted) = (Checker::new(&settings), CountedRows::new(&settings));
-            for line in manifest.lines(settings.template.is_some())? {
-                if remaining == 0 {
-                    break;
-                }
-                // Invalid rows were reported by the preflight.
-                let Ok(mut checked_row) = checker.check(line?) else { continue };
+            let lines = manifest.lines(settings.template.is_some())?;
+            // All rows count, bad ones too: a photo that comes or goes meanwhile makes another row bad.
+            for line in lines.take(usize::try_from(rows).unwrap_or(usize::MAX)) {
+                let mut checked_row = match checker.check(line?) {
+                    Ok(checked_row) => checked_row,
+                    Err(bad) => {
+                        if !refused.contains(&bad.label.index) {
+                            starter.send_report(RowReport::of_invalid(bad));
+                        }
+                        continue;
+                    }
+                };
                 let index = checked_row.label.index;
                 let was_warned = checked_row.label.duplicate_of.is_some();
                 let row = store
@@ -411,8 +418,6 @@ impl Batch<'_> {
                 if refused.contains(&index) {
                     continue;
                 }
-                // The preflight counted left-out rows among the good ones, so they count here too.
-                remaining -= 1;
                 let paid = || paid_before(store.as_deref(), row.as_ref());
                 if is_left_out(&checked_row.label, was_warned, &settings, starter, paid)? {
                     continue;

@@ -1,8 +1,11 @@
 //! `--plan` and `--pilot`: before the money is spent.
 
 use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Once, OnceLock};
 
-use serde_json::Value;
+use effects_emulator::FaultPlan;
+use serde_json::{Value, json};
 
 use super::site::{Site, objects, rows_and_batch};
 use crate::world::CommandOutput;
@@ -116,6 +119,64 @@ fn a_row_that_a_plan_calls_bad_is_in_no_other_count() {
     // And so does the run.
     let (_, batch) = super::site::rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(2));
     assert_eq!((batch["invalid"].as_u64(), site.accepted_once()), (Some(1), 1), "{batch}");
+}
+
+#[test]
+fn a_bad_row_whose_picture_would_replace_a_photo_is_bad_once() {
+    let site = Site::new();
+    site.photo("out/cat.png", 1).photo("a.png", 2);
+    // Line 2 has no photo, and its picture would replace that of line 3.
+    let bad = "template,image,out\nglass_ball,missing.png,cat.png\n";
+    site.write("rows.csv", format!("{bad}glass_ball,out/cat.png,b.png\nglass_ball,a.png,c.png\n"));
+    let plan_object = plan(&site.batch("rows.csv", &["--plan", "--json"]).exits(2));
+    for (field, number) in [("rows", 3), ("submit", 2), ("invalid", 1)] {
+        assert_eq!(plan_object[field], number, "{field}: {plan_object}");
+    }
+    let ran = site.batch("rows.csv", &["--strict"]).exits(2);
+    assert!(ran.stderr.contains("1 of 3 rows is bad, so nothing was sent"), "{ran:?}");
+    let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &["--json"]).exits(2));
+    assert_eq!((rows.len(), batch["rows"].as_u64()), (3, Some(3)), "{rows:?}");
+    assert_eq!((batch["completed"].as_u64(), batch["invalid"].as_u64()), (Some(2), Some(1)));
+    assert_eq!(site.accepted_once(), 2);
+    // Line 3 is bad too, so that no row is good.
+    site.write("bad.csv", format!("{bad}glass_ball,out/cat.png,cat.png\n"));
+    let (_, batch) = rows_and_batch(&site.batch("bad.csv", &["--json"]).exits(2));
+    assert_eq!((batch["rows"].as_u64(), batch["invalid"].as_u64()), (Some(2), Some(2)), "{batch}");
+}
+
+#[test]
+fn a_photo_that_comes_or_goes_after_the_first_look_costs_no_other_row_its_turn() {
+    const BEFORE: usize = 160;
+    let (photo, gone) = (Arc::new(OnceLock::<(PathBuf, PathBuf)>::new()), Once::new());
+    let paths = Arc::clone(&photo);
+    // Far more rows come before than are read ahead, so that these two are read again only after the
+    // first task has ended.
+    let site = Site::billing(FaultPlan::none(), move |_| {
+        gone.call_once(|| {
+            let (missing, there) = paths.get().unwrap();
+            fs::rename(there, missing).unwrap();
+        });
+        json!({"cost": "0.03"})
+    });
+    site.photo("there.png", 1);
+    photo.set((site.path("missing.png"), site.path("there.png"))).unwrap();
+    let urls = (0..BEFORE).map(|row| format!("glass_ball,https://example.com/{row}.jpg\n"));
+    let last =
+        "glass_ball,missing.png\nglass_ball,there.png\nglass_ball,https://example.com/z.jpg\n";
+    site.write("rows.csv", format!("template,image\n{}{last}", urls.collect::<String>()));
+    let ran = site.batch("rows.csv", &["--json", "--in-flight", "16"]).exits(2);
+    let (rows, batch) = rows_and_batch(&ran);
+    assert_eq!((rows.len(), batch["rows"].as_u64()), (BEFORE + 3, Some(BEFORE as u64 + 3)));
+    assert_eq!(site.accepted_once(), BEFORE as u64 + 1, "{batch}");
+    for image in ["missing.png", "there.png"] {
+        let mut of_it = rows.iter().filter(|row| row["image"] == image);
+        let row = of_it.next().unwrap();
+        assert_eq!((&row["status"], of_it.next()), (&json!("invalid"), None), "{row}");
+    }
+    assert!(
+        rows.iter()
+            .any(|row| row["image"] == "https://example.com/z.jpg" && row["status"] == "completed")
+    );
 }
 
 #[test]
