@@ -68,7 +68,8 @@ impl JobResult {
         }
     }
 
-    /// The error of a job without a picture, or with one that could not be saved.
+    /// The error of a job that this run failed to make a picture of, or to save; of one that was not begun, or
+    /// whose end only the journal tells, [`into_result`](Self::into_result) has the error.
     pub fn error(&self) -> Option<&Error> {
         match &self.outcome {
             JobOutcome::NotFetched(_, error)
@@ -101,7 +102,11 @@ impl JobResult {
         let last = match &self.outcome {
             JobOutcome::Completed(effect) | JobOutcome::NotFetched(effect, _) => effect.usage.cost,
             JobOutcome::Kept => self.record.as_ref().and_then(|record| record.state.cost()),
-            JobOutcome::Recorded(record) => record.state.cost(),
+            // The journal has the costs of all its tasks.
+            JobOutcome::Recorded(record) => {
+                let is_known = record.state.cost().is_some() || !record.paid.is_zero();
+                return is_known.then_some(record.paid);
+            }
             // A task that failed may have a bill all the same.
             JobOutcome::Failed(error) => match error.usage() {
                 Some(usage) => usage.cost,
