@@ -1,7 +1,8 @@
 //! What the HTTP clients report of an exchange that failed: [`unsent`] where it never left, [`lost`] where
 //! it may have arrived; of downloads [`unsent_fetch`] and [`lost_fetch`]. Each finds a refused certificate
 //! by the words of rustls and reports it as `Untrusted`, which ends a run at once unless it has seen its
-//! task. [`with_way_out`] adds what to do about it. `effects-ureq` and `effects-reqwest` use them.
+//! task. `effects-ureq` and `effects-reqwest` use them on reasons to which [`with_way_out`] has added what to
+//! do about the certificate.
 
 use effects_core::gateway::Answer;
 use effects_core::wire::ExchangeError;
@@ -15,7 +16,7 @@ pub fn unsent(reason: String) -> Answer {
 /// client's certificate says so after the client believes the TLS session to be there, and has then read
 /// nothing of the request (RFC 8446, section 4.4.2.4).
 pub fn lost(reason: String) -> Answer {
-    if is_refusal(&reason) { Answer::Untrusted(with_way_out(reason)) } else { Answer::Lost(reason) }
+    if is_refusal(&reason) { Answer::Untrusted(reason) } else { Answer::Lost(reason) }
 }
 
 /// What is wrong with a download that left, or began to.
@@ -131,5 +132,13 @@ mod tests {
             assert!(advice.contains(why) && advice.contains(way_out), "{advice}");
         }
         assert_eq!(with_way_out("connection refused".to_owned()), "connection refused");
+    }
+
+    #[test]
+    fn a_refused_client_certificate_has_its_way_out_once() {
+        let described = with_way_out("received fatal alert: CertificateRequired".to_owned());
+        for answer in [lost(described.clone()), unsent(described.clone())] {
+            assert!(matches!(answer, Answer::Untrusted(reason) if reason == described));
+        }
     }
 }
