@@ -178,9 +178,7 @@ impl Drop for KeptPace {
 }
 
 fn warn(error: &PaceFileError, quiet: bool) {
-    if !quiet {
-        state::warn_once(&format!("what is learnt of durations is not kept: {error}"));
-    }
+    state::warn_once(&format!("what is learnt of durations is not kept: {error}"), quiet);
 }
 
 /// How runs behave, as the global options say.

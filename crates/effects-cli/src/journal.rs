@@ -155,6 +155,7 @@ impl JournalChoice {
     pub(crate) fn for_run(
         &self,
         location: &GatewayLocation,
+        quiet: bool,
     ) -> Result<Option<Arc<dyn JournalStore>>, Failure> {
         if self.is_without(location) {
             return Ok(None);
@@ -169,7 +170,7 @@ impl JournalChoice {
         match default_path().and_then(|path| self.open(&path)) {
             Ok(store) => Ok(Some(Arc::new(store))),
             Err(failure) => {
-                state::warn_once(&format!("this task is not journaled: {failure}"));
+                state::warn_once(&format!("this task is not journaled: {failure}"), quiet);
                 Ok(None)
             }
         }
@@ -206,7 +207,8 @@ impl JournalChoice {
             Ok(_) => Ok(None),
             Err(failure) if self.is_given() => Err(failure),
             Err(failure) => {
-                state::warn_once(&format!("what becomes of this task is not journaled: {failure}"));
+                let why = format!("what becomes of this task is not journaled: {failure}");
+                state::warn_once(&why, output.quiet);
                 Ok(None)
             }
         }

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::output::write_stderr;
 
-/// Warns of a state folder that cannot be used: once, however many things are kept there.
-pub(crate) fn warn_once(what: &str) {
+/// Warns of a state folder that cannot be used, unless the command is to be quiet: once, however many things
+/// are kept there.
+pub(crate) fn warn_once(what: &str, quiet: bool) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     // `Relaxed`, since the flag stands for nothing but itself.
-    if !WARNED.swap(true, Ordering::Relaxed) {
+    if !quiet && !WARNED.swap(true, Ordering::Relaxed) {
         write_stderr(&format!("warning: {what}"));
     }
 }

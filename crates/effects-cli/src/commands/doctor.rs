@@ -172,7 +172,7 @@ fn live(
         context.note("no task is made: see what fails first");
         return Ok(None);
     }
-    let store = arguments.journal.for_run(location)?;
+    let store = arguments.journal.for_run(location, global.quiet)?;
     let Arguments { template, image, price, .. } = arguments;
     let order = LiveOrder { template, image, budget, price, tag: global.tag.clone() };
     live::run_task(context, &probe.client, store, order)

@@ -127,7 +127,8 @@ pub(crate) fn run(global: &GlobalOptions, arguments: Arguments, output: &Output)
             (Ok(_), None) => unreachable!("a location that cannot be read is a problem"),
         };
         // Opened after the checks: a request that is refused makes no journal and needs no key.
-        let store = if no_journal { None } else { journal.for_run(&location)? };
+        let quiet = work_global.quiet;
+        let store = if no_journal { None } else { journal.for_run(&location, quiet)? };
         let gateway = Gateway::open(&work_global, &location, policy)?;
         let target = SaveTarget { saving, input };
         work(context, &gateway, &location, ready, &target, store, work_global.tag)

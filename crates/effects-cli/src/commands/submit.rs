@@ -75,7 +75,7 @@ pub(crate) fn submit(
             (Ok(ready), Some(location)) => (ready, location),
             (Ok(_), None) => unreachable!("a location that cannot be read is a problem"),
         };
-        let store = arguments.journal.for_run(&location)?;
+        let store = arguments.journal.for_run(&location, work_global.quiet)?;
         let first_answer_timeout = arguments.first_answer_timeout;
         let policy = Policy { first_answer_timeout, ..policy };
         let gateway = Gateway::open(&work_global, &location, policy)?;

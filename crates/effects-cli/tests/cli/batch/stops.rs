@@ -157,6 +157,21 @@ fn an_unwritable_journal_stops_a_batch_before_anything_is_sent() {
     let mut submit = site.command(&["submit", "glass_ball", "https://example.com/a.jpg"]);
     let ran = CommandOutput::of(submit.env("EFFECTS_STATE_DIR", site.path("file"))).exits(0);
     assert!(ran.stderr.contains("warning: this task is not journaled"), "{ran:?}");
+    // Nor does a journal that cannot be read keep `wait` from its task.
+    site.write("broken/journal.db", [b'x'; 4096]);
+    let id = ran.stdout.trim();
+    let arguments = ["wait", id, "--no-download", "--poll", "0.05"];
+    for (quiet, said) in [(&[][..], true), (&["--quiet"], false)] {
+        let waits = [&arguments[..], quiet].concat();
+        let submits = [&["submit", "glass_ball", "https://example.com/a.jpg"][..], quiet].concat();
+        for arguments in [waits, submits] {
+            let mut command = site.command(&arguments);
+            let ran = CommandOutput::of(command.env("EFFECTS_STATE_DIR", site.path("broken")));
+            let ran = ran.exits(0);
+            assert_eq!(ran.stderr.contains("not journaled"), said, "{arguments:?}: {ran:?}");
+            assert!(said || ran.stderr.is_empty(), "{ran:?}");
+        }
+    }
     assert_eq!(fs::read_to_string(site.path("file")).unwrap(), "not a folder");
 }
 
