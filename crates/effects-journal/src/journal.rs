@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use effects_core::Time;
 use effects_core::journal::JournalError;
+use rusqlite::Connection;
 
 use crate::fork::ForkHandle;
 use crate::process::Process;
@@ -157,6 +158,8 @@ impl JournalBuilder {
             Some(path) => Some(std::path::absolute(path).map_err(|error| unwritable(&error))?),
             None => None,
         };
+        let stand_in = whole.as_ref().map(|_| Connection::open_in_memory()).transpose();
+        let stand_in = stand_in.map_err(|error| unwritable(&error))?;
         let (spill, id) = (Arc::new(Spill::beside(whole.as_deref())), owner.id);
         let mut writer = WriterThread {
             database,
@@ -164,6 +167,7 @@ impl JournalBuilder {
             path: whole,
             kept_tasks: None,
             is_closed: false,
+            stand_in,
             owner,
             spill: Arc::clone(&spill),
             lease: self.lease,

@@ -188,6 +188,10 @@ pub(crate) struct WriterThread {
     pub(crate) kept_tasks: Option<String>,
     /// Whether the file is closed, to be opened with the next command.
     pub(crate) is_closed: bool,
+    /// An empty database in memory that takes the place of `database` while its file is closed. Made when the
+    /// journal is opened, so that nothing can keep it from closing; `None` while it is in that place, and
+    /// for a journal in memory, which stays open.
+    pub(crate) stand_in: Option<Connection>,
     pub(crate) owner: Owner,
     pub(crate) spill: Arc<Spill>,
     pub(crate) lease: Duration,
@@ -293,12 +297,10 @@ impl WriterThread {
 
     /// Closes the file until the sender of `until` is dropped.
     fn close_for_fork(&mut self, ForkPause { closed, until }: ForkPause) {
-        // One in memory is nowhere else: a fork cannot open it.
-        if !self.is_closed && self.path.is_some() {
-            let Ok(nothing) = Connection::open_in_memory() else { return };
-            // SQLite closes the file when its connection is dropped; an empty one
-            // stands in until then.
-            drop(std::mem::replace(&mut self.database, nothing));
+        // A journal in memory has none: it is nowhere else, and a fork cannot open it.
+        if let Some(stand_in) = self.stand_in.take() {
+            // SQLite closes the file when its connection is dropped.
+            drop(std::mem::replace(&mut self.database, stand_in));
             self.is_closed = true;
         }
         closed.send(());
@@ -311,7 +313,8 @@ impl WriterThread {
         if let Some(path) = self.path.clone().filter(|_| self.is_closed) {
             // One that vanished meanwhile would be made anew, and know of nothing.
             self.check_file()?;
-            self.database = file::open(&path)?;
+            let opened = file::open(&path)?;
+            self.stand_in = Some(std::mem::replace(&mut self.database, opened));
             // `synchronous` is a setting of the connection, so the new one has to be told again.
             (self.is_closed, self.synced) = (false, false);
         }
