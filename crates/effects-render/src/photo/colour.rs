@@ -15,12 +15,12 @@ pub(super) struct Conversion {
 
 impl Conversion {
     /// The conversion that a profile of colours or of greys asks for; none where it is of another kind,
-    /// broken, or means sRGB.
-    pub(super) fn of(profile: &[u8]) -> Option<Self> {
+    /// broken, or means sRGB, and none for a profile of greys in a photo of colours, of which it says nothing.
+    pub(super) fn of(profile: &[u8], is_grey: bool) -> Option<Self> {
         let profile = ColorProfile::new_from_slice(profile).ok()?;
         let layout = match profile.color_space {
             DataColorSpace::Rgb => Layout::Rgb,
-            DataColorSpace::Gray => Layout::Gray,
+            DataColorSpace::Gray if is_grey => Layout::Gray,
             _ => return None,
         };
         let srgb = ColorProfile::new_srgb();
@@ -107,14 +107,14 @@ mod tests {
 
     #[test]
     fn srgb_and_what_is_no_profile_change_nothing() {
-        assert!(Conversion::of(&encoded(&ColorProfile::new_srgb())).is_none());
-        assert!(Conversion::of(b"no profile").is_none());
+        assert!(Conversion::of(&encoded(&ColorProfile::new_srgb()), false).is_none());
+        assert!(Conversion::of(b"no profile", false).is_none());
     }
 
     #[test]
     fn wide_colours_become_what_they_are_in_srgb() {
         for profile in [ColorProfile::new_display_p3(), ColorProfile::new_adobe_rgb()] {
-            let conversion = Conversion::of(&encoded(&profile)).unwrap();
+            let conversion = Conversion::of(&encoded(&profile), false).unwrap();
             let transform = profile
                 .create_transform_8bit(
                     Layout::Rgb,

@@ -236,9 +236,9 @@ impl RowReceiver {
         }
     }
 
-    /// A colour profile.
-    fn profile(&mut self, profile: &[u8]) {
-        self.conversion = Conversion::of(profile);
+    /// The colour profile of a photo, and whether that has greys alone.
+    fn profile(&mut self, profile: &[u8], is_grey: bool) {
+        self.conversion = Conversion::of(profile, is_grey);
     }
 
     fn finish(self) -> Result<ReadPhoto, PaintError> {

@@ -37,7 +37,8 @@ pub(super) fn decode(
     let interlaced = info.interlaced;
     // A file that says it is sRGB needs no conversion.
     if let Some(profile) = info.icc_profile.as_ref().filter(|_| info.srgb.is_none()) {
-        source.profile(profile);
+        let is_grey = matches!(info.color_type, ColorType::Grayscale | ColorType::GrayscaleAlpha);
+        source.profile(profile, is_grey);
     }
     if interlaced {
         interlaced_rows(&mut reader, size, source)?;

@@ -65,8 +65,9 @@ pub(super) fn decode(
     let mut decoder = opened(bytes, format, source)?;
     let (width, height) = decoder.dimensions();
     let length = decoder.total_bytes();
+    let colours = decoder.color_type();
     if let Ok(Some(profile)) = decoder.icc_profile() {
-        source.profile(&profile);
+        source.profile(&profile, !colours.has_color());
     }
     match decoder.exif_metadata() {
         Ok(Some(exif)) => source.orientation(&exif),
@@ -76,7 +77,6 @@ pub(super) fn decode(
             }
         }
     }
-    let colours = decoder.color_type();
     source.scaled((width as usize, height as usize));
     let across = width as usize;
     let mut rgb = Vec::with_capacity(across * 3);

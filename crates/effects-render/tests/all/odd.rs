@@ -1,10 +1,12 @@
 //! Photos that do not keep to the ordinary are read as other programs read them.
 
 use effects_render::{PaintError, decode_photo, paint, photo_size};
-use image::{ImageFormat, RgbImage};
+use image::{DynamicImage, ImageFormat, RgbImage};
 use moxcms::{ColorProfile, Layout, TransformOptions};
 
-use crate::support::odd_photos::{cut, formats, profiles, shades, turned, with_profile};
+use crate::support::odd_photos::{
+    cut, formats, grey_with_profile, profiles, shades, turned, with_profile,
+};
 use crate::support::{portrait, quarters};
 
 fn mean_difference(one: &[u8], other: &[u8]) -> f64 {
@@ -36,6 +38,30 @@ fn a_colour_profile_is_converted_to_srgb_in_every_format() {
             assert!(difference <= 1.0, "{name} {format:?}: {difference}");
             assert!(mean_difference(numbers.as_raw(), &ought) > 3.0, "the profile does nothing");
         }
+    }
+}
+
+#[test]
+fn a_profile_of_greys_is_converted_in_a_photo_of_greys_alone() {
+    let profile = ColorProfile::new_gray_with_gamma(1.0);
+    let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
+    let transform =
+        profile.create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, options).unwrap();
+    let picture = shades();
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+        let file = with_profile(&picture, format, &profile);
+        let numbers = image::load_from_memory(&file).unwrap().into_rgb8();
+        let difference = mean_difference(pixels(&file).as_raw(), numbers.as_raw());
+        assert!(difference <= 1.0, "{format:?}: {difference}");
+    }
+    let grey = DynamicImage::ImageRgb8(picture).into_luma8();
+    for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+        let file = grey_with_profile(&grey, format, &profile);
+        let numbers = image::load_from_memory(&file).unwrap().into_luma8();
+        let mut ought = vec![0; numbers.as_raw().len() * 3];
+        transform.transform(numbers.as_raw(), &mut ought).unwrap();
+        let difference = mean_difference(pixels(&file).as_raw(), &ought);
+        assert!(difference <= 1.0, "{format:?}: {difference}");
     }
 }
 

@@ -311,7 +311,7 @@ impl<'a> JpegFile<'a> {
         let length: usize = self.profile.iter().map(|(_, piece)| piece.len()).sum();
         if length > 0 {
             let pieces: Vec<&[u8]> = self.profile.iter().map(|(_, piece)| *piece).collect();
-            source.profile(&pieces.concat());
+            source.profile(&pieces.concat(), frame.components.len() == 1);
         }
         let (width, height) = source.wanted();
         // The transform itself can make an eighth, a quarter or a half of the size. The

@@ -4,7 +4,7 @@
 use std::io::Cursor;
 
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
-use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, RgbImage};
+use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage};
 use moxcms::ColorProfile;
 
 use super::jpeg_writer::{Colours, Kind, Scans, write};
@@ -50,6 +50,27 @@ pub(crate) fn with_profile(
             encoder.set_icc_profile(profile).unwrap();
             encoder.write_image(picture, width, height, kind).unwrap();
         }
+    }
+    file
+}
+
+/// A PNG or JPEG file of a picture of greys with a profile.
+pub(crate) fn grey_with_profile(
+    picture: &GrayImage,
+    format: ImageFormat,
+    profile: &ColorProfile,
+) -> Vec<u8> {
+    let (mut file, profile) = (Vec::new(), profile.encode().unwrap());
+    let (width, height) = picture.dimensions();
+    let kind = ExtendedColorType::L8;
+    if format == ImageFormat::Png {
+        let mut encoder = PngEncoder::new(&mut file);
+        encoder.set_icc_profile(profile).unwrap();
+        encoder.write_image(picture, width, height, kind).unwrap();
+    } else {
+        let mut encoder = JpegEncoder::new_with_quality(&mut file, 98);
+        encoder.set_icc_profile(profile).unwrap();
+        encoder.write_image(picture, width, height, kind).unwrap();
     }
     file
 }
