@@ -18,6 +18,18 @@ def test_the_fixture_gives_an_emulator_that_client_finds(effects_emulator):
     assert Client().policy == AsyncClient().policy == Policy(poll=0.1)
 
 
+@pytest.fixture
+def a_recording(monkeypatch, tmp_path):
+    monkeypatch.setenv("EFFECTS_CASSETTE", str(tmp_path / "recorded.jsonl"))
+    return tmp_path / "recorded.jsonl"
+
+
+def test_no_recording_of_the_environment_is_replayed_or_made(a_recording, effects_emulator):
+    Client(poll=0.005).run("glass_ball", "https://example.com/cat.jpg")
+    assert effects_emulator.counts["accepted"] == 1
+    assert not a_recording.exists()
+
+
 @pytest.mark.effects_emulator(clock="virtual", latency=60)
 def test_time_is_the_test_s_on_request(effects_emulator):
     task = effects_emulator.client(poll=0.005).submit("glass_ball", "https://example.com/cat.jpg")

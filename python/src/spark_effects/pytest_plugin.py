@@ -55,4 +55,6 @@ def effects_emulator(request, monkeypatch):
         monkeypatch.setenv("EFFECTS_API_KEY", emulator.api_key)
         monkeypatch.setenv("EFFECTS_BASE_URL", emulator.base_url)
         monkeypatch.delenv("VTRIX_API_KEY", raising=False)
+        # With a recording, ``Client()`` would answer from it and never reach the emulator.
+        monkeypatch.delenv("EFFECTS_CASSETTE", raising=False)
         yield emulator
