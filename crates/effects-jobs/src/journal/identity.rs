@@ -37,9 +37,12 @@ impl Identity {
 
     /// The identity that is shown as these 64 hexadecimal digits.
     pub fn from_digits(digits: &str) -> Option<Self> {
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let bytes = digits.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
-        Some(Self::from_bytes(bytes.try_into().ok()?))
+        // `from_str_radix` would take a sign for a digit.
+        let digit = |byte: u8| Some(char::from(byte).to_digit(16)? as u8);
+        let byte = |pair: &[u8; 2]| Some((digit(pair[0])? << 4) | digit(pair[1])?);
+        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+        let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>()?;
+        rest.is_empty().then_some(Self::from_bytes(bytes.try_into().ok()?))
     }
 
     /// The identity with these bytes: for stores that read one back.
@@ -75,5 +78,20 @@ impl fmt::Display for Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_digits_are_read_as_an_identity() {
+        let digits = Identity::from_bytes([15; 32]).to_string();
+        assert_eq!(Identity::from_digits(&digits), Some(Identity::from_bytes([15; 32])));
+        for wrong in ["", &digits[1..], &digits[2..], &digits.replace("0f", "+f"), &"ü".repeat(32)]
+        {
+            assert_eq!(Identity::from_digits(wrong), None, "{wrong}");
+        }
     }
 }
