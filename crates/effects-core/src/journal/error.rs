@@ -49,7 +49,7 @@ pub enum JournalError {
         key: String,
         /// The row that has it.
         row: RowNumber,
-        /// What differs: `template`, `size` or `image`.
+        /// What differs: `template`, `size`, `params` or `image`.
         differs: &'static str,
     },
     /// There is no such row.

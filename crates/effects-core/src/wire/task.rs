@@ -83,7 +83,7 @@ impl Task {
 pub enum Status {
     /// Accepted, not begun: `submitted`, `pending`, `queued`, `in_queue`.
     Queued,
-    /// Being worked on: `in_progress`, `processing`.
+    /// Being worked on: `in_progress`, `processing`, `running`.
     InProgress,
     /// Done, with pictures: `completed`, `succeeded`, `success`, `done`.
     Completed,
