@@ -126,7 +126,8 @@ impl ExchangeGuard {
     pub(crate) fn reason(&self, error: &ureq::Error) -> String {
         EXCHANGE.with_borrow(|exchange| match &exchange.cut_short {
             Some(cut) if exchange.left => {
-                format!("the request was cut short ({cut}); {}", describe(error))
+                let why = certificate::with_way_out(describe(error));
+                format!("the request was cut short ({cut}); {why}")
             }
             _ => match error {
                 ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
