@@ -177,9 +177,25 @@ fn recorded(record: &Record) -> Error {
 #[cfg(test)]
 mod tests {
     use effects_core::run::Failed;
-    use effects_core::{Cause, Template};
+    use effects_core::{BaseUrl, Cause, ExtraParams, Size, Template, Time};
+    use effects_jobs::{RowDraft, RowPhoto};
 
     use super::*;
+
+    fn result(outcome: JobOutcome, earlier_cost: Decimal) -> JobResult {
+        JobResult {
+            index: 0,
+            job: Job::url(Template::GlassBall, URL).unwrap(),
+            outcome,
+            method: Some(Method::Submitted),
+            earlier_cost,
+            row: None,
+            record: None,
+            files: Vec::new(),
+            pictures: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
 
     #[test]
     fn a_failed_task_that_was_billed_has_a_cost() {
@@ -195,21 +211,57 @@ mod tests {
                 response: None,
             }))
         };
-        let result = |error| JobResult {
-            index: 0,
-            job: Job::url(Template::GlassBall, "https://example.com/cat.jpg").unwrap(),
-            outcome: JobOutcome::Failed(error),
-            method: Some(Method::Submitted),
-            earlier_cost: cost,
-            row: None,
-            record: None,
-            files: Vec::new(),
-            pictures: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let result = |error| result(JobOutcome::Failed(error), cost);
         assert_eq!(result(failed(Some(Usage::of_cost(cost)))).cost(), Some(cost + cost));
         assert_eq!(result(failed(None)).cost(), Some(cost));
         let words = result(failed(Some(Usage::of_cost(cost)))).to_string();
         assert!(words.ends_with(" (0.06 USD)"), "{words}");
     }
+
+    #[test]
+    fn the_cost_of_a_recorded_job_is_what_the_journal_has_of_all_its_tasks() {
+        let draft = RowDraft {
+            origin: BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap().origin().clone(),
+            template: Template::GlassBall,
+            size: Size::DEFAULT,
+            params: ExtraParams::default(),
+            photo: RowPhoto::Url(URL.parse().unwrap()),
+            key: None,
+            tag: None,
+            target: None,
+        };
+        let usd = |text: &str| text.parse::<Decimal>().unwrap();
+        for (last, paid, all) in [
+            (Some(usd("0.03")), usd("0.06"), Some(usd("0.06"))),
+            (None, usd("0.03"), Some(usd("0.03"))),
+            (None, Decimal::ZERO, None),
+        ] {
+            let record = Record {
+                number: RowNumber(1),
+                row: draft.clone().row(0).unwrap(),
+                state: RowState::Failed {
+                    task: "task-1".parse().unwrap(),
+                    submitted: Time::from_millis(0),
+                    finished: Time::from_millis(0),
+                    code: None,
+                    message: String::new(),
+                    cost: last,
+                },
+                begun: Time::from_millis(0),
+                changed: Time::from_millis(0),
+                renewals: 1,
+                paid,
+                holder: None,
+                paid_picture: None,
+                failed_order: None,
+            };
+            // This run has seen the last task fail, or an earlier one has.
+            for earlier in [usd("0.03"), Decimal::ZERO] {
+                let result = result(JobOutcome::Recorded(Box::new(record.clone())), earlier);
+                assert_eq!(result.cost(), all, "{earlier} {paid}");
+            }
+        }
+    }
+
+    const URL: &str = "https://example.com/cat.jpg";
 }
