@@ -1,14 +1,16 @@
 """The same work by different clients, each measured in a process of its own.
 
 ``python contenders.py cpu NAME BASE_URL RUNS`` prints the CPU time of this process for one run, which
-is a create and three looks, in microseconds. ``cpu`` takes a face of this package too, by a name of
-``FACES``, with ``IN_FLIGHT_OF_FACES`` runs at once. ``python contenders.py memory NAME BASE_URL TASKS``
-prints the resident bytes that each of so many tasks takes while all of them are under way, what a client
-needs once included; ``memory-more`` those of each beyond a first one.
+is a create and three looks, in microseconds. ``faces`` does the same with ``IN_FLIGHT_OF_FACES`` runs at
+once, and takes a face of this package too, by a name of ``FACES``. ``python contenders.py memory NAME
+BASE_URL TASKS`` prints the resident bytes that each of so many tasks takes while all of them are under
+way, what a client needs once included; ``memory-more`` those of each beyond a first one.
 
 The loops are what a careful user of each library writes: send, check the status, read the answer as
 values, wait, look again. They do less than the clients of this package do: no identifiers, no retries,
-no time limit for the whole, no rules checked.
+no time limit for the whole, no rules checked. They submit over connections that they keep, on which a
+submission may be lost; ``aiohttp-single`` is the loop on aiohttp that makes one for each submission, as
+this package does.
 """
 
 import asyncio
@@ -71,14 +73,27 @@ async def aiohttp_client(base, poll):
     import aiohttp
 
     session = aiohttp.ClientSession(headers=HEADERS, timeout=aiohttp.ClientTimeout(total=30))
+    return aiohttp_loop(session, session, base, poll)
 
+
+async def aiohttp_single(base, poll):
+    import aiohttp
+
+    limit = aiohttp.ClientTimeout(total=30)
+    single = aiohttp.TCPConnector(force_close=True)
+    submits = aiohttp.ClientSession(headers=HEADERS, timeout=limit, connector=single)
+    looks = aiohttp.ClientSession(headers=HEADERS, timeout=limit)
+    return aiohttp_loop(submits, looks, base, poll)
+
+
+def aiohttp_loop(submits, looks, base, poll):
     async def one():
-        async with session.post(base + PATH, json=BODY) as answer:
+        async with submits.post(base + PATH, json=BODY) as answer:
             answer.raise_for_status()
             task = await answer.json()
         url = f"{base}{PATH}/task/{task['id']}"
         while True:
-            async with session.get(url) as answer:
+            async with looks.get(url) as answer:
                 answer.raise_for_status()
                 task = await answer.json()
             if task["status"] == "completed":
@@ -173,7 +188,12 @@ def seaart_sdk(base, poll):
     return one
 
 
-ASYNCHRONOUS = {"effects-async": effects_async, "aiohttp": aiohttp_client, "httpx": httpx_client}
+ASYNCHRONOUS = {
+    "effects-async": effects_async,
+    "aiohttp": aiohttp_client,
+    "aiohttp-single": aiohttp_single,
+    "httpx": httpx_client,
+}
 BLOCKING = {"effects": effects_blocking, "requests": requests_client, "seaart-sdk": seaart_sdk}
 
 
@@ -286,14 +306,15 @@ def cpu_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-def cpu(name, base, runs):
-    """Microseconds of CPU time for one run, once everything is warm."""
+def cpu(name, base, runs, in_flight=IN_FLIGHT):
+    """Microseconds of CPU time for one run, once everything is warm. So many at a time, where a client or a
+    face does not say itself how many."""
 
     async def asynchronous(make):
         one = await make(base, POLL)
-        await spread(max(runs // 10, IN_FLIGHT), one)
+        await spread(max(runs // 10, in_flight), one, in_flight)
         before = cpu_seconds()
-        await spread(runs, one)
+        await spread(runs, one, in_flight)
         return cpu_seconds() - before
 
     def blocking(make):
@@ -406,5 +427,7 @@ if __name__ == "__main__":
     what, name, base, count = sys.argv[1:]
     if what == "cpu":
         print(json.dumps(cpu(name, base, int(count))))
+    elif what == "faces":
+        print(json.dumps(cpu(name, base, int(count), IN_FLIGHT_OF_FACES)))
     else:
         memory(name, base, int(count), first=1 if what == "memory-more" else 0)
