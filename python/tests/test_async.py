@@ -41,14 +41,15 @@ def test_one_client_serves_one_loop_after_the_other(async_client):
         assert asyncio.run(async_client.run("glass_ball", URL)).bytes()
 
 
-def test_what_the_events_came_to_is_there_at_once_after_them(async_client, emulator):
-    emulator.script("create", {"kind": "take", "seconds": 0.1})
+def test_what_the_events_came_to_is_there_at_once_after_them():
+    emulator = Emulator(clock="virtual", latency=60, pictures="stub")
 
     async def main():
-        task = await async_client.submit("glass_ball", URL)
+        task = await emulator.async_client(poll=0.01).submit("glass_ball", URL)
         events, standing = task.events(), []
         async for event in events:
             standing.append((task.to_dict()["status"], event.details["status"]))
+            emulator.advance(60)
         turns = []
         asyncio.get_running_loop().call_soon(turns.append, "the loop's")
         effect = await events.finish(fetch=False)

@@ -37,15 +37,16 @@ def test_the_size_is_the_picture_s():
     assert "512x640" in effect._repr_mimebundle_()["text/html"]
 
 
-def test_a_task_shows_where_it_stands_and_how_to_resume_it(client, emulator):
-    emulator.script("create", {"kind": "take", "seconds": 0.1})
-    task = client.submit("glass_ball", URL)
+def test_a_task_shows_where_it_stands_and_how_to_resume_it():
+    emulator = Emulator(clock="virtual", latency=60, pictures="stub")
+    task = emulator.client(poll=0.01).submit("glass_ball", URL)
     seen = len(emulator.requests)
     assert "not looked at yet" in task._repr_mimebundle_()["text/html"]
     assert len(emulator.requests) == seen
     task.status()
     for word in (task.id, "in_progress", task.resume_line, "since its submission"):
         assert word in task._repr_mimebundle_()["text/html"]
+    emulator.advance(60)
     task.wait()
     assert "completed" in task._repr_mimebundle_()["text/html"]
     assert task._repr_mimebundle_()["text/plain"] == repr(task)
