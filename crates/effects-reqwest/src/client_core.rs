@@ -79,7 +79,7 @@ impl ClientCore {
         Self { journal, ..self.clone() }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 

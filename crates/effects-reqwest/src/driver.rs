@@ -7,7 +7,6 @@
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
 //! time, so that writes which wait for the disk side by side are committed together.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +21,7 @@ use effects_jobs::{
     PrepareError, Work,
 };
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use crate::client_core::ClientCore;
@@ -186,7 +183,6 @@ impl<S: JobSource> Driver<S> {
 
     /// Drives until every job is over and no more are to come; returns the source of its jobs.
     pub(crate) async fn run(mut self) -> S {
-        let mut timer = pin!(tokio::time::sleep(LONGEST_SLEEP));
         loop {
             // Every answer that is there reaches the machine before it looks at its time limits: an
             // answer that waited for the driver is not late.
@@ -200,22 +196,12 @@ impl<S: JobSource> Driver<S> {
                 JobStep::Send(run, call) => self.send(run, call),
                 JobStep::WantJobs(room) => self.source.make_room(room),
                 JobStep::Sleep(until) => {
-                    let wakes = Instant::now() + until.since(now).min(LONGEST_SLEEP);
-                    // Most sleeps end with an arrival, and setting a timer costs more than a step that comes
-                    // too early: a timer that is set for an earlier moment stays.
-                    if timer.is_elapsed() || wakes < timer.deadline() {
-                        timer.as_mut().reset(wakes);
-                    }
-                    let arrival = {
-                        let next = pin!(self.arrivals.recv());
-                        match select(next, timer.as_mut()).await {
-                            Either::Left((arrival, _)) => arrival,
-                            Either::Right(_) => None,
-                        }
-                    };
-                    // The driver has a sender of its own, so the channel does not close: no arrival means
-                    // that time is up.
-                    if let Some(arrival) = arrival {
+                    let wait = until.since(now).min(LONGEST_SLEEP);
+                    // The driver has a sender of its own, so the channel does not close: no arrival
+                    // means that time is up.
+                    if let Ok(Some(arrival)) =
+                        tokio::time::timeout(wait, self.arrivals.recv()).await
+                    {
                         self.take(arrival);
                     }
                 }
@@ -303,9 +289,9 @@ impl<S: JobSource> Driver<S> {
 
     fn send(&mut self, run: RunId, call: Call) {
         let span = self.state.span_of_call(run, &call);
-        let (shared, sender) = (Arc::clone(self.state.core.shared()), self.sender.clone());
+        let (core, sender) = (self.state.core.clone(), self.sender.clone());
         let exchange = async move {
-            let result = shared.gateway.call_async(&call).await;
+            let result = core.shared().gateway.call_async(&call).await;
             // The driver outlives every run that awaits an answer, unless the runtime is shut down.
             let _ = sender.send(Arrival::Answered(Box::new((run, call.id, result))));
         };
