@@ -6,6 +6,7 @@ use std::io;
 /// What went wrong with a connection.
 pub fn io_reason(error: &io::Error) -> String {
     match error.kind() {
+        // The system's words say neither what that means nor what to do.
         io::ErrorKind::ConnectionRefused => NOTHING_LISTENS.to_owned(),
         _ => error.to_string(),
     }

@@ -22,6 +22,7 @@ impl FileId {
     pub fn of(path: &Path) -> Option<Self> {
         #[cfg(unix)]
         return std::fs::metadata(path).ok().map(|found| Self::found(&found));
+        // The standard library tells no file's number there, so two hard links count as two files.
         #[cfg(not(unix))]
         return std::fs::canonicalize(path).ok().map(Self);
     }

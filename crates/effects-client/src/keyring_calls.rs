@@ -40,6 +40,7 @@ fn ask<T: Send + 'static>(
     account: &str,
     question: impl FnOnce(&Entry) -> keyring::Result<T> + Send + 'static,
 ) -> Result<Option<T>, KeyringError> {
+    // Where there is no bus libdbus would start one, and no keyring is on that.
     #[cfg(target_os = "linux")]
     secret_service::find_bus()?;
     let (reports, receiver) = mpsc::channel();
@@ -50,6 +51,7 @@ fn ask<T: Send + 'static>(
         let answer = prepare(&account, &on_wait).and_then(|()| answer(&account, question));
         drop(reports.send(KeyringReport::Answered(answer)));
     };
+    // The keyring's calls have no time limit of their own, and a hanging one must not hold the command up.
     let thread = thread::Builder::new().name("keyring".to_owned());
     thread.spawn(body).map_err(|error| unusable(&error))?;
     let mut limit = ANSWER_LIMIT;

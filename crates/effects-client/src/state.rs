@@ -56,12 +56,16 @@ fn dir_of(
     variable: impl Fn(&str) -> Option<OsString>,
     home: Option<PathBuf>,
 ) -> Option<PathBuf> {
+    // Shells and units set a variable to nothing in order to unset it.
     let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(chosen) = folder(variables.own) {
         return Some(chosen);
     }
+    // The XDG specification has relative paths ignored; they would mean another folder in each place that a
+    // command is called from.
     let shared = folder(variables.shared).filter(|folder| folder.is_absolute());
     let shared = shared.or_else(|| {
+        // A home of nothing would put the folder where the command is called from.
         home.filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(variables.below_home))
     })?;
     Some(shared.join("effects"))

@@ -46,6 +46,7 @@ pub(crate) fn part(name: &str) -> Option<&'static str> {
     PARTS.iter().find(|(known, _)| *known == name).map(|(_, source)| *source)
 }
 
+// Compiled in: the emulator paints wherever the one program is, with no files beside it.
 macro_rules! look {
     ($id:literal, $title:literal) => {
         TemplateLook {
@@ -138,6 +139,7 @@ mod tests {
 
     #[test]
     fn thirty_looks_with_ids_of_their_own() {
+        // Compared as they are written: the service's ids are case-sensitive.
         let mut ids: Vec<_> = looks().iter().map(|look| look.id).collect();
         ids.sort_unstable();
         ids.dedup();
