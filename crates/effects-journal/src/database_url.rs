@@ -15,8 +15,9 @@ pub fn is_database_url(name: &str) -> bool {
     SCHEMES.iter().any(|scheme| name.starts_with(scheme))
 }
 
-/// The URL of a database without its password, for logs, errors and lines to type again. What is no
-/// such URL stays as it is.
+/// The URL of a database without its password, for logs, errors and lines to type again: with the
+/// parameters that the driver takes alone, and as its scheme alone (`postgres://…`) where an unencoded
+/// `@`, `?` or `:` leaves open which part is the password. What is no such URL stays as it is.
 ///
 /// ```
 /// use effects_journal::without_password;
@@ -28,31 +29,77 @@ pub fn without_password(url: &str) -> String {
     let Some(scheme) = SCHEMES.iter().find(|scheme| url.starts_with(**scheme)) else {
         return url.to_owned();
     };
-    let rest = &url[scheme.len()..];
-    // A password may hold any letter, also one that should have been written as %40, %2F or %3F. So the
-    // login ends at the last @ before the parameters, which begin after the first @.
-    let has_name = |(at, _): &(usize, &str)| {
-        let parameter = rest[at + 1..].split(['=', '&']).next();
-        *at > rest.find('@').unwrap_or_default()
-            && parameter.is_some_and(|name| !name.contains('@'))
+    shown_parts(&url[scheme.len()..])
+        .map_or_else(|| format!("{scheme}…"), |shown| format!("{scheme}{shown}"))
+}
+
+/// What is shown of a URL after its scheme; `None` where it can be read in two ways, and what is a host
+/// or a parameter in the one is a part of the password in the other.
+fn shown_parts(rest: &str) -> Option<String> {
+    let end = parameters_start(rest)?;
+    let (before, query) = (&rest[..end], rest[end..].trim_start_matches('?'));
+    let (login, location) = before.rsplit_once('@').unwrap_or(("", before));
+    let user = login.split_once(':').map_or(login, |(user, _)| user);
+    let is_misplaced = |part: &str| {
+        let name = part.split('=').next().unwrap_or_default();
+        decoded(name).to_ascii_lowercase().ends_with("password")
     };
-    let end = rest.match_indices('?').find(has_name).map_or(rest.len(), |(at, _)| at);
-    let shown = match rest[..end].rsplit_once('@') {
-        None => rest.to_owned(),
-        Some((login, location)) => {
-            let user = login.split_once(':').map_or(login, |(user, _)| user);
-            let at = if user.is_empty() { "" } else { "@" };
-            format!("{user}{at}{location}{}", &rest[end..])
-        }
-    };
-    let (location, query) = shown.split_once('?').unwrap_or((&shown, ""));
-    let is_kept = |part: &&str| {
-        let name = decoded(part.split('=').next().unwrap_or_default());
-        !part.is_empty() && !name.to_ascii_lowercase().ends_with("password")
-    };
+    if !is_location(location)
+        || user.contains(['?', '&'])
+        || before.split(['?', '&']).skip(1).any(is_misplaced)
+    {
+        return None;
+    }
+    let at = if user.is_empty() { "" } else { "@" };
+    // What comes after a second `?` is no part of a value: it may be a password.
+    let is_kept = |part: &&str| is_shown_parameter(part) && !part.contains('?');
     let kept: Vec<&str> = query.split('&').filter(is_kept).collect();
     let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
-    format!("{scheme}{location}{query}")
+    Some(format!("{user}{at}{location}{query}"))
+}
+
+/// Where the parameters begin, or the text ends without any. A password may hold any letter, also one
+/// that should have been written as %40, %2F or %3F.
+fn parameters_start(rest: &str) -> Option<usize> {
+    let question = rest.find('?');
+    let (Some(first_at), Some(last_at)) = (rest.find('@'), rest.rfind('@')) else {
+        return Some(question.unwrap_or(rest.len()));
+    };
+    if let Some(question) = question.filter(|it| *it < first_at && is_location(&rest[..*it])) {
+        // `db:5432/x?user=me@corp` may as well be the user `db` with a password of `5432/x?user=me`.
+        let has_login = !rest.starts_with('[') && rest[..last_at].contains(':');
+        return (!has_login).then_some(question);
+    }
+    let Some(question) = rest[first_at..].find('?').map(|at| first_at + at) else {
+        return Some(rest.len());
+    };
+    (question > last_at || is_parameter(&rest[question + 1..])).then_some(question)
+}
+
+/// Whether a text reads as `host[:port]`, or several with commas, and perhaps `/database`.
+fn is_location(text: &str) -> bool {
+    let has_port = |host: &str| {
+        let after = match host.strip_prefix('[') {
+            Some(address) => address.split_once(']').map(|(_, after)| after),
+            None => Some(host.find(':').map_or("", |at| &host[at..])),
+        };
+        after.is_some_and(|after| {
+            let port = after.strip_prefix(':').unwrap_or(after);
+            port.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let hosts = text.split('/').next().unwrap_or_default();
+    !text.contains('&') && hosts.split(',').all(has_port)
+}
+
+/// Whether a text begins with a parameter: one that is shown, or a password.
+fn is_parameter(text: &str) -> bool {
+    let name = text.split_once('=').map(|(name, _)| decoded(name));
+    is_shown_parameter(text) || name.is_some_and(|name| name == "password")
+}
+
+fn is_shown_parameter(part: &str) -> bool {
+    part.split_once('=').is_some_and(|(name, _)| SHOWN_PARAMETERS.contains(&&*decoded(name)))
 }
 
 /// A parameter's name or value with its `%XX` read.
@@ -78,6 +125,31 @@ pub(crate) fn decoded(value: &str) -> String {
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
+/// The parameters that the driver and `DatabaseSettings` take, but for the password. Another one may be
+/// a part of it.
+const SHOWN_PARAMETERS: [&str; 20] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
+    "options",
+    "passfile",
+    "port",
+    "sslmode",
+    "sslnegotiation",
+    "sslrootcert",
+    "target_session_attrs",
+    "tcp_user_timeout",
+    "user",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +169,15 @@ mod tests {
             "postgres://me:a@b?s3cret@db/x",
             "postgres://db/x?password=s3cret&user=me@corp",
             "postgres://db/x?user=me@corp&password=s3cret",
+            "postgres://db:5432/x?user=me@corp&password=s3cret",
+            "postgres://db:5432/x?password=a@s3cret&b=1",
+            "postgres://[::1]/x?password=a@s3cret",
+            "postgres://me:5?s3cret@db",
+            "postgres://me?x:s3cret@db",
+            "postgres://me:s3cret/x",
+            "postgres://me:a@db&password=s3cret",
+            "postgres://me:a@db/x?foo=me@corp&password=a@s3cret",
+            "postgres://db/x?sslmode=require?password=s3cret",
         ] {
             let shown = without_password(url);
             assert!(!shown.contains("s3cret") && shown.contains("://"), "{shown}");
@@ -109,6 +190,68 @@ mod tests {
             without_password("postgres://me:s3cret@db/x?user=me@corp&host=/run"),
             "postgres://me@db/x?user=me@corp&host=/run"
         );
+        assert_eq!(
+            without_password("postgres://[::1]/x?user=me@corp&password=a@s3cret"),
+            "postgres://[::1]/x?user=me@corp"
+        );
+        assert_eq!(
+            without_password("postgres://db/x?user=me@corp&password=s3cret"),
+            "postgres://db/x?user=me@corp"
+        );
+        assert_eq!(without_password("postgres://me:5?s3cret@db"), "postgres://…");
         assert_eq!(without_password("a:b@c.db"), "a:b@c.db");
+    }
+
+    #[test]
+    fn no_password_is_shown_wherever_it_stands_in_a_url() {
+        const PASSWORDS: [&str; 16] = [
+            "s3cret",
+            "a@s3cret",
+            "s3cret@b",
+            "a/s3cret",
+            "a:s3cret",
+            "a&s3cret",
+            "a&b=s3cret",
+            "a?s3cret",
+            "a?b=s3cret",
+            "5?s3cret",
+            "5/x?s3cret",
+            "5?b=s3cret",
+            "a@b?s3cret",
+            "a@b?c=s3cret",
+            "a@s3cret?c=d",
+            "s3cret?a@5/b:6&c=d",
+        ];
+        const USERS: [&str; 4] = ["", "me", "me%40corp", "5432"];
+        const HOSTS: [&str; 8] =
+            ["", "db", "db:5432", "db.example", "[::1]", "[::1]:5432", "a:1,b:2", "%2Frun"];
+        const DATABASES: [&str; 3] = ["", "/x", "/5"];
+        const PARAMETERS: [&str; 6] =
+            ["", "sslmode=require", "user=me@corp", "b=1", "host=/run", "c"];
+        const NAMES: [&str; 4] = ["password", "pass%77ord", "PASSWORD", "sslpassword"];
+        let hidden = |url: &str| {
+            let shown = without_password(url);
+            assert!(!shown.contains("s3cret"), "{url} is shown as {shown}");
+        };
+        for (host, database) in HOSTS.iter().flat_map(|host| DATABASES.map(|it| (host, it))) {
+            for (password, parameter) in
+                PASSWORDS.iter().flat_map(|it| PARAMETERS.map(|of| (it, of)))
+            {
+                let location = format!("{host}{database}");
+                for user in USERS {
+                    hidden(&format!("postgres://{user}:{password}@{location}?{parameter}"));
+                    hidden(&format!("postgresql://{user}:{password}@{location}"));
+                }
+                for name in NAMES {
+                    let given = format!("{name}={password}");
+                    for login in ["", "me@", "me:s3cret@", "me:a?s3cret@", "me:a@s3cret@"] {
+                        hidden(&format!("postgres://{login}{location}?{given}"));
+                        hidden(&format!("postgres://{login}{location}?{given}&{parameter}"));
+                        hidden(&format!("postgres://{login}{location}?{parameter}&{given}"));
+                        hidden(&format!("postgres://{login}{location}&{given}?{parameter}"));
+                    }
+                }
+            }
+        }
     }
 }
