@@ -143,7 +143,7 @@ struct ArrivedRows<'a> {
     counted: CountedRows,
     /// The place among the rows of the photo that is at a path now.
     indexes: HashMap<PathBuf, usize>,
-    /// The lines of the rows that were begun.
+    /// The lines of the rows that were begun or left out.
     begun: HashMap<Identity, u64>,
     /// The pictures of the folder's rows.
     pictures: PicturesByContent,
@@ -309,11 +309,12 @@ impl ArrivedRows<'_> {
             starter.send_report(RowReport::new(checked_row.label, RowStatus::Skipped));
             return Ok(None);
         }
+        // Before it may be left out, since what was paid for it counts once, under each name that it gets.
+        self.begun.insert(row.identity, line);
         let paid = || paid_before(Some(&*self.photos.store), Some(&row));
         if is_left_out(&checked_row.label, false, settings, starter, paid)? {
             return Ok(None);
         }
-        self.begun.insert(row.identity, line);
         self.unsaved_rows.push(row.identity);
         Ok(Some(checked_row.into_job(Some(row))))
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule, Moment};
 use effects_testkit::http::{Response, ScriptedServer};
@@ -294,6 +294,25 @@ fn copies_are_left_out_on_request() {
     watch.has(1, "skipped");
     watch.ended_by("INT").exits(0);
     assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn what_was_paid_for_a_photo_that_is_left_out_counts_once_though_it_is_renamed_or_touched() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1).photo("photos/b.png", 1);
+    site.batch("photos", &["--template", "glass_ball"]).exits(0);
+    let watch = Watching::start(&site, &["--budget", "5", "--skip-duplicates"]);
+    watch.has(1, "skipped");
+    fs::rename(site.path("photos/b.png"), site.path("photos/c.png")).unwrap();
+    watch.has(2, "skipped");
+    let touched = File::options().write(true).open(site.path("photos/c.png")).unwrap();
+    touched.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let rows = watch.has(3, "skipped");
+    let costs = rows.iter().filter(|row| row["status"] == "skipped").map(|row| &row["cost"]);
+    assert_eq!(costs.collect::<Vec<_>>(), [&"0.03".into(), &Value::Null, &Value::Null]);
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["spent"], &ended.batch["cost"]), (&"0".into(), &"0.06".into()));
+    assert_eq!(site.emulator.counts().accepted, 2);
 }
 
 #[test]
