@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use effects_client::Claims;
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind, count_of};
-use effects_jobs::{Identity, JournalStore, Record, RowName, RowState, ScopeNumber};
+use effects_jobs::{Identity, JournalStore, Record, Row, RowName, RowState, ScopeNumber};
 use rust_decimal::Decimal;
 
 use super::counted::CountedRows;
@@ -37,6 +37,8 @@ pub(crate) struct Preflight {
     pub(crate) duplicates: Vec<u64>,
     /// The bad rows, by their place: each was reported once, and is not begun.
     pub(crate) refused: HashSet<usize>,
+    /// Those of them that did not count among equal rows: their photo was not there, say.
+    pub(crate) uncounted: HashSet<usize>,
     /// How the rows stand, as far as the journal was asked.
     pub(crate) planned: PlannedWork,
 }
@@ -178,6 +180,7 @@ pub(crate) fn preflight(
                 preflight.warnings.push(unknown(&settings.api_key.redact(name)));
             }
         }
+        let mut is_counted = false;
         let checked = checker.check(line).and_then(|mut checked_row| {
             // The run itself is warned by its client.
             if let (Some(photo), Some(_)) =
@@ -190,9 +193,17 @@ pub(crate) fn preflight(
             let planned = &mut preflight.planned;
             let known = match (query, &checked_row.unreadable) {
                 (Some(query), _) => {
-                    planned_step(query, settings, &mut counted, planned, &mut checked_row)
+                    let lookup =
+                        |identity: &Identity| Ok(query.find(identity)?.map(|(_, record)| record));
+                    counted.row(settings, &mut checked_row, &lookup).and_then(|counted| {
+                        is_counted = true;
+                        planned_step(query, settings, &counted.row, planned, &checked_row)
+                    })
                 }
-                (None, None) => Ok(None),
+                (None, None) => {
+                    is_counted = true;
+                    Ok(None)
+                }
                 // Without a question such a row is good only where the journal has its key.
                 (None, Some(problem)) => settings
                     .known_row(&checked_row, &lookup_in(known))
@@ -224,6 +235,9 @@ pub(crate) fn preflight(
                 preflight.bad += 1;
                 // Remembered, since the second look, which sends, may not find these problems again.
                 preflight.refused.insert(bad.label.index);
+                if !is_counted {
+                    preflight.uncounted.insert(bad.label.index);
+                }
                 unsent.push(RequestHash::of(&bad.label));
                 report_invalid(RowReport::of_invalid(bad));
             }
@@ -267,12 +281,10 @@ pub(crate) fn preflight(
 fn planned_step(
     query: &JournalQuery<'_>,
     settings: &BatchSettings,
-    counted: &mut CountedRows,
+    row: &Row,
     planned: &mut PlannedWork,
-    checked_row: &mut CheckedRow,
+    checked_row: &CheckedRow,
 ) -> Result<Option<PlannedStep>, InputProblem> {
-    let lookup = |identity: &Identity| Ok(query.find(identity)?.map(|(_, record)| record));
-    let row = counted.row(settings, checked_row, &lookup)?.row;
     let failed =
         |error: JournalError| InputProblem::from(Error::new(ErrorKind::Journal, error.to_string()));
     planned.identities.push(row.identity);
@@ -287,7 +299,7 @@ fn planned_step(
     let Some((store, record)) = found else { return Ok(Some(PlannedStep::Submit)) };
     // Gone on with by its key, the row would be given the picture of another row.
     if let Some(differs) = row.differs_from(&record.row) {
-        let (key, row) = (row.key.unwrap_or_default(), record.number);
+        let (key, row) = (row.key.clone().unwrap_or_default(), record.number);
         let reused = JournalError::KeyReused { key, row, differs }.to_string();
         return Err(InputProblem::key(&reused, settings.scope.as_deref()));
     }

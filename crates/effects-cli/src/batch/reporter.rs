@@ -50,6 +50,8 @@ pub(super) struct Reporter<'a> {
     notes_on_rows: u64,
     budget_refusals: BudgetRefusals,
     pilots: Vec<sheet::PilotPicture>,
+    /// Bad rows that did not count among equal rows.
+    pub(super) uncounted: HashSet<usize>,
     /// What the pace had learnt of durations before the batch began.
     pub(super) learnt: Histories,
     /// What all rows that share the budget have paid in the end, where the journal counts it.
@@ -133,6 +135,7 @@ impl<'a> Reporter<'a> {
             notes_on_rows: 0,
             budget_refusals: BudgetRefusals::default(),
             pilots: Vec::new(),
+            uncounted: HashSet::new(),
             learnt: Histories::new(),
             paid: None,
             is_interrupted: false,
@@ -241,6 +244,9 @@ impl<'a> Reporter<'a> {
         while left > 0 {
             let Some(line) = lines.next() else { break };
             let (mut label, identity) = match checker.check(line?) {
+                Ok(checked_row) if self.uncounted.contains(&checked_row.label.index) => {
+                    (checked_row.label, None)
+                }
                 Ok(checked_row) => {
                     let store = session
                         .journal_session

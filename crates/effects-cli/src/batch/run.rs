@@ -111,7 +111,8 @@ impl Batch<'_> {
             self.journal_session(&gateway.client, store, rows_known, created, &progress)?;
         let store =
             journal_session.as_ref().map(|journal_session| Arc::clone(journal_session.store()));
-        let source = self.source(store, rows, preflight.refused);
+        reporter.uncounted.clone_from(&preflight.uncounted);
+        let source = self.source(store, rows, preflight.refused, preflight.uncounted);
         let (claims, rows) = (Arc::new(Mutex::new(preflight.claims)), RowCount::Known(rows));
         let prepared = PreparedBatch {
             gateway: &gateway,
@@ -375,13 +376,14 @@ impl Batch<'_> {
         self.output.json || !stdout_is_terminal()
     }
 
-    /// The function that begins the rows, of which the preflight has read so many and `refused` some; the
-    /// session runs it on a thread of its own.
+    /// The function that begins the rows, of which the preflight has read so many and `refused` some; of
+    /// these the `uncounted` did not count among equal rows. The session runs it on a thread of its own.
     fn source(
         &self,
         store: Option<Arc<dyn JournalStore>>,
         rows: u64,
         refused: HashSet<usize>,
+        uncounted: HashSet<usize>,
     ) -> impl FnOnce(&RowStarter<'_>) -> Result<(), Error> + Send + 'static {
         let (manifest, settings) = (self.manifest.clone(), self.settings.clone());
         move |starter| {
@@ -401,6 +403,10 @@ impl Batch<'_> {
                     }
                 };
                 let index = checked_row.label.index;
+                // Its photo came after the preflight: it is not sent, so it counts not among equal rows.
+                if uncounted.contains(&index) {
+                    continue;
+                }
                 let was_warned = checked_row.label.duplicate_of.is_some();
                 let row = store
                     .as_deref()

@@ -180,6 +180,38 @@ fn a_photo_that_comes_or_goes_after_the_first_look_costs_no_other_row_its_turn()
 }
 
 #[test]
+fn a_photo_that_comes_after_the_first_look_counts_not_among_equal_ones() {
+    const BEFORE: usize = 160;
+    for more in [&[][..], &["--skip-duplicates"], &["--budget", "9", "--price", "0.03"]] {
+        let (photo, come) = (Arc::new(OnceLock::<(PathBuf, PathBuf)>::new()), Once::new());
+        let paths = Arc::clone(&photo);
+        // Far more rows come before than are read ahead, as in the test before.
+        let site = Site::billing(FaultPlan::none(), move |_| {
+            if let Some((away, missing)) = paths.get() {
+                come.call_once(|| fs::rename(away, missing).unwrap());
+            }
+            json!({"cost": "0.03"})
+        });
+        site.photo("away.png", 1).photo("there.png", 1);
+        site.write("first.csv", "template,image\nglass_ball,there.png\n");
+        site.batch("first.csv", &[]).exits(0);
+        photo.set((site.path("away.png"), site.path("missing.png"))).unwrap();
+        let urls = (0..BEFORE).map(|row| format!("glass_ball,https://example.com/{row}.jpg\n"));
+        let last = "glass_ball,missing.png\nglass_ball,there.png\n";
+        site.write("rows.csv", format!("template,image\n{}{last}", urls.collect::<String>()));
+        let line = [&["--json", "--in-flight", "16"][..], more].concat();
+        let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &line).exits(2));
+        assert!(site.path("missing.png").exists());
+        let of = |image: &str| rows.iter().find(|row| row["image"] == image).unwrap();
+        assert_eq!(of("missing.png")["status"], "invalid");
+        // It is the row that was paid for before, and no copy of one that is not sent.
+        let there = of("there.png");
+        assert_eq!((&there["status"], &there["duplicate_of"]), (&"completed".into(), &Value::Null));
+        assert_eq!((&batch["kept"], site.accepted_once()), (&1.into(), BEFORE as u64 + 1));
+    }
+}
+
+#[test]
 fn a_manifest_without_rows_is_told_of_and_refused_under_strict() {
     let site = Site::new();
     site.write("rows.csv", "template,image\n").write("rows.jsonl", "\n");
