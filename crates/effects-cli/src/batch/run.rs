@@ -83,10 +83,19 @@ impl Batch<'_> {
             }
             summary.add(&report);
             reporter.note(&report, &progress)
-        })?;
+        });
+        let preflight = preflight.inspect_err(|_| note_held(held.len() as u64, &progress))?;
         let rows = preflight.good + preflight.bad;
         // Where no row is good, no gateway is opened: a report of what is wrong with every row takes no key.
-        let gateway = (preflight.good > 0).then(open);
+        let gateway = match (preflight.good > 0).then(open) {
+            // The program that gives the key may have run. What it printed is not at hand, and a word of a
+            // row or a column may repeat it.
+            Some(Err(failure)) if !key.is_known() => {
+                note_held(held.len() as u64, &progress);
+                return Err(failure);
+            }
+            gateway => gateway,
+        };
         if let Some(Ok(gateway)) = &gateway {
             key = KnownKey::OfClient(gateway.client.clone());
         }
@@ -435,6 +444,17 @@ impl Batch<'_> {
             }
             Ok(())
         }
+    }
+}
+
+/// Tells how many bad rows there are whose reports wait for the key, where the batch ends without it.
+fn note_held(reports: u64, progress: &ProgressLine) {
+    let (are, them) = if reports == 1 { ("is", "it") } else { ("are", "them") };
+    if reports > 0 {
+        progress.note_always(&format!(
+            "{} {are} bad; what is wrong with {them} is told once the API key is known",
+            count_of(reports, "row")
+        ));
     }
 }
 

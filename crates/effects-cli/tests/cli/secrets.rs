@@ -341,6 +341,40 @@ fn a_row_that_holds_the_key_is_refused_with_the_place_and_without_the_key() {
 }
 
 #[test]
+fn bad_rows_that_wait_for_the_key_are_counted_where_the_batch_ends_before_it_is_known() {
+    let manifest = tempfile::tempdir().unwrap();
+    let rows = manifest.path().join("rows.csv");
+    let bad = format!("nonsense,{IMAGE},a-{KEY}\nglass_ball,none-{KEY}.png,b\n");
+    let good = format!("glass_ball,{IMAGE},c\n");
+    // The first look ends in an error: this photo would be replaced by the batch's contact sheet.
+    let of_batch = "glass_ball,SHEET,d\n";
+    for (more, cert, said) in
+        [("", "missing.pem", "missing.pem"), (of_batch, "", "which the batch itself writes")]
+    {
+        let world = World::with_service();
+        let sheet = world.path("out/contact-sheet.png");
+        fs::create_dir(world.path("out")).unwrap();
+        fs::write(&sheet, crate::world::PHOTO).unwrap();
+        let more = more.replace("SHEET", sheet.to_str().unwrap());
+        fs::write(&rows, format!("template,image,key,{KEY}\n{bad}{good}{more}")).unwrap();
+        let program = key_program(&world);
+        let line = ["batch", rows.to_str().unwrap(), "--out", "out", "--journal", "j.db"];
+        let certificate = ["--client-cert", cert];
+        let certificate = if cert.is_empty() { &[][..] } else { &certificate };
+        let mut command =
+            world.command(&[&line[..], &["--api-key-command", &program], certificate].concat());
+        let ran = CommandOutput::of(command.env_remove("EFFECTS_API_KEY").env("SECRET", KEY));
+        let ran = ran.exits(2);
+        assert!(!ran.stdout.contains(KEY) && !ran.stderr.contains(KEY), "{ran:?}");
+        for said in ["2 rows are bad; what is wrong with them is told once", said] {
+            assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        }
+        holds_no_key(world.folder.path());
+        assert_eq!(world.submissions(), 0);
+    }
+}
+
+#[test]
 fn check_and_a_plan_find_the_key_where_one_is_at_hand() {
     let world = World::with_service();
     let photo = world.photo();
