@@ -37,7 +37,8 @@ Examples:
 
 With --task the next `effects batch` or `effects resume` waits for that task and downloads its \
 picture; with --not-billed the next batch submits the row again, which costs. A task is looked at \
-before it is recorded, which costs nothing; one that the gateway does not know is refused.
+before it is recorded, which costs nothing; one that the gateway does not know is refused, unless \
+--allow-unseen insists.
 
 A file has a line for each row: its number, and then its task's id or `not-billed`. Empty lines and \
 those that begin with # are left out. --all can be narrowed by --tag, --template and --base-url.")]
@@ -61,7 +62,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     found: Finding,
 
-    /// Record a task also where the gateway cannot be asked about it
+    /// Record a task also where the gateway does not know it, or cannot be asked about it
     #[arg(long)]
     allow_unseen: bool,
 
@@ -245,16 +246,22 @@ impl<'a> Looks<'a> {
         Self { global, allow_unseen, gateway: None, given_up: None }
     }
 
-    /// Whether a task may be recorded as that of a row: the gateway knows it, or cannot be asked and
-    /// `--allow-unseen` insists.
+    /// Whether a task may be recorded as that of a row: the gateway knows it, or `--allow-unseen` insists.
     fn check(&mut self, record: &Record, task: &TaskId, output: &Output) -> Result<(), Failure> {
         let (row, of) = (record.number, &record.row.origin);
         let Err(error) = self.look(record, task)? else { return Ok(()) };
         if error.kind() == ErrorKind::TaskNotFound {
+            // A task that was billed may be gone by now: recorded, its row is not paid for again.
+            if self.allow_unseen {
+                output.note_always(&format!(
+                    "warning: row {row} gets task {task}, though {of} knows no such task (404)"
+                ));
+                return Ok(());
+            }
             return Err(unusable(&format!(
-                "row {row}, task {task}: {of} knows no such task (404), and a row can have one alone that \
-                 is there; nothing was recorded: copy the id once more, or say --not-billed if no task \
-                 was made"
+                "row {row}, task {task}: {of} knows no such task (404), and a row can only be given a task \
+                 that exists; nothing was recorded: copy the id once more, or record it all the same with \
+                 --allow-unseen; --not-billed only if no task was made: the next batch pays then"
             )));
         }
         let (kind, why) = (error.kind(), Failure::from(error));
