@@ -9,9 +9,7 @@ use std::path::PathBuf;
 use effects_client::{JobResult, is_replay};
 use effects_core::journal::{OverBudget, RowNumber};
 use effects_core::run::Failed;
-use effects_core::{
-    Cause, Error, ErrorKind, ExtraParams, ServiceCode, TaskBill, TaskId, Usage, count_of,
-};
+use effects_core::{Cause, Error, ErrorKind, ExtraParams, ServiceCode, TaskBill, TaskId, Usage};
 use effects_jobs::{Attempt, JobOutcome, Method, Record, RowState};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -478,21 +476,6 @@ impl RowReport {
     /// What a person reads of a row without a picture.
     pub(crate) fn line(&self) -> String {
         self.with_position(self.error.as_ref().map_or(self.status.text(), |error| &error.message))
-    }
-
-    /// What a person reads of a row without a picture and of so many more with the same reason.
-    pub(super) fn line_with_more(&self, more: u64) -> String {
-        if more == 0 {
-            return self.line();
-        }
-        let why = self.error.as_ref().map_or(self.status.text(), |error| &error.message);
-        let rows = match self.label.line {
-            Some(_) => {
-                format!("{} and {}", self.label.position(self.row), count_of(more, "more row"))
-            }
-            None => count_of(more + 1, "row"),
-        };
-        format!("{rows}: {why}")
     }
 
     /// What a person reads of a row whose cost cannot be read.

@@ -18,7 +18,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::budget_refusals::BudgetRefusals;
+use super::budget_refusals::{BudgetRefusal, BudgetRefusals};
 use super::counted::CountedRows;
 use super::hooks::{BatchHooks, HookCounts};
 use super::options::Batch;
@@ -162,9 +162,13 @@ impl<'a> Reporter<'a> {
         if self.batch.prints() {
             progress.suspended(|| output.json_line(&json))?;
         }
+        let budget_refusal = self.budget_refusals.take(report);
+        if budget_refusal == Some(BudgetRefusal::First) {
+            // Not among the lines of which the first are printed: the line at the end refers to it.
+            progress.note_always(&report.line());
+        }
         let needs_no_line = matches!(report.status, RowStatus::Completed | RowStatus::Skipped)
-            // A line for all of them is printed at the end.
-            || self.budget_refusals.take(report);
+            || budget_refusal.is_some();
         let no_picture = (!needs_no_line).then(|| report.line());
         for line in no_picture.into_iter().chain(report.cost_line()) {
             self.notes_on_rows += 1;
