@@ -354,7 +354,7 @@ impl<In: Transport> Transport for KeptReadable<In> {
         match self.socket.transmit_output(amount, timeout) {
             Err(error @ (ureq::Error::Io(_) | ureq::Error::Timeout(_))) => {
                 self.is_cut = true;
-                let reason = error.to_string();
+                let reason = describe(&error);
                 EXCHANGE.with_borrow_mut(|exchange| exchange.cut_short = Some(reason));
                 Ok(())
             }

@@ -128,6 +128,29 @@ fn a_certificate_that_the_gateway_does_not_accept_is_told_as_such_and_costs_noth
 }
 
 #[test]
+fn a_refusal_that_comes_while_a_photo_is_written_says_what_to_do_too() {
+    let base_url = format!("https://{}", serve_mutual(&TLS13));
+    // More than sockets hold, so that the write is under way when the server closes the connection.
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    bytes.resize(16 << 20, 0);
+    let photo = Photo::new(bytes.into(), "large.png").unwrap();
+    let bundle = folder().join("ca.pem");
+    let builder = effects_ureq::Client::builder().api_key(KEY).base_url(&base_url);
+    let builder = builder.uploads(Uploads::Gateway(None)).wait_timeout(WAIT).ca_bundle(&bundle);
+    let blocking = builder.build().unwrap().upload(&photo).unwrap_err();
+    let builder = effects_reqwest::Client::builder().api_key(KEY).base_url(&base_url);
+    let builder = builder.uploads(Uploads::Gateway(None)).wait_timeout(WAIT).ca_bundle(&bundle);
+    let client = builder.build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let asynchronous = runtime.block_on(client.upload(&photo)).unwrap_err();
+    for error in [blocking, asynchronous] {
+        let text = error.to_string();
+        assert!(text.contains("CertificateRequired") && text.contains("client_cert"), "{text}");
+        assert!(!text.contains("io:"), "{text}");
+    }
+}
+
+#[test]
 fn a_client_certificate_that_cannot_be_used_is_refused_with_its_file_and_what_is_missing() {
     let apart = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
