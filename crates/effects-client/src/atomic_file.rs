@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use effects_core::{Error, ErrorKind};
 use effects_jobs::Photo;
+use tempfile::{PathPersistError, TempPath};
 
 use crate::file_names;
 use crate::random::random_name;
@@ -280,14 +281,21 @@ impl TempFile {
         Ok(())
     }
 
-    /// A second name is given only where none is; the first one is taken away by the drop.
-    fn finish_new(self) -> io::Result<()> {
+    /// Moves the file only where nothing is: by a rename that replaces nothing, else by a second name.
+    fn finish_new(mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        match fs::hard_link(&self.path, &self.target) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-            // A file system without hard links.
-            Err(_) => self.move_to_new(),
+        let Err(failed) = TempPath::try_from_path(&self.path)?.persist_noclobber(&self.target)
+        else {
+            self.moved = true;
+            return Ok(());
+        };
+        let PathPersistError { error, mut path } = failed;
+        // This file's own drop takes it away.
+        path.disable_cleanup(true);
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Err(error),
+            // A file system that can do neither.
+            _ => self.move_to_new(),
         }
     }
 

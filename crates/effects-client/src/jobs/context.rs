@@ -154,6 +154,7 @@ impl JobContext {
             files: Vec::new(),
             pictures: Vec::new(),
             warnings: Vec::new(),
+            empty_files: Vec::new(),
             wrong: None,
         };
         // Before anything is looked up or kept under the job's own words.
@@ -359,11 +360,21 @@ impl JobContext {
             }
             _ => None,
         };
-        match found {
-            Some(Found::Settled(open)) => self.settled(job, open).map(Some),
-            None | Some(Found::Submit(_)) if job.job.work().submits() => self.placed(job, found),
-            other => Ok(other),
+        let found = match found {
+            Some(Found::Settled(open)) => Some(self.settled(job, open)?),
+            None | Some(Found::Submit(_)) if job.job.work().submits() => self.placed(job, found)?,
+            other => other,
+        };
+        let record = match &found {
+            Some(Found::Watch(open)) => open.record(),
+            None | Some(Found::Submit(_)) => None,
+            // No picture is to be saved.
+            Some(Found::Settled(_) | Found::Doubtful(_) | Found::Elsewhere(_)) => return Ok(found),
+        };
+        if let Some(files) = files {
+            job.empty_files = placement::empty_files(files, job, record);
         }
+        Ok(found)
     }
 
     fn open_row(&self, session: &JournalSession, row: &Row) -> Result<Found, JournalError> {
@@ -717,11 +728,43 @@ impl std::fmt::Debug for JobContext {
 
 #[cfg(test)]
 mod tests {
-    use effects_core::{ApiKey, BaseUrl, Template};
+    use std::fs;
+
+    use effects_core::{ApiKey, BaseUrl, Effect, Template};
 
     use super::*;
 
     const KEY: &str = "sk-context-5d20c1";
+
+    #[test]
+    fn an_empty_file_is_replaced_unless_it_came_after_the_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("cat.png");
+        let base = BaseUrl::parse("http://127.0.0.1:9", false).unwrap();
+        let endpoint = Endpoint::new(base, ApiKey::new(KEY).unwrap());
+        let task = "task-1".parse().unwrap();
+        let effect = Effect::kept(&task, ["https://example.com/ball.png"], None);
+        for is_early in [true, false] {
+            let save = Save::Files(SaveFiles::default());
+            let options = JobOptions { save, ..JobOptions::default() };
+            let context = JobContext::new(&options, &endpoint).unwrap();
+            let job = Job::url(Template::GlassBall, "https://example.com/cat.jpg").unwrap();
+            let mut job = context.track(job.saved_to(&target));
+            if is_early {
+                fs::write(&target, "").unwrap();
+            }
+            assert!(context.open(&mut job).unwrap().is_none());
+            // As another process takes the name before it moves its own picture there.
+            fs::write(&target, "").unwrap();
+            context
+                .save(&mut job, None, 0, &effect.pictures[0], Bytes::from_static(b"ball"))
+                .unwrap();
+            let saved = if is_early { "cat.png" } else { "cat-task-1.png" };
+            assert_eq!(job.files, [folder.path().join(saved)]);
+            assert_eq!(fs::read(&job.files[0]).unwrap(), b"ball");
+            fs::remove_file(&target).unwrap();
+        }
+    }
 
     #[test]
     fn a_job_and_a_scope_that_repeat_the_key_are_refused_by_name() {

@@ -262,6 +262,25 @@ fn is_in_place(job: &TrackedJob, path: &Path, place: &Path, task: &TaskId) -> bo
     }
 }
 
+/// The files that the pictures of a job may go to, as far as its record tells, and that are empty.
+pub(super) fn empty_files(
+    files: &SaveFiles,
+    job: &TrackedJob,
+    record: Option<&Record>,
+) -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> = job.target.clone().into_iter().collect();
+    if let Some(RowState::Completed { task, pictures, .. }) = record.map(|record| &record.state) {
+        for (index, picture) in pictures.iter().enumerate() {
+            places.push(place(files, job, index, task));
+            places.extend(picture.path.clone());
+        }
+    }
+    let is_empty =
+        |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
+    places.retain(is_empty);
+    places
+}
+
 /// Where the picture of this index goes; `task` names it where the job does not.
 pub(super) fn place(files: &SaveFiles, job: &TrackedJob, index: usize, task: &TaskId) -> PathBuf {
     let names = Names::default_for(job.template.as_ref(), task);
@@ -306,7 +325,8 @@ pub(super) fn save(
         // run.
         let is_anothers =
             job.job.claim.is_some_and(|claim| files.claims().has_for_another(&place, claim.index));
-        if place_at(&place, bytes, files.overwrite && !is_anothers)? {
+        let was_empty = job.empty_files.contains(&place);
+        if place_at(&place, bytes, files.overwrite && !is_anothers, was_empty)? {
             return Ok(place);
         }
     }
@@ -317,8 +337,8 @@ pub(super) fn save(
 }
 
 /// Whether these bytes are in this file now: it had them before, or it is written. A picture that is
-/// there is replaced only if it may be.
-fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error> {
+/// there is replaced only if it may be, and an empty file if it was one already when the job was opened.
+fn place_at(place: &Path, bytes: &[u8], may_replace: bool, was_empty: bool) -> Result<bool, Error> {
     // A crash between saving and recording leaves the picture there without its record.
     let has_them = || fs::read(place).is_ok_and(|there| there == bytes);
     if is_picture(place) {
@@ -331,6 +351,11 @@ fn place_at(place: &Path, bytes: &[u8], may_replace: bool) -> Result<bool, Error
         return Ok(false);
     }
     let is_new = fs::metadata(place).is_err();
+    // `AtomicFile::finish_new` may take a name by an empty file just before it moves a picture there: another
+    // process may be about to.
+    if !is_new && !may_replace && !was_empty {
+        return Ok(false);
+    }
     let mut file = AtomicFile::begin(place)?;
     file.write(bytes)?;
     // What is there is empty, or may be replaced.

@@ -27,6 +27,8 @@ pub struct TrackedJob {
     pub(super) template: Option<Template>,
     /// Where its picture goes, once that is known.
     pub(super) target: Option<PathBuf>,
+    /// Files that its pictures may go to and that were empty when it was opened: a picture replaces them.
+    pub(super) empty_files: Vec<PathBuf>,
     pub(super) files: Vec<PathBuf>,
     pub(super) pictures: Vec<Bytes>,
     pub(super) warnings: Vec<String>,
