@@ -104,12 +104,13 @@ impl IsolatedEmulators {
             emulator.last_used = now;
             return emulator.routes.clone();
         }
+        let mut replaced = None;
         if isolated.emulators.len() >= MAX_ISOLATED {
             // Only the first request of a new name searches through all of them.
             let oldest = isolated.emulators.iter().min_by_key(|(_, emulator)| emulator.last_used);
             if let Some(name) = oldest.map(|(name, _)| name.clone()) {
                 // An exchange under way holds its routes, and comes to its end there.
-                isolated.emulators.remove(&name);
+                replaced = isolated.emulators.remove(&name);
             }
         }
         // Made under the lock, so that two first requests of a name share one emulator.
@@ -117,6 +118,9 @@ impl IsolatedEmulators {
         let routes = Routes::new(&state);
         let emulator = IsolatedEmulator { state, routes: routes.clone(), last_used: now };
         isolated.emulators.insert(name.into(), emulator);
+        // Without the lock, which each request takes: its files are erased from the folder.
+        drop(isolated);
+        drop(replaced);
         routes
     }
 
