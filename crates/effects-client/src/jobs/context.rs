@@ -26,7 +26,7 @@ use super::job::{Job, JobInput, PhotoSource};
 use super::notice::{JobJournals, JobNotice};
 use super::options::{JobOptions, PhotoCheck, Save, SaveFiles};
 use super::placement;
-use super::result::JobResult;
+use super::result::{self, JobResult};
 use super::tracked::TrackedJob;
 use crate::atomic_file::read_photo;
 use crate::cassette::is_replay;
@@ -652,6 +652,7 @@ impl JobContext {
         let TrackedJob { index, job, files, pictures, warnings, .. } = job;
         let JobEnd { outcome, method, earlier_cost, row } = end;
         let record = row.as_ref().and_then(OpenRow::record).cloned().map(Box::new);
+        let outcome = result::billed(outcome, record.as_deref());
         let number = row.as_ref().and_then(OpenRow::number).or_else(|| {
             // Not opened, or its store does not tell.
             let (session, row) = (self.session.as_ref()?, job.row.as_ref()?);
@@ -731,10 +732,32 @@ mod tests {
     use std::fs;
 
     use effects_core::{ApiKey, BaseUrl, Effect, Template};
+    use effects_jobs::JobOutcome;
 
     use super::*;
 
     const KEY: &str = "sk-context-5d20c1";
+
+    #[test]
+    fn the_error_of_a_picture_that_could_not_be_fetched_tells_its_cost() {
+        let cost = Decimal::new(3, 2);
+        let base = BaseUrl::parse("http://127.0.0.1:9", false).unwrap();
+        let endpoint = Endpoint::new(base, ApiKey::new(KEY).unwrap());
+        let context = JobContext::new(&JobOptions::default(), &endpoint).unwrap();
+        let effect = Effect::kept(&"task-1".parse().unwrap(), [], Some(cost));
+        let error = Error::new(ErrorKind::Download, "the disk is full");
+        let end = JobEnd {
+            outcome: JobOutcome::NotFetched(Box::new(effect), error),
+            method: Some(Method::Submitted),
+            earlier_cost: Decimal::ZERO,
+            row: None,
+        };
+        let job = context.track(Job::photo(Template::GlassBall, "cat.png"));
+        let result = context.result(job, end);
+        let told = |error: &Error| error.usage().and_then(|usage| usage.cost);
+        assert_eq!(result.error().map(told), Some(Some(cost)));
+        assert_eq!(told(&result.into_result().unwrap_err()), Some(cost));
+    }
 
     #[test]
     fn an_empty_file_is_replaced_unless_it_came_after_the_look() {

@@ -51,19 +51,18 @@ impl JobResult {
         match self.outcome {
             JobOutcome::Completed(effect) => Ok(*effect),
             JobOutcome::Kept => {
-                let effect = self.record.as_ref().and_then(|record| record.state.effect());
-                effect.ok_or_else(|| {
+                let state = self.record.as_ref().map(|record| &record.state);
+                state.and_then(RowState::effect).ok_or_else(|| {
                     let why = "its picture is where it belongs, and its link is not kept";
-                    Error::new(ErrorKind::Download, why)
+                    let usage = Usage::of_cost(state.and_then(RowState::cost));
+                    Error::new(ErrorKind::Download, why).billed(usage)
                 })
             }
             JobOutcome::Recorded(record) => Err(recorded(&record)),
-            JobOutcome::NotFetched(effect, error) => Err(error.billed(effect.usage)),
-            JobOutcome::Failed(error) => Err(match cost_before(self.record.as_deref(), &error) {
-                Some(cost) => error.billed(Usage::of_cost(cost)),
-                None => error,
-            }),
-            JobOutcome::Refused(error) | JobOutcome::NotReady(error) => Err(error),
+            JobOutcome::NotFetched(_, error)
+            | JobOutcome::Failed(error)
+            | JobOutcome::Refused(error)
+            | JobOutcome::NotReady(error) => Err(error),
             JobOutcome::NotBegun => Err(Error::new(ErrorKind::Detached, NOT_BEGUN)),
         }
     }
@@ -108,10 +107,7 @@ impl JobResult {
                 return is_known.then_some(record.paid);
             }
             // A task that failed may have a bill all the same.
-            JobOutcome::Failed(error) => match error.usage() {
-                Some(usage) => usage.cost,
-                None => cost_before(self.record.as_deref(), error),
-            },
+            JobOutcome::Failed(error) => error.usage().and_then(|usage| usage.cost),
             _ => None,
         };
         match last {
@@ -138,6 +134,23 @@ impl fmt::Display for JobResult {
             write!(f, " ({cost} USD)")?;
         }
         self.warnings.iter().try_for_each(|warning| write!(f, "; warning: {warning}"))
+    }
+}
+
+/// The outcome, with what its task cost in its error: the service said it, or the journal has it.
+pub(super) fn billed(outcome: JobOutcome, record: Option<&Record>) -> JobOutcome {
+    match outcome {
+        JobOutcome::NotFetched(effect, error) => {
+            let usage = effect.usage.clone();
+            JobOutcome::NotFetched(effect, error.billed(usage))
+        }
+        JobOutcome::Failed(error) if error.usage().is_none() => {
+            JobOutcome::Failed(match cost_before(record, &error) {
+                Some(cost) => error.billed(Usage::of_cost(cost)),
+                None => error,
+            })
+        }
+        outcome => outcome,
     }
 }
 
@@ -182,6 +195,17 @@ mod tests {
 
     use super::*;
 
+    const URL: &str = "https://example.com/cat.jpg";
+    const NOW: Time = Time::from_millis(1);
+
+    fn usd(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    fn task() -> TaskId {
+        "task-1".parse().unwrap()
+    }
+
     fn result(outcome: JobOutcome, earlier_cost: Decimal) -> JobResult {
         JobResult {
             index: 0,
@@ -197,17 +221,41 @@ mod tests {
         }
     }
 
+    fn record(state: RowState, paid: Decimal) -> Box<Record> {
+        let draft = RowDraft {
+            origin: BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap().origin().clone(),
+            template: Template::GlassBall,
+            size: Size::DEFAULT,
+            params: ExtraParams::default(),
+            photo: RowPhoto::Url(URL.parse().unwrap()),
+            key: None,
+            tag: None,
+            target: None,
+        };
+        Box::new(Record {
+            number: RowNumber(1),
+            row: draft.row(0).unwrap(),
+            state,
+            begun: NOW,
+            changed: NOW,
+            renewals: 1,
+            paid,
+            holder: None,
+            paid_picture: None,
+            failed_order: None,
+        })
+    }
+
     #[test]
     fn a_failed_task_that_was_billed_has_a_cost() {
-        let cost: Decimal = "0.03".parse().unwrap();
-        let task: TaskId = "task-1".parse().unwrap();
+        let cost = usd("0.03");
         let failed = |usage| {
             Error::from(Cause::Failed(Failed {
-                task_id: task.clone(),
+                task_id: task(),
                 kind: ErrorKind::TaskFailed,
                 error: None,
                 usage,
-                raw: Effect::kept(&task, [], None).raw,
+                raw: Effect::kept(&task(), [], None).raw,
                 response: None,
             }))
         };
@@ -220,48 +268,37 @@ mod tests {
 
     #[test]
     fn the_cost_of_a_recorded_job_is_what_the_journal_has_of_all_its_tasks() {
-        let draft = RowDraft {
-            origin: BaseUrl::parse(BaseUrl::DEFAULT, false).unwrap().origin().clone(),
-            template: Template::GlassBall,
-            size: Size::DEFAULT,
-            params: ExtraParams::default(),
-            photo: RowPhoto::Url(URL.parse().unwrap()),
-            key: None,
-            tag: None,
-            target: None,
-        };
-        let usd = |text: &str| text.parse::<Decimal>().unwrap();
         for (last, paid, all) in [
             (Some(usd("0.03")), usd("0.06"), Some(usd("0.06"))),
             (None, usd("0.03"), Some(usd("0.03"))),
             (None, Decimal::ZERO, None),
         ] {
-            let record = Record {
-                number: RowNumber(1),
-                row: draft.clone().row(0).unwrap(),
-                state: RowState::Failed {
-                    task: "task-1".parse().unwrap(),
-                    submitted: Time::from_millis(0),
-                    finished: Time::from_millis(0),
-                    code: None,
-                    message: String::new(),
-                    cost: last,
-                },
-                begun: Time::from_millis(0),
-                changed: Time::from_millis(0),
-                renewals: 1,
-                paid,
-                holder: None,
-                paid_picture: None,
-                failed_order: None,
+            let state = RowState::Failed {
+                task: task(),
+                submitted: NOW,
+                finished: NOW,
+                code: None,
+                message: String::new(),
+                cost: last,
             };
             // This run has seen the last task fail, or an earlier one has.
             for earlier in [usd("0.03"), Decimal::ZERO] {
-                let result = result(JobOutcome::Recorded(Box::new(record.clone())), earlier);
+                let result = result(JobOutcome::Recorded(record(state.clone(), paid)), earlier);
                 assert_eq!(result.cost(), all, "{earlier} {paid}");
             }
         }
     }
 
-    const URL: &str = "https://example.com/cat.jpg";
+    #[test]
+    fn a_picture_that_is_kept_without_its_link_tells_its_cost_in_its_error() {
+        let cost = usd("0.03");
+        let pictures = Vec::new();
+        let (task, submitted, finished) = (task(), NOW, NOW);
+        let state = RowState::Completed { task, submitted, finished, cost: Some(cost), pictures };
+        let mut result = result(JobOutcome::Kept, Decimal::ZERO);
+        result.record = Some(record(state, cost));
+        assert_eq!(result.cost(), Some(cost));
+        let error = result.into_result().unwrap_err();
+        assert_eq!(error.usage().and_then(|usage| usage.cost), Some(cost));
+    }
 }
