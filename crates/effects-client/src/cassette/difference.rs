@@ -39,7 +39,7 @@ pub(super) fn difference(
     // often one of those.
     let cut_off = unfinished.map(|unfinished| {
         format!(
-            "ends here: {asked_for}, and the recording was cut off before that: it has {unfinished}"
+            "ends here: {asked_for}, and the recording was most likely cut off before that: it has {unfinished}"
         )
     });
     if let Some(near) = near {
