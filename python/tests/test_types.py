@@ -1,5 +1,6 @@
 """Strict type checkers accept the stubs, and code that uses them."""
 
+import ast
 import copy
 import importlib.util
 import inspect
@@ -14,6 +15,7 @@ import pytest
 from conftest import ROOT
 
 import spark_effects
+from spark_effects import _stubs
 from spark_effects._annotations import _Annotations
 
 PACKAGE = pathlib.Path(spark_effects.__file__).parent
@@ -180,6 +182,21 @@ READ = {"query": str, "return": list[spark_effects.Template]}
 )
 def test_annotations_are_there_whatever_asks_first(ask, answer):
     assert ask(annotations_of_templates()) == answer
+
+
+def test_annotations_are_whole_after_a_read_that_was_interrupted(monkeypatch):
+    monkeypatch.setattr(_stubs, "_stubs", {})
+    hints = annotations_of_templates()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            len(hints)
+    assert hints == READ
+    assert annotations_of_templates() == READ
 
 
 def annotations_of_templates():

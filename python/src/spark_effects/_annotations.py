@@ -37,11 +37,13 @@ class _Annotations(dict):
         self._name = name
 
     def _read(self):
-        if self._name is not None:
-            name, self._name = self._name, None
+        name = self._name
+        if name is not None:
             from ._stubs import stub
 
             dict.update(self, stub(self._module).hints(name))
+            # Only now: another thread, and the next look after an interruption, read too until all is here.
+            self._name = None
         return self
 
     def __eq__(self, other):

@@ -7,18 +7,28 @@ import builtins
 import importlib
 import os
 import sys
+import threading
 import typing
 
 __all__ = ["stub"]
 
 _stubs = {}
 
+# Held while a stub is read, which is in `_stubs` by then; its imports may read others in the same thread.
+_reading = threading.RLock()
+
 
 def stub(module):
     """The stub of a module, read once."""
-    if module not in _stubs:
-        _Stub(module)
-    return _stubs[module]
+    with _reading:
+        if module not in _stubs:
+            try:
+                _Stub(module)
+            except BaseException:
+                # Those that were read on the way may have taken names from the unfinished one.
+                _stubs.clear()
+                raise
+        return _stubs[module]
 
 
 class _Stub:
