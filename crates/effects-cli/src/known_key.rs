@@ -1,7 +1,8 @@
 //! [`KnownKey`]: the API key, if an option, a variable of the environment or a file gives it before a
-//! client is made (no program is run for it, and no keyring asked), or the one that a client has. `commands::main` (by `typed_words.rs`),
-//! `effects check`, `effects resolve` and the `Checker` of a batch's rows find it in what a person typed or
-//! wrote, and refuse that, so that the key is not kept or sent; messages show `[key]` in its place.
+//! client is made (no program is run for it, and no keyring asked), or the one that a client has.
+//! `commands::main` (by `typed_words.rs`), `effects check`, `effects resolve` and the `Checker` of a
+//! batch's rows find it in what a person typed or wrote, and refuse that, so that the key is not kept or
+//! sent; messages show `[key]` in its place.
 
 use std::borrow::Cow;
 use std::env;
