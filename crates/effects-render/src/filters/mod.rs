@@ -159,7 +159,7 @@ mod tests {
     use crate::pixels::new_pixmap;
 
     /// Every filter, by itself and where it stands behind or before another.
-    const LISTS: [&str; 26] = [
+    const LISTS: [&str; 27] = [
         "blur 2",
         "dither 3 0.15 #000000 #808080 #ffffff",
         "duotone #102040 #ffe0b0",
@@ -185,7 +185,8 @@ mod tests {
         "vignette 2 #ffffff",
         "voxel 4",
         "tint #ffffff 1; outline 2 #ffffff; blur 1",
-        "isometric 6 2; tint #ffffff 1",
+        "isometric 6 2; grade 0.4 1.6 2 1",
+        "sphere; grade 0.4 1.6 2 1",
     ];
 
     /// A picture of these pixels, whose colours are made no more than their alpha.
@@ -206,13 +207,18 @@ mod tests {
                 (any::<[u8; 3]>(), prop_oneof![Just(0u8), Just(255), any::<u8>()]),
                 20..300,
             ),
+            // Colours of an opaque picture are not limited, so this is a case of its own.
+            is_opaque in any::<bool>(),
             list in prop::sample::select(&LISTS[..]),
         ) {
+            let alpha_of = |alpha| if is_opaque { 255 } else { alpha };
             let pixels: Vec<[u8; 4]> =
-                pixels.into_iter().map(|([r, g, b], alpha)| [r, g, b, alpha]).collect();
+                pixels.into_iter().map(|([r, g, b], alpha)| [r, g, b, alpha_of(alpha)]).collect();
             let filtered = apply_all(picture(width, &pixels), list).unwrap();
+            let stays_opaque = is_opaque && !list.contains("isometric") && !list.contains("sphere");
             for pixel in filtered.data().chunks_exact(4) {
                 prop_assert!(pixel[..3].iter().all(|it| *it <= pixel[3]), "{list}: {pixel:?}");
+                prop_assert!(!stays_opaque || pixel[3] == 255, "{list}: {pixel:?}");
             }
         }
     }
