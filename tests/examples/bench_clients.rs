@@ -34,9 +34,8 @@
 //! | reqwest, looks alone | 1.095 | 15.2 against 14.0 |
 //! | reqwest, a run | 1.096 | 17.2 against 15.7 |
 //!
-//! It was 1.12 and 1.15 for reqwest while this workspace's tests depended on crates that switch features of
-//! serde_json and tracing on: a program is built here together with the tests, and a client that ships never
-//! had those features.
+//! On a quiet machine the last two are 1.08. Where other work shared the cores, 1.12 and 1.15 were seen of the
+//! same code.
 //!
 //! Where the rest goes, by `perf record` and callgrind: the async client executes a few per cent more
 //! instructions a look than the loop. They are code that the loop does not have, so that a look misses the
