@@ -13,4 +13,4 @@ pub fn io_reason(error: &io::Error) -> String {
 }
 
 /// The answer of a machine on which no server has the port.
-const NOTHING_LISTENS: &str = "nothing listens there (connection refused): is the address right, and the proxy's if there is one?";
+const NOTHING_LISTENS: &str = "nothing listens there (connection refused): look at the address, and the proxy's if there is one";

@@ -267,14 +267,12 @@ impl<'a> Looks<'a> {
         let (kind, why) = (error.kind(), Failure::from(error));
         if !self.allow_unseen {
             let message = format!(
-                "row {row}, task {task} could not be looked at: {why}; nothing was recorded: try again, or \
-                 record it unseen with --allow-unseen"
+                "row {row}, task {task} was not seen: {why}; nothing was recorded: try again, or record it \
+                 unseen with --allow-unseen"
             );
             return Err(Error::new(kind, message).into());
         }
-        output.note_always(&format!(
-            "warning: row {row} gets task {task} unseen, since it could not be looked at: {why}"
-        ));
+        output.note_always(&format!("warning: row {row} gets task {task} unseen: {why}"));
         Ok(())
     }
 

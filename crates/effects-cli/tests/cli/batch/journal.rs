@@ -171,7 +171,7 @@ fn a_task_is_looked_at_before_it_is_recorded_for_a_row() {
 
     // The gateway shows nothing for now; then it does not know the id.
     let ran = resolve(&["--task", &id]).exits(3);
-    for said in ["could not be looked at", "nothing was recorded", "--allow-unseen"] {
+    for said in ["was not seen", "nothing was recorded", "--allow-unseen"] {
         assert!(ran.stderr.contains(said), "{said}: {ran:?}");
     }
     assert_eq!(standing(), "doubtful");
