@@ -12,7 +12,7 @@
 //! Ids, looks and attempts that are repeated are records of the levels `INFO` and `DEBUG`, which are made
 //! only while the logger takes them: [`ask_logger`] asks it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt::Debug;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -95,8 +95,18 @@ impl WarningQueue {
         loops.iter().filter_map(Weak::upgrade).for_each(|waker| waker.wake());
     }
 
-    /// Logs what waits, and calls it. A Ctrl-C that comes to a hook ends it: what is left waits on.
+    /// Logs what waits, and calls it; nothing within a hook that waits for a result itself, which would be
+    /// called within itself then, and out of order. A Ctrl-C that comes to a hook ends it: what is left waits on.
     pub fn log(&self, py: Python<'_>) -> PyResult<()> {
+        if IS_LOGGING.replace(true) {
+            return Ok(());
+        }
+        let logged = self.log_all(py);
+        IS_LOGGING.set(false);
+        logged
+    }
+
+    fn log_all(&self, py: Python<'_>) -> PyResult<()> {
         // Unlocked before anything is called, which may wait for a result itself.
         let Entries { all, left_out } = std::mem::take(&mut *self.entries());
         let mut all = all.into_iter();
@@ -149,6 +159,8 @@ const MAX_ENTRIES: usize = 65_536;
 thread_local! {
     /// The queue of the runtime whose thread this is.
     static QUEUE: OnceCell<Arc<WarningQueue>> = const { OnceCell::new() };
+    /// Whether this thread logs what waits, and calls hooks, just now.
+    static IS_LOGGING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Texts that threads of their own are about to log.

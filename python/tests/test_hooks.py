@@ -10,6 +10,7 @@ from conftest import PHOTO, URL
 
 from spark_effects import (
     Client,
+    Emulator,
     Event,
     ExchangeRequest,
     ExchangeResponse,
@@ -86,6 +87,27 @@ def test_each_exchange_and_event_of_a_run_is_told_before_its_result(emulator, aw
         assert emulator.api_key not in shown
         assert "hunter2" not in shown
         assert pickle.loads(pickle.dumps(one)) == one
+
+
+def test_a_hook_that_waits_itself_is_told_the_rest_afterwards_in_its_order():
+    emulator = Emulator(clock="virtual", latency=60, pictures="stub")
+    heard, other, within, depths = Heard(), emulator.client(), [], []
+
+    def on_event(event):
+        within.append(event)
+        depths.append(len(within))
+        # Looks go on until this one has an answer.
+        other.task(event.task_id).status()
+        within.pop()
+        if len(heard.requests) > 5:
+            emulator.advance(60)
+
+    client = emulator.client(poll=0.01, **(heard.hooks() | {"on_event": on_event}))
+    assert client.run("glass_ball", URL).bytes()
+    assert len(heard.requests) > 5
+    assert set(depths) == {1}
+    assert [one.request for one in heard.responses] == heard.requests
+    assert heard.requests == sorted(heard.requests, key=lambda one: one.number)
 
 
 @pytest.mark.parametrize("awaits", [False, True])
