@@ -112,7 +112,7 @@ def test_an_unlisted_template_is_possible_on_purpose_only(client, emulator):
 
 def test_submit_then_events_then_wait(emulator):
     client = emulator.client(poll=0.005)
-    emulator.script("create", {"kind": "take", "seconds": 0.05})
+    emulator.script("create", {"kind": "take", "seconds": 1})
     task = client.submit("glass_ball", URL)
     events = list(task.events())
     assert {event.kind for event in events} == {"running"}
@@ -127,7 +127,7 @@ def test_submit_then_events_then_wait(emulator):
 
 
 def test_events_know_what_ended_them(client, emulator, async_client):
-    emulator.script("create", {"kind": "take", "seconds": 0.05})
+    emulator.script("create", {"kind": "take", "seconds": 1})
     events = client.submit("glass_ball", URL).events()
     assert next(events).kind == "running"
     effect = events.finish()
@@ -186,7 +186,7 @@ def test_a_task_is_looked_at_one_event_ahead_of_its_reader_and_not_once_he_left(
 
 
 def test_several_readers_get_each_event_once_and_the_end_each(client, emulator):
-    emulator.script("create", {"kind": "take", "seconds": 0.3})
+    emulator.script("create", {"kind": "take", "seconds": 1})
     events, found = client.submit("glass_ball", URL).events(), []
     readers = [threading.Thread(target=lambda: found.extend(events)) for _ in range(3)]
     for reader in readers:
@@ -341,7 +341,7 @@ def test_nothing_prints_the_key(emulator):
 def test_another_thread_runs_while_one_waits(emulator):
     import threading
 
-    emulator.script("create", {"kind": "take", "seconds": 0.3})
+    emulator.script("create", {"kind": "take", "seconds": 1})
     client = emulator.client(poll=0.01)
     count, done = 0, threading.Event()
 

@@ -118,7 +118,7 @@ def test_the_row_of_another_process_is_settled_too(emulator, tmp_path, kind, end
 def test_a_run_whose_wait_ended_is_settled_by_a_later_wait(emulator, tmp_path):
     journal = tmp_path / "run.db"
     client = emulator.client(poll=0.005, journal=journal)
-    emulator.script("create", {"kind": "take", "seconds": 0.3})
+    emulator.script("create", {"kind": "take", "seconds": 1})
     with pytest.raises(spark_effects.WaitTimeout) as caught:
         client.run("glass_ball", URL, wait_timeout=0.02)
     assert [row[1] for row in standing(journal)] == ["created"]

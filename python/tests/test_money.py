@@ -98,7 +98,7 @@ def test_a_task_of_another_client_is_not_this_one_s_to_pay(emulator, client):
 
 def test_without_a_price_one_task_runs_until_its_cost_is_seen(emulator):
     client = limited(emulator, TWO)
-    emulator.script("create", {"kind": "take", "seconds": 0.2})
+    emulator.script("create", {"kind": "take", "seconds": 1})
     first = client.submit("glass_ball", URL)
     # No call watches the first, so that this looks for its end itself.
     second = client.submit("glass_ball", URL)
@@ -109,7 +109,7 @@ def test_without_a_price_one_task_runs_until_its_cost_is_seen(emulator):
 
 def test_many_wait_for_a_task_that_runs_to_tell_what_one_costs(emulator):
     client = limited(emulator, TWO)
-    emulator.script("create", {"kind": "take", "seconds": 0.2})
+    emulator.script("create", {"kind": "take", "seconds": 1})
     first = client.submit("glass_ball", URL)
     assert [result.ok for result in client.map(jobs(3), **QUICK)].count(True) == 1
     assert first.status().done

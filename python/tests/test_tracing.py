@@ -48,7 +48,7 @@ def client_of(emulator, awaits, **options):
 def test_a_run_has_a_span_with_one_for_each_exchange(emulator, spans, awaits):
     from opentelemetry import trace
 
-    emulator.script("create", {"kind": "take", "seconds": 0.05})
+    emulator.script("create", {"kind": "take", "seconds": 1})
     with trace.get_tracer("the program").start_as_current_span("request") as outer:
         effect = call(client_of(emulator, awaits), awaits, "run", "glass_ball", URL)
     (run,) = [span for span in spans() if span.name == "spark_effects.run"]
