@@ -7,7 +7,7 @@
 ///
 /// It passes over commas in excess and in want, raw control characters and broken escapes inside
 /// strings, quotes of the other kind, names without quotes, words that are no JSON (`NaN`), bytes that
-/// are no UTF-8, and whatever follows the object. A string or number that is cut becomes `null`,
+/// are no UTF-8, and text after the object. A string or number that is cut becomes `null`,
 /// since its end is not known.
 pub(crate) fn repair(body: &[u8]) -> Option<String> {
     // Bytes that are no UTF-8 become U+FFFD, by which the caller knows an id that was damaged.

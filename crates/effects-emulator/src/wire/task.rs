@@ -16,7 +16,7 @@ use crate::faults::Fault;
 use crate::options::Dialect;
 use crate::task::{EmulatedTask, TaskFailure, TaskPicture, VisibleState};
 
-/// A task in the wire's words: the answer to a create or to a poll, whatever became of the task.
+/// A task in the wire's words: the answer to a create or to a poll, running, completed or failed.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TaskAnswer<'a> {
     id: &'a str,

@@ -111,7 +111,7 @@ impl DatabaseSettings {
         }
 
         let mode = ours("sslmode", "PGSSLMODE");
-        // Where there is an address, the driver connects to that, whatever the name is.
+        // Where there is an address, the driver connects to that and resolves no name.
         let is_here = config.get_hosts().iter().all(is_here)
             && config.get_hostaddrs().iter().all(|address| address.to_canonical().is_loopback());
         let secure = match mode.as_deref() {
