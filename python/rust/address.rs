@@ -63,7 +63,11 @@ impl Address {
 
     /// Nothing is to be delivered.
     pub(crate) fn forget(&mut self) {
-        *self = Self::EventLoop(None);
+        // Emptied, not replaced: dropping what is replaced would deliver an error.
+        match self {
+            Self::Thread(sender) => drop(sender.take()),
+            Self::EventLoop(reader) => drop(reader.take()),
+        }
     }
 }
 

@@ -280,7 +280,9 @@ def test_nothing_is_left_open_or_unheard_of_in_debug_mode(emulator):
     assert (done.stdout, done.stderr) == ("clean\n", "")
 
 
-def test_a_loop_is_woken_once_a_millisecond_while_more_is_to_come(async_client, emulator, monkeypatch):
+@pytest.fixture
+def woken(monkeypatch):
+    """Grows by one with each wake-up of a loop for results."""
     woken, deliver = [], _loop.LoopCompletions._deliver
 
     def counted(completions):
@@ -288,6 +290,26 @@ def test_a_loop_is_woken_once_a_millisecond_while_more_is_to_come(async_client, 
         deliver(completions)
 
     monkeypatch.setattr(_loop.LoopCompletions, "_deliver", counted)
+    return woken
+
+
+def test_what_is_there_at_once_wakes_no_loop(async_client, woken):
+    async def main():
+        events = (await async_client.submit("glass_ball", URL)).events()
+        await events.finish(fetch=False)
+        woken.clear()
+        with pytest.raises(StopAsyncIteration):
+            await anext(events)
+        await events.finish(fetch=False)
+        # A wake-up would come in the loop's next turn.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return len(woken)
+
+    assert asyncio.run(main()) == 0
+
+
+def test_a_loop_is_woken_once_a_millisecond_while_more_is_to_come(async_client, emulator, woken):
     emulator.follow({"fault": [{"on": "create", "nth": 1, "kind": "take", "seconds": 3600}]})
 
     async def main():
