@@ -4,8 +4,8 @@
 //!
 //! The loop watches one end of a socket pair. The runtime's thread queues a result and writes one byte
 //! if the queue was empty; it needs neither the interpreter nor its lock. A loop that was woken less than
-//! a millisecond ago is woken once for all results of the next one: to wake it takes more CPU time than
-//! to deliver a result.
+//! four milliseconds ago is woken once for all results of the next four: to wake it takes more CPU time
+//! than to deliver a result, and a task takes seconds.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
@@ -183,4 +183,4 @@ impl CompletionQueue {
 }
 
 /// The shortest time between two wake-ups of a loop for results, while more are to come.
-const BETWEEN_WAKES: Duration = Duration::from_millis(1);
+const BETWEEN_WAKES: Duration = Duration::from_millis(4);
