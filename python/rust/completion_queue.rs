@@ -4,8 +4,8 @@
 //!
 //! The loop watches one end of a socket pair. The runtime's thread queues a result and writes one byte
 //! if the queue was empty; it needs neither the interpreter nor its lock. A loop that was woken less than
-//! four milliseconds ago is woken once for all results of the next four: to wake it takes more CPU time
-//! than to deliver a result, and a task takes seconds.
+//! a millisecond ago is woken once for all results of the next one, and of many jobs for those of the next
+//! four: to wake it takes more CPU time than to deliver a result.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
@@ -63,14 +63,15 @@ impl CompletionSender {
         if arrived.results.len() > 1 && !is_last {
             return;
         }
-        let is_early = arrived.woken.is_some_and(|woken| woken.elapsed() < BETWEEN_WAKES);
+        let between_wakes = if more { BETWEEN_WAKES_FOR_JOBS } else { BETWEEN_WAKES };
+        let is_early = arrived.woken.is_some_and(|woken| woken.elapsed() < between_wakes);
         // Elsewhere than in the runtime, no other results are about to come.
         let runtime = Handle::try_current().ok().filter(|_| is_early && !is_last);
         let Some(runtime) = runtime else { return self.wake(arrived) };
         drop(arrived);
         let sender = Arc::downgrade(self);
         runtime.spawn(async move {
-            tokio::time::sleep(BETWEEN_WAKES).await;
+            tokio::time::sleep(between_wakes).await;
             if let Some(sender) = sender.upgrade() {
                 sender.wake(sender.arrived());
             }
@@ -183,4 +184,6 @@ impl CompletionQueue {
 }
 
 /// The shortest time between two wake-ups of a loop for results, while more are to come.
-const BETWEEN_WAKES: Duration = Duration::from_millis(4);
+const BETWEEN_WAKES: Duration = Duration::from_millis(1);
+/// The same for results of many jobs, which one reader takes: it asks for the next when it has the last.
+const BETWEEN_WAKES_FOR_JOBS: Duration = Duration::from_millis(4);
