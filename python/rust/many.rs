@@ -105,7 +105,6 @@ impl Many {
                 ahead.saturating_add(row_source::PERMIT_GROUP as usize).max(MIN_ROWS_AHEAD),
             )),
             begin_permits: permits(tasks.saturating_add(ahead)),
-            draws_ahead: ahead > 0,
             permitted: Mutex::default(),
             stopped: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),

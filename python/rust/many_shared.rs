@@ -28,8 +28,6 @@ pub struct ManyShared {
     pub begin_permits: Semaphore,
     /// Rows that hold one of those.
     pub permitted: Mutex<HashSet<usize>>,
-    /// Whether jobs are drawn ahead of the tasks in flight.
-    pub draws_ahead: bool,
     pub stopped: AtomicBool,
     /// No caller takes a result any more.
     pub abandoned: AtomicBool,

@@ -7,8 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use effects_client::{Job, JournalSession};
 use effects_core::{Error, ErrorKind};
@@ -16,7 +15,6 @@ use effects_jobs::{Identity, Occurrences, RowError, RowName, Work};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use tokio::runtime::Handle;
-use tokio::sync::AcquireError;
 
 use crate::journal::failed;
 use crate::many_shared::{ManyShared, OpenJob};
@@ -147,19 +145,7 @@ impl RowSource {
     /// here on. `None` where all of it was stopped.
     fn begin(&self, row: usize, job: &Job) -> Option<Arc<SubmissionNote>> {
         // The permit comes back when the row's result is taken.
-        let begin_permits = &self.shared.begin_permits;
-        let permit = begin_permits.try_acquire().or_else(|_| {
-            let permit = self.runtime.block_on(begin_permits.acquire())?;
-            // Where jobs wait between this thread and their submission, those whose results are taken
-            // within a moment are drawn together: for each, this thread would wake and ask for the
-            // interpreter's lock.
-            if self.shared.draws_ahead {
-                thread::sleep(GATHERING_TIME);
-            }
-            Ok::<_, AcquireError>(permit)
-        });
-        let permit = permit.ok()?;
-        permit.forget();
+        self.runtime.block_on(self.shared.begin_permits.acquire()).ok()?.forget();
         self.shared.permit(row);
         let base = Arc::clone(&self.shared.base);
         let note = match job.work() {
@@ -176,5 +162,3 @@ impl RowSource {
 
 /// Rows for which the thread that draws waits together.
 pub const PERMIT_GROUP: u32 = 16;
-/// How long the thread that draws waits for more results to be taken.
-const GATHERING_TIME: Duration = Duration::from_millis(1);
