@@ -1,11 +1,11 @@
 //! Budgets in the database: scopes and what their rows have paid, the highest prices seen, and the sums
 //! of reservations. [`ask`] decides whether an intent fits into its budgets, [`book`] and [`pay`] add
-//! what was paid: `transitions.rs` calls these and others with the steps of a row. `store.rs` opens
-//! scopes, adds rows to them and reads them ([`open_scope`], [`scope_state`]); `prune.rs` notes what
-//! deleted rows cost ([`note_forgotten`]).
+//! what was paid: `transitions.rs`, `settle.rs` and `import.rs` call these and others with the steps of a
+//! row. `store.rs` opens scopes, adds rows to them and reads them ([`open_scope`], [`scope_state`]);
+//! `prune.rs` notes what deleted rows cost ([`note_forgotten`]).
 //!
 //! The rule that admits a submission is [`admit`] of `effects-jobs`; this module reads what it asks for, and
-//! keeps the sums true, within the transactions of `transitions.rs`.
+//! keeps the sums true, within the transactions of its callers.
 
 use effects_core::Size;
 use effects_core::journal::{Admission, JournalError, RowNumber};

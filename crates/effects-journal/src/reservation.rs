@@ -1,8 +1,8 @@
 //! Counts anew for how many tasks a row reserves money: [`note_reservation`] writes the number (attempts of
 //! unknown outcome, tasks without an end, a released row that its run may submit again) into the row, and
-//! [`reserve`] also the price of each. `transitions.rs` calls them after the steps that do not count in
-//! their own statement, and `row_snapshot.rs` the first when a run lets go of a row; `budget.rs` adds up
-//! the reservations of a scope.
+//! [`reserve`] also the price of each. `transitions.rs` calls both after the steps that do not count in
+//! their own statement; so do `settle.rs` and `import.rs` the first, and `row_snapshot.rs` when a run lets
+//! go of a row. `budget.rs` adds up the reservations of a scope.
 
 use rust_decimal::Decimal;
 

@@ -15,6 +15,7 @@ use effects_jobs::{Budget, RowJournal, SavedContent};
 
 use crate::oneshot::{OneshotReceiver, oneshot};
 use crate::row_snapshot::RowHold;
+use crate::settle;
 use crate::spill::{Spill, Spilled};
 use crate::transaction::Transaction;
 use crate::transitions::{self, EntryResult};
@@ -200,7 +201,7 @@ impl RowJournal for RowLease {
                 Some(entry) => drop(transitions::write(tx, &hold, &[], entry)?),
                 None => {}
             }
-            transitions::settle(tx, &hold, &end)
+            settle::settle(tx, &hold, &end)
         })?;
         self.holds.store(false, Ordering::SeqCst);
         Ok(())
@@ -215,7 +216,7 @@ impl RowJournal for RowLease {
         let (hold, path) = (Arc::clone(&self.hold), path.to_owned());
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         let record = move |tx: &Transaction<'_>| {
-            transitions::record_saved_picture(tx, &hold, index, &path, content)
+            settle::record_saved_picture(tx, &hold, index, &path, content)
         };
         self.writer.queue(Durability::Writing, record)
     }

@@ -1,7 +1,8 @@
 //! [`RowSnapshot`]: the columns of a row that decide on its next step, with its [`RowStage`] (its
-//! state), and the updates that several steps share. `transitions.rs` reads one before most of its
-//! writes, and passes it to `budget.rs`. [`RowHold`]: identifies a run within its owner, so that a
-//! write is refused where another run has the row; `Store` makes one for each `RowLease`.
+//! state), and the updates that several steps share. `transitions.rs`, `settle.rs` and `import.rs` read one
+//! before most of their writes, and the first passes it to `budget.rs`. [`RowHold`]: identifies a run within
+//! its owner, so that a write is refused where another run has the row; `Store` makes one for each
+//! `RowLease`.
 
 use effects_core::{TaskId, Time};
 use effects_jobs::{Attempt, Identity, Row};

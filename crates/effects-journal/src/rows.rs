@@ -1,8 +1,8 @@
 //! Reads the rows of a journal from its database, SQLite or Postgres: [`find`] (by number, identity, task
 //! or file) and [`get`] (by number) give a [`Record`], with all that is known of the row; an intent whose
-//! owner is gone is read as doubtful. `Store` and `transitions.rs` call them, and `queries.rs` reads pages
-//! of rows with [`SELECT`] and [`Columns`]; `budget.rs`, `prune.rs` and `row_snapshot.rs` use its readers
-//! of costs and attempts.
+//! owner is gone is read as doubtful. `Store`, `import.rs` and `spilled_tasks.rs` call them, and `queries.rs`
+//! reads pages of rows with [`SELECT`] and [`Columns`]; `budget.rs`, `prune.rs` and `row_snapshot.rs` use its
+//! readers of costs and attempts.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -21,7 +21,7 @@ use crate::row_snapshot::RowStage;
 use crate::transaction::Transaction;
 use crate::writer_handle::WriterHandle;
 use crate::writer_thread::Durability;
-use crate::{budget, queries, rows, transitions};
+use crate::{budget, import, queries, rows, transitions};
 
 /// The side of a journal that asks: every method hands a request to the thread that has the database.
 #[derive(Debug)]
@@ -171,8 +171,7 @@ impl JournalStore for Store {
     fn import(&self, row: &Row, state: &RowState, earlier: Decimal) -> Result<bool, JournalError> {
         let (row, state) = (row.clone(), state.clone());
         // Not synced by itself: the caller can tell of it once more, and the next flush makes sure.
-        self.writer
-            .ask(Durability::Writing, move |tx| transitions::import(tx, &row, &state, earlier))
+        self.writer.ask(Durability::Writing, move |tx| import::import(tx, &row, &state, earlier))
     }
 
     fn import_order(
@@ -183,7 +182,7 @@ impl JournalStore for Store {
     ) -> Result<bool, JournalError> {
         let (row, paid, order) = (*row, paid.clone(), order.clone());
         self.writer
-            .ask(Durability::Writing, move |tx| transitions::import_order(tx, &row, &paid, &order))
+            .ask(Durability::Writing, move |tx| import::import_order(tx, &row, &paid, &order))
     }
 
     fn id(&self) -> Result<Option<String>, JournalError> {

@@ -1,22 +1,21 @@
 //! The functions that write a journal's row within a transaction, most of them only if its state and holder
-//! allow it: [`write()`] makes an entry of a run durable, [`settle`] records a row's end, [`resolve`] what
-//! a person found out about a doubtful one, [`import`] a row of another journal. `RowLease` and `Store`
-//! hand them to the writer thread; the writer threads themselves call [`insert_spilled`] for ids from the
-//! spill file, and in SQLite [`held_tasks`] for ids that go there.
+//! allow it: [`write()`] makes an entry of a run durable, [`withdraw`] takes an intent back, [`take_over`]
+//! gives a created row without a holder to this owner, [`replace`] lets a row ask for something else,
+//! [`resolve`] settles a doubtful one with what a person found out. `RowLease` and `Store` hand them to the
+//! writer thread. Three files build on these functions: `settle.rs` records how a run ended, `import.rs`
+//! takes in rows of another journal, and `spilled_tasks.rs` ids from the spill file.
 
 use std::path::Path;
 
-use effects_core::journal::{Admission, Entry, Fact, JournalError, RowNumber, RowOutcome};
-use effects_core::{Origin, ServiceCode, Size, TaskId, Time};
-use effects_jobs::{Attempt, Budget, Identity, Resolution, Row, RowName, RowState, SavedContent};
+use effects_core::journal::{Admission, Entry, Fact, JournalError, RowNumber};
+use effects_core::{Origin, Size, TaskId, Time};
+use effects_jobs::{Attempt, Budget, Identity, Resolution, Row};
 use rust_decimal::Decimal;
 
 use crate::budget;
 use crate::database::values;
 use crate::reservation::{note_reservation, reserve};
-use crate::row_snapshot::{KnownTask, RowHold, RowSnapshot, RowStage, json};
-use crate::rows;
-use crate::spill::Spilled;
+use crate::row_snapshot::{RowHold, RowSnapshot, RowStage, json};
 use crate::transaction::{Fail, Transaction};
 
 /// What an entry came to: durable, over a budget, or not for this run to write. With it goes the number of
@@ -70,59 +69,6 @@ pub(crate) fn withdraw(tx: &Transaction<'_>, hold: &RowHold, request_id: &str) -
     let sql = "UPDATE rows SET attempts = ?2, changed = ?3 WHERE number = ?1";
     tx.later(sql, values![snapshot.number, json(&open), tx.now.as_millis()])?;
     note_reservation(tx, snapshot.number)
-}
-
-/// Records how a run ended.
-pub(crate) fn settle(tx: &Transaction<'_>, hold: &RowHold, end: &RowOutcome) -> Result<(), Fail> {
-    match end {
-        RowOutcome::Completed { task, cost, pictures } => {
-            let verdict =
-                StepVerdict { state: "completed", cost: *cost, code: None, message: None };
-            // Without a row of its own there is no task here to keep pictures of.
-            let Some(task) = conclude(tx, hold, task, &verdict)? else {
-                return Ok(());
-            };
-            for (index, url) in (0_u32..).zip(pictures) {
-                // Settled again, the newer link counts, and the path of a saved picture stays.
-                let sql = "INSERT INTO pictures (task, place, url) VALUES (?1, ?2, ?3)
-                    ON CONFLICT (task, place) DO UPDATE SET url = excluded.url";
-                tx.later(sql, values![task, index, url.as_str()])?;
-            }
-            Ok(())
-        }
-        RowOutcome::Failed { task, code, message, cost } => {
-            let (code, message) = (code.as_ref(), Some(message.as_str()));
-            let verdict = StepVerdict { state: "failed", cost: *cost, code, message };
-            conclude(tx, hold, task, &verdict).map(drop)
-        }
-        RowOutcome::Unknown { reason } => doubt(tx, hold, reason),
-        RowOutcome::Abandoned => release_hold(tx, hold),
-    }
-}
-
-/// Records where a picture of the row's task was saved.
-pub(crate) fn record_saved_picture(
-    tx: &Transaction<'_>,
-    hold: &RowHold,
-    index: u32,
-    path: &Path,
-    content: Option<SavedContent>,
-) -> Result<(), Fail> {
-    // The URL stays as it was seen: saving a picture does not make its link known.
-    let sql = "INSERT INTO pictures (task, place, url, path, size, modified, digest)
-        SELECT task, ?2, '', ?3, ?4, ?5, ?6 FROM rows WHERE identity = ?1 AND task IS NOT NULL
-        ON CONFLICT (task, place) DO UPDATE SET path = excluded.path, size = excluded.size,
-            modified = excluded.modified, digest = excluded.digest";
-    let values = values![
-        hold.row.identity.as_bytes(),
-        index,
-        path,
-        content.map(|content| content.size),
-        content.map(|content| content.modified.as_millis()),
-        content.map(|content| content.digest),
-    ];
-    tx.later(sql, values)?;
-    Ok(())
 }
 
 /// Takes over a created row that no owner holds; whether that is still so.
@@ -208,164 +154,17 @@ pub(crate) fn resolve(
 }
 
 /// A task is one row's alone.
-fn refuse_known_task(tx: &Transaction<'_>, origin: &Origin, task: &TaskId) -> Result<(), Fail> {
+pub(crate) fn refuse_known_task(
+    tx: &Transaction<'_>,
+    origin: &Origin,
+    task: &TaskId,
+) -> Result<(), Fail> {
     // An id belongs to one gateway. Another gateway may give the same id to a task of its own.
     let sql = "SELECT row FROM tasks JOIN rows r ON r.number = row WHERE id = ?1 AND r.origin = ?2";
     match tx.database.find(sql, values![task.as_str(), origin.to_string()])? {
         None => Ok(()),
         Some(row) => Err(JournalError::TaskOfAnotherRow { row: RowNumber(row.get(0)?) }.into()),
     }
-}
-
-/// Takes in a row as another journal knows it; whether it did.
-pub(crate) fn import(
-    tx: &Transaction<'_>,
-    row: &Row,
-    state: &RowState,
-    earlier: Decimal,
-) -> Result<bool, Fail> {
-    let is_known = RowSnapshot::find(tx, &row.identity)?.is_some();
-    // Nothing was made of a released row, and what this journal knows itself is newer.
-    if matches!(state, RowState::Released { .. }) || is_known && !replace(tx, row)? {
-        return Ok(false);
-    }
-    if let Some(task) = state.task() {
-        refuse_known_task(tx, &row.origin, task)?;
-    }
-    if !is_known {
-        // Begun as released, it goes on by the same steps as a row of this journal.
-        insert(tx, row, "released", &[], None, None)?;
-    }
-    let inserted = RowSnapshot::find(tx, &row.identity)?;
-    let snapshot = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
-    // First, so that its number is below the current task's: a task after that of a completed row is
-    // read as an order that failed (`rows::SELECT`).
-    let at = state.submitted().or(state.attempts().last().map(|attempt| attempt.at));
-    import_earlier(tx, row, &snapshot, at.unwrap_or(tx.now), earlier)?;
-    match state {
-        RowState::Intent { attempts } => {
-            import_doubt(tx, &snapshot, attempts, ITS_OWNER_IS_ELSEWHERE)?;
-        }
-        RowState::Doubtful { attempts, reason } => import_doubt(tx, &snapshot, attempts, reason)?,
-        other => {
-            let (Some(task), Some(submitted)) = (other.task(), other.submitted()) else {
-                return Ok(false);
-            };
-            snapshot.give_task(tx, task, submitted, &[], None)?;
-        }
-    }
-    if let Some(end) = state.row_outcome() {
-        import_end(tx, row, state, &end)?;
-    }
-    note_reservation(tx, snapshot.number)?;
-    Ok(true)
-}
-
-/// Takes in a new order of a completed row as another journal knows it; whether it did.
-pub(crate) fn import_order(
-    tx: &Transaction<'_>,
-    row: &Identity,
-    paid: &TaskId,
-    order: &RowState,
-) -> Result<bool, Fail> {
-    // Only over the very task that is paid for: a row that went another way since is left alone.
-    let Some((snapshot, known)) = RowSnapshot::find_with(tx, row, paid)? else { return Ok(false) };
-    let is_paid = known.is_some_and(|known| snapshot.task == Some(known.number));
-    if snapshot.state != RowStage::Completed || !is_paid {
-        return Ok(false);
-    }
-    let origin = rows::get(tx, RowNumber(snapshot.number))?.row.origin;
-    match order {
-        RowState::Intent { .. } | RowState::Doubtful { .. } => {}
-        RowState::Created { task, .. } => match refuse_known_task(tx, &origin, task) {
-            // The row has this very task already: it was taken in before.
-            Err(Fail::Known(JournalError::TaskOfAnotherRow { row }))
-                if row.0 == snapshot.number =>
-            {
-                return Ok(false);
-            }
-            checked => checked?,
-        },
-        _ => return Ok(false),
-    }
-    let sql = "UPDATE rows SET former = task, task = NULL, former_completed = 1 WHERE number = ?1";
-    tx.later(sql, values![snapshot.number])?;
-    match order {
-        RowState::Intent { attempts } => {
-            import_doubt(tx, &snapshot, attempts, ITS_OWNER_IS_ELSEWHERE)?;
-        }
-        RowState::Doubtful { attempts, reason } => import_doubt(tx, &snapshot, attempts, reason)?,
-        RowState::Created { task, submitted } => {
-            snapshot.give_task(tx, task, *submitted, &[], None)?;
-        }
-        _ => {}
-    }
-    note_reservation(tx, snapshot.number)?;
-    Ok(true)
-}
-
-/// A submission by another journal may have made a task.
-fn import_doubt(
-    tx: &Transaction<'_>,
-    snapshot: &RowSnapshot,
-    attempts: &[Attempt],
-    reason: &str,
-) -> Result<(), Fail> {
-    let sql = "UPDATE rows SET state = 'doubtful', attempts = ?2, reason = ?3, changed = ?4
-        WHERE number = ?1";
-    let now = tx.now.as_millis();
-    tx.later(sql, values![snapshot.number, json(attempts), reason, now])?;
-    Ok(())
-}
-
-/// Books what the tasks before an imported task or doubt cost, as one task that failed.
-fn import_earlier(
-    tx: &Transaction<'_>,
-    row: &Row,
-    snapshot: &RowSnapshot,
-    at: Time,
-    earlier: Decimal,
-) -> Result<(), Fail> {
-    if earlier.is_zero() {
-        return Ok(());
-    }
-    // A doubt that a person has settled leaves its row released, with the costs that came with it.
-    let cost = earlier - budget::paid_for(tx, &row.identity)?;
-    if cost <= Decimal::ZERO {
-        return Ok(());
-    }
-    // No task has such an id.
-    let id = row.identity.to_string();
-    let sql = "INSERT INTO tasks (row, id, submitted, finished, cost) VALUES (?1, ?2, ?3, ?3, ?4)";
-    tx.later(sql, values![snapshot.number, id, at.as_millis(), cost.to_string()])?;
-    budget::pay(tx, row, cost)
-}
-
-/// The verdict of an imported task, and where its pictures are.
-fn import_end(
-    tx: &Transaction<'_>,
-    row: &Row,
-    state: &RowState,
-    end: &RowOutcome,
-) -> Result<(), Fail> {
-    let (RowState::Completed { finished, .. } | RowState::Failed { finished, .. }) = state else {
-        return Ok(());
-    };
-    // Before `settle`, which keeps a time that is there: the verdict is as old as the
-    // other journal says.
-    let sql = "UPDATE tasks SET finished = ?2
-        WHERE number = (SELECT task FROM rows WHERE identity = ?1)";
-    tx.later(sql, values![row.identity.as_bytes(), finished.as_millis()])?;
-    // No run has this number: runs are counted from 1.
-    let hold = RowHold { row: row.clone(), number: 0, renews: None };
-    settle(tx, &hold, end)?;
-    let RowState::Completed { pictures, .. } = state else { return Ok(()) };
-    for (index, picture) in (0_u32..).zip(pictures) {
-        if let Some(path) = &picture.path {
-            record_saved_picture(tx, &hold, index, path, picture.content)?;
-        }
-    }
-    Ok(())
 }
 
 /// The number of a row's current task.
@@ -427,7 +226,7 @@ fn intend(
 
 /// The task exists, so it is kept whatever became of the row meanwhile: if the run of this owner lost
 /// it, under a row of the task's own.
-fn create(
+pub(crate) fn create(
     tx: &Transaction<'_>,
     owner: i64,
     hold: &RowHold,
@@ -467,37 +266,6 @@ fn create(
         return Ok(WRITTEN);
     }
     Ok(Err(JournalError::GivenAway { row: RowNumber(snapshot.number), kept: RowNumber(kept) }))
-}
-
-/// The id of a task that could not be written when it came; whether it has a row now. The row of its
-/// run may be in another journal.
-pub(crate) fn insert_spilled(tx: &Transaction<'_>, spilled: &Spilled) -> Result<bool, Fail> {
-    // One spill file may serve several journals.
-    let Some(record) = rows::find(tx, &RowName::Identity(spilled.identity))? else {
-        return Ok(false);
-    };
-    let Spilled { owner, hold, task_id, request_id, at, .. } = spilled;
-    let hold = RowHold { row: record.row, number: *hold, renews: None };
-    // Where its row was given away meanwhile, it has one of its own.
-    let _kept = create(tx, *owner, &hold, task_id, request_id.as_deref(), *at)?;
-    Ok(true)
-}
-
-/// The tasks that this owner follows, as the spill file keeps them.
-pub(crate) fn held_tasks(tx: &Transaction<'_>) -> Result<Vec<Spilled>, Fail> {
-    let sql = "SELECT r.number, r.claim FROM rows r WHERE r.owner = ?1 AND r.state = 'created'";
-    let mut tasks = Vec::new();
-    for held in tx.database.query(sql, values![tx.me.id])? {
-        let (number, hold) = (held.get(0)?, held.get(1)?);
-        let record = rows::get(tx, RowNumber(number))?;
-        if let RowState::Created { task, submitted } = record.state {
-            let (identity, owner) = (record.row.identity, tx.me.id);
-            // The attempt that made the task left the row when its id was written.
-            let (task_id, request_id, at) = (task, None, submitted);
-            tasks.push(Spilled { identity, owner, hold, task_id, request_id, at });
-        }
-    }
-    Ok(tasks)
 }
 
 /// The number of the row that is this task's alone. It counts in the scopes of the run's row.
@@ -556,91 +324,7 @@ fn revert_intent(tx: &Transaction<'_>, snapshot: &RowSnapshot, reason: &str) -> 
     note_reservation(tx, snapshot.number)
 }
 
-struct StepVerdict<'a> {
-    state: &'static str,
-    cost: Option<Decimal>,
-    code: Option<&'a ServiceCode>,
-    message: Option<&'a str>,
-}
-
-/// A verdict is a fact about a task, whichever run saw it; the task's number. What is known already and
-/// was not said again stays.
-fn conclude(
-    tx: &Transaction<'_>,
-    hold: &RowHold,
-    task: &TaskId,
-    verdict: &StepVerdict<'_>,
-) -> Result<Option<i64>, Fail> {
-    let find = || RowSnapshot::find_with(tx, &hold.row.identity, task);
-    let mut found = find()?;
-    if let Some((_, None)) = found {
-        // Its id never reached the journal, and this does.
-        let written = create(tx, tx.me.id, hold, task, None, tx.now)?;
-        // Given away meanwhile: its verdict is booked with the row that has it now.
-        found = if written.is_ok() { find()? } else { None };
-    }
-    let Some((snapshot, Some(KnownTask { number, cost: before }))) = found else { return Ok(None) };
-    let was_unreadable = snapshot.state == RowStage::Completed && before.is_none();
-    // The first verdict sets the time. A later one may add a cost or a reason, and
-    // takes neither away.
-    let sql = "UPDATE tasks SET finished = coalesce(finished, ?2), cost = coalesce(?3, cost),
-        code = coalesce(?4, code), message = coalesce(?5, message) WHERE number = ?1";
-    let cost = verdict.cost.map(|cost| cost.to_string());
-    let code = verdict.code.map(ServiceCode::as_str);
-    tx.later(sql, values![number, tx.now.as_millis(), cost, code, verdict.message])?;
-    // The verdict of an earlier task changes what that one cost, and not where the row stands.
-    let is_current = snapshot.task == Some(number);
-    if is_current {
-        let is_unreadable =
-            verdict.state == "completed" && verdict.cost.is_none() && before.is_none();
-        budget::note_unreadable(tx, &hold.row, snapshot.number, was_unreadable, is_unreadable)?;
-    }
-    // The same verdict again books nothing: scopes hold sums, so each cost is added once.
-    if let Some(cost) = verdict.cost.filter(|cost| before != Some(*cost)) {
-        budget::book(tx, &hold.row, cost, before)?;
-    }
-    if !is_current {
-        note_reservation(tx, snapshot.number)?;
-        return Ok(Some(number));
-    }
-    // Where a new order of a completed row fails, the row is completed as it was.
-    let sql = "UPDATE rows SET owner = NULL, claim = NULL, reason = NULL, changed = ?3,
-            task = CASE WHEN ?2 = 'failed' THEN coalesce(former, task) ELSE task END,
-            state = CASE WHEN ?2 = 'failed' AND former IS NOT NULL THEN 'completed' ELSE ?2 END,
-            former = NULL,
-            open_tasks = json_array_length(coalesce(attempts, '[]'))
-                + (SELECT count(*) FROM tasks WHERE row = ?1 AND finished IS NULL)
-        WHERE number = ?1";
-    tx.later(sql, values![snapshot.number, verdict.state, tx.now.as_millis()])?;
-    Ok(Some(number))
-}
-
-fn doubt(tx: &Transaction<'_>, hold: &RowHold, reason: &str) -> Result<(), Fail> {
-    let snapshot = RowSnapshot::find(tx, &hold.row.identity)?;
-    let Some(snapshot) = snapshot.filter(|snapshot| snapshot.is_of(tx, hold)) else {
-        return Ok(());
-    };
-    if snapshot.state == RowStage::Intent {
-        // It stays the owner's: should the answer come after all, it is the owner's to record.
-        let sql = "UPDATE rows SET state = 'doubtful', reason = ?2, changed = ?3 WHERE number = ?1";
-        tx.later(sql, values![snapshot.number, reason, tx.now.as_millis()])?;
-    }
-    Ok(())
-}
-
-fn release_hold(tx: &Transaction<'_>, hold: &RowHold) -> Result<(), Fail> {
-    let snapshot = RowSnapshot::find(tx, &hold.row.identity)?;
-    let Some(snapshot) = snapshot.filter(|snapshot| snapshot.is_of(tx, hold)) else {
-        return Ok(());
-    };
-    match snapshot.state {
-        RowStage::Intent => doubt(tx, hold, "its run ended, and said nothing of an answer"),
-        RowStage::Created | RowStage::Released => snapshot.free(tx),
-        RowStage::Doubtful | RowStage::Completed | RowStage::Failed => Ok(()),
-    }
-}
-
-fn insert(
+pub(crate) fn insert(
     tx: &Transaction<'_>,
     row: &Row,
     state: &str,
@@ -683,6 +367,3 @@ const WRITTEN: EntryResult = Ok((Admission::Admitted, None));
 fn params(row: &Row) -> Option<String> {
     (!row.params.is_empty()).then(|| row.params.to_string())
 }
-
-const ITS_OWNER_IS_ELSEWHERE: &str =
-    "its submission left by another journal, and its answer is not known here";

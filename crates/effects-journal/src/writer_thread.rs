@@ -20,7 +20,7 @@ use crate::file::{self, FileNumber};
 use crate::oneshot::{OneshotReceiver, OneshotSender, oneshot};
 use crate::spill::{Spill, Spilled};
 use crate::transaction::{Fail, Owner, Transaction};
-use crate::{backup, compact, transitions};
+use crate::{backup, compact, spilled_tasks};
 
 /// How safe a request needs to be once it is answered. A group is as safe as its most demanding.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -288,7 +288,7 @@ impl WriterThread {
         let stored = self.tx(|tx| {
             spilled
                 .iter()
-                .map(|spilled| transitions::insert_spilled(tx, spilled))
+                .map(|spilled| spilled_tasks::insert_spilled(tx, spilled))
                 .collect::<Result<_, _>>()
         });
         self.end(stored.is_ok())?;
@@ -340,7 +340,7 @@ impl WriterThread {
             // What was deleted while it was closed can be read no more.
             return String::new();
         }
-        let held = match self.tx(transitions::held_tasks) {
+        let held = match self.tx(spilled_tasks::held_tasks) {
             Ok(held) if held.is_empty() => return String::new(),
             Ok(held) => held,
             Err(error) => {

@@ -19,8 +19,8 @@ use crate::journal::wall;
 use crate::postgres::connection::{PreparedConnection, TransactionStart};
 use crate::postgres::settings::DatabaseSettings;
 use crate::spill::{Spill, Spilled};
+use crate::spilled_tasks;
 use crate::transaction::{Fail, Owner, Transaction};
-use crate::transitions;
 use crate::writer_thread::{
     Counters, Durability, ForkPause, RENEWALS_A_LEASE, StoreCommand, WriterMessage,
 };
@@ -110,7 +110,7 @@ impl Writer {
         let mut stored = Ok(Vec::new());
         self.transact(Durability::Safety, &mut |tx, _| {
             stored =
-                spilled.iter().map(|spilled| transitions::insert_spilled(tx, spilled)).collect();
+                spilled.iter().map(|spilled| spilled_tasks::insert_spilled(tx, spilled)).collect();
             match &stored {
                 Err(Fail::Database(error)) => Err(error.clone()),
                 _ => Ok(()),
