@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::count::count_of;
 use crate::error_kind::ErrorKind;
-use crate::run::AttemptEnd;
+use crate::run::attempt_end::AttemptEnd;
 use crate::run::policy::Policy;
 use crate::time::Time;
 

@@ -4,11 +4,13 @@
 //! [`Batch`](crate::batch::Batch) with many runs, the testkit's `World`, and programs with a loop of their
 //! own drive it.
 //!
-//! [`Run`] holds what every state shares: the policy, the time, the deadline, what waits to be
+//! [`Run`] holds what every state shares (`core.rs`): the policy, the time, the deadline, what waits to be
 //! recorded or told. The states are an owned enum; each transition consumes one and returns the
 //! next, and each holds only what it knows: `submit.rs` up to the task's id, `wait.rs` from there.
 
 pub(crate) mod admission;
+pub(crate) mod attempt_end;
+mod core;
 pub(crate) mod entry;
 pub(crate) mod event;
 pub(crate) mod outcome;
@@ -20,21 +22,20 @@ pub(crate) mod task_bill;
 mod verdict;
 mod wait;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallResult, Reply};
 use crate::pace::{Curve, Label, Observation, Pacer};
-use crate::seed::{Rng, Seed};
+use crate::seed::Seed;
 use crate::task_id::TaskId;
 use crate::time::Time;
-use crate::wire::answer::{SubmissionAnswer, kind_of};
-use crate::wire::exchange_error::ExchangeError;
+use crate::wire::answer::SubmissionAnswer;
 use crate::wire::task::Task;
 
+use self::core::Core;
 use admission::Admission;
+use attempt_end::AttemptEnd;
 use entry::{Entry, EntryId, Fact};
 use event::Event;
 use outcome::Outcome;
@@ -449,35 +450,6 @@ impl Drop for Run {
     }
 }
 
-/// How an attempt to submit ended.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum AttemptEnd {
-    /// The gateway answered for good: with a task, or that there will be none.
-    Answered,
-    /// The gateway refused it for now.
-    RefusedForNow,
-    /// It was not to leave: there is no budget for it, or the caller stopped it.
-    NotTried,
-    /// It could not leave this machine.
-    NotSent { reason: String },
-    /// It may have made a task.
-    Unknown,
-}
-
-impl AttemptEnd {
-    /// The end of an attempt that made no task.
-    fn of_refusal(error: &ExchangeError) -> Self {
-        match error {
-            ExchangeError::NotSent { reason } => Self::NotSent { reason: reason.clone() },
-            // It says nothing of what reaches the gateway.
-            ExchangeError::Untrusted { .. } | ExchangeError::NotRecorded { .. } => Self::NotTried,
-            error if kind_of(error) == ErrorKind::RateLimited => Self::RefusedForNow,
-            // Whatever the gateway refused, its answer shows that it works.
-            _ => Self::Answered,
-        }
-    }
-}
-
 /// What a run would do if it were stepped now: for the batch, which decides whether it may.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Want {
@@ -491,181 +463,6 @@ pub(crate) enum Want {
     LastPoll,
     /// Nothing before this time.
     Sleep(Time),
-}
-
-/// What every state shares.
-#[derive(Clone, Debug)]
-struct Core {
-    policy: Arc<Policy>,
-    rng: Rng,
-    /// The latest time that a caller gave.
-    now: Time,
-    /// When the run took its first step; [`Time::MAX`] before that.
-    started: Time,
-    /// How many were handed out; each is named by its number.
-    calls: u32,
-    entries: u32,
-    /// A run that waits has none: a batch holds a hundred thousand.
-    pending: Option<Box<Pending>>,
-    /// What knows how long tasks of its kind take, and else what was known of that.
-    pacer: Option<Pacer>,
-    curve: Option<Arc<Curve>>,
-}
-
-/// The pending journal entries, undelivered events and lost submissions of a run.
-#[derive(Clone, Debug, Default)]
-struct Pending {
-    /// What is to be recorded before anything else, in order, and whether the first was handed out.
-    entries: VecDeque<Entry>,
-    recording: bool,
-    /// Events to report, in order.
-    events: VecDeque<Event>,
-    /// The submissions booked as lost.
-    lost_calls: Vec<CallId>,
-    /// The caller has stopped watching.
-    detaching: bool,
-}
-
-impl Core {
-    fn new(policy: Arc<Policy>, seed: Seed, now: Time) -> Self {
-        Self {
-            policy,
-            rng: seed.rng(),
-            now,
-            started: Time::MAX,
-            calls: 0,
-            entries: 0,
-            pending: None,
-            pacer: None,
-            curve: None,
-        }
-    }
-
-    /// What is known by now of how long tasks with this label take.
-    fn curve(&self, label: Option<&Label>) -> Option<Arc<Curve>> {
-        let pacer = self.pacer.as_ref();
-        // Without a pacer there is the curve that a batch lends for one call, or that a clone
-        // brought along.
-        let known = pacer.map(|pacer| pacer.curve(label, &self.policy.pace, self.now));
-        known.or_else(|| self.curve.clone())
-    }
-
-    /// Time never runs back, whatever a driver's clock does.
-    fn advance_clock(&mut self, now: Time) {
-        self.now = self.now.max(now);
-    }
-
-    /// When its wait began: now, if it has not.
-    fn began(&self) -> Time {
-        known(self.started).unwrap_or(self.now)
-    }
-
-    fn begin(&mut self) {
-        self.started = self.began();
-    }
-
-    /// What comes before any step of the state: first the entries, then the events.
-    fn next_pending(&mut self) -> Option<Step> {
-        // The wait counts from the first step: a run may have queued for long before that.
-        self.begin();
-        let pending = self.pending.as_mut()?;
-        if pending.recording {
-            // No time ends this sleep; the confirmation of the entry does.
-            return Some(Step::Sleep { until: Time::MAX, why: SleepReason::Recording });
-        }
-        if let Some(entry) = pending.entries.front().cloned() {
-            pending.recording = true;
-            return Some(Step::Record(entry));
-        }
-        let event = pending.events.pop_front();
-        self.pending.take_if(|pending| pending.is_empty());
-        event.map(Step::Notify)
-    }
-
-    /// Whether something is to be recorded or reported before the state takes a step.
-    fn has_pending(&self) -> bool {
-        let pending = self.pending.as_ref();
-        pending.is_some_and(|pending| !pending.entries.is_empty() || !pending.events.is_empty())
-    }
-
-    fn pending_mut(&mut self) -> &mut Pending {
-        self.pending.get_or_insert_default()
-    }
-
-    /// Whether the caller has stopped watching.
-    fn is_detaching(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.detaching)
-    }
-
-    /// Whether this submission is booked as lost.
-    fn has_lost(&self, call: CallId) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.lost_calls.contains(&call))
-    }
-
-    /// When a run ends that has had no answer at all by then.
-    fn unanswered_until(&self) -> Time {
-        (self.began() + self.policy.first_answer_timeout).min(self.deadline())
-    }
-
-    /// When the wait ends. Every state asks after the first step, which starts the wait.
-    fn deadline(&self) -> Time {
-        (self.began() + self.policy.wait_timeout).min(self.submits_until())
-    }
-
-    /// When nothing is submitted any more.
-    fn submits_until(&self) -> Time {
-        self.policy.waits_until(self.began())
-    }
-
-    /// When all must be over, the last look and the downloads too.
-    fn end(&self) -> Time {
-        self.policy.ends_by(self.began())
-    }
-
-    /// How long the last look may take.
-    fn last_look(&self) -> Duration {
-        self.policy.last_look.min(self.policy.request_timeout)
-    }
-
-    fn call(&mut self) -> CallId {
-        self.calls += 1;
-        CallId(self.calls)
-    }
-
-    fn record(&mut self, fact: Fact) {
-        self.entries += 1;
-        let entry = Entry { id: EntryId(self.entries), at: self.now, fact };
-        self.pending_mut().entries.push_back(entry);
-    }
-
-    /// The entry that was handed out is answered; whether it was this one.
-    fn recorded(&mut self, entry: EntryId) -> bool {
-        let Some(pending) = &mut self.pending else { return false };
-        let first = pending.entries.front();
-        let awaited = pending.recording && first.is_some_and(|first| first.id == entry);
-        if awaited {
-            pending.recording = false;
-            pending.entries.pop_front();
-            self.pending.take_if(|pending| pending.is_empty());
-        }
-        awaited
-    }
-
-    fn queue_event(&mut self, event: Event) {
-        self.pending_mut().events.push_back(event);
-    }
-}
-
-/// A time of which [`Time::MAX`] says that there is none.
-fn known(time: Time) -> Option<Time> {
-    Some(time).filter(|time| *time < Time::MAX)
-}
-
-impl Pending {
-    fn is_empty(&self) -> bool {
-        let silent = self.entries.is_empty() && self.events.is_empty();
-        silent && self.lost_calls.is_empty() && !self.detaching
-    }
 }
 
 /// Where the run is. The state that most runs of a batch are in lies beside what every state shares, the

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::core::{Core, Pending, known};
 use super::entry::Entry;
 use super::outcome::Outcome;
 use super::policy::Policy;
 use super::submit::Submitting;
 use super::wait::{Missing, PollProblems, SavedProgress, WaitPhase, Waiting};
-use super::{Core, Pending, Run, State, known};
+use super::{Run, State};
 use crate::gateway::call::CallId;
 use crate::pace::Label;
 use crate::seed::Rng;

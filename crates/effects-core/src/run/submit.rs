@@ -17,12 +17,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::admission::Admission;
+use super::attempt_end::AttemptEnd;
+use super::core::Core;
 use super::entry::Fact;
 use super::event::Event;
 use super::outcome::{Outcome, Refused, Unknown};
 use super::policy::Repeat;
 use super::submission::Submission;
-use super::{AttemptEnd, Core, SleepReason, State, Step, Want};
+use super::{SleepReason, State, Step, Want};
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallKind, CallResult, Reply};
 use crate::pace::Label;

@@ -3,7 +3,7 @@
 //! task that it sees. The Python package calls `Task::outcome`, the same without warnings, on the answer to
 //! a single poll.
 
-use super::Core;
+use super::core::Core;
 use super::event::Event;
 use super::outcome::{Effect, Failed, Outcome};
 use crate::error_kind::ErrorKind;

@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::core::{Core, known};
 use super::event::Event;
 use super::outcome::{Broken, Detached, Outcome, StillRunning};
 use super::policy::Policy;
 use super::verdict::verdict;
-use super::{Core, Done, SleepReason, State, Step, Want, known};
+use super::{Done, SleepReason, State, Step, Want};
 use crate::error_kind::ErrorKind;
 use crate::gateway::call::{Call, CallId, CallKind, Reply};
 use crate::pace::{Curve, Label, Observation, PaceMoment, Progress};
