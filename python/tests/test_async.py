@@ -123,8 +123,12 @@ def test_wait_for_is_a_detaching_too(async_client, emulator):
     emulator.script("create", {"kind": "take", "seconds": 3600})
 
     async def main():
+        run = asyncio.create_task(async_client.run("glass_ball", URL))
+        while not emulator.counts["accepted"]:
+            await asyncio.sleep(0.005)
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(async_client.run("glass_ball", URL), 0.05)
+            await asyncio.wait_for(run, 0.05)
+        assert run.cancelled()
 
     asyncio.run(main())
     assert emulator.counts["accepted"] == 1
