@@ -15,140 +15,20 @@ use std::time::Duration;
 use effects_core::gateway::{Endpoint, ExchangeObserver};
 use effects_core::pace::Pacer;
 use effects_core::{
-    ApiKey, Backoff, BaseUrl, Deadline, Error, ErrorKind, Event, InvalidApiKey, Pace, Policy,
-    Repeat,
+    ApiKey, BaseUrl, Deadline, Error, ErrorKind, Event, InvalidApiKey, Pace, Policy, Repeat,
 };
-use effects_jobs::{Uploads, Work};
-use tracing::Span;
+use effects_jobs::Uploads;
 use url::Url;
 
 use crate::cassette::{
     Cassette, CassettePath, NO_KEY, Player, Recorded, cassette_of_the_environment, replay_gateway,
 };
 use crate::client_cert::ClientCert;
-use crate::key_in_request::refuse_key;
+use crate::missing_key::MissingKeyAdvice;
 use crate::program::{KEY_VARIABLES, run_key_program};
+use crate::settings::{CaBundle, EventObserver, Proxy, Settings, replay_policy};
 use crate::telemetry;
 use crate::transport::{FromExchange, Transport};
-use crate::unreachable_photos::UnreachablePhotos;
-
-/// The settings of a client, checked.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Settings {
-    /// The gateway and its key.
-    pub endpoint: Endpoint,
-    /// How runs behave.
-    pub policy: Policy,
-    /// What is known of how long tasks take at this gateway.
-    pub pacer: Pacer,
-    /// The longest a connection may take to be made: name, TCP and TLS.
-    pub connect_timeout: Duration,
-    /// Where local photos are put.
-    pub uploads: Uploads,
-    /// The proxy to connect through.
-    pub proxy: Proxy,
-    /// Certificates to trust instead of the system's.
-    pub ca_bundle: Option<CaBundle>,
-    /// The client's certificate, shown to a server that asks for one.
-    pub client_cert: Option<ClientCert>,
-    /// Whether http passes to other machines.
-    pub allow_http: bool,
-    /// Whether a cassette is replayed: then nothing is sent, and nothing is waited for.
-    pub is_replay: bool,
-    /// Warns of photos that the gateway cannot reach.
-    pub unreachable_photos: Arc<UnreachablePhotos>,
-    /// Called with each event of a run.
-    pub event_observer: EventObserver,
-}
-
-impl Settings {
-    /// Warns of a work's photo that the gateway cannot reach.
-    pub fn warn_of(&self, work: &Work) {
-        if let Work::Submit(request) = work {
-            let gateway = self.endpoint.base().origin();
-            self.unreachable_photos.warn_of(request.reference(), gateway);
-        }
-    }
-
-    /// Refuses work that repeats the API key, in its template, in a parameter, in its photo's URL, or in
-    /// one of the `words` that are kept with it, each with its field and name. Each submission is asked by itself;
-    /// a caller who uploads a photo or keeps a row first asks before.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidRequest`], with the place and without the key.
-    pub fn refuse_key(
-        &self,
-        work: &Work,
-        words: &[(&'static str, &str, Option<&str>)],
-    ) -> Result<(), Error> {
-        refuse_key(&self.endpoint, work, words)
-    }
-
-    /// Reports an event of a run to `tracing`, inside its task's span, and to the caller's callback.
-    pub fn report(&self, span: &Span, event: &Event) {
-        telemetry::report(span, event);
-        if let Some(observe) = &self.event_observer.0 {
-            observe(event);
-        }
-    }
-
-    /// The policy at this gateway, which links to pictures are resolved against.
-    pub fn policy_here(&self, policy: Arc<Policy>) -> Arc<Policy> {
-        let here = self.endpoint.base();
-        // The usual case: the caller's policy is shared and not copied for each call.
-        if policy.gateway.as_ref() == Some(here) && !self.is_replay {
-            return policy;
-        }
-        let policy = Policy { gateway: Some(here.clone()), ..Policy::clone(&policy) };
-        Arc::new(if self.is_replay { replay_policy(policy) } else { policy })
-    }
-}
-
-/// The callback for each event of a client's runs, if there is one.
-#[derive(Clone, Default)]
-pub struct EventObserver(Option<Arc<ObserveEvent>>);
-
-type ObserveEvent = dyn Fn(&Event) + Send + Sync;
-
-impl fmt::Debug for EventObserver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EventObserver({})", if self.0.is_some() { "…" } else { "none" })
-    }
-}
-
-/// The proxy to connect through, if any.
-#[derive(Clone, Default, Eq, PartialEq)]
-pub enum Proxy {
-    /// What the environment or the system says; never for this machine.
-    #[default]
-    System,
-    /// No proxy.
-    Direct,
-    /// This proxy, for everything.
-    Url(String),
-}
-
-/// Without the URL, which may hold a password.
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::System => "System",
-            Self::Direct => "Direct",
-            Self::Url(_) => "Url(…)",
-        })
-    }
-}
-
-/// Certificates to trust, as the PEM file they came in.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CaBundle {
-    /// Where it was read.
-    pub path: PathBuf,
-    /// Its text.
-    pub pem: Vec<u8>,
-}
 
 /// A client that settings can be made into.
 pub trait BuildClient: Sized {
@@ -393,7 +273,7 @@ impl<C: BuildClient> ClientBuilder<C> {
 
     /// Calls this with each event of each run, jobs' runs too. It must not block.
     pub fn on_event(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.event_observer = EventObserver(Some(Arc::new(observe)));
+        self.event_observer = EventObserver::of(observe);
         self
     }
 
@@ -665,15 +545,6 @@ impl<C: BuildClient> fmt::Debug for ClientBuilder<C> {
     }
 }
 
-/// The policy of a replay: what was waited for when the cassette was recorded is not waited for again, and a
-/// wait that ran into its end then soon does so again.
-fn replay_policy(policy: Policy) -> Policy {
-    let at_once = Duration::from_millis(1);
-    let retry = Backoff { first: at_once, factor: 2.0, most: REPLAY_WAIT / 50, jitter: 0.0 };
-    let wait_timeout = policy.wait_timeout.min(REPLAY_WAIT);
-    Policy { pace: Pace::fixed(at_once), retry, wait_timeout, is_replay: true, ..policy }
-}
-
 /// The key that a source has now. Where it has none, the gateway's refusal of the last one stands.
 fn ask_again(source: &dyn Fn() -> Result<String, Error>) -> Option<ApiKey> {
     let key = source().and_then(|key| {
@@ -712,37 +583,8 @@ fn variable(name: &str) -> Result<Option<String>, Error> {
     }
 }
 
-/// How a program takes a key, and how it reaches a gateway that needs none, in its own words.
-#[derive(Clone, Copy, Debug)]
-pub struct MissingKeyAdvice {
-    /// Continues "set EFFECTS_API_KEY, or …".
-    pub give: &'static str,
-    /// Continues "the local gateway needs none: …".
-    pub local: &'static str,
-}
-
-impl Default for MissingKeyAdvice {
-    fn default() -> Self {
-        let local = "`effects_emulator::Emulator` starts one, and has its key";
-        Self { give: "give one to `ClientBuilder::api_key`", local }
-    }
-}
-
-impl fmt::Display for MissingKeyAdvice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { give, local } = self;
-        write!(
-            f,
-            "set EFFECTS_API_KEY, or {give}; keys are made on the API key page of the service's site \
-             (https://cloud.vtrix.ai). The local gateway needs none: {local}"
-        )
-    }
-}
-
 /// The environment variable that may name a program that prints the key.
 pub const KEY_COMMAND_VARIABLE: &str = "EFFECTS_API_KEY_COMMAND";
-/// The longest wait for a task in a replay.
-const REPLAY_WAIT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The environment variable that may name the file of the certificates to trust.
 pub const CA_BUNDLE_VARIABLE: &str = "EFFECTS_CA_BUNDLE";

@@ -38,6 +38,7 @@ mod key_in_request;
 ))]
 mod keyring_calls;
 mod keyring_error;
+mod missing_key;
 mod pace_file;
 mod picture_fetch;
 mod profile;
@@ -47,6 +48,7 @@ mod run;
 mod saved_picture;
 #[cfg(all(feature = "keyring", target_os = "linux"))]
 mod secret_service;
+mod settings;
 mod state;
 mod stored_key;
 mod system_keyring;
@@ -61,9 +63,8 @@ pub use atomic_file::{
 };
 pub use backlog::Backlog;
 pub use builder::{
-    BuildClient, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, CaBundle,
-    ClientBuilder, EventObserver, KEY_COMMAND_VARIABLE, MissingKeyAdvice, Proxy, Settings,
-    base_url_of_the_environment,
+    BuildClient, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, ClientBuilder,
+    KEY_COMMAND_VARIABLE, base_url_of_the_environment,
 };
 pub use cassette::{
     CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, is_replay, replay_base,
@@ -82,6 +83,7 @@ pub use jobs::{
 pub use journal_session::JournalSession;
 pub use key_in_request::key_refusal;
 pub use keyring_error::KeyringError;
+pub use missing_key::MissingKeyAdvice;
 pub use pace_file::{PaceFile, PaceFileError};
 pub use picture_fetch::{ArrivedPicture, ObservedDownload, PictureFetch, answer_of};
 pub use profile::{Profile, ProfileKey};
@@ -89,6 +91,7 @@ pub use program::{KEY_VARIABLES, PresignedUrls, run_key_program, run_presigner, 
 pub use random::{fresh_seed, random_name};
 pub use run::begin_run;
 pub use saved_picture::{PictureState, file_digest, is_picture, record_picture};
+pub use settings::{CaBundle, EventObserver, Proxy, Settings};
 pub use state::{config_dir, make_private_dir, state_dir};
 pub use stored_key::{KeyStore, StoredKey};
 pub use transport::{FromExchange, Transport};

@@ -22,8 +22,9 @@ use effects_core::{BaseUrl, Error, ErrorKind};
 use effects_jobs::Uploads;
 use serde::Deserialize;
 
-use crate::builder::{BuildClient, ClientBuilder, Proxy};
+use crate::builder::{BuildClient, ClientBuilder};
 use crate::program::run_key_program;
+use crate::settings::Proxy;
 use crate::state::config_dir;
 use crate::stored_key::{KeyStore, StoredKey, check_profile_name};
 
