@@ -1,6 +1,6 @@
 //! Many pictures at once, with their journal rows, photos and files. `client.jobs()` of both clients
 //! returns a [`Jobs`] (`builder.rs`), a caller fills it with [`Job`]s (`job.rs`) and gets a [`JobResult`]
-//! of each (`result.rs`); the clients' drivers call [`JobContext`] (`context.rs`). Callers are Rust
+//! of each (`result.rs`); the clients' drivers call [`JobContext`] (`context/`). Callers are Rust
 //! programs, the command's `batch`, `watch`, `resume` and `reorder`, and the Python package.
 //!
 //! A [`Job`] is what a caller asks for, a [`TrackedJob`] the same on its way through a

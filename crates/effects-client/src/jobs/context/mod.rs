@@ -1,40 +1,38 @@
 //! [`JobContext`]: does what jobs need on this machine beside HTTP. It numbers them, refuses those that
 //! repeat the API key or another's file, opens their journal rows, reads their photos, saves their
-//! pictures, reports to the caller and makes each [`JobResult`]. The job drivers of both clients
+//! pictures, reports to the caller and makes each [`JobResult`](super::JobResult). The job drivers of both clients
 //! (`jobs.rs`; in the async one also `driver.rs` and `transfer.rs`) have one for each `run`, and call what
 //! may block on other threads. The command's batches and Python's `Many` read their budget from theirs.
+//!
+//! This file makes one, and counts, names and refuses the jobs; `open.rs` has what a job needs before it is
+//! submitted, `save.rs` what becomes of its pictures, `report.rs` what its caller is told.
+
+mod open;
+mod report;
+mod save;
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use effects_core::batch::Outage;
 use effects_core::gateway::Endpoint;
-use effects_core::journal::{AsyncJournal, JournalError, RowOutcome};
-use effects_core::{BaseUrl, Error, ErrorKind, Event, Origin, Picture, TaskId};
+use effects_core::journal::AsyncJournal;
+use effects_core::{Error, ErrorKind, Origin};
 use effects_jobs::{
-    Budget, FetchError, Found, Identity, JobEnd, MemoryStore, Method, Occurrences, OpenRow, Photo,
-    PrepareError, Record, Row, RowDraft, RowError, RowName, RowPhoto, RowState, Work,
+    Budget, Identity, MemoryStore, Occurrences, PrepareError, RowDraft, RowError, RowName,
+    RowPhoto, Work,
 };
 use rust_decimal::Decimal;
-use sha2::{Digest, Sha256};
 
-use super::claims::{Claim, Claims};
-use super::handle::JobsHandle;
-use super::job::{Job, JobInput, PhotoSource};
-use super::notice::{JobJournals, JobNotice};
-use super::options::{JobOptions, PhotoCheck, Save, SaveFiles};
-use super::placement;
-use super::result::{self, JobResult};
-use super::tracked::TrackedJob;
-use crate::atomic_file::read_photo;
-use crate::cassette::is_replay;
 use crate::file_names;
+use crate::jobs::claims::{Claim, Claims};
+use crate::jobs::handle::JobsHandle;
+use crate::jobs::job::{Job, JobInput};
+use crate::jobs::notice::{JobJournals, JobNotice};
+use crate::jobs::options::{JobOptions, PhotoCheck, Save, SaveFiles};
+use crate::jobs::placement;
+use crate::jobs::tracked::TrackedJob;
 use crate::journal_session::JournalSession;
 use crate::key_in_request::{key_refusal, refuse_key};
-use crate::saved_picture::{is_picture, record_picture, record_saved};
-use crate::telemetry;
 use crate::unreachable_photos::UnreachablePhotos;
 
 /// What jobs share of this machine.
@@ -309,321 +307,6 @@ impl JobContext {
             .filter(|session| !session.budgets().is_empty())
     }
 
-    /// Opens a job's row and looks for its pictures; `None` where nothing is journaled.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be gone on with: nothing was sent.
-    pub fn open(&self, job: &mut TrackedJob) -> Result<Option<Found>, PrepareError> {
-        if let Some(wrong) = job.wrong.take() {
-            return Err(wrong);
-        }
-        let files = self.files();
-        let found = match (&job.job.ask, &self.session, &self.memory) {
-            (JobInput::Row { number, .. }, Some(session), _) => {
-                let found = session.resume(*number).map_err(PrepareError::Journal)?;
-                // Of a row that is resumed, the record alone knows the template and the file.
-                if let Found::Watch(open) | Found::Settled(open) = &found
-                    && let Some(record) = open.record()
-                {
-                    job.template = Some(record.row.template.clone());
-                    job.target.clone_from(&record.row.target);
-                }
-                Some(found)
-            }
-            (JobInput::Row { .. }, None, _) => {
-                let why = "a row is resumed by the journal that has it, and no journal is given: give that one";
-                return Err(PrepareError::Refused(Error::new(ErrorKind::Misconfigured, why)));
-            }
-            (_, Some(session), _) if job.job.row.is_some() => {
-                if let Some(files) = files {
-                    placement::choose(files, session, job).map_err(PrepareError::Journal)?;
-                }
-                let row = job.job.row.as_deref();
-                let found = row.map(|row| self.open_row(session, row)).transpose();
-                found.map_err(PrepareError::Journal)?
-            }
-            // This store only counts money and finds nothing again. So its row needs no digest, key
-            // or tag, but origin, template and size, by which prices are known.
-            (JobInput::Picture(checked, _), None, Some(memory)) => {
-                let row = RowDraft {
-                    origin: self.origin.clone(),
-                    template: checked.template.clone(),
-                    size: checked.size,
-                    params: checked.params.clone(),
-                    photo: RowPhoto::Content { digest: [0; 32], shown: job.job.image() },
-                    key: None,
-                    tag: None,
-                    target: None,
-                };
-                Some(Found::Submit(memory.begin(row).map_err(PrepareError::Journal)?))
-            }
-            _ => None,
-        };
-        let found = match found {
-            Some(Found::Settled(open)) => Some(self.settled(job, open)?),
-            None | Some(Found::Submit(_)) if job.job.work().submits() => self.placed(job, found)?,
-            other => other,
-        };
-        let record = match &found {
-            Some(Found::Watch(open)) => open.record(),
-            None | Some(Found::Submit(_)) => None,
-            // No picture is to be saved.
-            Some(Found::Settled(_) | Found::Doubtful(_) | Found::Elsewhere(_)) => return Ok(found),
-        };
-        if let Some(files) = files {
-            job.empty_files = placement::empty_files(files, job, record);
-        }
-        Ok(found)
-    }
-
-    fn open_row(&self, session: &JournalSession, row: &Row) -> Result<Found, JournalError> {
-        let found = session.open(row)?;
-        // A row of an earlier run counts in this budget with what it has paid; a new one joins
-        // with its intent.
-        if self.registers && !matches!(&found, Found::Submit(open) if open.record().is_none()) {
-            for budget in session.budgets() {
-                session.store().add_to_scope(budget.scope, &[row.identity])?;
-            }
-        }
-        Ok(found)
-    }
-
-    /// A row with a verdict: there is nothing to do if its pictures are where they belong.
-    fn settled(&self, job: &mut TrackedJob, open: OpenRow) -> Result<Found, PrepareError> {
-        let Some(record) = open.record() else { return Ok(Found::Settled(open)) };
-        if !matches!(record.state, RowState::Completed { .. }) {
-            return Ok(Found::Settled(open));
-        }
-        let (Save::Files(files), Some(session)) = (&self.save, &self.session) else {
-            // Nothing is to be saved, and the record has all that a poll would show.
-            let is_enough = matches!(self.save, Save::Nothing) && record.state.effect().is_some();
-            return Ok(if is_enough { Found::Settled(open) } else { Found::Watch(open) });
-        };
-        let kept = placement::kept(files, session, job, record).map_err(PrepareError::Journal)?;
-        // A look at the task costs nothing and brings a fresh link to what is missing.
-        let Some(kept) = kept else { return Ok(Found::Watch(open)) };
-        for (index, picture) in kept.into_iter().enumerate() {
-            self.keep(job, Some(&open), index, picture);
-        }
-        Ok(Found::Settled(open))
-    }
-
-    /// A job to be submitted: its picture has a place, or it is refused before it is paid for.
-    fn placed(
-        &self,
-        job: &TrackedJob,
-        found: Option<Found>,
-    ) -> Result<Option<Found>, PrepareError> {
-        let (Some(files), Some(target)) = (self.files(), &job.target) else { return Ok(found) };
-        // A picture of its own, of a task before, stays beside the new one.
-        let is_own = self.has_own_picture(job, target).map_err(PrepareError::Journal)?;
-        // Before it is paid for: a picture without a place would have to be fetched by hand.
-        let checked =
-            placement::check(files, &self.writable_folders, target, job.job.is_named, is_own);
-        let Err(error) = checked else { return Ok(found) };
-        match self.begun_by_another(job).map_err(PrepareError::Journal)? {
-            // Another process was faster, and what is in the way is its picture of this job.
-            Some(record) => Ok(Some(Found::Elsewhere(record))),
-            None => Err(PrepareError::Refused(error)),
-        }
-    }
-
-    /// Whether a file was last saved as a picture of the job's own row.
-    fn has_own_picture(&self, job: &TrackedJob, file: &Path) -> Result<bool, JournalError> {
-        let (Some(session), Some(row)) = (&self.session, &job.job.row) else { return Ok(false) };
-        // Any other file is the caller's own, whatever the journal says of its path.
-        if !is_picture(file) {
-            return Ok(false);
-        }
-        let owner = session.store().find(&RowName::Picture(file.to_owned()))?;
-        Ok(owner.is_some_and(|owner| owner.row.identity == row.identity))
-    }
-
-    /// The job's record, if by now the journal has a submission or a task of it.
-    fn begun_by_another(&self, job: &TrackedJob) -> Result<Option<Record>, JournalError> {
-        let (Some(session), Some(row)) = (&self.session, &job.job.row) else { return Ok(None) };
-        let known = session.store().find(&RowName::Identity(row.identity))?;
-        Ok(known.filter(|record| {
-            // Of these, nothing can lie in the way.
-            !matches!(record.state, RowState::Released { .. } | RowState::Failed { .. })
-        }))
-    }
-
-    /// Reads the photo of a job, once: bytes in memory are handed over, since a task runs long after its
-    /// photo is uploaded.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or is not the one that the job's row is known by.
-    pub fn photo(&self, job: &mut TrackedJob) -> Result<Photo, PrepareError> {
-        let JobInput::Picture(_, Some(source)) = &mut job.job.ask else {
-            let why = "the job has neither a URL nor a photo";
-            return Err(PrepareError::Failed(Error::new(ErrorKind::InvalidRequest, why)));
-        };
-        let photo = source.read().map_err(PrepareError::Failed)?;
-        if let PhotoSource::Photo(_) = source {
-            *source = PhotoSource::Uploaded(photo.shown().to_owned());
-        }
-        let digest = Sha256::digest(photo.bytes()).into();
-        let is_of = |row: &Row| row.likeness == Row::likeness_of_content(digest);
-        // Its row is the photo's content: another photo in it would be found as paid for by a
-        // later run.
-        let is_changed = job.job.row.as_ref().is_some_and(|row| !is_of(row));
-        if is_changed {
-            let why = format!(
-                "photo {} changed since the row was read: nothing was sent; run the same line again, \
-                 and the row is the one of the new photo",
-                job.job.image()
-            );
-            return Err(PrepareError::Refused(Error::new(ErrorKind::UnusablePhoto, why)));
-        }
-        // Locked for the look alone, not while the check decodes a photo: at worst two threads
-        // check the same one.
-        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(check) = self.check_photo.as_ref().filter(|_| !checked().contains(&digest)) {
-            check(&photo).map_err(|why| {
-                let why = format!("photo {}: {why}; nothing was sent", job.job.image());
-                PrepareError::Refused(Error::new(ErrorKind::UnusablePhoto, why))
-            })?;
-            // One photo through thirty templates is decoded once.
-            checked().insert(digest);
-        }
-        Ok(photo)
-    }
-
-    /// Whether a picture of a finished task is where it belongs already; `index` is its place.
-    pub fn has_picture(
-        &self,
-        job: &mut TrackedJob,
-        row: Option<&OpenRow>,
-        task: &TaskId,
-        index: usize,
-    ) -> bool {
-        let (Some(files), Some(session)) = (self.files(), &self.session) else { return false };
-        let Some(record) = row.and_then(OpenRow::record) else { return false };
-        // The record is of the task before, whose pictures are others.
-        if record.state.task() != Some(task) {
-            return false;
-        }
-        // A journal that cannot be read costs no more than a download.
-        let kept = placement::kept_at(files, session, job, record, index).ok().flatten();
-        let has = kept.is_some();
-        if let Some(picture) = kept {
-            self.keep(job, row, index, picture);
-        }
-        has
-    }
-
-    /// Saves a picture that was fetched; `index` is its place among its task's.
-    ///
-    /// # Errors
-    ///
-    /// When this machine does not take it.
-    pub fn save(
-        &self,
-        job: &mut TrackedJob,
-        row: Option<&OpenRow>,
-        index: usize,
-        picture: &Picture,
-        bytes: Bytes,
-    ) -> Result<(), FetchError> {
-        let Save::Files(files) = &self.save else {
-            job.pictures.push(bytes);
-            return Ok(());
-        };
-        let path = placement::save(files, job, index, &picture.task_id, &bytes)
-            .map_err(|error| FetchError { error, is_local: true })?;
-        if let Some(row) = row {
-            // Not lost where that fails: the journal's next flush tells, and the picture is found again.
-            // After the file is in its place: the journal names none that is not there.
-            let _ = record_saved(row, index, &path, &bytes);
-        }
-        let wanted = placement::place(files, job, index, &picture.task_id);
-        if path != wanted {
-            let (path, wanted) = (path.display(), wanted.display());
-            job.warnings.push(format!("saved as {path}, since {wanted} is another file"));
-        }
-        job.files.push(path);
-        Ok(())
-    }
-
-    fn keep(
-        &self,
-        job: &mut TrackedJob,
-        row: Option<&OpenRow>,
-        index: usize,
-        picture: placement::KeptPicture,
-    ) {
-        if let Some(row) = row
-            && picture.is_unrecorded()
-        {
-            // Not lost where that fails: it is found again the same way.
-            let _ = record_picture(row, index, &picture.path);
-        }
-        let overwrite = self.files().map_or("", |files| files.words.overwrite);
-        if let Some(warning) = picture.warning(overwrite) {
-            self.report(JobNotice::Kept { index: job.index, warning: warning.clone() });
-            job.warnings.push(warning);
-        }
-        job.files.push(picture.path);
-    }
-
-    /// Tells the caller an event of a download.
-    pub fn report_download(&self, job: &mut TrackedJob, event: Event) {
-        if let Event::Warning { message } = &event {
-            job.warnings.push(message.clone());
-        }
-        self.report(JobNotice::Event { index: job.index, is_download: true, event });
-    }
-
-    /// Tells the caller what a job's task cost, as far as its end says.
-    pub fn report_cost(&self, index: usize, method: Option<Method>, end: &RowOutcome) {
-        let (RowOutcome::Completed { cost, .. } | RowOutcome::Failed { cost, .. }) = end else {
-            return;
-        };
-        if let (Some(method), Some(cost)) = (method, *cost) {
-            // A caller who listens says it in its own way.
-            if self.on_notice.is_none()
-                && let Some(price) = self.price.filter(|price| cost > *price)
-            {
-                telemetry::warn(&format!(
-                    "a picture cost {cost} USD, more than the price of {price}: from now on so much is \
-                     reserved for each"
-                ));
-            }
-            self.report(JobNotice::Billed { index, method, cost });
-        }
-    }
-
-    /// Warns of a task whose result is read no more and that no journal has; of a replay there is none.
-    pub fn report_unread(&self, unread: &JobResult, gateway: &BaseUrl) {
-        if is_replay(&self.origin) {
-            return;
-        }
-        if let (Some(task), None) = (unread.task_id(), unread.row) {
-            let line = gateway.resume_line(task);
-            telemetry::warn(&format!(
-                "task {task} was submitted, and its result reached no caller; resume with: {line}"
-            ));
-        }
-    }
-
-    /// Tells the caller that submissions are held back.
-    pub fn report_outage(&self, outage: &Outage) {
-        if self.on_notice.is_none() {
-            telemetry::warn(&outage.to_string());
-        }
-        self.report(JobNotice::Outage { outage: outage.clone() });
-    }
-
-    /// Tells the caller what happens to a job.
-    pub fn report(&self, notice: JobNotice) {
-        if let Some(on_notice) = &self.on_notice {
-            on_notice(notice);
-        }
-    }
-
     /// Whether pictures are saved to files.
     pub fn saves_files(&self) -> bool {
         self.files().is_some()
@@ -641,38 +324,6 @@ impl JobContext {
         }
     }
 
-    /// Whether [`result`](Self::result) has to ask the journal for the number of the job's row.
-    pub fn must_look_up(&self, job: &TrackedJob, end: &JobEnd) -> bool {
-        let is_known = end.row.as_ref().and_then(OpenRow::number).is_some();
-        self.session.is_some() && job.job.row.is_some() && !is_known
-    }
-
-    /// What came of a job; its row is let go of.
-    pub fn result(&self, job: TrackedJob, end: JobEnd) -> JobResult {
-        let TrackedJob { index, job, files, pictures, warnings, .. } = job;
-        let JobEnd { outcome, method, earlier_cost, row } = end;
-        let record = row.as_ref().and_then(OpenRow::record).cloned().map(Box::new);
-        let outcome = result::billed(outcome, record.as_deref());
-        let number = row.as_ref().and_then(OpenRow::number).or_else(|| {
-            // Not opened, or its store does not tell.
-            let (session, row) = (self.session.as_ref()?, job.row.as_ref()?);
-            let found = session.store().find(&RowName::Identity(row.identity));
-            found.ok().flatten().map(|record| record.number)
-        });
-        JobResult {
-            index,
-            job,
-            outcome,
-            method,
-            earlier_cost,
-            row: number,
-            record,
-            files,
-            pictures,
-            warnings,
-        }
-    }
-
     /// Makes sure that the journal has everything.
     ///
     /// # Errors
@@ -687,27 +338,6 @@ impl JobContext {
         match &self.save {
             Save::Files(files) => Some(files),
             Save::Nothing | Save::Bytes => None,
-        }
-    }
-}
-
-impl PhotoSource {
-    fn read(&self) -> Result<Photo, Error> {
-        match self {
-            Self::File(path) if placement::is_special(path) => {
-                let why = format!(
-                    "photo {} is no regular file, and a job reads its photo more than once: save it as a \
-                     file",
-                    path.display()
-                );
-                Err(Error::new(ErrorKind::UnusablePhoto, why))
-            }
-            Self::File(path) => read_photo(path),
-            Self::Photo(photo) => Ok(photo.clone()),
-            Self::Uploaded(name) => {
-                let why = format!("photo {name} was uploaded, and its bytes are not kept");
-                Err(Error::new(ErrorKind::UnusablePhoto, why))
-            }
         }
     }
 }
@@ -731,8 +361,9 @@ impl std::fmt::Debug for JobContext {
 mod tests {
     use std::fs;
 
+    use bytes::Bytes;
     use effects_core::{ApiKey, BaseUrl, Effect, Template};
-    use effects_jobs::JobOutcome;
+    use effects_jobs::{JobEnd, JobOutcome, Method};
 
     use super::*;
 
