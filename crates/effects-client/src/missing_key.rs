@@ -1,6 +1,7 @@
-//! [`MissingKeyAdvice`]: what the error of a client without a key tells its user: how this program takes one,
-//! where keys are made, and how it reaches a local gateway that needs none. `ClientBuilder::build` ends its
-//! error with it; the command (`gateway.rs`) and the Python package (`setup.rs`) give their own words.
+//! [`MissingKeyAdvice`]: what the error of a client without a key tells its user: how this program takes
+//! one, where keys are made, and how it reaches a local gateway that needs none. `ClientBuilder::build`
+//! ends its error with it; the command (`gateway.rs`) and the Python package (`setup.rs`) give their own
+//! words.
 
 use std::fmt;
 

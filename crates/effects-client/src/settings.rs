@@ -64,7 +64,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`](effects_core::ErrorKind::InvalidRequest), with the place and without the key.
+    /// [`ErrorKind::InvalidRequest`](effects_core::ErrorKind::InvalidRequest), with the place and without
+    /// the key.
     pub fn refuse_key(
         &self,
         work: &Work,

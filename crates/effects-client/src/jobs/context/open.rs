@@ -1,6 +1,6 @@
-//! What a job of a [`JobContext`] needs before it is submitted: its row opened, with a look for the pictures
-//! that it has already ([`JobContext::open`]), and its photo read and checked ([`JobContext::photo`]). The job
-//! drivers of both clients call both on threads that may block.
+//! What a job of a [`JobContext`] needs before it is submitted: its row opened, with a look for the
+//! pictures that it has already ([`JobContext::open`]), and its photo read and checked
+//! ([`JobContext::photo`]). The job drivers of both clients call both on threads that may block.
 
 use std::path::Path;
 use std::sync::PoisonError;

@@ -1,6 +1,6 @@
-//! What a [`JobContext`] tells its caller: the notices of a job on its way ([`JobContext::report`]), what a task
-//! cost, that submissions are held back, a paid task that no one reads of, and what came of a job
-//! ([`JobContext::result`]). The job drivers of both clients call these.
+//! What a [`JobContext`] tells its caller: the notices of a job on its way ([`JobContext::report`]), what a
+//! task cost, that submissions are held back, which paid task's result is read no more, and what came of a
+//! job ([`JobContext::result`]). The job drivers of both clients call these.
 
 use effects_core::batch::Outage;
 use effects_core::journal::RowOutcome;

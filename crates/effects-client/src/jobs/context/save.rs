@@ -1,6 +1,6 @@
 //! What a job of a [`JobContext`] does with its pictures: it looks whether one is where it belongs already
-//! ([`JobContext::has_picture`]) and saves what was downloaded ([`JobContext::save`]), or keeps its bytes. The
-//! async client (`transfer.rs`) and the blocking one (`jobs.rs`) call both for each picture.
+//! ([`JobContext::has_picture`]) and saves what was downloaded ([`JobContext::save`]), or keeps its bytes.
+//! The async client (`transfer.rs`) and the blocking one (`jobs.rs`) call both for each picture.
 
 use bytes::Bytes;
 use effects_core::{Picture, TaskId};
