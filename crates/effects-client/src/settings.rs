@@ -1,7 +1,9 @@
-//! [`Settings`]: the checked settings of a client: its gateway and key, how runs behave, the [`Proxy`], the
-//! certificates ([`CaBundle`]), the callback for events ([`EventObserver`]). `ClientBuilder::build` makes
-//! them; both clients are made of them, and ask them to refuse work that repeats the key, to warn of photos
-//! that the gateway cannot reach, and to report events.
+//! [`Settings`]: the checked settings of a client: its gateway and key, how runs behave and are paced,
+//! where local photos go, how it connects ([`Proxy`], [`CaBundle`], client certificate), and the callback
+//! for events ([`EventObserver`]). `ClientBuilder::build` makes them. Both clients and their HTTP stacks,
+//! and the command's `doctor` and webhooks, are built from them. The clients ask them to refuse work that
+//! repeats the key, to warn of photos that the gateway cannot reach, to report events, and for the policy
+//! at this gateway, which `doctor` asks for too.
 
 use std::fmt;
 use std::path::PathBuf;

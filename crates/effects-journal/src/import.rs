@@ -1,6 +1,8 @@
-//! Takes in rows of another journal, within a transaction: [`import`] a row with its state, what its tasks
-//! cost and where its pictures are, [`import_order`] a new order of a completed row. `Store` hands them to
-//! the writer thread, for `JournalStore::import` and `JournalStore::import_order`.
+//! Takes in rows as another journal knows them, within a transaction: [`import`] writes a row with its
+//! state, what its tasks cost and where its pictures are, and [`import_order`] an unfinished new order of a
+//! completed row. `Store` has the writer thread call them for `JournalStore::import` and
+//! `JournalStore::import_order`; the command uses those to import lines of `manifest.jsonl`, in batches and
+//! `effects journal rebuild`.
 
 use effects_core::journal::{JournalError, RowNumber, RowOutcome};
 use effects_core::{TaskId, Time};

@@ -1,6 +1,8 @@
-//! Records how a run ended, within a transaction: [`settle`] writes a task's verdict, cost and pictures, or
-//! that what became of a submission is not known, and [`record_saved_picture`] where a picture was saved.
-//! `RowLease` hands them to the writer thread; `import.rs` calls both for a row of another journal.
+//! Records how a run ended, within a transaction. [`settle`] writes a task's verdict, cost and links to
+//! pictures (and its id, if the journal lacks it) and books the cost in budgets; or it notes that a
+//! submission's outcome is not known, or lets go of an abandoned row. [`record_saved_picture`] writes where
+//! a picture was saved. `RowLease` has the writer thread call both; `import.rs` calls them for imported
+//! rows.
 
 use std::path::Path;
 

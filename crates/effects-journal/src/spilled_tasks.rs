@@ -1,6 +1,7 @@
-//! Ids of paid tasks on their way between the rows and the spill file: [`insert_spilled`] writes one from the
-//! file into its row, and [`held_tasks`] gives those that go to the file where the database file vanished.
-//! `WriterThread` calls both, the Postgres `Writer` the first.
+//! Moves ids of paid tasks between the rows and the spill file: [`insert_spilled`] writes one from the file
+//! into its row, and [`held_tasks`] lists those of this process's open tasks, which `WriterThread` writes
+//! to the file if someone deletes, moves or replaces the database file. `WriterThread` calls both, the
+//! Postgres `Writer` the first.
 
 use effects_core::journal::RowNumber;
 use effects_jobs::{RowName, RowState};

@@ -1,7 +1,9 @@
-//! [`Core`]: what every state of a [`Run`](super::Run) shares: its policy, clock and random numbers, the
-//! times at which its wait ends, the pacer it learns from, and [`Pending`], the entries and events that go
-//! out before any step of the state. A `Run` owns one; each transition of `submit.rs` and `wait.rs` gets it,
-//! and `saved.rs` saves it.
+//! [`Core`]: what every state of a [`Run`](super::Run) shares: its policy, clock, random numbers and counts
+//! of calls and entries, the pacer that tells how long tasks take, and [`Pending`]: the entries and events
+//! that go out before any step of the state, the submissions booked as lost, and whether the caller stopped
+//! watching. It computes when the run's wait ends. A `Run` owns one and passes it to the transitions of
+//! `submit.rs` and `wait.rs`, and these to `verdict.rs`; `saved.rs` saves and restores it without policy,
+//! pacer, curve and events.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

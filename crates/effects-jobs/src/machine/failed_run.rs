@@ -1,7 +1,9 @@
-//! What a job of a [`JobMachine`] does whose run failed: it has a new paid task made, as often as
+//! Decides how a job of a [`JobMachine`] goes on whose run failed: it makes a new paid task, as often as
 //! `JobLimits::retry_failed` allows, goes back to the completed task that its row keeps, or ends. An error
-//! that would be every other job's halts the machine. `replies.rs` calls [`JobMachine::run_failed`] once
-//! the journal has the end of the run, or would not take an entry of it.
+//! that every other job would meet halts the machine, unless its limits let it keep going; one that only
+//! similar jobs would meet is remembered, and refuses them. `replies.rs` calls [`JobMachine::run_failed`]
+//! once the driver has told the journal of the run's end, or when the journal does not take an entry of the
+//! run.
 
 use effects_core::{Cause, Error, ErrorKind, ServiceCode};
 use rust_decimal::Decimal;

@@ -1,8 +1,9 @@
 //! [`JobMachine`]: the state machine that takes jobs from the photo to the file, many at once, over one
-//! [`Batch`] of runs. It makes no I/O itself: each step tells its driver what to do next, and the driver's
-//! replies decide whether a job is submitted, follows a task, is paid anew, or is refused since nothing
-//! more may be begun. `effects-ureq` steps it for jobs (`jobs.rs`), `effects-reqwest` for jobs and for a
-//! client's single runs (`driver.rs`), and `effects-testkit` in its simulated world.
+//! [`Batch`] of runs. It makes no I/O itself: each step tells its driver what to do next, and by the
+//! driver's replies the machine submits a job, follows its task, pays for a new one, or ends the job.
+//! `effects-ureq` steps it for jobs (`jobs.rs`), `effects-reqwest` for jobs and for a client's single runs
+//! (`driver.rs`), and `effects-testkit` in its simulated world. `JobsHandle` of `effects-client` publishes
+//! how it stands.
 //!
 //! This file adds jobs, hands out the steps and stops the machine; `replies.rs` takes the driver's replies,
 //! `failed_run.rs` decides what a job does whose run failed, and `queries.rs` tells how things stand.

@@ -1,6 +1,8 @@
-//! What a driver asks a [`JobMachine`] between the steps: what it knows itself of a job
-//! ([`JobMachine::known`]), a job's row, work and task, why nothing more is begun or submitted, and how many
-//! jobs are under way. The drivers of both clients and the simulation use them; so does the machine.
+//! Tells how a [`JobMachine`] and its jobs stand: what the driver attached to a job
+//! ([`JobMachine::known`]), the job's row, work, task and method, why the machine begins or submits nothing
+//! more, and how many jobs, runs and submissions are under way. The drivers of both clients ask between
+//! the steps, the simulation asks for rows and attached values, and `JobsHandle` of `effects-client`
+//! publishes the halt, the outage and the counts.
 
 use effects_core::batch::{Outage, RunId};
 use effects_core::{Error, TaskId};

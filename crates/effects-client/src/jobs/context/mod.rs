@@ -1,9 +1,9 @@
-//! [`JobContext`]: does what jobs need on this machine beside HTTP. It numbers them, refuses those that
-//! repeat the API key or another's file, opens their journal rows, reads their photos, saves their
-//! pictures, reports to the caller and makes each [`JobResult`](super::JobResult). The job drivers of both
-//! clients (`jobs.rs`; in the async one also `driver.rs` and `transfer.rs`) have one for each `run`, and
-//! call what may block on other threads. The command's batches and Python's `Many` read their budget from
-//! theirs.
+//! [`JobContext`]: does what jobs need on this machine beside HTTP. It numbers them, opens their budget,
+//! refuses those that repeat the API key or would replace a photo or another job's file, opens their
+//! journal rows, reads their photos, saves their pictures, reports to the caller and makes each
+//! [`JobResult`](super::JobResult). The job drivers of both clients (`jobs.rs`; in the async one also
+//! `driver.rs` and `transfer.rs`) have one for each `run`; the async one calls what may block on other
+//! threads. The command's batches and Python's `Many` read their budget from theirs.
 //!
 //! This file makes one, and counts, names and refuses the jobs; `open.rs` has what a job needs before it is
 //! submitted, `save.rs` what becomes of its pictures, `report.rs` what its caller is told.

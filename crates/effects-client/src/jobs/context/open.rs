@@ -1,6 +1,7 @@
-//! What a job of a [`JobContext`] needs before it is submitted: its row opened, with a look for the
-//! pictures that it has already ([`JobContext::open`]), and its photo read and checked
-//! ([`JobContext::photo`]). The job drivers of both clients call both on threads that may block.
+//! Gets a job of a [`JobContext`] ready before it is submitted. [`JobContext::open`] opens its row (one in
+//! memory, if only a budget counts it), looks for pictures that it has already, and refuses it if its
+//! picture could not be saved; [`JobContext::photo`] reads and checks its photo. The job drivers of both
+//! clients call both on threads that may block.
 
 use std::path::Path;
 use std::sync::PoisonError;

@@ -1,6 +1,7 @@
-//! What a [`JobContext`] tells its caller: the notices of a job on its way ([`JobContext::report`]), what a
-//! task cost, that submissions are held back, which paid task's result is read no more, and what came of a
-//! job ([`JobContext::result`]). The job drivers of both clients call these.
+//! Tells the caller of a [`JobContext`] what happens: [`JobContext::report`] passes on each notice of a
+//! job, others tell of downloads, costs and outages, and [`JobContext::result`] makes what came of a job.
+//! `report_unread` warns in the log of a submitted task whose result nobody reads and which no journal has.
+//! The job drivers of both clients call these; `save.rs` reports pictures that it keeps.
 
 use effects_core::batch::Outage;
 use effects_core::journal::RowOutcome;

@@ -1,6 +1,8 @@
-//! What a job of a [`JobContext`] does with its pictures: it looks whether one is where it belongs already
-//! ([`JobContext::has_picture`]) and saves what was downloaded ([`JobContext::save`]), or keeps its bytes.
-//! The async client (`transfer.rs`) and the blocking one (`jobs.rs`) call both for each picture.
+//! Puts the pictures of a job of a [`JobContext`] where they belong: [`JobContext::has_picture`] looks
+//! whether one is there already, and [`JobContext::save`] saves a downloaded one or keeps its bytes. Both
+//! tell the journal where the file is and note a warning if it is not the expected one. The async client
+//! (`transfer.rs`) and the blocking one (`jobs.rs`) call the first for each picture and the second for each
+//! that they download; `open.rs` takes over pictures of earlier runs by `keep`.
 
 use bytes::Bytes;
 use effects_core::{Picture, TaskId};
