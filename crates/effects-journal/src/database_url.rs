@@ -73,7 +73,13 @@ fn parameters_start(rest: &str) -> Option<usize> {
     let Some(question) = rest[first_at..].find('?').map(|at| first_at + at) else {
         return Some(rest.len());
     };
-    (question > last_at || is_parameter(&rest[question + 1..])).then_some(question)
+    if question > last_at {
+        return Some(question);
+    }
+    // `me:a@b?user=c@db/x` may as well have a password of `a@b?user=c`, where `db/x` can be a location.
+    let after = rest[last_at + 1..].split('?').next().unwrap_or_default();
+    let is_open = rest[..question].contains(':') && is_location(after);
+    (!is_open && is_parameter(&rest[question + 1..])).then_some(question)
 }
 
 /// Whether a text reads as `host[:port]`, or several with commas, and perhaps `/database`.
@@ -167,6 +173,7 @@ mod tests {
             "postgres://me:a?s3cret@db/x",
             "postgres://me:a?b=s3cret@db/x?sslmode=require",
             "postgres://me:a@b?s3cret@db/x",
+            "postgres://me:a@b?user=s3cret@db/x",
             "postgres://db/x?password=s3cret&user=me@corp",
             "postgres://db/x?user=me@corp&password=s3cret",
             "postgres://db:5432/x?user=me@corp&password=s3cret",
@@ -204,7 +211,7 @@ mod tests {
 
     #[test]
     fn no_password_is_shown_wherever_it_stands_in_a_url() {
-        const PASSWORDS: [&str; 16] = [
+        const PASSWORDS: [&str; 20] = [
             "s3cret",
             "a@s3cret",
             "s3cret@b",
@@ -221,6 +228,10 @@ mod tests {
             "a@b?c=s3cret",
             "a@s3cret?c=d",
             "s3cret?a@5/b:6&c=d",
+            "a@b?user=s3cret",
+            "a@b/x?user=s3cret&host=b",
+            "a@5?sslmode=s3cret",
+            "5@b?user=s3cret",
         ];
         const USERS: [&str; 4] = ["", "me", "me%40corp", "5432"];
         const HOSTS: [&str; 8] =
