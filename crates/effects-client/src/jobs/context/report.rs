@@ -1,6 +1,6 @@
 //! Tells the caller of a [`JobContext`] what happens: [`JobContext::report`] passes on each notice of a
 //! job, others tell of downloads, costs and outages, and [`JobContext::result`] makes what came of a job.
-//! `report_unread` warns in the log of a submitted task whose result nobody reads and which no journal has.
+//! `report_unread` warns in the log of a submitted task whose result no caller reads and that no journal has.
 //! The job drivers of both clients call these; `save.rs` reports pictures that it keeps.
 
 use effects_core::batch::Outage;
