@@ -1,7 +1,7 @@
 //! Runs programs that the caller names, each for a limited time: [`run_uploader`] one that uploads a photo,
 //! [`run_presigner`] one that prints the URLs to upload a photo to and to fetch it from,
 //! [`run_key_program`] one that prints the API key. The `transfer.rs` of both clients call the first two,
-//! `ClientBuilder` and `Profile` the third. The API key is taken out of what their errors repeat ([`Secrets`]).
+//! `ClientBuilder` and `Profile` the third. No error repeats the API key ([`without_keys`]).
 
 use std::env;
 use std::ffi::OsStr;
@@ -33,7 +33,6 @@ pub fn run_uploader(
     limit: Duration,
     endpoint: &Endpoint,
 ) -> Result<Reference, Error> {
-    let secrets = Secrets::KeyOf(endpoint);
     let folder = temp_folder().map_err(|error| {
         upload_error(&format!("{} takes no folder: {error}", env::temp_dir().display()))
     })?;
@@ -41,9 +40,9 @@ pub fn run_uploader(
     let path = folder.path().join(photo.name());
     fs::write(&path, photo.bytes())
         .map_err(|error| upload_error(&format!("{} cannot be written: {error}", path.display())))?;
-    let printed = run(program, &[path.as_os_str()], limit, secrets)?;
+    let printed = run_for_upload(program, &[path.as_os_str()], limit, endpoint)?;
     let line = printed.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    parse(program, line, secrets)
+    parse(program, line, endpoint)
 }
 
 /// Where a presigner says to put a photo, and where it can be fetched then.
@@ -76,35 +75,36 @@ pub fn run_presigner(
     limit: Duration,
     endpoint: &Endpoint,
 ) -> Result<PresignedUrls, Error> {
-    let secrets = Secrets::KeyOf(endpoint);
     let arguments = [OsStr::new(photo.name()), OsStr::new(photo.format().media_type())];
-    let printed = run(program, &arguments, limit, secrets)?;
+    let printed = run_for_upload(program, &arguments, limit, endpoint)?;
     let mut lines = printed.lines().map(str::trim).filter(|line| !line.is_empty());
     let (Some(put), Some(fetch)) = (lines.next(), lines.next()) else {
         let why = "must print two lines, the URL to PUT to and the URL to fetch from";
-        return Err(upload_error(&secrets.redact(format!("{program:?} {why}"), "")));
+        return Err(upload_error(&without_keys(format!("{program:?} {why}"), endpoint)));
     };
-    Ok(PresignedUrls { put: put.to_owned(), fetch: parse(program, fetch, secrets)? })
+    Ok(PresignedUrls { put: put.to_owned(), fetch: parse(program, fetch, endpoint)? })
 }
 
-/// Runs a program that prints the API key on its first line, for half a minute at most. What it prints is in
-/// no message; the last line that it says on stderr is, with `[key]` in place of each word that it printed and
-/// `[hidden]` in place of each that may be a key.
+/// Runs a program that prints the API key on its first line, for half a minute at most. Errors name the
+/// program and how it ended: its arguments, what it prints and what it says on stderr may have the key.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::MissingKey`] when it cannot be run, fails, or prints nothing.
 pub fn run_key_program(program: &str) -> Result<String, Error> {
+    let name = program.split_whitespace().next().unwrap_or_default();
     let fail = |why: &str| {
-        // `run` says so for uploads; a key may be read where nothing is to be submitted.
-        let why = why.trim_end_matches("; nothing was submitted");
-        Error::new(ErrorKind::MissingKey, format!("there is no API key: {why}"))
+        Error::new(ErrorKind::MissingKey, format!("there is no API key: {name:?} {why}"))
             .with_way_out("run the program by itself: it must print the key and end with status 0")
     };
-    let printed = run(program, &[], KEY_LIMIT, Secrets::PrintedWords)
-        .map_err(|error| fail(&error.to_string()))?;
-    let key = printed.lines().map(str::trim).find(|line| !line.is_empty());
-    key.map(str::to_owned).ok_or_else(|| fail(&format!("{program:?} printed nothing")))
+    let ended = run(program, &[], KEY_LIMIT)
+        .map_err(|error| fail(&format!("cannot be run: {error}")))?
+        .ok_or_else(|| fail(NOT_IN_TIME))?;
+    if !ended.status.success() {
+        return Err(fail(&format!("ended with {}", ended.status)));
+    }
+    let key = ended.printed.lines().map(str::trim).find(|line| !line.is_empty());
+    key.map(str::to_owned).ok_or_else(|| fail("printed nothing"))
 }
 
 /// The environment variables that may hold the key, the first that is set first. Programs inherit them.
@@ -113,57 +113,64 @@ pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
 /// How long a program may take to print the key: it may ask a vault on the network, and no person.
 const KEY_LIMIT: Duration = Duration::from_secs(30);
 
-/// What is taken out of what a program says, since errors are shown and kept. The keys in the environment are
-/// taken out besides: the program has them, also where the client uses another one.
-#[derive(Clone, Copy)]
-enum Secrets<'a> {
-    /// The key of this endpoint.
-    KeyOf(&'a Endpoint),
-    /// Each word that the program printed: one of them may be the key, also where the program failed.
-    PrintedWords,
-}
-
-impl Secrets<'_> {
-    /// The text with `[key]` in place of them; `printed` is what the program printed, where that is known.
-    fn redact(self, text: String, printed: &str) -> String {
-        let variables = KEY_VARIABLES.into_iter().filter_map(|name| env::var(name).ok());
-        let mut words: Vec<String> = variables.collect();
-        let text = match self {
-            Self::KeyOf(endpoint) => endpoint.redact_key(text).into_owned(),
-            Self::PrintedWords => {
-                words.extend(printed.split_whitespace().map(str::to_owned));
-                text
-            }
-        };
-        // The longest first: one may begin with another.
-        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-        let keys = words.into_iter().filter_map(|word| ApiKey::new(word).ok());
-        keys.fold(text, |text, key| key.redact(text).into_owned())
+/// Runs a program that uploads or presigns; what it prints. Errors have `[key]` in place of the key.
+fn run_for_upload(
+    program: &str,
+    arguments: &[&OsStr],
+    limit: Duration,
+    endpoint: &Endpoint,
+) -> Result<String, Error> {
+    let fail = |kind, why: &str| {
+        let message = without_keys(format!("{program:?} {why}"), endpoint);
+        Error::new(kind, format!("{message}; nothing was submitted"))
+    };
+    let ended = run(program, arguments, limit)
+        .map_err(|error| fail(ErrorKind::Upload, &format!("cannot be run: {error}")))?
+        .ok_or_else(|| fail(ErrorKind::DeadlineExceeded, NOT_IN_TIME))?;
+    if !ended.status.success() {
+        let last = ended.said.lines().rev().find(|line| !line.trim().is_empty());
+        let why = format!("ended with {}: {}", ended.status, last.unwrap_or_default());
+        return Err(fail(ErrorKind::Upload, &why));
     }
+    Ok(ended.printed)
 }
 
-fn parse(program: &str, line: &str, secrets: Secrets<'_>) -> Result<Reference, Error> {
-    let fail = |why: &str| upload_error(&secrets.redact(format!("{program:?} printed {why}"), ""));
+fn parse(program: &str, line: &str, endpoint: &Endpoint) -> Result<Reference, Error> {
+    let fail =
+        |why: &str| upload_error(&without_keys(format!("{program:?} printed {why}"), endpoint));
     // Before it is parsed: that error may cut the line, and so the key, which is not found then.
-    if secrets.redact(line.to_owned(), "") != line {
+    if without_keys(line.to_owned(), endpoint) != line {
         return Err(fail("the API key where the photo's URL belongs, or in it: it would be shown"));
     }
     line.parse().map_err(|error| fail(&format!("no URL: {error}")))
 }
 
-fn run(
-    program: &str,
-    arguments: &[&OsStr],
-    limit: Duration,
-    secrets: Secrets<'_>,
-) -> Result<String, Error> {
-    let failed = |error: io::Error| {
-        upload_error(&secrets.redact(format!("{program:?} cannot be run: {error}"), ""))
-    };
+/// The text with `[key]` in place of the endpoint's key, and of those in the environment: a program has
+/// these, also where the client uses another one. Errors are shown and kept.
+fn without_keys(text: String, endpoint: &Endpoint) -> String {
+    let variables = KEY_VARIABLES.into_iter().filter_map(|name| env::var(name).ok());
+    let mut keys: Vec<String> = variables.collect();
+    // The longest first: one may begin with another.
+    keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
+    let keys = keys.into_iter().filter_map(|key| ApiKey::new(key).ok());
+    keys.fold(endpoint.redact_key(text).into_owned(), |text, key| key.redact(text).into_owned())
+}
+
+/// How a program ended, and what it wrote.
+struct EndedProgram {
+    status: ExitStatus,
+    /// On stdout.
+    printed: String,
+    /// On stderr.
+    said: String,
+}
+
+/// Runs a program to its end; `None` if it did not end in time, and was stopped.
+fn run(program: &str, arguments: &[&OsStr], limit: Duration) -> io::Result<Option<EndedProgram>> {
     // No shell: what a file's name or a key holds is never run as a command.
     let mut words = program.split_whitespace();
-    let (printed, stdout) = ReadAside::begin().map_err(failed)?;
-    let (said, stderr) = ReadAside::begin().map_err(failed)?;
+    let (printed, stdout) = ReadAside::begin()?;
+    let (said, stderr) = ReadAside::begin()?;
     let mut child = Command::new(words.next().unwrap_or_default())
         .args(words)
         .args(arguments)
@@ -171,71 +178,14 @@ fn run(
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(stderr)
-        .spawn()
-        .map_err(failed)?;
-    let Some(status) = wait(&mut child, limit).map_err(failed)? else {
-        // The threads that read are left alone: a child of the program may go on writing.
-        let message = format!("{program:?} did not end before the deadline and was stopped");
-        let message = format!("{}; nothing was submitted", secrets.redact(message, ""));
-        return Err(Error::new(ErrorKind::DeadlineExceeded, message));
-    };
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    if !status.success() {
-        let said = text(said.end());
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let message = |last: &str| format!("{program:?} ended with {status}: {last}");
-        let message = match secrets {
-            Secrets::KeyOf(_) => secrets.redact(message(last), ""),
-            Secrets::PrintedWords => {
-                let mut printed = text(printed.end());
-                let last =
-                    without_possible_keys(&secrets.redact(last.to_owned(), &printed), &printed);
-                // An argument may be a part of a word that the program printed.
-                for argument in program.split_whitespace().skip(1) {
-                    if printed.contains(argument) {
-                        printed.push_str(&format!(" {argument}"));
-                    }
-                }
-                secrets.redact(message(&last), &printed)
-            }
-        };
-        return Err(upload_error(&message));
-    }
-    Ok(text(printed.end()))
+        .spawn()?;
+    // Without an end, the threads that read are left alone: a child of the program may go on writing.
+    let Some(status) = wait(&mut child, limit)? else { return Ok(None) };
+    let text = |aside: ReadAside| String::from_utf8_lossy(&aside.end()).into_owned();
+    Ok(Some(EndedProgram { status, printed: text(printed), said: text(said) }))
 }
 
-/// What a program says, with `[hidden]` in place of each word that may be a key which is not known: one of as
-/// many characters as a key that is looked for, but for plain words that are in nothing that it `printed`.
-fn without_possible_keys(said: &str, printed: &str) -> String {
-    let mut text = String::new();
-    for part in said.split_inclusive(char::is_whitespace) {
-        // Without the quotes and stops around it, but for those of a `[key]` within.
-        let word = match part.contains("[key]") {
-            true => part.trim(),
-            false => part.trim_matches(|c: char| !c.is_alphanumeric()),
-        };
-        let is_short = part.trim().len() < ApiKey::SHORTEST_SEARCHED;
-        if is_short || word.is_empty() || is_plain_word(word) && !printed.contains(word) {
-            text.push_str(part);
-        } else {
-            text.push_str(&part.replacen(word, "[hidden]", 1));
-        }
-    }
-    text
-}
-
-/// Whether it is a word of a language, as far as its letters tell: a key has digits, other signs or letters
-/// of both cases, or is longer.
-fn is_plain_word(word: &str) -> bool {
-    let is_letter = |c: char| c.is_alphabetic() || c == '\'';
-    let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
-    let is_in_one_case = !rest.chars().any(char::is_uppercase)
-        || !first.chars().chain(rest.chars()).any(char::is_lowercase);
-    word.chars().all(is_letter) && is_in_one_case && word.chars().count() <= MAX_WORD_LETTERS
-}
-
-/// As long as "internationalization".
-const MAX_WORD_LETTERS: usize = 20;
+const NOT_IN_TIME: &str = "did not end before the deadline and was stopped";
 
 /// Reads what a program writes to a pipe, on a thread of its own: a pipe that is full would stop the program.
 ///
@@ -363,7 +313,7 @@ mod tests {
         assert_eq!(key, "the-key-1234");
         let program = script(folder.path(), &format!("{leave}echo no vault >&2; exit 3"));
         let error = before_the_process_ends(&pid, move || run_key_program(&program)).unwrap_err();
-        assert!(error.to_string().contains("no vault"), "{error}");
+        assert!(error.to_string().contains("exit status: 3"), "{error}");
     }
 
     /// What the call returns, and ends the process that it left behind: a call that waits for that does not
@@ -447,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_repeats_the_key_of_the_client_or_what_a_key_program_printed() {
+    fn no_error_of_an_upload_repeats_the_key_of_the_client() {
         let folder = tempfile::tempdir().unwrap();
         let long = "x".repeat(400);
         for text in [
@@ -466,40 +416,22 @@ mod tests {
                 assert!(!error.contains("key-") && error.contains("[key]"), "{text}: {error}");
             }
         }
-        let leak = "echo; echo ' a-key-1234 a-key-12345'; echo oops a-key-12345, no >&2; exit 1";
-        let error = run_key_program(&script(folder.path(), leak)).unwrap_err();
-        assert!(error.to_string().contains("oops [key], no"), "{error}");
-        assert!(error.way_out().is_some());
     }
 
     #[test]
-    fn a_key_program_that_fails_shows_no_key_that_it_printed_in_another_word_or_on_stderr_alone() {
+    fn a_key_program_that_fails_is_named_without_anything_that_may_have_the_key() {
         let folder = tempfile::tempdir().unwrap();
-        for (leak, said) in [
-            (
-                "echo '{\"key\":\"a-key-1234\"}'; echo \"the key 'a-key-1234' is over\" >&2",
-                "the key '[hidden]' is over",
-            ),
-            ("echo key=opensesame; echo opensesame failed. >&2", "[hidden] failed."),
-            ("echo a-key-1234; echo token=a-key-1234, no >&2", "[hidden] no"),
-            ("echo key=a-key-1234 was refused >&2", "[hidden] was refused"),
-            (
-                "echo Not AUTHORIZED: Ab3dEf6h, abcDefgh, abcdefghijklmnopqrstuvwxyz >&2",
-                "Not AUTHORIZED: [hidden], [hidden], [hidden]",
-            ),
-            (
-                "echo gpg: decryption failed: No secret key >&2",
-                "gpg: decryption failed: No secret key",
-            ),
-            ("echo key=an-argument; echo oops >&2", "oops"),
+        for leak in [
+            "echo; echo ' a-key-1234 a-key-12345'; echo oops a-key-12345, no >&2; exit 1",
+            "echo '{\"key\":\"a-key-1234\"}'; echo \"the key 'a-key-1234' is over\" >&2; exit 1",
+            "echo opensesame >&2; exit 1",
+            "echo key=an-argument; exit 1",
         ] {
-            let program = script(folder.path(), &format!("{leak}; exit 1"));
-            let error = run_key_program(&format!("{program} an-argument")).unwrap_err();
-            let is_argument = leak.contains("argument");
-            let shown = if is_argument { "[key]" } else { "an-argument" };
-            let end = format!(" {shown}\" ended with exit status: 1: {said}");
-            let error = error.without_way_out().to_string();
-            assert!(error.ends_with(&end), "{error}\n{end}");
+            let program = format!("{} an-argument", script(folder.path(), leak));
+            let error = run_key_program(&program).unwrap_err();
+            assert!(error.way_out().is_some(), "{error}");
+            let said = error.without_way_out().to_string();
+            assert_eq!(said, "there is no API key: \"sh\" ended with exit status: 1");
         }
     }
 }
