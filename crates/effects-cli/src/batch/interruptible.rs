@@ -55,7 +55,7 @@ impl RowCount<'_> {
     pub(crate) fn now(self) -> u64 {
         match self {
             Self::Known(rows) => rows,
-            Self::Growing(manifest) => manifest.arrivals(),
+            Self::Growing(manifest) => manifest.photo_count(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A folder of photos as a manifest, with `--recursive` also of the folders in it: each file with the name
-//! of a photo is a row. [`read`] makes the rows, in the order of their paths, for `Manifest::lines`.
+//! of a photo is a row. [`read`] finds the photos, in the order of their paths, for `Manifest::at`.
 //! [`list`] lists the files that are there now ([`FolderListing`]), for `FolderWatcher` of `effects watch`;
-//! [`line_of`] makes the row of one photo that arrived, and [`why_left_out`] says why a file is no row.
+//! [`line_of`] makes the row of a photo, and [`why_left_out`] says why a file is no row.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -14,11 +14,11 @@ use effects_client::{FileId, file_names};
 use effects_core::{Error, ImageFormat, count_of};
 
 use super::columns::Cells;
-use super::{ManifestLine, ManifestLines, unreadable, unusable};
+use super::{ManifestLine, unreadable, unusable};
 
-/// The photos of the folder at `path`; with `out`, the folder of the pictures, those of the folders in
-/// it too, except in `out` itself.
-pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<ManifestLines, Error> {
+/// The photos of the folder at `path`, and what is to be told of other files; with `out`, the folder of the
+/// pictures, those of the folders in it too, except in `out` itself.
+pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<(Vec<PathBuf>, Vec<String>), Error> {
     let found = list(path, out).map_err(|error| unreadable(path, &error))?;
     let left_out = found.left_out(path);
     let FolderListing { photos, folders, .. } = found;
@@ -37,8 +37,7 @@ pub(super) fn read(path: &Path, out: Option<&Path>) -> Result<ManifestLines, Err
         }
         return Err(unusable(path, &why));
     }
-    let rows = (1..).zip(photos).map(|(number, photo)| Ok(line_of(number, photo.path)));
-    Ok(ManifestLines::new(rows).with_warnings(warnings))
+    Ok((photos.into_iter().map(|photo| photo.path).collect(), warnings))
 }
 
 /// What is in a folder now, its photos and other files in the order of their paths; `out` is as for [`read`].

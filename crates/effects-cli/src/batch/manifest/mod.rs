@@ -5,7 +5,8 @@
 //! ([`Cells`]).
 //!
 //! It is read more than once: to know what is wrong with it before anything is sent, and for the work. A file
-//! is never held whole.
+//! is never held whole. Each row is known by its place, which must be the same every time: a folder is
+//! listed once, and a file that changes before the work begins is refused.
 
 mod columns;
 mod csv;
@@ -17,6 +18,7 @@ use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use effects_core::{Error, ErrorKind};
 
@@ -32,9 +34,13 @@ pub(crate) struct Manifest {
     strict: bool,
     /// Of a folder whose folders are read too: the folder of the pictures, which is none of them.
     recursive_except: Option<PathBuf>,
-    /// Of a folder that is watched: the photos that came so far, in their order.
+    /// Of a folder: its photos, in the order of their rows. Where it is watched, those that came so far.
     // Clones share it: the thread of the rows adds photos, and the main thread counts them.
-    arrived: Arc<Mutex<Vec<PathBuf>>>,
+    photos: Arc<Mutex<Vec<PathBuf>>>,
+    /// Of a folder: what a person should know of it.
+    warnings: Vec<String>,
+    /// Of a file: its length, and when it was changed last.
+    version: Option<(u64, SystemTime)>,
 }
 
 /// How a manifest is written.
@@ -94,14 +100,15 @@ impl Manifest {
                 "it is no folder, so --recursive says nothing: leave it out",
             ));
         }
-        let format = if found.is_dir() { ManifestFormat::Folder } else { format_of(path)? };
-        Ok(Self {
-            path: path.to_owned(),
-            format,
-            strict,
-            recursive_except,
-            arrived: Arc::default(),
-        })
+        let (path, version) = (path.to_owned(), version_of(&found));
+        if !found.is_dir() {
+            let format = format_of(&path)?;
+            let (photos, warnings) = (Arc::default(), Vec::new());
+            return Ok(Self { path, format, strict, recursive_except, photos, warnings, version });
+        }
+        let (photos, warnings) = folder::read(&path, recursive_except.as_deref())?;
+        let (format, photos) = (ManifestFormat::Folder, Arc::new(Mutex::new(photos)));
+        Ok(Self { path, format, strict, recursive_except, photos, warnings, version: None })
     }
 
     /// A folder whose photos come while the batch runs: its rows are those that [arrived](Self::arrive).
@@ -121,9 +128,15 @@ impl Manifest {
         if !found.is_dir() {
             return Err(unusable(path, "it is no folder: give one, or do it with `effects batch`"));
         }
-        let (path, format, arrived) =
-            (path.to_owned(), ManifestFormat::WatchedFolder, Arc::default());
-        let watched = Self { path, format, strict: false, recursive_except, arrived };
+        let watched = Self {
+            path: path.to_owned(),
+            format: ManifestFormat::WatchedFolder,
+            strict: false,
+            recursive_except,
+            photos: Arc::default(),
+            warnings: Vec::new(),
+            version: None,
+        };
         // A folder that cannot be read is refused now. Once it is watched, it is waited for.
         watched.list().map_err(|error| unreadable(&watched.path, &error))?;
         Ok(watched)
@@ -151,9 +164,9 @@ impl Manifest {
 
     /// Takes a photo of a watched folder as its next row.
     pub(crate) fn arrive(&self, photo: PathBuf) -> ManifestLine {
-        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        arrived.push(photo.clone());
-        folder::line_of(arrived.len() as u64, photo)
+        let mut photos = self.photos.lock().unwrap_or_else(PoisonError::into_inner);
+        photos.push(photo.clone());
+        folder::line_of(photos.len() as u64, photo)
     }
 
     /// The row of a photo of a watched folder that arrived before, at this place among the rows.
@@ -161,9 +174,20 @@ impl Manifest {
         folder::line_of(index as u64 + 1, photo)
     }
 
-    /// How many photos of a watched folder came so far.
-    pub(crate) fn arrivals(&self) -> u64 {
-        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    /// How many photos a folder has; where it is watched, those that came so far.
+    pub(crate) fn photo_count(&self) -> u64 {
+        self.photos.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
+    /// Whether a row may have another place than when the manifest was made: its file was written to.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be looked at.
+    pub(crate) fn has_changed(&self) -> Result<bool, Error> {
+        let Some(version) = self.version else { return Ok(false) };
+        let found = fs::metadata(&self.path).map_err(|error| unreadable(&self.path, &error))?;
+        Ok(version_of(&found) != Some(version))
     }
 
     /// The folder that paths in it start from.
@@ -189,14 +213,14 @@ impl Manifest {
         match self.format {
             ManifestFormat::Csv => csv::read(&self.path, has_template, self.strict),
             ManifestFormat::JsonLines => json_lines::read(&self.path, self.strict),
-            ManifestFormat::Folder => folder::read(&self.path, self.recursive_except.as_deref()),
-            ManifestFormat::WatchedFolder => {
-                // A copy, since photos go on coming while these rows are read.
-                let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let rows = (1..).zip(arrived);
-                Ok(ManifestLines::new(
-                    rows.map(|(number, photo)| Ok(folder::line_of(number, photo))),
-                ))
+            ManifestFormat::Folder | ManifestFormat::WatchedFolder => {
+                // Those that are here now: photos may go on coming while these rows are read.
+                let (count, photos) = (self.photo_count(), Arc::clone(&self.photos));
+                let rows = (1..=count).zip(0..).map(move |(number, place): (u64, usize)| {
+                    let photos = photos.lock().unwrap_or_else(PoisonError::into_inner);
+                    Ok(folder::line_of(number, photos[place].clone()))
+                });
+                Ok(ManifestLines::new(rows).with_warnings(self.warnings.clone()))
             }
         }
     }
@@ -238,6 +262,11 @@ fn format_of(path: &Path) -> Result<ManifestFormat, Error> {
     let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
     let begins = start.iter().find(|byte| !byte.is_ascii_whitespace());
     Ok(if begins == Some(&b'{') { ManifestFormat::JsonLines } else { ManifestFormat::Csv })
+}
+
+/// `None` where the system does not say when a file was changed.
+fn version_of(found: &fs::Metadata) -> Option<(u64, SystemTime)> {
+    Some((found.len(), found.modified().ok()?))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {

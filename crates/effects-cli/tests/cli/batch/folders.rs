@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::site::{Site, count, rows_and_batch};
-use crate::world::PHOTO;
+use crate::world::{CommandOutput, PHOTO};
 
 /// The paths of the pictures, from the folder they go to, in their order.
 fn pictures(site: &Site) -> Vec<String> {
@@ -52,6 +52,53 @@ fn a_link_that_leads_back_ends_nothing() {
     std::os::unix::fs::symlink("..", site.path("photos/b/up")).unwrap();
     site.batch("photos", &["--template", "glass_ball", "--recursive"]).exits(0);
     assert_eq!(site.accepted_once(), 1);
+}
+
+/// `effects batch` over `manifest`, whose key's program, which runs once the rows were looked through, does
+/// what `script` says first.
+#[cfg(unix)]
+fn batch_after(site: &Site, script: &str, manifest: &str) -> CommandOutput {
+    site.write("key.sh", format!("{script}\necho {}\n", site.emulator.api_key()));
+    let line = ["batch", manifest, "--out", "out", "--poll", "0.05", "--template", "glass_ball"];
+    let mut command = site.command(&[&line[..], &["--api-key-command", "sh key.sh"]].concat());
+    CommandOutput::of(command.env_remove("EFFECTS_API_KEY"))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_photo_that_comes_or_goes_while_a_batch_begins_stands_for_no_other() {
+    let site = Site::new();
+    site.photo("photos/b.png", 1).write("photos/c.png", "no photo");
+    site.photo("photos/d.png", 2).photo("photos/e.png", 3).photo("new.png", 4);
+    let ran = batch_after(&site, "mv new.png photos/a.png; rm photos/d.png", "photos");
+    let ran = ran.exits(2);
+    let results = site.results();
+    let ended: Vec<_> = results.iter().map(|row| (&row["image"], &row["status"])).collect();
+    let wanted = [
+        ("./b.png", "completed"),
+        ("./c.png", "invalid"),
+        ("./d.png", "invalid"),
+        ("./e.png", "completed"),
+    ];
+    let wanted = wanted.map(|(image, status)| (Value::from(image), Value::from(status)));
+    assert_eq!(ended, wanted.iter().map(|(a, b)| (a, b)).collect::<Vec<_>>(), "{ran:?}");
+    assert_eq!(site.accepted_once(), 2);
+    // The next run takes it.
+    site.batch("photos", &["--template", "glass_ball"]).exits(2);
+    assert_eq!(site.accepted_once(), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_table_that_changes_while_a_batch_begins_is_told_and_nothing_is_sent() {
+    let site = Site::new();
+    site.rows("rows.csv", 2);
+    let more = "echo glass_ball,https://example.com/more.jpg >> rows.csv";
+    let ran = batch_after(&site, more, "rows.csv").exits(2);
+    assert!(ran.stderr.contains("rows.csv") && ran.stderr.contains("changed"), "{ran:?}");
+    assert_eq!(site.accepted_once(), 0);
+    site.batch("rows.csv", &[]).exits(0);
+    assert_eq!(site.accepted_once(), 3);
 }
 
 #[test]
