@@ -6,42 +6,47 @@
 
 use effects_core::journal::{JournalError, RowNumber, RowOutcome};
 use effects_core::{TaskId, Time};
-use effects_jobs::{Attempt, Identity, Row, RowState};
+use effects_jobs::{Attempt, Identity, Record, Row, RowState};
 use rust_decimal::Decimal;
 
 use crate::database::values;
 use crate::reservation::note_reservation;
-use crate::row_snapshot::{RowHold, RowSnapshot, RowStage, json};
+use crate::row_snapshot::{KnownTask, RowHold, RowSnapshot, RowStage, json};
 use crate::settle::{record_saved_picture, settle};
 use crate::transaction::{Fail, Transaction};
 use crate::transitions::{insert, refuse_known_task, replace};
 use crate::{budget, rows};
 
-/// Takes in a row as another journal knows it; whether it did.
+/// Takes in a row as another journal knows it; whether it did. Of a row that this journal knows, only what
+/// its tasks cost is taken in.
 pub(crate) fn import(
     tx: &Transaction<'_>,
     row: &Row,
     state: &RowState,
     earlier: Decimal,
 ) -> Result<bool, Fail> {
-    let is_known = RowSnapshot::find(tx, &row.identity)?.is_some();
-    // Nothing was made of a released row, and what this journal knows itself is newer.
-    if matches!(state, RowState::Released { .. }) || is_known && !replace(tx, row)? {
+    // Nothing was made of a released row.
+    if matches!(state, RowState::Released { .. }) {
+        return Ok(false);
+    }
+    let known = RowSnapshot::find(tx, &row.identity)?;
+    if let Some(snapshot) = &known
+        && !replace(tx, row)?
+    {
+        // How the row stands, this journal knows better.
+        import_costs(tx, snapshot, state, earlier)?;
         return Ok(false);
     }
     if let Some(task) = state.task() {
         refuse_known_task(tx, &row.origin, task)?;
     }
-    if !is_known {
+    if known.is_none() {
         // Begun as released, it goes on by the same steps as a row of this journal.
         insert(tx, row, "released", &[], None, None)?;
     }
     let inserted = RowSnapshot::find(tx, &row.identity)?;
     let snapshot = inserted.ok_or_else(|| Fail::unreadable("row", &"it is gone again"))?;
-    // First, so that its number is below the current task's: a task after that of a completed row is
-    // read as an order that failed (`rows::SELECT`).
-    let at = state.submitted().or(state.attempts().last().map(|attempt| attempt.at));
-    import_earlier(tx, row, &snapshot, at.unwrap_or(tx.now), earlier)?;
+    import_earlier(tx, row, &snapshot, submitted_at(tx, state), earlier)?;
     match state {
         RowState::Intent { attempts } => {
             import_doubt(tx, &snapshot, attempts, ITS_OWNER_IS_ELSEWHERE)?;
@@ -118,19 +123,58 @@ fn import_doubt(
     Ok(())
 }
 
-/// Books what the tasks before an imported task or doubt cost, as one task that failed.
+/// Books what another journal knows to be paid for a known row, and this one has not counted.
+fn import_costs(
+    tx: &Transaction<'_>,
+    snapshot: &RowSnapshot,
+    state: &RowState,
+    earlier: Decimal,
+) -> Result<(), Fail> {
+    let Record { row, state: here, .. } = rows::get(tx, RowNumber(snapshot.number))?;
+    if let Some(end) = here.outcome_with_cost_of(state) {
+        // No run has this number: runs are counted from 1.
+        let hold = RowHold { row: row.clone(), number: 0, renews: None };
+        settle(tx, &hold, &end)?;
+    }
+    let cost = state.cost().unwrap_or_default();
+    let last = match state.task() {
+        None => Decimal::ZERO,
+        Some(task) => match RowSnapshot::find_with(tx, &row.identity, task)? {
+            // Without a cost it is under way here, and counts with its end.
+            Some((_, Some(KnownTask { cost: known, .. }))) => {
+                known.map_or(Decimal::ZERO, |known| known.max(cost))
+            }
+            // It may be the very task of a submission that is open or in doubt here, and counts with its end.
+            _ if !here.is_final() => Decimal::ZERO,
+            _ => match refuse_known_task(tx, &row.origin, task) {
+                Err(Fail::Known(JournalError::TaskOfAnotherRow { .. })) => Decimal::ZERO,
+                checked => checked.map(|()| cost)?,
+            },
+        },
+    };
+    import_earlier(tx, &row, snapshot, submitted_at(tx, state), earlier + last)
+}
+
+/// When the last task of an imported row was submitted, as far as is known.
+fn submitted_at(tx: &Transaction<'_>, state: &RowState) -> Time {
+    let attempted = || state.attempts().last().map(|attempt| attempt.at);
+    state.submitted().or_else(attempted).unwrap_or(tx.now)
+}
+
+/// Books what was paid for a row, less what is counted for it already, as one task that failed: the ids of
+/// the tasks that cost it are not known.
 fn import_earlier(
     tx: &Transaction<'_>,
     row: &Row,
     snapshot: &RowSnapshot,
     at: Time,
-    earlier: Decimal,
+    paid: Decimal,
 ) -> Result<(), Fail> {
-    if earlier.is_zero() {
+    if paid.is_zero() {
         return Ok(());
     }
-    // A doubt that a person has settled leaves its row released, with the costs that came with it.
-    let cost = earlier - budget::paid_for(tx, &row.identity)?;
+    // A row that is known, or was in doubt until a person settled that, has costs already.
+    let cost = paid - budget::paid_for(tx, &row.identity)?;
     if cost <= Decimal::ZERO {
         return Ok(());
     }

@@ -161,7 +161,7 @@ impl SpendSum {
     }
 }
 
-/// Whether a task is the one that an import books for all tasks before the row's current one: it is not
+/// Whether a task is the one that an import books for several of the row whose ids it does not know: it is not
 /// current, its id is an [`Identity`](effects_jobs::Identity), and it ended as it was submitted.
 const SUM_OF_TASKS: &str =
     "length(t.id) = 64 AND t.finished = t.submitted AND r.task IS DISTINCT FROM t.number";

@@ -298,7 +298,8 @@ fn saved_content(
 }
 
 /// All there is to know of a row but its pictures, in the order [`Columns`] reads it. A later task than
-/// a completed row's is of a new order that failed.
+/// a completed row's is of a new order that failed, unless it is the sum that an import booked for several
+/// (`queries::SUM_OF_TASKS`).
 pub(crate) const SELECT: &str = "
     SELECT r.number, r.identity, r.origin, r.template, r.width, r.height, r.image, r.likeness,
         r.key, r.tag, r.target, r.state, r.attempts, r.reason, r.renewals, r.begun, r.changed,
@@ -309,6 +310,7 @@ pub(crate) const SELECT: &str = "
     FROM rows r LEFT JOIN tasks t ON t.number = r.task
     LEFT JOIN tasks k ON r.former_completed = 1 AND k.number = r.former
     LEFT JOIN tasks f ON r.state = 'completed'
-        AND f.number = (SELECT max(number) FROM tasks WHERE row = r.number AND number > r.task)";
+        AND f.number = (SELECT max(number) FROM tasks WHERE row = r.number AND number > r.task
+            AND (length(id) <> 64 OR finished IS DISTINCT FROM submitted))";
 
 const OWNER_GONE: &str = "its process is gone, and left no answer behind";

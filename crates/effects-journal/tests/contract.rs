@@ -657,7 +657,7 @@ fn a_row_of_another_journal_is_taken_in_as_it_stands_there_and_once() {
         for (name, state) in states_elsewhere() {
             assert!(store.import(&row(name), &state, Decimal::ZERO).unwrap(), "{name}");
             for later in states_elsewhere() {
-                assert!(!store.import(&row(name), &later.1, Decimal::ONE).unwrap(), "{name}");
+                assert!(!store.import(&row(name), &later.1, Decimal::ZERO).unwrap(), "{name}");
             }
             let found = store.find(&RowName::Identity(row(name).identity)).unwrap().unwrap();
             assert_eq!((found.state, found.row, found.holder), (state, row(name), None));
@@ -665,7 +665,8 @@ fn a_row_of_another_journal_is_taken_in_as_it_stands_there_and_once() {
         let opened = |name: &str| name_of(&store.open(&row(name)).unwrap());
         let names = ["failed", "done", "doubtful", "running"];
         assert_eq!(names.map(opened), ["finished", "finished", "doubtful", "watch"]);
-        assert_eq!(store.spend(SpendBy::Template, None).unwrap()[0].cost, usd("0.05"));
+        // The first row cost 0.03, says the line of a task that no row had yet, and not 0.02 alone.
+        assert_eq!(store.spend(SpendBy::Template, None).unwrap()[0].cost, usd("0.06"));
     });
 }
 
@@ -836,5 +837,122 @@ fn a_new_order_of_another_journal_is_doubted_or_followed_beside_the_picture_that
         open.settle(&completed("t5", "0.03")).unwrap();
         assert_eq!(look("dog").state.task().unwrap().as_str(), "t5");
         assert_eq!((look("dog").paid, state(store, scope).paid), (usd("0.06"), usd("0.09")));
+    });
+}
+
+/// What another journal tells of a row that this one knows: the row stays as it is, and its costs count.
+#[test]
+fn what_a_known_row_cost_in_another_journal_counts_once_and_the_row_stays_as_it_is() {
+    over_every_store(|store| {
+        let at = Time::from_millis(START);
+        let task = |id: &str| id.parse::<effects_core::TaskId>().unwrap();
+        let paid = |id: &str, cost: Option<&str>| RowState::Completed {
+            task: task(id),
+            submitted: at,
+            finished: at,
+            cost: cost.map(usd),
+            pictures: vec![PictureRecord {
+                url: String::new(),
+                path: Some(format!("/out/{id}.png").into()),
+                content: None,
+            }],
+        };
+        let running = |id: &str| RowState::Created { task: task(id), submitted: at };
+        let look = |name: &str| store.find(&RowName::Identity(row(name).identity)).unwrap();
+        let look = |name: &str| look(name).unwrap();
+        // The same line twice, each time after another.
+        let import = |name: &str, state: &RowState, earlier: &str| {
+            for _ in 0..2 {
+                assert_eq!(store.import(&row(name), state, usd(earlier)), Ok(false), "{name}");
+            }
+        };
+        let (before, after) = (scope(store), scope(store));
+        let names = ["cat", "dog", "cow", "hen", "ewe"];
+        let rows = names.map(|name| row(name).identity);
+        store.add_to_scope(before, &rows).unwrap();
+        let total = || state(store, before).paid;
+        for (name, cost) in [("cat", Some("0.03")), ("dog", Some("0.03")), ("cow", None)] {
+            assert_eq!(store.import(&row(name), &paid(name, cost), usd("0")), Ok(true));
+        }
+        let known = look("cat");
+
+        // Orders of it failed there, and a new one is under way.
+        import("cat", &paid("cat", Some("0.03")), "0.02");
+        let cat = look("cat");
+        assert_eq!((&cat.state, &cat.row, cat.renewals), (&known.state, &known.row, 0));
+        assert_eq!((cat.paid, cat.failed_order, cat.paid_picture), (usd("0.05"), None, None));
+        assert_eq!(total(), usd("0.08"));
+        // More of them have failed since. What a line tells less of is known.
+        import("cat", &paid("cat", Some("0.03")), "0.04");
+        import("cat", &paid("cat", Some("0.03")), "0.01");
+        import("cat", &paid("cat", None), "0");
+        assert_eq!((look("cat").paid, total()), (usd("0.07"), usd("0.10")));
+        assert_eq!((look("cat").state, look("cat").failed_order), (known.state.clone(), None));
+        let cat = row("cat").identity;
+        assert_eq!(store.import_order(&cat, &task("cat"), &running("new")), Ok(true));
+        assert_eq!(look("cat").paid_picture.as_deref(), Some(&known.state));
+        // The picture's cost is none of the orders'.
+        import("cat", &paid("cat", Some("0.03")), "0.04");
+        import("cat", &running("new"), "0.07");
+        assert_eq!((look("cat").state, look("cat").paid), (running("new"), usd("0.07")));
+        let Opened::Watch(_, open) = store.open(&row("cat")).unwrap() else { panic!() };
+        open.settle(&failed("new", "3009099")).unwrap();
+        let cat = look("cat");
+        let order = cat.failed_order.expect("an order that failed is told of");
+        assert_eq!((&cat.state, order.task()), (&known.state, Some(&task("new"))));
+        import("cat", &paid("cat", Some("0.03")), "0.05");
+        let cat = look("cat");
+        let order = cat.failed_order.expect("and still is");
+        assert_eq!(
+            (order.task(), cat.paid, total()),
+            (Some(&task("new")), usd("0.08"), usd("0.11"))
+        );
+
+        // Another picture of it was bought there.
+        let known = look("dog").state;
+        import("dog", &paid("there", Some("0.03")), "0.03");
+        let dog = look("dog");
+        assert_eq!((dog.state, dog.paid, dog.failed_order), (known.clone(), usd("0.06"), None));
+        assert_eq!(total(), usd("0.14"));
+        // Not where that is another row's.
+        import("dog", &paid("cat", Some("0.03")), "0.05");
+        assert_eq!(look("dog").paid, usd("0.06"));
+        // A new order that fails leaves it its picture.
+        let open = store.reorder(look("dog").number).unwrap();
+        Journal::write(&*open, &intent(0)).unwrap();
+        Journal::write(&*open, &created("again")).unwrap();
+        open.settle(&failed("again", "3009099")).unwrap();
+        assert_eq!(look("dog").state, known);
+
+        // What its task cost was not known here.
+        assert_eq!(state(store, before).unpriced, 1);
+        import("cow", &paid("cow", Some("0.03")), "0.02");
+        let cow = look("cow");
+        assert_eq!((cow.state, cow.paid), (paid("cow", Some("0.03")), usd("0.05")));
+        assert_eq!((state(store, before).unpriced, total()), (0, usd("0.19")));
+
+        // A task is counted with its end, and what is in doubt is reserved for.
+        assert_eq!(store.import(&row("hen"), &running("hen"), usd("0")), Ok(true));
+        let doubt = states_elsewhere().remove(2).1;
+        assert_eq!(store.import(&row("ewe"), &doubt, usd("0")), Ok(true));
+        for name in ["hen", "ewe"] {
+            import(name, &paid(name, Some("0.03")), "0.02");
+            assert_eq!(look(name).paid, usd("0.02"), "{name}");
+        }
+        assert_eq!((look("hen").state, look("ewe").state), (running("hen"), doubt));
+        store.resolve(look("ewe").number, &Resolution::Task(task("ewe"))).unwrap();
+        for name in ["hen", "ewe"] {
+            let Opened::Watch(_, open) = store.open(&row(name)).unwrap() else { panic!("{name}") };
+            open.settle(&completed(name, "0.03")).unwrap();
+            import(name, &paid(name, Some("0.03")), "0.02");
+            assert_eq!((look(name).paid, look(name).failed_order), (usd("0.05"), None), "{name}");
+        }
+        store.add_to_scope(after, &rows).unwrap();
+        assert_eq!([before, after].map(|scope| state(store, scope).paid), [usd("0.29"); 2]);
+        // What several tasks cost together is no price of one.
+        let highest = [before, after].map(|scope| state(store, scope).highest_seen);
+        assert_eq!(highest, [Some(usd("0.03")), None]);
+        let spend = store.spend(SpendBy::Template, None).unwrap().remove(0);
+        assert_eq!((spend.cost, spend.highest), (usd("0.29"), Some(usd("0.03"))));
     });
 }

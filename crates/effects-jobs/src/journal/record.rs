@@ -153,6 +153,18 @@ impl RowState {
         }
     }
 
+    /// What its run came to, with the cost that another journal knows of the same task; `None` where the cost
+    /// is known, or that journal does not know it either.
+    pub fn outcome_with_cost_of(&self, elsewhere: &Self) -> Option<RowOutcome> {
+        let is_missing = self.cost().is_none() && self.task() == elsewhere.task();
+        let known = elsewhere.cost().filter(|_| is_missing)?;
+        let mut end = self.row_outcome()?;
+        if let RowOutcome::Completed { cost, .. } | RowOutcome::Failed { cost, .. } = &mut end {
+            *cost = Some(known);
+        }
+        Some(end)
+    }
+
     /// Its name in JSON.
     pub fn name(&self) -> &'static str {
         match self {

@@ -70,8 +70,9 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// released row is not taken in, since there is nothing to know of it.
     ///
     /// `earlier` is what its tasks before the current task or doubt cost, in USD. Their ids are not
-    /// known, so they are kept as one failed task. All costs count in the scopes of the row, and what a
-    /// released row has paid here already counts once.
+    /// known, so they are kept as one failed task. All costs count in the scopes of the row, and what the
+    /// row has paid here already counts once. Of a row that stays as it is, what the other journal knows
+    /// to be paid and this one has not counted is kept so as well; a task that is open here counts with its end.
     ///
     /// What was taken in is durable after the next [`flush`](Self::flush).
     ///
@@ -108,7 +109,8 @@ pub trait JournalStore: fmt::Debug + Send + Sync {
     /// Takes in a new order of a completed row as another journal knows it: an intent or a doubt, which
     /// is doubtful here, or a task without a verdict, which is followed. Whether it was taken in: only
     /// where the row is completed with the task `paid`, whose picture it keeps as
-    /// [`paid_picture`](Record::paid_picture), and the order's task is none of its own.
+    /// [`paid_picture`](Record::paid_picture), and the order's task is none of its own. What the row's tasks
+    /// cost there is told to [`import`](Self::import), which comes first.
     ///
     /// What was taken in is durable after the next [`flush`](Self::flush).
     ///

@@ -3,7 +3,7 @@
 use std::fs;
 
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::site::{Site, count, objects, rows_and_batch};
 use crate::world::CommandOutput;
@@ -361,6 +361,61 @@ fn a_journal_that_knows_the_picture_doubts_another_journals_order_once() {
         assert_eq!(rows[0]["how"], "kept");
     }
     assert_eq!(site.accepted_once(), 1);
+}
+
+#[test]
+fn what_orders_of_another_journal_cost_counts_in_one_that_knows_the_picture() {
+    let second = ["--journal", "second.db"];
+    let rebuild = ["journal", "rebuild", "--from", "out/manifest.jsonl"];
+    for rebuilds in [false, true] {
+        let site = Site::billing(FaultPlan::none(), |_| json!({"cost": "0.03"}));
+        let of_second = |line: &[&str]| site.run(&[line, &second].concat());
+        let cost = || of_second(&["cost", "--json"]).exits(0).object();
+        site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+        site.batch("rows.csv", &second).exits(0);
+        assert_eq!(cost()["cost"], "0.03");
+        let before = site.rows_of_the_journal().remove(0);
+        // One order fails and is billed.
+        let fails = FaultRule::on(Endpoint::Create, Fault::fail("3009099")).first(1);
+        site.emulator.follow(FaultPlan::none().with(fails)).unwrap();
+        site.reorder(&["1"]).exits(4);
+        let line = last_line(&site, &before["task_id"]);
+        assert_eq!((&line["status"], &line["cost"]), (&"completed".into(), &"0.06".into()));
+        let is_as_it_was = || {
+            let row = of_second(&["tasks", "--json"]).exits(0).object();
+            for field in ["standing", "task_id", "paths"] {
+                assert_eq!(row[field], before[field], "{field}");
+            }
+            assert_eq!((row.get("failed_order"), row.get("paid_picture")), (None, None), "{row}");
+        };
+        if rebuilds {
+            for _ in 0..2 {
+                of_second(&rebuild).exits(0);
+                assert_eq!(cost()["cost"], "0.06");
+                is_as_it_was();
+            }
+        }
+        // Of the next one the answer is lost.
+        let lost = FaultRule::on(Endpoint::Create, Fault::lost()).first(1);
+        site.emulator.follow(FaultPlan::none().with(lost)).unwrap();
+        site.reorder(&["1"]).exits(8);
+        let line = last_line(&site, &before["task_id"]);
+        assert_eq!((&line["status"], &line["cost"]), (&"doubtful".into(), &"0.06".into()));
+        // Beside what is paid and what the doubt may cost, the budget has no room for another row.
+        site.rows("rows.csv", 2);
+        let tight = [&second[..], &["--json", "--budget", "0.11", "--price", "0.03"]].concat();
+        for _ in 0..2 {
+            if rebuilds {
+                of_second(&rebuild).exits(0);
+            }
+            let (rows, batch) = rows_and_batch(&site.batch("rows.csv", &tight).exits(8));
+            assert_eq!((count(&rows, "doubtful"), count(&rows, "refused")), (1, 1), "{rows:?}");
+            assert_eq!((&batch["cost"], &cost()["cost"]), (&"0.06".into(), &"0.06".into()));
+        }
+        of_second(&["resolve", "1", "--not-billed"]).exits(0);
+        is_as_it_was();
+        assert_eq!((&cost()["cost"], &cost()["highest"]), (&"0.06".into(), &"0.03".into()));
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(super) struct StoredTask {
 }
 
 impl StoredRow {
-    /// Whether this task of the row stands for all that an imported one had before.
+    /// Whether this task of the row stands for several of an imported one, whose ids are not known.
     pub(super) fn is_sum_of_tasks(&self, task: &StoredTask) -> bool {
         // `import_earlier` names such a sum after its row.
         Identity::from_digits(task.id.as_str()) == Some(self.row.identity)
@@ -90,16 +90,7 @@ impl StoredRow {
     }
 
     pub(super) fn give_task(&mut self, task: &TaskId, at: Time) {
-        self.tasks.push(StoredTask {
-            id: task.clone(),
-            submitted: at,
-            finished: None,
-            cost: None,
-            is_failed: false,
-            code: None,
-            message: String::new(),
-            pictures: Vec::new(),
-        });
+        self.tasks.push(StoredTask::new(task.clone(), at));
         (self.task, self.state) = (Some(self.tasks.len() - 1), RowStage::Created);
         // A completed task is the row's again where the new one fails.
         self.former.take_if(|(_, state)| *state != RowStage::Completed);
@@ -148,7 +139,9 @@ impl StoredRow {
     /// The last task of a new order that failed and left the row its completed one.
     pub(super) fn failed_order(&self) -> Option<Box<RowState>> {
         let current = self.task.filter(|_| self.state == RowStage::Completed)?;
-        self.tasks[current + 1..].last().map(|task| Box::new(task.failed()))
+        let mut orders = self.tasks[current + 1..].iter();
+        let last = orders.rfind(|task| !self.is_sum_of_tasks(task))?;
+        Some(Box::new(last.failed()))
     }
 
     /// The completed task that the row keeps where a new order under way comes to no picture.
@@ -211,6 +204,20 @@ impl StoredRow {
 }
 
 impl StoredTask {
+    /// One without an end.
+    pub(super) const fn new(id: TaskId, submitted: Time) -> Self {
+        Self {
+            id,
+            submitted,
+            finished: None,
+            cost: None,
+            is_failed: false,
+            code: None,
+            message: String::new(),
+            pictures: Vec::new(),
+        }
+    }
+
     fn completed(&self) -> RowState {
         RowState::Completed {
             task: self.id.clone(),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rust_decimal::Decimal;
 
-use super::stored_row::{RowHold, RowStage, StoredRow};
+use super::stored_row::{RowHold, RowStage, StoredRow, StoredTask};
 use crate::journal::budget::{
     Budget, KnownPrices, ScopeMembership, ScopeNumber, ScopeState, admit, reservation_price,
 };
@@ -251,27 +251,32 @@ impl MemoryTable {
         index
     }
 
-    /// Takes in a row as another store knows it; whether it did.
+    /// Takes in a row as another store knows it; whether it did. Of a row that this store knows, only what
+    /// its tasks cost is taken in.
     pub(super) fn import(
         &mut self,
         row: &Row,
         state: &RowState,
         earlier: Decimal,
     ) -> Result<bool, JournalError> {
+        if matches!(state, RowState::Released { .. }) {
+            return Ok(false);
+        }
+        let attempted = state.attempts().last().map(|attempt| attempt.at);
+        let at = state.submitted().or(attempted).unwrap_or(self.now);
         let known = self.by_identity.get(&row.identity).copied();
-        let is_known = known.is_some_and(|index| {
-            let stored = &self.rows[index];
+        if let Some(index) = known.filter(|index| {
+            let stored = &self.rows[*index];
             stored.state != RowStage::Released || stored.hold.is_some()
-        });
-        if is_known || matches!(state, RowState::Released { .. }) {
+        }) {
+            // How the row stands, this store knows better.
+            self.import_costs(index, state, at, earlier);
             return Ok(false);
         }
         let task = state.task();
         if let Some(other) = task.and_then(|task| self.find_task(&row.origin, task)) {
             return Err(JournalError::TaskOfAnotherRow { row: RowNumber(other as u64 + 1) });
         }
-        let attempted = state.attempts().last().map(|attempt| attempt.at);
-        let at = state.submitted().or(attempted).unwrap_or(self.now);
         let index = known.unwrap_or_else(|| self.insert(row.clone(), at));
         self.rows[index].row = row.clone();
         self.import_earlier(index, at, earlier);
@@ -345,21 +350,41 @@ impl MemoryTable {
         Ok(true)
     }
 
-    /// Books what the tasks before an imported task or doubt cost, as one task that failed.
-    pub(super) fn import_earlier(&mut self, index: usize, at: Time, earlier: Decimal) {
+    /// Books what another store knows to be paid for a known row, and this one has not counted.
+    fn import_costs(&mut self, index: usize, state: &RowState, at: Time, earlier: Decimal) {
+        let (row, here) = (self.rows[index].row.clone(), self.rows[index].state());
+        if let Some(end) = here.outcome_with_cost_of(state) {
+            // No run has this number: runs are counted from 1.
+            self.take_end(&RowHold { number: 0, row: row.clone(), renews: None }, &end);
+        }
+        let cost = state.cost().unwrap_or_default();
+        let last = state.task().map_or(Decimal::ZERO, |task| {
+            let own = self.rows[index].tasks.iter().find(|known| known.id == *task);
+            match own {
+                // Without a cost it is under way here, and counts with its end.
+                Some(known) => known.cost.map_or(Decimal::ZERO, |known| known.max(cost)),
+                // Else it may be the very task of a submission that is open or in doubt here, and counts
+                // with its end.
+                None if here.is_final() && self.find_task(&row.origin, task).is_none() => cost,
+                None => Decimal::ZERO,
+            }
+        });
+        self.import_earlier(index, at, earlier + last);
+    }
+
+    /// Books what was paid for a row, less what is counted for it already, as one task that failed: the ids
+    /// of the tasks that cost it are not known.
+    pub(super) fn import_earlier(&mut self, index: usize, at: Time, paid: Decimal) {
         let stored = &mut self.rows[index];
         let identity = stored.row.identity;
-        // A doubt that a person has settled leaves its row released, with the costs that came with it.
-        let cost = earlier - stored.paid();
+        // A row that is known, or was in doubt until a person settled that, has costs already.
+        let cost = paid - stored.paid();
         // An identity's digits are an id.
         let id = identity.to_string().parse().ok();
-        let Some(id) = id.filter(|_| !earlier.is_zero() && cost > Decimal::ZERO) else { return };
-        stored.give_task(&id, at);
-        if let Some(sum) = stored.tasks.last_mut() {
-            (sum.finished, sum.cost) = (Some(at), Some(cost));
-        }
+        let Some(id) = id.filter(|_| cost > Decimal::ZERO) else { return };
         // None of the tasks that it stands for is the row's current one.
-        stored.task = None;
+        let sum = StoredTask::new(id, at);
+        stored.tasks.push(StoredTask { finished: Some(at), cost: Some(cost), ..sum });
         // It may be the sum of several, so it says nothing of the price.
         for scope in self.scopes.iter_mut().filter(|it| it.members.contains(&identity)) {
             scope.paid += cost;
