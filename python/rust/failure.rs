@@ -50,7 +50,7 @@ fn of_class<'py>(py: Python<'py>, error: &Error, class: &str) -> PyResult<Bound<
     facts.set_item("resume_line", error.resume_line())?;
     if let Some(usage) = error.usage() {
         let class = USAGE.get_or_try_init(py, || {
-            py.import("spark_effects._effect")?.getattr("Usage").map(Bound::unbind)
+            py.import("spark_effects._answer")?.getattr("Usage").map(Bound::unbind)
         })?;
         facts.set_item("usage", class.bind(py).call1(plain_usage(usage))?)?;
     }

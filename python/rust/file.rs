@@ -1,6 +1,6 @@
 //! Files and texts for the Python half: [`write_file`] writes a file whole or not at all, as the Rust
-//! clients do; `_effect.py` saves pictures with it. [`printable`] escapes everything in a text that a
-//! terminal would obey; `_effect.py`, `_task.py` and `_progress.py` print ids and errors through it.
+//! clients do; `_picture.py` saves pictures with it. [`printable`] escapes everything in a text that a
+//! terminal would obey; `_effect.py`, `_task.py`, `_progress.py` and others print ids and errors through it.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -16,13 +16,16 @@ import atexit as _atexit
 import os as _os
 
 from . import _annotations, _native, errors
+from ._answer import ServiceError, TaskStatus, Usage
 from ._client import AsyncClient, Client
-from ._effect import Effect, Event, Picture, ServiceError, TaskStatus, Usage
+from ._effect import Effect
 from ._emulator import Emulator, SeenRequest
+from ._event import Event
 from ._hooks import ExchangeRequest, ExchangeResponse
 from ._job import Job
 from ._many import AsyncResults, Result, ResultList, Results
 from ._many import open_results as _open_results
+from ._picture import Picture
 from ._task import AsyncEvents, AsyncTask, Events, Task
 from ._templates import Template, UnlistedTemplate, templates
 from ._values import Backoff, Pace, Policy

@@ -1,16 +1,15 @@
 """`Client` and `AsyncClient`: styled pictures out of photos, by the paid web API ``spark_img_effects``."""
 
 from . import errors as errors
+from ._answer import ServiceError as ServiceError
+from ._answer import TaskStatus as TaskStatus
+from ._answer import Usage as Usage
 from ._client import AsyncClient as AsyncClient
 from ._client import Client as Client
 from ._effect import Effect as Effect
-from ._effect import Event as Event
-from ._effect import Picture as Picture
-from ._effect import ServiceError as ServiceError
-from ._effect import TaskStatus as TaskStatus
-from ._effect import Usage as Usage
 from ._emulator import Emulator as Emulator
 from ._emulator import SeenRequest as SeenRequest
+from ._event import Event as Event
 from ._hooks import ExchangeRequest as ExchangeRequest
 from ._hooks import ExchangeResponse as ExchangeResponse
 from ._job import Job as Job
@@ -18,6 +17,7 @@ from ._many import AsyncResults as AsyncResults
 from ._many import Result as Result
 from ._many import ResultList as ResultList
 from ._many import Results as Results
+from ._picture import Picture as Picture
 from ._task import AsyncEvents as AsyncEvents
 from ._task import AsyncTask as AsyncTask
 from ._task import Events as Events

@@ -13,10 +13,12 @@ from typing import TypedDict, overload
 # `typing_extensions` is not installed.
 from typing_extensions import LiteralString, Self, Unpack, deprecated
 
-from ._effect import Effect, Event, Picture
+from ._effect import Effect
+from ._event import Event
 from ._hooks import ExchangeRequest, ExchangeResponse
 from ._image import Image
 from ._many import AnyJob, AsyncResults, Results, _Table  # pyright: ignore[reportPrivateUsage]
+from ._picture import Picture
 from ._task import AsyncTask, Task
 from ._templates import MYPY, Template, TemplateId, UnlistedTemplate
 from ._values import Money, Policy, Poll, Repeat, Seconds

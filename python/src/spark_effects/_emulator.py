@@ -5,14 +5,14 @@ fixture of `pytest_plugin.py`; they script faults, move its clock, and read each
 """
 
 from . import _native
-from ._effect import _Record
+from ._record import Record
 from ._values import boolean, integer, log, path_text, plain_number, seconds, text
 from ._wait import constructor, misspelt
 
 __all__ = ["Emulator", "SeenRequest"]
 
 
-class SeenRequest(_Record):
+class SeenRequest(Record):
     """A request that an emulator has seen.
 
     Attributes:

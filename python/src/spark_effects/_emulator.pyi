@@ -13,7 +13,7 @@ from typing import Any, Literal
 from typing_extensions import Unpack
 
 from ._client import AsyncClient, Client, _ClientOptions  # pyright: ignore[reportPrivateUsage]
-from ._effect import _Record  # pyright: ignore[reportPrivateUsage]
+from ._record import Record
 from ._values import Money, Seconds
 
 __all__ = ["Emulator", "SeenRequest"]
@@ -21,7 +21,7 @@ __all__ = ["Emulator", "SeenRequest"]
 Fault = str | Mapping[str, Any] | None
 KeptAtReset = Literal["plan", "clock"]
 
-class SeenRequest(_Record):
+class SeenRequest(Record):
     """A request that an emulator has seen.
 
     Attributes:

@@ -3,13 +3,14 @@ called with; ``on_event`` gets an `Event`. `_client.py` checks the hooks with `h
 (``hooks.rs``) calls each through `call_hook`.
 """
 
-from ._effect import Event, _Record, _record_of, _set
+from ._event import Event
+from ._record import Record, record_of, set_field
 from ._wait import is_coroutine_function
 
 __all__ = ["ExchangeRequest", "ExchangeResponse", "hooks_of", "call_hook"]
 
 
-class ExchangeRequest(_Record):
+class ExchangeRequest(Record):
     """A request to the gateway, or for a picture, as a hook is told of it: nothing of it is secret.
 
     Attributes:
@@ -24,13 +25,13 @@ class ExchangeRequest(_Record):
     __slots__ = _fields = ("number", "method", "url", "_headers", "task_id", "body_length")
 
     def __init__(self, number, method, url, headers, task_id, body_length):
-        _set(self, "number", number)
-        _set(self, "method", method)
-        _set(self, "url", url)
+        set_field(self, "number", number)
+        set_field(self, "method", method)
+        set_field(self, "url", url)
         # As tuples, since a record has a hash.
-        _set(self, "_headers", tuple(map(tuple, headers)))
-        _set(self, "task_id", task_id)
-        _set(self, "body_length", body_length)
+        set_field(self, "_headers", tuple(map(tuple, headers)))
+        set_field(self, "task_id", task_id)
+        set_field(self, "body_length", body_length)
 
     @property
     def headers(self):
@@ -48,7 +49,7 @@ class ExchangeRequest(_Record):
         return f"<ExchangeRequest {self.number}: {self.method} {self.url}>"
 
 
-class ExchangeResponse(_Record):
+class ExchangeResponse(Record):
     """What became of a request, as a hook is told of it, without the key.
 
     Attributes:
@@ -63,13 +64,13 @@ class ExchangeResponse(_Record):
     __slots__ = _fields = ("request", "status", "request_id", "_headers", "body", "error", "elapsed")
 
     def __init__(self, request, status, request_id, headers, body, error, elapsed):
-        _set(self, "request", _record_of(ExchangeRequest, request))
-        _set(self, "status", status)
-        _set(self, "request_id", request_id)
-        _set(self, "_headers", tuple(map(tuple, headers)))
-        _set(self, "body", body)
-        _set(self, "error", error)
-        _set(self, "elapsed", elapsed)
+        set_field(self, "request", record_of(ExchangeRequest, request))
+        set_field(self, "status", status)
+        set_field(self, "request_id", request_id)
+        set_field(self, "_headers", tuple(map(tuple, headers)))
+        set_field(self, "body", body)
+        set_field(self, "error", error)
+        set_field(self, "elapsed", elapsed)
 
     @property
     def headers(self):

@@ -6,11 +6,11 @@ called with; ``on_event`` gets an `Event`. `_client.py` checks the hooks with `h
 from collections.abc import Callable
 from typing import Any
 
-from ._effect import _Record  # pyright: ignore[reportPrivateUsage]
+from ._record import Record
 
 __all__ = ["ExchangeRequest", "ExchangeResponse", "hooks_of", "call_hook"]
 
-class ExchangeRequest(_Record):
+class ExchangeRequest(Record):
     """A request to the gateway, or for a picture, as a hook is told of it: nothing of it is secret.
 
     Attributes:
@@ -44,7 +44,7 @@ class ExchangeRequest(_Record):
     def request_id(self) -> str | None:
         """The ``X-Request-Id`` of a submission, by which the service's support may find it."""
 
-class ExchangeResponse(_Record):
+class ExchangeResponse(Record):
     """What became of a request, as a hook is told of it, without the key.
 
     Attributes:

@@ -3,7 +3,7 @@ function and to a progress display, and ends with the effect. `_plans.py` makes 
 and ``run(progress=True)``; `_wait.py` waits for it, blocking or with await.
 """
 
-from ._effect import Event
+from ._event import Event
 from ._wait import MultiStepOperation, add_hint, awaited, waited
 
 __all__ = ["ObservedRun"]

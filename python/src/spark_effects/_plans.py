@@ -7,9 +7,11 @@ of each plan with `_wait.blocking` and `_wait.awaiting`; `_client.py` also makes
 
 import os
 
-from ._effect import Effect, Picture, TaskStatus, effect_of
+from ._answer import TaskStatus
+from ._effect import Effect, effect_of
 from ._image import photo_path
 from ._many import start
+from ._picture import Picture
 from ._request import plain_request
 from ._values import Headers, Policy, boolean, positive
 from ._wait import is_coroutine_function

@@ -6,7 +6,8 @@ and ``as_completed``. `Events` and `AsyncEvents`, which a task's ``events()`` re
 import math
 
 from . import _native
-from ._effect import Effect, Event
+from ._effect import Effect
+from ._event import Event
 from ._plans import EventPlans, TaskPlans
 from ._wait import awaiting, blocking, check_alive, detach, named, plain, started, waited
 from .errors import TaskFailed

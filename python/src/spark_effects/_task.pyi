@@ -6,7 +6,9 @@ and ``as_completed``. `Events` and `AsyncEvents`, which a task's ``events()`` re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
-from ._effect import Effect, Event, TaskStatus
+from ._answer import TaskStatus
+from ._effect import Effect
+from ._event import Event
 from ._values import Policy, Seconds
 
 __all__ = ["AsyncEvents", "AsyncTask", "Events", "Task"]

@@ -7,7 +7,7 @@ clients returns them as a `ViolationList`. The native half makes its errors with
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ._effect import Usage
+from ._answer import Usage
 
 __all__ = [
     "AuthError",
