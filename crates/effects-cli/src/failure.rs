@@ -27,9 +27,14 @@ pub(crate) enum Failure {
     Error(Error),
     /// A submission of unknown outcome, which is this row of the journal.
     Doubtful(Error, RowNumber),
-    /// A second signal ended the command while a submission was on its way, which is this row of the
-    /// journal, if that has it.
-    LeftInFlight(Intent, Option<RowNumber>),
+    /// A second signal ended the command while a submission was on its way.
+    LeftInFlight {
+        intent: Intent,
+        /// Its row of the journal, if that has it.
+        row: Option<RowNumber>,
+        /// Whether it was one of a recording that is replayed.
+        is_replayed: bool,
+    },
     /// The system refused something that hardly ever fails, such as a thread.
     Unforeseen(String),
 }
@@ -61,10 +66,12 @@ impl Failure {
         is_shown: bool,
         location: &GatewayLocation,
     ) -> Self {
-        let detached = |task_id| Error::from(Cause::Detached(Detached { task_id, is_shown }));
+        let is_replayed = location.is_replay();
+        let detached =
+            |task_id| Error::from(Cause::Detached(Detached { task_id, is_shown, is_replayed }));
         match submission {
             // The answer is lost with this process; the names it was sent with are all that finds the task.
-            SubmissionState::InFlight(intent) => Self::LeftInFlight(intent, row),
+            SubmissionState::InFlight(intent) => Self::LeftInFlight { intent, row, is_replayed },
             SubmissionState::Nothing(None) => Self::Error(detached(None)),
             SubmissionState::Nothing(Some(reason)) => Self::Error(Error::new(
                 ErrorKind::Detached,
@@ -120,7 +127,7 @@ impl Failure {
             Self::Invalid(problems) => Some(problems.kind()),
             Self::Error(error) | Self::Doubtful(error, _) => Some(error.kind()),
             // Left on purpose, so it ends as an interruption (130) and not as a lost answer (8).
-            Self::LeftInFlight(..) => Some(ErrorKind::Detached),
+            Self::LeftInFlight { .. } => Some(ErrorKind::Detached),
             Self::Unforeseen(_) => None,
         }
     }
@@ -134,7 +141,7 @@ impl Failure {
                 object.problems = problems.list();
             }
             Self::Error(error) | Self::Doubtful(error, _) => object.add_error(error),
-            Self::LeftInFlight(intent, _) => {
+            Self::LeftInFlight { intent, .. } => {
                 object.request_id = Some(&intent.request_id);
                 object.idempotency_key = Some(&intent.idempotency_key);
             }
@@ -168,7 +175,12 @@ impl fmt::Display for Failure {
             Self::Doubtful(error, row) => {
                 write!(f, "{}{}", Error::from(error.cause().clone()), row_to_resolve(*row))
             }
-            Self::LeftInFlight(intent, row) => write!(
+            // No row to resolve: the same replay again goes on with it.
+            Self::LeftInFlight { is_replayed: true, .. } => f.write_str(
+                "left while the submission was on its way; this is a replay, in which nothing leaves this \
+                 machine and nothing is billed",
+            ),
+            Self::LeftInFlight { intent, row, is_replayed: false } => write!(
                 f,
                 "left while the submission was on its way: the task may exist and may be billed; \
                  the service's support may find it by X-Request-Id {} and Idempotency-Key {}{}",

@@ -159,7 +159,7 @@ pub(crate) fn interruptible<T: Send + 'static>(
                 // for; a second Ctrl-C leaves.
                 SubmissionState::InFlight(_) if !waiting => {
                     waiting = true;
-                    progress.note_always(&waiting_for_an_answer());
+                    progress.note_always(&waiting_for_an_answer(location.is_replay()));
                 }
                 submission => break Some(submission),
             },
@@ -189,10 +189,11 @@ impl Drop for DoneOnDrop {
     }
 }
 
-fn waiting_for_an_answer() -> String {
+fn waiting_for_an_answer(is_replay: bool) -> String {
+    let why = if is_replay { "" } else { ", so that a paid task is not lost" };
     format!(
-        "interrupted while the submission is on its way: waiting for its answer (at most {} s), so \
-         that a paid task is not lost; interrupt again to leave at once",
+        "interrupted while the submission is on its way: waiting for its answer (at most {} s){why}; \
+         interrupt again to leave at once",
         Policy::default().request_timeout.as_secs()
     )
 }

@@ -182,6 +182,21 @@ impl Error {
         self
     }
 
+    /// The same error, of a recording that is replayed: its message says that nothing is paid and no task
+    /// goes on.
+    #[must_use]
+    pub fn replayed(mut self) -> Self {
+        match &mut self.0.cause {
+            Cause::Failed(failed) => failed.is_replayed = true,
+            Cause::Unknown(unknown) => unknown.is_replayed = true,
+            Cause::StillRunning(still) => still.is_replayed = true,
+            Cause::Detached(detached) => detached.is_replayed = true,
+            Cause::Broken(broken) => broken.is_replayed = true,
+            Cause::Invalid(_) | Cause::Refused(_) | Cause::Problem(_) => {}
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn cause(&self) -> &Cause {
         &self.0.cause
@@ -427,7 +442,8 @@ impl Task {
             Look::Barred(kind, error) | Look::Refused(kind, error) => (kind, error),
             Look::Again(error) => (kind_of(&error), error),
         };
-        Err(Cause::Broken(Broken { task_id: task.clone(), kind, error }).into())
+        let task_id = task.clone();
+        Err(Cause::Broken(Broken { task_id, kind, error, is_replayed: false }).into())
     }
 }
 

@@ -158,8 +158,13 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let Stage::Running(subscription) = &self.stage else { return };
         let Some(task) = self.task.take().or_else(|| subscription.task()) else { return };
+        let shared = self.runs.core().shared();
+        // No task of a replay goes on.
+        if shared.settings.is_replay {
+            return;
+        }
         // The task goes on and is paid for: its id must not be lost with the watch.
-        let line = self.runs.core().shared().gateway.resume_line(&task);
+        let line = shared.gateway.resume_line(&task);
         self.span.in_scope(|| {
             tracing::info!("stopped watching task {task}; the task goes on; resume with: {line}");
         });

@@ -107,7 +107,7 @@ impl ClientCore {
     pub(crate) fn with_resume_line(&self, error: Error) -> Error {
         // A replay's task is nowhere.
         if self.shared.settings.is_replay {
-            return error;
+            return error.replayed();
         }
         error.with_resume_line(|task| self.shared.gateway.resume_line(task))
     }

@@ -132,8 +132,9 @@ pub(crate) fn interruptible(
             {
                 // Not `stop`: what is paid for is still followed and fetched.
                 handle.halt();
+                let ordered = if is_replay { "has a task" } else { "is paid for" };
                 progress.note_always(&format!(
-                    "the budget does not reach further: no more photos are ordered, and what is paid for is \
+                    "the budget does not reach further: no more photos are ordered, and what {ordered} is \
                      still saved; {}",
                     way_out_of_budget(error.over_budget.as_ref())
                 ));

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use effects_client::Claims;
+use effects_client::{Claims, is_replay};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind, count_of};
 use effects_jobs::{Identity, JournalStore, Record, Row, RowName, RowState, ScopeNumber};
@@ -365,7 +365,10 @@ pub(super) fn duplicates_note(lines: &[u64], settings: &BatchSettings) -> Option
     let rows = count_of(lines.len() as u64, "row");
     let what = match settings.skips_duplicates {
         true => format!("{are} left out"),
-        false => format!("{are} paid for as well (--skip-duplicates leaves {them} out)"),
+        false => {
+            let done = if is_replay(&settings.origin) { "replayed" } else { "paid for" };
+            format!("{are} {done} as well (--skip-duplicates leaves {them} out)")
+        }
     };
     let more = if lines.len() > shown.len() { ", …" } else { "" };
     let shown = shown.join(", ");

@@ -306,9 +306,10 @@ impl RowReport {
 
     /// A row whose record says why it is not to be gone on with: it failed, or is doubtful.
     pub(crate) fn of_record(label: RowLabel, record: &Record) -> Self {
+        let is_replayed = is_replay(&record.row.origin);
         let (status, error) = match &record.state {
             RowState::Failed { task, code, message, cost, .. } => {
-                let bill = TaskBill::of_failed(*cost);
+                let bill = TaskBill::of_failed(*cost).replayed_if(is_replayed);
                 let why = format!("task {task} failed: {message}; {bill}");
                 let error = ReportedError::plain(ErrorKind::TaskFailed, why);
                 (RowStatus::Failed, ReportedError { code: code.clone(), ..error })
@@ -327,7 +328,8 @@ impl RowReport {
             }
             // No process follows it, or this one does, which is about to leave.
             RowState::Created { .. } if record.holder.as_ref().is_none_or(|holder| holder.ours) => {
-                let why = format!("stopped watching; {}", TaskBill::OnCompletion);
+                let bill = TaskBill::OnCompletion.replayed_if(is_replayed);
+                let why = format!("stopped watching; {bill}");
                 (RowStatus::Running, ReportedError::plain(ErrorKind::Detached, why))
             }
             other => {
@@ -373,9 +375,9 @@ impl RowReport {
                 report.paths = paths;
             }
             None => {
+                let paid = if is_replay(&record.row.origin) { "" } else { "paid for and " };
                 let why =
-                    "its picture is paid for and not downloaded yet: the same line fetches it";
-                let why = why.to_owned();
+                    format!("its picture is {paid}not downloaded yet: the same line fetches it");
                 report.error = Some(ReportedError::plain(ErrorKind::Download, why));
             }
         }
@@ -580,7 +582,7 @@ pub(crate) fn kept_after_failed_order(record: &Record) -> Option<String> {
     let order = record.failed_order.as_deref()?;
     let RowState::Failed { task, message, cost, .. } = order else { return None };
     let kept = record.state.task().map(|task| format!(" of task {task}")).unwrap_or_default();
-    let bill = TaskBill::of_failed(*cost);
+    let bill = TaskBill::of_failed(*cost).replayed_if(is_replay(&record.row.origin));
     Some(format!(
         "a new order of it, task {task}, failed ({message}); {bill}; the row keeps its picture{kept}"
     ))

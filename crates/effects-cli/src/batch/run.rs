@@ -484,8 +484,9 @@ pub(super) fn is_left_out(
     if settings.skips_duplicates {
         starter.send_report(RowReport::new(label.clone(), RowStatus::Skipped).after(paid()?));
     } else if !was_warned {
+        let done = if is_replay(&settings.origin) { "replayed" } else { "paid for" };
         let why = format!(
-            "it asks for what line {first} asks for, and is paid for as well: --skip-duplicates leaves it out"
+            "it asks for what line {first} asks for, and is {done} as well: --skip-duplicates leaves it out"
         );
         starter.warn(label, &why);
     }

@@ -11,7 +11,7 @@ use clap::Args;
 use effects_client::{Job, PhotoSource, Save, SaveFiles, SaveWords, WallClock, file_names};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
-use effects_core::{Error, ErrorKind, Reference, count_of, signed_url};
+use effects_core::{Error, ErrorKind, Reference, TaskBill, count_of, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, RowState};
 use rust_decimal::Decimal;
 
@@ -175,7 +175,7 @@ pub(crate) fn reorder(
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };
         output.note_always(&match location.is_replay() {
-            true => format!("{why}; {}", resume::NOTHING_GOES_ON),
+            true => format!("{why}; {}", TaskBill::Replayed(None)),
             false => {
                 let line = resume::resume_line(&location, journal.as_deref());
                 format!(

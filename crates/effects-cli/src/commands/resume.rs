@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 
 use clap::Args;
 use effects_client::{Job, JournalSession, Save, SaveFiles};
-use effects_core::{Error, ErrorKind, Origin};
+use effects_core::{Error, ErrorKind, Origin, TaskBill};
 use effects_jobs::{Filter, Which};
 
 use crate::batch::{
@@ -119,7 +119,7 @@ pub(crate) fn resume(
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };
         output.note_always(&match location.is_replay() {
-            true => format!("{why}; {NOTHING_GOES_ON}"),
+            true => format!("{why}; {}", TaskBill::Replayed(None)),
             false => {
                 let line = line_to_run_again();
                 format!("{why}; the tasks go on, and nothing is paid twice; wait on with: {line}")
@@ -128,9 +128,6 @@ pub(crate) fn resume(
     }
     Ok(CommandEnd::Code(ended.summary.exit_code()))
 }
-
-/// What is said of tasks without an end in a replay.
-pub(super) const NOTHING_GOES_ON: &str = "it is a replay: no task goes on, and nothing is paid";
 
 /// The line that goes on with the unfinished tasks of a journal at this gateway.
 pub(super) fn resume_line(location: &GatewayLocation, journal: Option<&Path>) -> String {

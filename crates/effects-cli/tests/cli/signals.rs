@@ -1,14 +1,15 @@
 //! Ctrl-C and SIGTERM: no paid task is lost.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use effects_testkit::http::{Behaviour, Response, unused_address};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::world::{CREATE, IMAGE, RunningCommand, TIMEOUT, World, held_response, running};
+use crate::world::{CREATE, IMAGE, RunningCommand, TASK, TIMEOUT, World, held_response, running};
 
 const RUN: [&str; 5] = ["run", "glass_ball", IMAGE, "--poll", "0.1"];
 
@@ -217,4 +218,117 @@ fn who_waits_for_what_nothing_answers_knows_it_and_leaves_at_once() {
         assert!(left.elapsed() < Duration::from_secs(15), "{ran:?}");
         assert!(ran.stderr.contains("effects wait task-1") || ran.stderr.contains("nothing"));
     }
+}
+
+/// A replay that answers requests of one path never: the body of the recorded answer is a pipe beside the
+/// cassette.
+struct HeldReplay {
+    world: World,
+    pipe: PathBuf,
+}
+
+impl HeldReplay {
+    /// A recording of [`RUN`], whose answer to requests of this path is held back.
+    fn of(path: &str) -> Self {
+        let world = World::with_service();
+        let recorded = ["--no-journal", "-o", "recorded.png", "--cassette", "run.json"];
+        world.run(&[&RUN[..], &recorded].concat()).exits(0);
+        let (cassette, pipe) = (world.path("run.json"), world.path("answer"));
+        let mut tape: Value = serde_json::from_slice(&fs::read(&cassette).unwrap()).unwrap();
+        for exchange in tape["exchanges"].as_array_mut().unwrap() {
+            if exchange["request"]["target"] == path {
+                exchange["answer"]["body"] =
+                    json!({ "sha256": "0".repeat(64), "bytes": 1, "file": "answer" });
+            }
+        }
+        fs::write(&cassette, tape.to_string()).unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        Self { world, pipe }
+    }
+
+    /// A command whose request is on its way, and stays so as long as the end of the pipe is open.
+    fn start(&self, arguments: &[&str]) -> (RunningCommand, fs::File) {
+        let run = start(&self.world, &[arguments, &["--cassette", "run.json"]].concat());
+        let (pipe, (sender, opened)) = (self.pipe.clone(), mpsc::channel());
+        // Opening it for writing waits until the command reads it: on a thread, for a command that never does.
+        std::thread::spawn(move || {
+            let _ = sender.send(fs::OpenOptions::new().write(true).open(pipe));
+        });
+        (run, opened.recv_timeout(TIMEOUT).unwrap().unwrap())
+    }
+}
+
+/// Of a replay nothing is said that costs or goes on, and nothing that was sent.
+fn speaks_of_no_paid_task(said: &str) {
+    for wrong in [
+        "paid task",
+        "may be billed",
+        "is billed if",
+        "the task goes on",
+        "whether it is billed",
+        "support",
+        "resolve",
+        "resume",
+        "effects wait",
+        "paid for",
+    ] {
+        assert!(!said.contains(wrong), "{wrong:?}: {said}");
+    }
+}
+
+#[test]
+fn an_interrupted_replay_says_that_no_task_goes_on_and_nothing_is_paid() {
+    let replay = HeldReplay::of(TASK);
+    for line in [&RUN[..], &["wait", "task-1"], &["status", "task-1"]] {
+        let (run, _held) = replay.start(&[line, &["--json"]].concat());
+        run.signal("INT");
+        let ran = run.end().exits(130);
+        let words =
+            "stopped watching task task-1; it is a replay: no task goes on, and nothing is paid";
+        assert!(ran.stderr.ends_with(words), "{ran:?}");
+        speaks_of_no_paid_task(&ran.stderr);
+        let object = ran.object();
+        assert_eq!((&object["message"], &object["kind"]), (&json!(words), &json!("detached")));
+        assert_eq!((&object["task_id"], &object["resume"]), (&json!("task-1"), &Value::Null));
+    }
+}
+
+#[test]
+fn a_replay_left_while_its_submission_is_on_its_way_says_that_nothing_is_billed() {
+    let replay = HeldReplay::of(CREATE);
+    let submit = ["submit", "glass_ball", IMAGE];
+    for line in [&RUN[..], &submit, &[&submit[..], &["--journal", "own.db"]].concat()] {
+        let (mut run, _held) = replay.start(&[line, &["--json"]].concat());
+        run.signal("INT");
+        run.wait_for_text("interrupt again to leave");
+        run.signal("INT");
+        let ran = run.end().exits(130);
+        let words = "left while the submission was on its way; this is a replay, in which nothing leaves \
+                     this machine and nothing is billed";
+        assert!(ran.stderr.ends_with(words), "{ran:?}");
+        speaks_of_no_paid_task(&ran.stderr);
+        let object = ran.object();
+        assert_eq!(object["message"], words);
+        assert!(object["request_id"].is_string() && object["idempotency_key"].is_string());
+    }
+}
+
+#[test]
+fn an_interrupted_batch_that_is_replayed_says_of_no_row_that_its_task_goes_on() {
+    let replay = HeldReplay::of(TASK);
+    fs::write(replay.world.path("rows.csv"), format!("template,image\nglass_ball,{IMAGE}\n"))
+        .unwrap();
+    let batch = ["batch", "rows.csv", "--out", "out", "--poll", "0.1", "--journal", "own.db"];
+    let (mut run, _held) = replay.start(&batch);
+    run.signal("INT");
+    run.wait_for_text("interrupt again to leave");
+    run.signal("INT");
+    let ran = run.end().exits(130);
+    // By the row's run, which names the task, or by the journal where that has not ended yet.
+    let words = "; it is a replay: no task goes on, and nothing is paid";
+    let manifest = fs::read_to_string(replay.world.path("out/manifest.jsonl")).unwrap();
+    for said in [&ran.stderr, &manifest] {
+        speaks_of_no_paid_task(said);
+    }
+    assert!(manifest.contains("stopped watching") && manifest.contains(words), "{manifest}");
 }

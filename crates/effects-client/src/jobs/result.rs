@@ -12,6 +12,7 @@ use effects_jobs::{JobOutcome, Method, Record, RowState};
 use rust_decimal::Decimal;
 
 use super::job::Job;
+use crate::cassette::is_replay;
 
 /// What came of a job.
 #[derive(Debug)]
@@ -165,18 +166,22 @@ const NOT_BEGUN: &str = "not begun: nothing was sent for it, and nothing is bill
 
 /// Why the journal's record of a job is not gone on with.
 fn recorded(record: &Record) -> Error {
-    let number = record.number;
+    let (number, is_replayed) = (record.number, is_replay(&record.row.origin));
     let error = match &record.state {
         RowState::Failed { task, message, cost, .. } => {
-            let bill = TaskBill::of_failed(*cost);
+            let bill = TaskBill::of_failed(*cost).replayed_if(is_replayed);
             let why = format!("task {task} failed in an earlier run: {message}; {bill}");
             Error::new(ErrorKind::TaskFailed, why).billed(Usage::of_cost(*cost))
         }
         RowState::Doubtful { reason, .. } => {
-            let why = format!(
-                "the outcome of an earlier submission is unknown ({reason}): the task may exist and may \
-                 be billed; find out, then `effects resolve {number} --journal FILE --task ID`, or `--not-billed`"
-            );
+            let lead = format!("the outcome of an earlier submission is unknown ({reason})");
+            let why = match is_replayed {
+                true => format!("{lead}; this is a replay, in which nothing is billed"),
+                false => format!(
+                    "{lead}: the task may exist and may be billed; find out, then `effects resolve {number} \
+                     --journal FILE --task ID`, or `--not-billed`"
+                ),
+            };
             Error::new(ErrorKind::OutcomeUnknown, why)
         }
         _ => Error::new(ErrorKind::WaitTimeout, format!("row {number}: {}", record.why_left())),
@@ -257,6 +262,7 @@ mod tests {
                 usage,
                 raw: Effect::kept(&task(), [], None).raw,
                 response: None,
+                is_replayed: false,
             }))
         };
         let result = |error| result(JobOutcome::Failed(error), cost);

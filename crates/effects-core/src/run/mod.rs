@@ -292,7 +292,8 @@ impl Run {
     /// The end of the run if it stops here.
     pub(crate) fn detached(&self) -> Detached {
         let is_shown = matches!(&self.state, State::Waiting(waiting) if waiting.is_shown());
-        Detached { task_id: self.task_id().cloned(), is_shown }
+        let is_replayed = self.core.policy.is_replay;
+        Detached { task_id: self.task_id().cloned(), is_shown, is_replayed }
     }
 
     /// The label of its task, as far as it is known.
@@ -326,7 +327,7 @@ impl Run {
         }
         let State::Done(done) = &mut self.state else { return None };
         // A placeholder that is never read: the caller drops the run next.
-        let left = Outcome::Detached(Detached { task_id: None, is_shown: false });
+        let left = Outcome::Detached(Detached::before_submission());
         Some(std::mem::replace(&mut done.outcome, left))
     }
 
@@ -498,7 +499,7 @@ impl State {
 
     /// Stopped before anything was submitted.
     fn detached() -> Self {
-        Self::done(Outcome::Detached(Detached { task_id: None, is_shown: false }))
+        Self::done(Outcome::Detached(Detached::before_submission()))
     }
 
     /// The label is kept, for the day the answer comes after all.

@@ -212,6 +212,9 @@ pub struct Failed {
     /// The HTTP response that showed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Box<ResponseExcerpt>>,
+    /// Whether a recording is replayed, so that its cost is of when it was recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replayed: bool,
 }
 
 impl Failed {
@@ -240,7 +243,7 @@ impl Failed {
             ErrorKind::NoPicture => TaskBill::NotTold,
             _ => TaskBill::NotBilled,
         };
-        let bill = TaskBill::of_usage(self.usage.as_ref(), without);
+        let bill = TaskBill::of_usage(self.usage.as_ref(), without).replayed_if(self.is_replayed);
         format!("{}; {bill}", self.reason_naming(line))
     }
 }
@@ -307,12 +310,17 @@ pub struct StillRunning {
     /// What went wrong with the last look, if it did.
     #[serde(rename = "trouble")]
     pub error: Option<ExchangeError>,
+    /// Whether a recording is replayed, so that the task was running when it was recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replayed: bool,
 }
 
 impl StillRunning {
     /// Its message, with this line where it names one that shows all of the service's answer.
     pub(crate) fn naming(&self, line: Option<&str>) -> String {
         let (task, waited) = (&self.task_id, self.waited.as_secs_f64());
+        let bill = |bill: TaskBill| bill.replayed_if(self.is_replayed);
+        let over = if self.is_replayed { "the wait is over;" } else { "the wait is over," };
         let mut message = match &self.status {
             // Its message is all that a caller of `run` may see of the word.
             Some(word) if word.looks_final() => format!(
@@ -320,14 +328,13 @@ impl StillRunning {
                  unknown word that may mean that it is; see all of its answer with: {}; the wait is over; {}",
                 word.as_str(),
                 line.map_or_else(|| status_line(task), str::to_owned),
-                TaskBill::NotKnown
+                bill(TaskBill::NotKnown)
             ),
             // The last answer was a 404: that the task goes on and will be billed is not known
             // then.
             _ if self.error.as_ref().is_some_and(ExchangeError::is_not_found) => format!(
-                "task {task} has no verdict after {waited:.1} s, and the service does not show it; the wait is \
-                 over, {}",
-                TaskBill::NotKnown
+                "task {task} has no verdict after {waited:.1} s, and the service does not show it; {over} {}",
+                bill(TaskBill::NotKnown)
             ),
             status => {
                 let word = match status {
@@ -335,11 +342,13 @@ impl StillRunning {
                     _ => String::new(),
                 };
                 let progress = self.progress.map(|share| format!(", at {:.0} %", share * 100.0));
-                format!(
-                    "task {task} is still running after {waited:.1} s{word}{}; the wait is over, {}",
-                    progress.unwrap_or_default(),
-                    TaskBill::OnCompletion
-                )
+                let (progress, bill) = (progress.unwrap_or_default(), bill(TaskBill::OnCompletion));
+                // The wait of a replay is not the one that was recorded.
+                let running = match self.is_replayed {
+                    true => format!("when it was recorded, task {task} was still running"),
+                    false => format!("task {task} is still running after {waited:.1} s"),
+                };
+                format!("{running}{word}{progress}; {over} {bill}")
             }
         };
         if let Some(error) = &self.error {
@@ -368,13 +377,25 @@ pub struct Detached {
     /// look did not miss it.
     #[serde(default)]
     pub is_shown: bool,
+    /// Whether a recording is replayed, so that no task goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replayed: bool,
+}
+
+impl Detached {
+    /// Nothing was submitted, which is nothing to pay anywhere, in a replay too.
+    pub fn before_submission() -> Self {
+        Self { task_id: None, is_shown: false, is_replayed: false }
+    }
 }
 
 impl fmt::Display for Detached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.task_id {
-            Some(task) if self.is_shown => {
-                write!(f, "stopped watching task {task}; {}", TaskBill::OnCompletion)
+            // Whether its recording shows the task says nothing of any money.
+            Some(task) if self.is_shown || self.is_replayed => {
+                let bill = TaskBill::OnCompletion.replayed_if(self.is_replayed);
+                write!(f, "stopped watching task {task}; {bill}")
             }
             Some(task) => write!(
                 f,
@@ -396,6 +417,9 @@ pub struct Broken {
     /// The answer, or the lack of one.
     #[serde(rename = "trouble")]
     pub error: ExchangeError,
+    /// Whether a recording is replayed, so that it was so when it was recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replayed: bool,
 }
 
 impl fmt::Display for Broken {
@@ -415,6 +439,9 @@ impl fmt::Display for Broken {
         }
         write!(f, " ({})", self.error)?;
         match self.kind {
+            _ if self.is_replayed => {
+                write!(f, "; {}", TaskBill::OnCompletion.replayed_if(true))
+            }
             ErrorKind::TaskNotFound => write!(
                 f,
                 "; check its id, the base URL, and whose key it is; {}",

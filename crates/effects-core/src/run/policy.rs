@@ -64,8 +64,8 @@ pub struct Policy {
     /// `//host/a.png`); without one, such a link is none. A client fills in its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<BaseUrl>,
-    /// Whether the gateway is a recording that is replayed: then an end of unknown outcome says that it was
-    /// so when it was recorded. A client fills it in.
+    /// Whether the gateway is a recording that is replayed: then the ends of a run say that nothing is paid
+    /// and no task goes on. A client fills it in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_replay: bool,
     /// Headers of the caller's own, on each request to the gateway. They are not written down with the

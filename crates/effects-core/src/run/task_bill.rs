@@ -20,6 +20,8 @@ use crate::wire::usage::Usage;
 /// assert_eq!(TaskBill::of_failed(Usage::read_cost("0.03")).to_string(), "it cost 0.03 USD");
 /// let words = TaskBill::of_failed(None).to_string();
 /// assert_eq!(words, "the service tells no cost of it, so it counts as not billed");
+/// let words = TaskBill::OnCompletion.replayed_if(true).to_string();
+/// assert_eq!(words, "it is a replay: no task goes on, and nothing is paid");
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -36,6 +38,8 @@ pub enum TaskBill {
     OnCompletion,
     /// The service does not show it.
     NotKnown,
+    /// It is a task of a recording that is replayed, which tells this cost of it, in USD.
+    Replayed(Option<Decimal>),
 }
 
 impl TaskBill {
@@ -51,6 +55,18 @@ impl TaskBill {
             (Some(cost), _) => Self::Billed(cost),
             (None, Some(sent)) => Self::Unreadable(sent.clone()),
             (None, None) => without,
+        }
+    }
+
+    /// The same, or of a replay, in which nothing is paid, whatever its recording says.
+    #[must_use]
+    pub fn replayed_if(self, is_replayed: bool) -> Self {
+        match self {
+            bill if !is_replayed => bill,
+            Self::Billed(cost) => Self::Replayed(Some(cost)),
+            // That it counts as not billed is so in a replay, too.
+            Self::NotBilled => Self::NotBilled,
+            _ => Self::Replayed(None),
         }
     }
 }
@@ -71,6 +87,12 @@ impl fmt::Display for TaskBill {
             Self::NotTold => f.write_str("it may be billed: the service tells no cost of it"),
             Self::OnCompletion => f.write_str("the task goes on, and is billed if it completes"),
             Self::NotKnown => f.write_str("whether it is billed is not known"),
+            Self::Replayed(None) => {
+                f.write_str("it is a replay: no task goes on, and nothing is paid")
+            }
+            Self::Replayed(Some(cost)) => {
+                write!(f, "it is a replay, which pays nothing: its recording says {cost} USD")
+            }
         }
     }
 }

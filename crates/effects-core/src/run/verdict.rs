@@ -15,7 +15,10 @@ use crate::wire::usage::Usage;
 
 /// The end the service's answer spells, if it does.
 pub(super) fn verdict(id: &TaskId, task: &Task, core: &mut Core) -> Option<Outcome> {
-    let outcome = task.outcome(id, core.policy.gateway.as_ref())?;
+    let mut outcome = task.outcome(id, core.policy.gateway.as_ref())?;
+    if let Outcome::Failed(failed) = &mut outcome {
+        failed.is_replayed = core.policy.is_replay;
+    }
     if let Some(sent) = task.usage.as_ref().and_then(|usage| usage.unreadable_cost.as_ref()) {
         let most = Usage::MAX_COST;
         let message = format!(
@@ -88,6 +91,7 @@ impl Task {
             usage: self.usage.clone(),
             raw: self.raw.clone(),
             response: None,
+            is_replayed: false,
         }))
     }
 }

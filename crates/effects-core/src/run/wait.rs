@@ -234,7 +234,9 @@ impl Waiting {
         // A look can be dropped at any moment: it costs nothing and can be made again.
         if core.is_detaching() {
             let (task_id, is_shown) = (Some(self.task.clone()), self.is_shown());
-            return (Some(self.done(Outcome::Detached(Detached { task_id, is_shown }))), None);
+            let is_replayed = core.policy.is_replay;
+            let left = Detached { task_id, is_shown, is_replayed };
+            return (Some(self.done(Outcome::Detached(left))), None);
         }
         match self.phase {
             WaitPhase::Out { .. } => {
@@ -262,7 +264,7 @@ impl Waiting {
             }
             // The task is not in danger: it is followed as soon as the setting is right.
             Look::Again(error @ ExchangeError::Untrusted { .. }) if !self.seen => {
-                Some(self.broken(ErrorKind::Transport, error))
+                Some(self.broken(ErrorKind::Transport, error, core))
             }
             Look::Again(error) => self.again(error, true, core),
             // The page of a proxy in between comes with each look: it is reported once, and the task
@@ -277,11 +279,11 @@ impl Waiting {
             // it yet.
             Look::NotFound(error) => {
                 if core.now >= self.grace_until && self.is_gone(core.now) {
-                    return Some(self.broken(ErrorKind::TaskNotFound, error));
+                    return Some(self.broken(ErrorKind::TaskNotFound, error, core));
                 }
                 self.again(error, true, core)
             }
-            Look::Barred(kind, error) => Some(self.broken(kind, error)),
+            Look::Barred(kind, error) => Some(self.broken(kind, error, core)),
         }
     }
 
@@ -467,12 +469,12 @@ impl Waiting {
     /// The wait is over, with this error at the latest look. Of a task that was seen, or whose
     /// submission is on record, it can be said that it is still running.
     fn over(&mut self, error: Option<ExchangeError>, core: &Core) -> State {
-        let task_id = self.task.clone();
+        let (task_id, is_replayed) = (self.task.clone(), core.policy.is_replay);
         let outcome = match error {
             Some(error) if !self.seen && !self.submitted_known => {
                 // No answer ever showed the task, so it may not exist: to call it still running
                 // would be a guess.
-                Outcome::Broken(Broken { task_id, kind: kind_of(&error), error })
+                Outcome::Broken(Broken { task_id, kind: kind_of(&error), error, is_replayed })
             }
             error => Outcome::StillRunning(StillRunning {
                 task_id,
@@ -480,14 +482,15 @@ impl Waiting {
                 progress: self.progress,
                 waited: core.now.since(core.began()),
                 error,
+                is_replayed,
             }),
         };
         self.done(outcome)
     }
 
-    fn broken(&mut self, kind: ErrorKind, error: ExchangeError) -> State {
-        let task_id = self.task.clone();
-        self.done(Outcome::Broken(Broken { task_id, kind, error }))
+    fn broken(&mut self, kind: ErrorKind, error: ExchangeError, core: &Core) -> State {
+        let (task_id, is_replayed) = (self.task.clone(), core.policy.is_replay);
+        self.done(Outcome::Broken(Broken { task_id, kind, error, is_replayed }))
     }
 }
 

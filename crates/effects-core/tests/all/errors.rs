@@ -167,6 +167,15 @@ fn download() {
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Download, 7));
     assert_eq!(error.task_id(), Some(&effect.task_id));
     assert!(error.to_string().contains(&effect.pictures[0].url), "{error}");
+    assert!(error.to_string().contains("; it is paid for: open that link"), "{error}");
+
+    // That of a replay is not paid for, and its link leads nowhere.
+    let policy = Policy { is_replay: true, ..policy };
+    let mut download = Download::new(&effect.pictures[0], &policy, Seed::from(1), now);
+    download.failed(now, ExchangeError::Untrusted { reason: "it has only a hash".to_owned() });
+    let DownloadStep::Failed(error) = download.step(now) else { panic!() };
+    assert!(error.to_string().contains("; it is a replay, which pays nothing"), "{error}");
+    assert!(!error.to_string().contains("paid for"), "{error}");
 }
 
 #[test]
@@ -274,6 +283,49 @@ fn what_was_unknown_when_it_was_recorded_is_said_to_be_of_then() {
             "{said}"
         );
         assert!(!said.contains("may be billed") && !said.contains("it left at"), "{said}");
+    }
+}
+
+/// The ends of a replayed run: no money is spoken of but what its recording says.
+#[test]
+fn what_a_replay_ends_with_says_that_nothing_is_paid_and_no_task_goes_on() {
+    let policy = Policy { is_replay: true, ..policy() };
+    let looked = |answer: Response| {
+        let scene = Scene::attached(policy.clone(), TaskScript::endless());
+        scene.polls(vec![answer; 999]).error()
+    };
+    let ended = |end: &str| {
+        let script = TaskScript::of_polls(0).ending_with(end);
+        Scene::submitting(policy.clone()).task_script(script).error()
+    };
+    let no_task = "; it is a replay: no task goes on, and nothing is paid";
+    let mut left = Scene::attached(policy.clone(), TaskScript::endless());
+    left.until_sent();
+    left.run.detach(left.world.now());
+    let running = &format!("when it was recorded, task {TASK} was still running");
+    for (error, begins, ends) in [
+        (left.error(), "stopped watching task ", no_task),
+        (Scene::attached(policy.clone(), TaskScript::endless()).error(), running, no_task),
+        (looked(json(401, "{}")), "the key was refused while looking at task ", no_task),
+        (looked(json(404, r#"{"message":"no such task"}"#)), "the service knows no task ", no_task),
+        (looked(json(200, r#"{"status":"archived"}"#)), "task ", no_task),
+        (ended(r#""status":"completed","output":[]"#), "task ", no_task),
+        (ended(r#""status":"failed","usage":{"cost":"two"}"#), "task ", no_task),
+        (
+            ended(r#""status":"failed","usage":{"cost":"0.02"}"#),
+            "task ",
+            "; it is a replay, which pays nothing: its recording says 0.02 USD",
+        ),
+        (
+            ended(r#""status":"cancelled""#),
+            "task ",
+            "; the service tells no cost of it, so it counts as not billed",
+        ),
+    ] {
+        let said = error.to_string();
+        assert!(said.starts_with(begins) && said.ends_with(ends), "{ends:?} is missing: {said}");
+        let known = Error::from(error.cause().clone()).replayed();
+        assert_eq!(known.to_string(), said);
     }
 }
 

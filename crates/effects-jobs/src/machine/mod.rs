@@ -78,6 +78,8 @@ pub struct JobMachine<K> {
     room: u32,
     jobs_requested: u32,
     refusals: Refusals,
+    /// Whether a recording is replayed, in which nothing is paid.
+    is_replay: bool,
     is_halted: bool,
     halted_by: Option<Error>,
     closed: bool,
@@ -118,6 +120,7 @@ impl<K> JobMachine<K> {
                 .wait_timeout
                 .max(OPEN_AGAIN_AFTER)
                 .min(policy.ends_by(now).since(now)),
+            is_replay: policy.is_replay,
             batch: Batch::new(policy, limits.batch, now),
             limits,
             now,
@@ -253,8 +256,14 @@ impl<K> JobMachine<K> {
         self.halt(None);
         self.batch.detach(self.now);
         for (id, effect) in std::mem::take(&mut self.to_fetch) {
-            let why =
-                "interrupted before its picture was downloaded; it is paid for and still there";
+            let why = match self.is_replay {
+                true => {
+                    "interrupted before its picture was downloaded; it is a replay, which pays nothing"
+                }
+                false => {
+                    "interrupted before its picture was downloaded; it is paid for and still there"
+                }
+            };
             let error = Error::new(ErrorKind::Detached, why).about(&effect.task_id);
             self.end(id, JobOutcome::NotFetched(effect, error));
         }

@@ -203,8 +203,9 @@ impl<K> JobMachine<K> {
                 // A machine that cannot save what it has paid for must buy no more. A job that only
                 // follows a task buys nothing, so it ends none but itself.
                 if is_local && self.plan(id).is_some_and(|plan| plan.work.submits()) {
+                    let paid = if self.is_replay { "" } else { " that is paid for" };
                     let why = format!(
-                        "a picture that is paid for cannot be saved, so nothing more is submitted; it \
+                        "a picture{paid} cannot be saved, so nothing more is submitted; it \
                          is fetched by the same line once there is a place for it: {}",
                         Error::from(error.cause().clone())
                     );

@@ -48,6 +48,8 @@ pub struct Download {
     /// When all of it must be over.
     end: Time,
     retries: Retries,
+    /// Whether the picture is one of a recording that is replayed.
+    is_replay: bool,
     not_found_until: Time,
     /// How often what arrived was no picture.
     not_pictures: u32,
@@ -92,6 +94,7 @@ impl Download {
             request_timeout: policy.request_timeout,
             end: policy.ends_by(now),
             retries: Retries::new(policy, seed, now),
+            is_replay: policy.is_replay,
             not_found_until: now + policy.not_found_grace,
             not_pictures: 0,
             unfinished: 0,
@@ -307,16 +310,19 @@ impl Download {
             .into();
         }
         let expired = match error.status() {
-            Some(401 | 403 | 404 | 410) => {
+            Some(401 | 403 | 404 | 410) if !self.is_replay => {
                 "; the link may have expired: a new look may give a new one"
             }
             _ => "",
         };
+        let way_out = match self.is_replay {
+            true => "it is a replay, which pays nothing",
+            false => "it is paid for: open that link in a browser, or download it again",
+        };
         Problem {
             kind: ErrorKind::Download,
             message: format!(
-                "the picture of task {task_id} could not be downloaded from {url}{expired}; it is \
-                 paid for: open that link in a browser, or download it again"
+                "the picture of task {task_id} could not be downloaded from {url}{expired}; {way_out}"
             ),
             way_out: None,
             field: None,
