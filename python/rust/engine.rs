@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use effects_client::is_replay;
 use effects_core::batch::BatchLimits;
 use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, TaskId, Template};
 use effects_reqwest::Client;
@@ -528,6 +529,8 @@ impl CallTimeout {
             let why = format!("{} took longer than the {time:?} of timeout=", self.what);
             let error = Error::new(self.kind, why);
             Err(match &self.task {
+                // A replay's task is nowhere.
+                Some(task) if is_replay(self.base.origin()) => error.about(task),
                 Some(task) => {
                     error.about(task).with_resume_line(|task| self.base.resume_line(task))
                 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use effects_client::{JournalSession, make_private_dir, state_dir, telemetry};
+use effects_client::{JournalSession, is_replay, make_private_dir, state_dir, telemetry};
 use effects_core::journal::JournalError;
 use effects_core::{Cause, Effect, Error, ErrorKind, Origin, TaskBill, TaskId, Usage};
 use effects_jobs::{Found, JournalStore, OpenRow, Record, RowDraft, RowState};
@@ -289,10 +289,14 @@ pub fn doubtful(record: &Record) -> Error {
         RowState::Doubtful { reason, .. } => reason.as_str(),
         _ => "",
     };
-    let message = format!(
-        "row {row} of the journal is doubtful ({reason}): its task may exist and may be billed, so \
-         it is not sent again; find out, then: effects resolve {row} --task ID, or --not-billed"
-    );
+    let lead = format!("row {row} of the journal is doubtful ({reason})");
+    let message = match is_replay(&record.row.origin) {
+        true => format!("{lead}; this is a replay, in which nothing is billed"),
+        false => format!(
+            "{lead}: its task may exist and may be billed, so it is not sent again; find out, then: effects \
+             resolve {row} --task ID, or --not-billed"
+        ),
+    };
     Error::new(ErrorKind::OutcomeUnknown, message)
 }
 
@@ -307,7 +311,7 @@ pub fn held_elsewhere(record: &Record) -> Error {
 pub fn verdict(record: &Record) -> Option<Error> {
     let RowState::Failed { task, message, code, cost, .. } = &record.state else { return None };
     let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
-    let bill = TaskBill::of_failed(*cost);
+    let bill = TaskBill::of_failed(*cost).replayed_if(is_replay(&record.row.origin));
     let message = format!("task {task} failed in an earlier run: {message}{code}; {bill}");
     Some(Error::new(ErrorKind::TaskFailed, message).about(task).billed(Usage::of_cost(*cost)))
 }

@@ -450,7 +450,7 @@ fn task_result(result: &JobResult) -> Result<Effect, Error> {
         JobOutcome::Kept | JobOutcome::Recorded(_) | JobOutcome::NotBegun => {
             // It changes no money: what these cost, an earlier call has counted, or nothing was
             // sent.
-            Err(Cause::Detached(Detached { task_id: None, is_shown: false }).into())
+            Err(Cause::Detached(Detached::before_submission()).into())
         }
     }
 }

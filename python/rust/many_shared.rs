@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use effects_core::{BaseUrl, Template, printable};
+use effects_client::is_replay;
+use effects_core::{BaseUrl, TaskBill, Template, printable};
 use pyo3::prelude::*;
 use tokio::sync::{Notify, Semaphore};
 
@@ -71,6 +72,11 @@ impl ManyShared {
         }
     }
 
+    /// Whether a recording is replayed, in which no task goes on and nothing is paid.
+    fn is_replayed(&self) -> bool {
+        is_replay(self.base.origin())
+    }
+
     pub fn hint(&self) -> String {
         let hints: Vec<String> =
             self.untaken().values().filter_map(|note| note.running_hint()).collect();
@@ -79,7 +85,9 @@ impl ManyShared {
         if more > 0 {
             hints.push(format!("and {more} more"));
         }
-        if hints.is_empty() {
+        if self.is_replayed() {
+            hints.push(TaskBill::Replayed(None).to_string());
+        } else if hints.is_empty() {
             hints.push("nothing that was submitted is still running".to_owned());
         }
         hints.extend(self.journal_hint());
@@ -89,6 +97,9 @@ impl ManyShared {
     /// What to log of the tasks whose results no caller takes: each of them, since nothing else may have
     /// their ids.
     pub fn unlogged(&self) -> Option<String> {
+        if self.is_replayed() {
+            return None;
+        }
         let mut texts: Vec<String> =
             self.untaken().values().filter_map(|note| note.unlogged()).collect();
         // Of those that are not answered yet, each id is logged when it comes.
@@ -101,9 +112,11 @@ impl ManyShared {
 
     pub fn journal_hint(&self) -> Option<String> {
         let path = self.journal.as_ref()?.display();
-        let hint = format!(
-            "run the same jobs with the same journal to go on, or: effects resume --journal {path}"
-        );
+        let resume = match self.is_replayed() {
+            true => String::new(),
+            false => format!(", or: effects resume --journal {path}"),
+        };
+        let hint = format!("run the same jobs with the same journal to go on{resume}");
         Some(printable(&hint).into_owned())
     }
 

@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use effects_client::is_replay;
 use effects_core::journal::{Admission, AsyncJournal, Entry, Fact, JournalError, RowOutcome};
-use effects_core::{BaseUrl, TaskId, printable};
+use effects_core::{BaseUrl, TaskBill, TaskId, printable};
 use pyo3::prelude::*;
 
 use crate::failure::resume_words;
 use crate::traces::{self, ParentContext};
 use crate::{runtime, warnings};
 
-/// Submissions of this process whose answers are still to come.
+/// Submissions of this process whose answers are still to come, but those of replays.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
 /// What is known of one run's submission.
@@ -113,10 +114,15 @@ impl SubmissionNote {
         self.state().unanswered.is_some()
     }
 
-    /// What to log of a task whose result no caller gets; `None` where there is no task yet, or its id
-    /// was logged before.
+    /// Whether a recording is replayed, in which no task goes on and nothing is paid.
+    fn is_replayed(&self) -> bool {
+        is_replay(self.base.origin())
+    }
+
+    /// What to log of a task whose result no caller gets; `None` where there is no task yet, it is one of a
+    /// replay, or its id was logged before.
     pub fn unlogged(&self) -> Option<String> {
-        let task = self.task()?;
+        let task = self.task().filter(|_| !self.is_replayed())?;
         // One swap: of several callers who leave at the same time, one logs the id.
         (!self.logged.swap(true, Ordering::SeqCst)).then(|| self.unclaimed_task_message(&task))
     }
@@ -140,13 +146,22 @@ impl SubmissionNote {
         let mut state = self.state();
         if let Some(UnansweredSubmission { request_id }) = state.unanswered.as_deref()
             && self.is_abandoned()
+            && !self.is_replayed()
         {
             warnings::log_on_own_thread(&format!(
                 "the submission with X-Request-Id {request_id} got no answer that tells its fate: its \
                  task may exist and may be billed"
             ));
         }
-        settle(&mut state);
+        self.settle_in(&mut state);
+    }
+
+    fn settle_in(&self, state: &mut NoteState) {
+        if state.unanswered.take().is_some() && !self.is_replayed() {
+            // After a fork the counter starts at zero, so it may have nothing to count down.
+            let _ =
+                UNDER_WAY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        }
     }
 
     /// The run's journal: this note, in front of `inner` if the run has a real journal.
@@ -164,6 +179,15 @@ impl SubmissionNote {
     pub fn hint(&self) -> String {
         let state = self.state();
         match (&state.task, state.unanswered.as_deref()) {
+            (Some(task), _) if self.is_replayed() => {
+                printable(&format!("stopped watching task {task}; {}", TaskBill::Replayed(None)))
+                    .into_owned()
+            }
+            (None, Some(_)) if self.is_replayed() => {
+                "left while the submission was on its way; this is a replay, in which nothing leaves this \
+                 machine and nothing is billed"
+                    .to_owned()
+            }
             (Some(task), _) => {
                 let line = self.base.resume_line(task);
                 printable(&format!("task {task} goes on; {}", resume_words(task, &line)))
@@ -177,10 +201,11 @@ impl SubmissionNote {
         }
     }
 
-    /// What goes on though no caller waits; `None` if nothing was submitted.
+    /// What goes on though no caller waits; `None` if nothing was submitted, and in a replay.
     pub fn running_hint(&self) -> Option<String> {
         let state = self.state();
-        let is_submitted = state.task.is_some() || state.unanswered.is_some();
+        let is_submitted =
+            (state.task.is_some() || state.unanswered.is_some()) && !self.is_replayed();
         drop(state);
         is_submitted.then(|| self.hint())
     }
@@ -197,8 +222,9 @@ impl SubmissionNote {
                 self.register(request_id);
                 let unanswered = Box::new(UnansweredSubmission { request_id: request_id.clone() });
                 // A repeated attempt takes the place of the one before it, so that a run counts
-                // once.
-                if state.unanswered.replace(unanswered).is_none() {
+                // once. One of a replay does not count: its answer names no task that is paid for, so the
+                // process's end does not wait for it.
+                if state.unanswered.replace(unanswered).is_none() && !self.is_replayed() {
                     UNDER_WAY.fetch_add(1, Ordering::SeqCst);
                 }
             }
@@ -208,25 +234,21 @@ impl SubmissionNote {
                 state.task.get_or_insert_with(|| task_id.clone());
                 self.register(task_id.as_str());
                 // The second task has an id of its own, which is logged even where the first's was.
-                if self.is_abandoned() && (!self.logged.swap(true, Ordering::SeqCst) || is_second) {
+                if self.is_abandoned()
+                    && !self.is_replayed()
+                    && (!self.logged.swap(true, Ordering::SeqCst) || is_second)
+                {
                     warnings::log_on_own_thread(&self.unclaimed_task_message(task_id));
                 }
                 // Last, so that the process's end waits for the log.
-                settle(&mut state);
+                self.settle_in(&mut state);
             }
-            _ => settle(&mut state),
+            _ => self.settle_in(&mut state),
         }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, NoteState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn settle(state: &mut NoteState) {
-    if state.unanswered.take().is_some() {
-        // After a fork the counter starts at zero, so it may have nothing to count down.
-        let _ = UNDER_WAY.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
     }
 }
 

@@ -210,3 +210,66 @@ def test_a_replay_leaves_the_journal_of_a_profile_alone(tmp_path, monkeypatch, a
     assert not kept.exists()
     assert run(journal=named) == picture()
     assert named.exists()
+
+
+# The child interrupts itself once the replay reads the answer that is held back.
+INTERRUPTED = """
+import os, signal, sys, threading
+from spark_effects import Client, Job
+
+client = Client(cassette=sys.argv[1])
+
+def interrupt():
+    held.append(open(sys.argv[2], "wb", buffering=0))
+    os.kill(os.getpid(), signal.SIGINT)
+
+held = []
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    {call}
+except KeyboardInterrupt as error:
+    print("\\n".join(getattr(error, "__notes__", [])))
+else:
+    print("not interrupted")
+"""
+RUN = f"client.run('glass_ball', {URL!r})"
+REPLAY = "it is a replay: no task goes on, and nothing is paid"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it needs a pipe in the file system")
+@pytest.mark.parametrize(
+    ("held", "call", "words"),
+    [
+        ("task", RUN, f"stopped watching task {{task}}; {REPLAY}"),
+        ("task", "client.task('{task}').wait()", f"stopped watching task {{task}}; {REPLAY}"),
+        ("task", f"list(client.map([Job('glass_ball', {URL!r})]))", REPLAY),
+        ("task", f"list(client.map([Job('glass_ball', {URL!r})], journal='own.db'))", REPLAY),
+        ("generation", RUN, "this is a replay, in which nothing leaves this machine"),
+        ("generation", f"list(client.map([Job('glass_ball', {URL!r})]))", REPLAY),
+    ],
+)
+def test_an_interrupted_replay_says_that_no_task_goes_on(tmp_path, held, call, words):
+    cassette, pipe = tmp_path / "run.json", tmp_path / "answer"
+    with Emulator(pictures="stub") as emulator:
+        task = emulator.client(poll=0.01, cassette=cassette).run("glass_ball", URL).task_id
+    tape = json.loads(cassette.read_text())
+    for exchange in tape["exchanges"]:
+        if exchange["request"]["target"].endswith(task if held == "task" else "/generation"):
+            exchange["answer"]["body"] = {"sha256": "0" * 64, "bytes": 1, "file": "answer"}
+    cassette.write_text(json.dumps(tape))
+    os.mkfifo(pipe)
+    script = INTERRUPTED.replace("{call}", call.replace("{task}", task))
+    # Its end waits for no submission: the answer of a replay names no task that is paid for.
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(cassette), str(pipe)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        cwd=tmp_path,
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    assert words.replace("{task}", task) in said
+    assert ("same journal to go on" in said) == ("journal" in call)
+    for wrong in ("not interrupted", "billed if", "may be billed", "resume", "result reached", "logged"):
+        assert wrong not in said, said

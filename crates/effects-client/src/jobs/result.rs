@@ -199,6 +199,7 @@ mod tests {
     use effects_jobs::{RowDraft, RowPhoto};
 
     use super::*;
+    use crate::cassette::replay_gateway;
 
     const URL: &str = "https://example.com/cat.jpg";
     const NOW: Time = Time::from_millis(1);
@@ -292,6 +293,25 @@ mod tests {
                 let result = result(JobOutcome::Recorded(record(state.clone(), paid)), earlier);
                 assert_eq!(result.cost(), all, "{earlier} {paid}");
             }
+        }
+    }
+
+    #[test]
+    fn the_record_of_a_replay_says_that_nothing_is_paid() {
+        let (task, submitted, finished, code) = (task(), NOW, NOW, None);
+        let (message, cost) = ("no luck".to_owned(), Some(usd("0.03")));
+        let failed = RowState::Failed { task, submitted, finished, code, message, cost };
+        let doubtful = RowState::Doubtful { attempts: Vec::new(), reason: "lost".to_owned() };
+        for (state, paid, replayed) in [
+            (failed, "; it cost 0.03 USD", "which pays nothing: its recording says 0.03 USD"),
+            (doubtful, "may exist and may be billed", "a replay, in which nothing is billed"),
+        ] {
+            let mut record = record(state, Decimal::ZERO);
+            let said = recorded(&record).to_string();
+            assert!(said.contains(paid) && !said.contains(replayed), "{said}");
+            record.row.origin = replay_gateway().origin().clone();
+            let said = recorded(&record).to_string();
+            assert!(said.contains(replayed) && !said.contains(paid), "{said}");
         }
     }
 
