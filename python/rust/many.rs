@@ -212,43 +212,64 @@ impl Drop for Many {
 }
 
 /// Runs the jobs, settles each end with the client's budget, and sends its result.
-async fn finish_all(
-    shared: Arc<ManyShared>,
+async fn finish_all(shared: Arc<ManyShared>, plan: Plan, source: RowSource, results: ResultSender) {
+    let (limit, origin) = (plan.call_budget.budget, plan.base.origin().clone());
+    let rows = plan.journal.clone().map(|journal| TaskRows::new(journal, origin));
+    let (mut jobs, allotted) = match begin_jobs(&shared, plan, rows.as_ref(), source).await {
+        Ok(Some(begun)) => begun,
+        // Nothing was drawn: there is no result.
+        Ok(None) => return,
+        Err(error) => return results.send(RowOutcomeValue::BatchFailed(error)),
+    };
+    // A stop that came before there were jobs to stop.
+    if shared.stopped.load(Ordering::SeqCst) {
+        jobs.stop();
+    }
+    send_results(&shared, &mut jobs, allotted, rows.as_ref(), &results).await;
+    if let (Some(limit), Some(of)) = (limit, jobs.context().budgeted().cloned()) {
+        match paid(of).await {
+            Ok(paid) if paid > limit => warnings::queue_warning(format!(
+                "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
+            )),
+            Ok(_) => {}
+            Err(error) => results.send(RowOutcomeValue::BatchFailed(error)),
+        }
+    }
+    // Other errors are in the results, since `keeps_going` gives each job its own. That the journal
+    // was not written to its end is in none of them.
+    if let Some(error) = jobs.halted_by()
+        && error.kind() == ErrorKind::Journal
+    {
+        results.send(RowOutcomeValue::BatchFailed(error));
+    }
+}
+
+/// Opens the journal, finds the money and begins the jobs; with what the client's budget holds for them.
+/// `None` where they are stopped first.
+async fn begin_jobs(
+    shared: &Arc<ManyShared>,
     plan: Plan,
+    rows: Option<&TaskRows>,
     mut source: RowSource,
-    results: ResultSender,
-) {
-    let Plan { client, base, batch_limits, funds, call_budget, scope, journal, fetch, .. } = plan;
-    let rows = journal.map(|journal| TaskRows::new(journal, base.origin().clone()));
+) -> Result<Option<(JobResults, Option<Allotment>)>, Error> {
+    let Plan { client, batch_limits, funds, call_budget, scope, fetch, .. } = plan;
     let begun = async {
-        let (session, known) = match &rows {
+        let (session, known) = match rows {
             Some(rows) => open_session(rows).await?,
             None => (None, None),
         };
-        let (allotted, budget) = funds.ready(&client, rows.as_ref(), known).await?;
+        let (allotted, budget) = funds.ready(&client, rows, known).await?;
         Ok::<_, Error>((session, allotted, budget))
     };
     let (begun, stop) = (std::pin::pin!(begun), std::pin::pin!(shared.stop.notified()));
-    let (session, mut allotted, budget) = match select(begun, stop).await {
-        Either::Left((Ok(begun), _)) => begun,
-        Either::Left((Err(error), _)) => return results.send(RowOutcomeValue::BatchFailed(error)),
-        // Nothing was drawn: there is no result.
-        Either::Right(_) => return,
+    let (session, allotted, budget) = match select(begun, stop).await {
+        Either::Left((begun, _)) => begun?,
+        Either::Right(_) => return Ok(None),
     };
     source.counts = allotted.is_some();
     source.session.clone_from(&session);
-    let limits = JobLimits {
-        // Photos of as many jobs as may be submitted at once are uploaded before there is room for
-        // them.
-        ahead: batch_limits.submissions,
-        uploads: batch_limits.submissions.max(1),
-        downloads: MAX_DOWNLOADS,
-        // Every job has a result, also after an error that is every other job's too.
-        keeps_going: true,
-        ..JobLimits::from(batch_limits)
-    };
     let observer = Arc::new(Observer {
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
         price: Mutex::new(call_budget.price),
         is_budgeted: budget.is_some(),
     });
@@ -257,7 +278,7 @@ async fn finish_all(
         budget: budget.map(|(limit, _)| limit),
         price: budget.and_then(|(_, price)| price),
         scope,
-        limits: Some(limits),
+        limits: Some(job_limits(batch_limits)),
         save: if fetch { Save::Bytes } else { Save::Nothing },
         on_notice: Some(Arc::new(move |notice| noticed.on_notice(notice))),
         journals: Some(observer),
@@ -270,21 +291,40 @@ async fn finish_all(
         ..JobOptions::default()
     };
     // Opening the budget's scope may wait for the disk.
-    let (doing, entered) = (client.clone(), Handle::current());
+    let (client, entered) = (client.clone(), Handle::current());
     let begun = tokio::task::spawn_blocking(move || {
         let _inside = entered.enter();
-        doing.run_jobs(options, source)
+        client.run_jobs(options, source)
     });
-    let mut jobs = match begun.await.unwrap_or_else(|_| Err(given_up())) {
-        Ok(jobs) => jobs,
-        Err(error) => return results.send(RowOutcomeValue::BatchFailed(error)),
-    };
-    // A stop that came before there were jobs to stop.
-    if shared.stopped.load(Ordering::SeqCst) {
-        jobs.stop();
+    let jobs = begun.await.unwrap_or_else(|_| Err(given_up()))?;
+    Ok(Some((jobs, allotted)))
+}
+
+fn job_limits(batch_limits: BatchLimits) -> JobLimits {
+    JobLimits {
+        // Photos of as many jobs as may be submitted at once are uploaded before there is room for
+        // them.
+        ahead: batch_limits.submissions,
+        uploads: batch_limits.submissions.max(1),
+        downloads: MAX_DOWNLOADS,
+        // Every job has a result, also after an error that is every other job's too.
+        keeps_going: true,
+        ..JobLimits::from(batch_limits)
     }
+}
+
+/// Settles each job that ends with the client's budget, and sends its result. What the budget holds for all
+/// of them is given back before the results are closed: a caller that has read the last of them may spend
+/// the rest at once.
+async fn send_results(
+    shared: &ManyShared,
+    jobs: &mut JobResults,
+    mut allotted: Option<Allotment>,
+    rows: Option<&TaskRows>,
+    results: &ResultSender,
+) {
     let mut settling = JoinSet::new();
-    while let Some(result) = next(&mut jobs, &shared).await {
+    while let Some(result) = next(jobs, shared).await {
         let Some(open) = shared.open().remove(&result.index) else { continue };
         open.note.settle();
         if matches!(result.outcome, JobOutcome::NotBegun) {
@@ -298,7 +338,7 @@ async fn finish_all(
         }
         let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
         // A task that was given as one: the journal may have its row all the same.
-        let recorded = match (&rows, given_task) {
+        let recorded = match (rows, given_task) {
             (Some(rows), Some(task)) => Some((rows.clone(), task, task_result(&result))),
             _ => None,
         };
@@ -316,25 +356,6 @@ async fn finish_all(
         });
     }
     while settling.join_next().await.is_some() {}
-    // Before the results are closed: a caller that has read the last of them may spend the rest at
-    // once.
-    drop(allotted);
-    if let (Some(limit), Some(of)) = (call_budget.budget, jobs.context().budgeted().cloned()) {
-        match paid(of).await {
-            Ok(paid) if paid > limit => warnings::queue_warning(format!(
-                "these jobs cost {paid} USD, more than the budget of {limit} USD: {WHY_OVER}"
-            )),
-            Ok(_) => {}
-            Err(error) => results.send(RowOutcomeValue::BatchFailed(error)),
-        }
-    }
-    // Other errors are in the results, since `keeps_going` gives each job its own. That the journal
-    // was not written to its end is in none of them.
-    if let Some(error) = jobs.halted_by()
-        && error.kind() == ErrorKind::Journal
-    {
-        results.send(RowOutcomeValue::BatchFailed(error));
-    }
 }
 
 /// Gets the notices of the jobs before their results come: what is submitted for them, and their tasks.

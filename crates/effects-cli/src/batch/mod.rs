@@ -52,7 +52,7 @@ mod watcher;
 pub(crate) use earlier_line::remembered_photos;
 pub(crate) use earlier_line::{EarlierLine, ManifestText, earlier_lines};
 pub(crate) use folder_rows::FolderRows;
-pub(crate) use interruptible::{RowCount, RowNews, interruptible};
+pub(crate) use interruptible::{InterruptibleEnd, RowCount, RowNews, interruptible};
 pub(crate) use manifest::Manifest;
 pub(crate) use options::{Batch, BatchOptions, ManifestOptions};
 pub(crate) use output_paths::{NameTemplate, RESULTS};
@@ -62,7 +62,7 @@ pub(crate) use report::{RowReport, RowStatus, kept_after_failed_order};
 pub(crate) use report_csv::CSV;
 pub(crate) use report_page::PAGE;
 pub(crate) use rows::{BatchSettings, RowLabel, decode};
-pub(crate) use session::{MaxPrice, Session, SessionMessage};
+pub(crate) use session::{MaxPrice, Session, SessionMessage, StartedSession};
 pub(crate) use summary::BatchSummary;
 
 use crate::schemas::SchemaCollector;

@@ -12,7 +12,7 @@ use effects_jobs::{Identity, JournalStore, Record, Row, RowName, RowState, Scope
 use rust_decimal::Decimal;
 
 use super::counted::CountedRows;
-use super::manifest::{Manifest, unknown};
+use super::manifest::{Manifest, ManifestLine, unknown};
 use super::other_journal::unreadable;
 use super::output_paths::{RESULTS, SHEET};
 use super::present_pictures::pictures_if_all_present;
@@ -161,121 +161,181 @@ pub(crate) fn preflight(
     max_good: u64,
     mut report_invalid: impl FnMut(RowReport),
 ) -> Result<Preflight, Error> {
-    let (mut preflight, mut counted) = (Preflight::default(), CountedRows::new(settings));
-    let (mut checker, mut unknown_columns) = (Checker::new(settings), BTreeSet::new());
-    let mut private = HashSet::new();
-    // In which count each row is, so that one refused later leaves it.
-    let mut counts: HashMap<usize, PlannedStep> = HashMap::new();
-    // Rows that nothing is sent for now, and that may be paid for.
-    let mut unsent = Vec::new();
+    let mut look = FirstLook {
+        settings,
+        known,
+        query,
+        decodes,
+        found: Preflight::default(),
+        checker: Checker::new(settings),
+        counted: CountedRows::new(settings),
+        unknown_columns: BTreeSet::new(),
+        private_hosts: HashSet::new(),
+        steps: HashMap::new(),
+        unsent: Vec::new(),
+    };
     let lines = manifest.lines(settings.template.is_some())?;
-    preflight.warnings = lines.warnings().to_vec();
+    look.found.warnings = lines.warnings().to_vec();
     for line in lines {
-        if preflight.good == max_good {
+        if look.found.good == max_good {
             break;
         }
-        let line = line?;
-        for name in line.cells.iter().flat_map(|cells| &cells.unknown_columns) {
-            if unknown_columns.len() < MAX_NAMED && unknown_columns.insert(name.clone()) {
-                preflight.warnings.push(unknown(&settings.api_key.redact(name)));
-            }
-        }
-        let mut is_counted = false;
-        let checked = checker.check(line).and_then(|mut checked_row| {
-            // The run itself is warned by its client.
-            if let (Some(photo), Some(_)) =
-                (&checked_row.checked.reference, query.and_then(|it| it.imported))
-                && !settings.origin.is_loopback()
-                && photo.private_host().is_some_and(|host| private.insert(host))
-            {
-                preflight.warnings.extend(photo.warning());
-            }
-            let planned = &mut preflight.planned;
-            let known = match (query, &checked_row.unreadable) {
-                (Some(query), _) => {
-                    let lookup =
-                        |identity: &Identity| Ok(query.find(identity)?.map(|(_, record)| record));
-                    counted.row(settings, &mut checked_row, &lookup).and_then(|counted| {
-                        is_counted = true;
-                        planned_step(query, settings, &counted.row, planned, &checked_row)
-                    })
-                }
-                (None, None) => {
-                    is_counted = true;
-                    Ok(None)
-                }
-                // Without a question such a row is good only where the journal has its key.
-                (None, Some(problem)) => settings
-                    .known_row(&checked_row, &lookup_in(known))
-                    .and_then(|row| row.map(|_| None).ok_or_else(|| problem.clone())),
-            };
-            let count = known.as_ref().ok().copied().flatten();
-            if checked_row.label.duplicate_of.is_some() {
-                preflight.duplicates.extend(checked_row.label.line);
-            }
-            // Decoding takes time. A row that is kept, waited for or left as it is needs no photo.
-            let is_sent = query.is_none() || count.is_some_and(PlannedStep::is_sent);
-            let whole = if decodes && is_sent && checked_row.unreadable.is_none() {
-                check_whole(&checked_row)
-            } else {
-                Ok(())
-            };
-            if let (Some(count), Ok(())) = (count, &whole) {
-                *count.of(planned) += 1;
-                counts.insert(checked_row.label.index, count);
-            }
-            known.and(whole).map_err(|problem| InvalidRow {
-                label: checked_row.label.into(),
-                problems: vec![problem],
-            })
-        });
-        match checked {
-            Ok(()) => preflight.good += 1,
-            Err(bad) => {
-                preflight.bad += 1;
-                // Remembered, since the second look, which sends, may not find these problems again.
-                preflight.refused.insert(bad.label.index);
-                if !is_counted {
-                    preflight.uncounted.insert(bad.label.index);
-                }
-                unsent.push(RequestHash::of(&bad.label));
-                report_invalid(RowReport::of_invalid(bad));
-            }
+        if let Err(bad) = look.take(line?) {
+            report_invalid(RowReport::of_invalid(bad));
         }
     }
     if let Some(query) = query {
-        count_unsent(query, settings, &unsent, &mut preflight.planned)?;
+        count_unsent(query, settings, &look.unsent, &mut look.found.planned)?;
     }
-    if preflight.good + preflight.bad == 0 {
-        preflight.warnings.push(manifest.without_rows());
+    if look.found.good + look.found.bad == 0 {
+        look.found.warnings.push(manifest.without_rows());
     }
-    preflight.claims = checker.into_claims();
-    // Only now: the photo of a later row may be where the picture of an earlier one goes.
-    for (claim, photo) in preflight.claims.conflicts() {
-        if claim.line == 0 {
+    look.end(report_invalid)
+}
+
+/// A first look at a manifest, row by row.
+struct FirstLook<'a> {
+    settings: &'a BatchSettings,
+    /// The journal, for rows whose photo cannot be read.
+    known: Option<&'a dyn JournalStore>,
+    query: Option<&'a JournalQuery<'a>>,
+    decodes: bool,
+    found: Preflight,
+    checker: Checker<'a>,
+    counted: CountedRows,
+    /// Those that were warned of.
+    unknown_columns: BTreeSet<String>,
+    private_hosts: HashSet<String>,
+    /// What is to be done for each row, by its place, so that one refused later is counted no more.
+    steps: HashMap<usize, PlannedStep>,
+    /// Rows that nothing is sent for now, and that may be paid for.
+    unsent: Vec<RequestHash>,
+}
+
+impl FirstLook<'_> {
+    /// Counts a row, or says what is wrong with it.
+    fn take(&mut self, line: ManifestLine) -> Result<(), InvalidRow> {
+        self.warn_of_unknown_columns(&line);
+        let mut is_counted = false;
+        let checked = self.checker.check(line);
+        let checked = checked.and_then(|row| self.plan(row, &mut is_counted));
+        match &checked {
+            Ok(()) => self.found.good += 1,
+            Err(bad) => {
+                self.found.bad += 1;
+                // Remembered, since the second look, which sends, may not find these problems again.
+                self.found.refused.insert(bad.label.index);
+                if !is_counted {
+                    self.found.uncounted.insert(bad.label.index);
+                }
+                self.unsent.push(RequestHash::of(&bad.label));
+            }
+        }
+        checked
+    }
+
+    fn warn_of_unknown_columns(&mut self, line: &ManifestLine) {
+        for name in line.cells.iter().flat_map(|cells| &cells.unknown_columns) {
+            if self.unknown_columns.len() < MAX_NAMED && self.unknown_columns.insert(name.clone()) {
+                self.found.warnings.push(unknown(&self.settings.api_key.redact(name)));
+            }
+        }
+    }
+
+    /// Counts a checked row by what is to be done for it; says in `is_counted` whether it counts among equal
+    /// rows.
+    fn plan(&mut self, mut row: CheckedRow, is_counted: &mut bool) -> Result<(), InvalidRow> {
+        self.warn_of_private_host(&row);
+        let step = self.step(&mut row, is_counted);
+        if row.label.duplicate_of.is_some() {
+            self.found.duplicates.extend(row.label.line);
+        }
+        let planned = step.as_ref().ok().copied().flatten();
+        // Decoding takes time. A row that is kept, waited for or left as it is needs no photo.
+        let is_sent = self.query.is_none() || planned.is_some_and(PlannedStep::is_sent);
+        let whole = if self.decodes && is_sent && row.unreadable.is_none() {
+            check_whole(&row)
+        } else {
+            Ok(())
+        };
+        if let (Some(step), Ok(())) = (planned, &whole) {
+            *step.of(&mut self.found.planned) += 1;
+            self.steps.insert(row.label.index, step);
+        }
+        step.and(whole)
+            .map_err(|problem| InvalidRow { label: row.label.into(), problems: vec![problem] })
+    }
+
+    fn warn_of_private_host(&mut self, row: &CheckedRow) {
+        // The run itself is warned by its client.
+        if let (Some(photo), Some(_)) =
+            (&row.checked.reference, self.query.and_then(|query| query.imported))
+            && !self.settings.origin.is_loopback()
+            && photo.private_host().is_some_and(|host| self.private_hosts.insert(host))
+        {
+            self.found.warnings.extend(photo.warning());
+        }
+    }
+
+    /// What is to be done for a row, where the journal is asked.
+    fn step(
+        &mut self,
+        row: &mut CheckedRow,
+        is_counted: &mut bool,
+    ) -> Result<Option<PlannedStep>, InputProblem> {
+        let settings = self.settings;
+        match (self.query, &row.unreadable) {
+            (Some(query), _) => {
+                let lookup =
+                    |identity: &Identity| Ok(query.find(identity)?.map(|(_, record)| record));
+                let counted = self.counted.row(settings, row, &lookup)?;
+                *is_counted = true;
+                planned_step(query, settings, &counted.row, &mut self.found.planned, row)
+            }
+            (None, None) => {
+                *is_counted = true;
+                Ok(None)
+            }
+            // Without a question such a row is good only where the journal has its key.
+            (None, Some(problem)) => {
+                let found = settings.known_row(row, &lookup_in(self.known))?;
+                found.map(|_| None).ok_or_else(|| problem.clone())
+            }
+        }
+    }
+
+    /// What was found, once all rows were looked at: the good rows are taken back whose picture would replace
+    /// the photo of another row, which may come later.
+    fn end(self, mut report_invalid: impl FnMut(RowReport)) -> Result<Preflight, Error> {
+        let Self { checker, mut found, mut steps, .. } = self;
+        found.claims = checker.into_claims();
+        for (claim, photo) in found.claims.conflicts() {
+            if claim.line == 0 {
+                let why = format!(
+                    "the photo of line {photo} is {RESULTS} or {SHEET} in the folder of --out, or that of \
+                     --report-csv, which the batch itself writes: give another folder or file"
+                );
+                return Err(Error::new(ErrorKind::Misconfigured, why));
+            }
+            // A row that was bad already keeps its claim, and is no good row to take back.
+            if !found.refused.insert(claim.index) {
+                continue;
+            }
+            (found.good, found.bad) = (found.good - 1, found.bad + 1);
+            if let Some(step) = steps.remove(&claim.index) {
+                *step.of(&mut found.planned) -= 1;
+            }
+            let (index, line) = (claim.index, Some(claim.line));
+            let label = RowLabel { index, line, ..RowLabel::default() };
             let why = format!(
-                "the photo of line {photo} is {RESULTS} or {SHEET} in the folder of --out, or that of \
-                 --report-csv, which the batch itself writes: give another folder or file"
+                "its picture would replace the photo of line {photo}: give the row an `out` of its own, or another \
+                 --out"
             );
-            return Err(Error::new(ErrorKind::Misconfigured, why));
+            let problems = vec![InputProblem::row(Some("out"), why)];
+            report_invalid(RowReport::of_invalid(InvalidRow { label: label.into(), problems }));
         }
-        // A row that was bad already keeps its claim, and is no good row to take back.
-        if !preflight.refused.insert(claim.index) {
-            continue;
-        }
-        (preflight.good, preflight.bad) = (preflight.good - 1, preflight.bad + 1);
-        if let Some(count) = counts.remove(&claim.index) {
-            *count.of(&mut preflight.planned) -= 1;
-        }
-        let label = RowLabel { index: claim.index, line: Some(claim.line), ..RowLabel::default() };
-        let why = format!(
-            "its picture would replace the photo of line {photo}: give the row an `out` of its own, or another \
-             --out"
-        );
-        let problems = vec![InputProblem::row(Some("out"), why)];
-        report_invalid(RowReport::of_invalid(InvalidRow { label: label.into(), problems }));
+        Ok(found)
     }
-    Ok(preflight)
 }
 
 fn planned_step(

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use clap::Args;
-use effects_client::{Job, PhotoSource, Save, SaveFiles, SaveWords, WallClock, file_names};
+use effects_client::{
+    Job, JournalSession, PhotoSource, Save, SaveFiles, SaveWords, WallClock, file_names,
+};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
 use effects_core::{Error, ErrorKind, Reference, TaskBill, count_of, signed_url};
@@ -16,8 +18,9 @@ use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, RowState};
 use rust_decimal::Decimal;
 
 use crate::batch::{
-    self, BatchSummary, FolderRows, MaxPrice, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel,
-    RowNews, RowReport, RowStatus, Session, SessionMessage, decode, kept_after_failed_order,
+    self, BatchSummary, FolderRows, InterruptibleEnd, MaxPrice, PROGRESS_EVERY, ProgressLine,
+    RowCount, RowLabel, RowNews, RowReport, RowStatus, Session, SessionMessage, StartedSession,
+    decode, kept_after_failed_order,
 };
 use crate::command_result::{CommandEnd, CommandResult};
 use crate::commands::resume;
@@ -83,13 +86,7 @@ pub(crate) fn reorder(
     }
     let store = arguments.journal.existing(output)?;
     let Some(store) = store else { return Err(no_row(arguments.rows[0])) };
-    let mut rows = arguments.rows.clone();
-    // Sorted for `dedup`: a row that is named twice would be paid for twice.
-    rows.sort_unstable();
-    rows.dedup();
-    if rows.len() < arguments.rows.len() {
-        output.note("a row that is named more than once is bought once");
-    }
+    let rows = arguments.distinct_rows(output);
     // All of them are checked before one is paid for.
     let jobs = rows.iter().enumerate();
     let jobs = jobs.map(|(index, row)| arguments.job(&*store, index, *row, &location, global));
@@ -110,99 +107,116 @@ pub(crate) fn reorder(
     for row in &rows {
         folders.note_order(*row, WallClock::new().now())?;
     }
-    // Given with a budget alone.
-    let price = arguments.budget.price.map(|usd| MaxPrice { usd, is_reserved: true });
-    // Without it a row that has a verdict is never submitted again.
-    let reordering = Some(journal_session.reordering());
-    let session = Session::new(gateway.client.clone(), reordering, price, sender);
-    let session = Arc::new(session);
-    let files = SaveFiles {
-        overwrite: arguments.overwrite,
-        words: SaveWords {
-            thing: "row",
-            another_file: "move what is there",
-            overwrite: "--overwrite",
-        },
-        ..SaveFiles::default()
-    };
-    let count = jobs.len() as u64;
-    let begun = gateway.client.jobs().save(Save::Files(files)).check_photos(decode);
-    let started = session.start(begun, move |starter| {
-        for (label, row, job) in jobs {
-            if !starter.begin(label, Some(row), job) {
-                break;
-            }
-        }
-        Ok(())
-    })?;
+    let started = arguments.start(&gateway, journal_session, sender, jobs)?;
     let progress = ProgressLine::new(output, PROGRESS_EVERY);
-    let on_news = |news: RowNews<'_>| {
-        let report = match news {
-            RowNews::Ended(report) => report,
-            RowNews::Submitted(row) => return Ok(folders.note_state(row)?),
-            RowNews::BegunAnew(_) | RowNews::None => return Ok(()),
-        };
-        // The row is printed in any case; a manifest that cannot be written ends the command after it.
-        let noted = folders.note(report).map_err(Failure::from);
-        let kept = kept_picture(&*store, report)?;
-        let printed =
-            RowReport { warning: kept.clone().or(report.warning.clone()), ..report.clone() };
-        // What is said of an order that failed says why; where none was made, the reason comes first.
-        let line = match (kept, &report.task) {
-            (Some(kept), Some(_)) => format!("{}: {kept}", report.label.position(report.row)),
-            (Some(kept), None) => format!("{}; {kept}", report.line()),
-            (None, _) => report.line(),
-        };
-        resume::print_row(&printed, &line, &progress, output)?;
-        noted
+    let on_news = |news: RowNews<'_>| match news {
+        RowNews::Ended(report) => {
+            // The row is printed in any case; a manifest that cannot be written ends the command after it.
+            let noted = folders.note(report).map_err(Failure::from);
+            print_row(&*store, report, &progress, output)?;
+            noted
+        }
+        RowNews::Submitted(row) => Ok(folders.note_state(row)?),
+        RowNews::BegunAnew(_) | RowNews::None => Ok(()),
     };
     // No exchange takes longer, so by then a submission under way is answered or lost.
     let max_wait = gateway.client.policy().request_timeout;
-    let count = RowCount::Known(count);
-    let ended = batch::interruptible(
-        &started,
-        max_wait,
-        &messages,
-        &progress,
-        count,
-        BatchSummary::new(),
-        on_news,
-    );
+    let (count, summary) = (RowCount::Known(rows.len() as u64), BatchSummary::new());
+    let ended =
+        batch::interruptible(&started, max_wait, &messages, &progress, count, summary, on_news);
     // Also of rows that were not come to.
     let noted = rows.iter().try_for_each(|row| folders.note_state(*row));
-    let summary = &ended.summary;
-    let open = summary.count(RowStatus::Running) + summary.count(RowStatus::NotDownloaded);
-    if ended.interrupted || open > 0 {
-        let why = if ended.interrupted { "interrupted" } else { "not all is done" };
-        output.note_always(&match location.is_replay() {
-            true => format!("{why}; {}", TaskBill::Replayed(None)),
-            false => {
-                let line = resume::resume_line(&location, journal.as_deref());
-                format!(
-                    "{why}; the tasks go on, and the same line again would buy once more; wait on with: \
-                     {line}"
-                )
-            }
-        });
-    }
-    let price = match arguments.budget.price {
-        Some(price) => Some(price),
-        // Asked only now: these tasks may be the first whose cost is known.
-        None => order_budget::highest_cost(&*store, &location.origin()?)
-            .map_err(|error| journal::failure(&error))?,
-    };
-    let running = summary.count(RowStatus::Running) + summary.count(RowStatus::Doubtful);
-    output.note(&match location.is_replay() {
-        true => {
-            format!("a replay, which pays nothing: its recording says {} USD", summary.spent)
-        }
-        false => format!("{} USD spent{}", summary.spent, may_cost(running, price)),
-    });
+    arguments.print_end(&ended, &*store, &location, journal.as_deref(), output)?;
     noted?;
     Ok(CommandEnd::Code(ended.summary.exit_code()))
 }
 
 impl Arguments {
+    /// The rows, each once: one that is named twice would be paid for twice.
+    fn distinct_rows(&self, output: &Output) -> Vec<RowNumber> {
+        let mut rows = self.rows.clone();
+        rows.sort_unstable();
+        rows.dedup();
+        if rows.len() < self.rows.len() {
+            output.note("a row that is named more than once is bought once");
+        }
+        rows
+    }
+
+    /// Begins the jobs that buy the rows.
+    fn start(
+        &self,
+        gateway: &Gateway,
+        journal_session: JournalSession,
+        sender: mpsc::Sender<SessionMessage>,
+        jobs: Vec<(RowLabel, RowNumber, Job)>,
+    ) -> Result<StartedSession, Failure> {
+        // Given with a budget alone.
+        let price = self.budget.price.map(|usd| MaxPrice { usd, is_reserved: true });
+        // Without it a row that has a verdict is never submitted again.
+        let reordering = Some(journal_session.reordering());
+        let session = Session::new(gateway.client.clone(), reordering, price, sender);
+        let files = SaveFiles {
+            overwrite: self.overwrite,
+            words: SaveWords {
+                thing: "row",
+                another_file: "move what is there",
+                overwrite: "--overwrite",
+            },
+            ..SaveFiles::default()
+        };
+        let begun = gateway.client.jobs().save(Save::Files(files)).check_photos(decode);
+        let started = Arc::new(session).start(begun, move |starter| {
+            for (label, row, job) in jobs {
+                if !starter.begin(label, Some(row), job) {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        Ok(started?)
+    }
+
+    /// Says what is open still, and what was spent.
+    fn print_end(
+        &self,
+        ended: &InterruptibleEnd,
+        store: &dyn JournalStore,
+        location: &GatewayLocation,
+        journal: Option<&Path>,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let summary = &ended.summary;
+        let open = summary.count(RowStatus::Running) + summary.count(RowStatus::NotDownloaded);
+        if ended.interrupted || open > 0 {
+            let why = if ended.interrupted { "interrupted" } else { "not all is done" };
+            output.note_always(&match location.is_replay() {
+                true => format!("{why}; {}", TaskBill::Replayed(None)),
+                false => {
+                    let line = resume::resume_line(location, journal);
+                    format!(
+                        "{why}; the tasks go on, and the same line again would buy once more; wait on with: \
+                         {line}"
+                    )
+                }
+            });
+        }
+        let price = match self.budget.price {
+            Some(price) => Some(price),
+            // Asked only now: these tasks may be the first whose cost is known.
+            None => order_budget::highest_cost(store, &location.origin()?)
+                .map_err(|error| journal::failure(&error))?,
+        };
+        let running = summary.count(RowStatus::Running) + summary.count(RowStatus::Doubtful);
+        output.note(&match location.is_replay() {
+            true => {
+                format!("a replay, which pays nothing: its recording says {} USD", summary.spent)
+            }
+            false => format!("{} USD spent{}", summary.spent, may_cost(running, price)),
+        });
+        Ok(())
+    }
+
     /// The job that buys a row once more, or why there is none.
     fn job(
         &self,
@@ -295,6 +309,25 @@ impl Arguments {
         }
         Ok((reference, path))
     }
+}
+
+/// Prints how a row ended, and which picture it keeps where the order came to none.
+fn print_row(
+    store: &dyn JournalStore,
+    report: &RowReport,
+    progress: &ProgressLine,
+    output: &Output,
+) -> Result<(), Failure> {
+    let kept = kept_picture(store, report)?;
+    let warning = kept.clone().or_else(|| report.warning.clone());
+    let printed = RowReport { warning, ..report.clone() };
+    // What is said of an order that failed says why; where none was made, the reason comes first.
+    let line = match (kept, &report.task) {
+        (Some(kept), Some(_)) => format!("{}: {kept}", report.label.position(report.row)),
+        (Some(kept), None) => format!("{}; {kept}", report.line()),
+        (None, _) => report.line(),
+    };
+    resume::print_row(&printed, &line, progress, output)
 }
 
 /// What is said of a row whose order came to no picture and that has its earlier one.
