@@ -14,6 +14,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,8 @@ pub struct Profile {
     pub allow_http: bool,
     /// The key itself; the file must be this user's alone then.
     api_key: Option<String>,
-    /// A file that holds the key and nothing else.
+    /// A file that holds the key and nothing else. This path and the others start from the folder of the
+    /// profiles' file, or with `~/` from the user's home.
     pub api_key_file: Option<PathBuf>,
     /// A program that prints the key.
     pub api_key_command: Option<String>,
@@ -175,6 +177,23 @@ impl Profile {
         }
     }
 
+    /// Makes its paths start from `folder`, where they are relative, or from the user's `home`, where they
+    /// begin with `~/`: one profile means the same files wherever a program is started.
+    fn resolve_paths(&mut self, folder: &Path, home: Option<&Path>) {
+        let Self { api_key_file, ca_bundle, client_cert, client_key, journal, .. } = self;
+        for path in [api_key_file, ca_bundle, client_cert, client_key, journal] {
+            let Some(path) = path else { continue };
+            // The URL of a database is no path.
+            if path.to_str().is_some_and(|text| text.contains("://")) {
+                continue;
+            }
+            *path = match (path.strip_prefix("~"), home) {
+                (Ok(below), Some(home)) => home.join(below),
+                _ => folder.join(&*path),
+            };
+        }
+    }
+
     /// Puts its settings into a builder. A key that may change is asked for again when it is refused.
     ///
     /// # Errors
@@ -261,6 +280,9 @@ fn read() -> Result<BTreeMap<String, Profile>, Error> {
         if profile.api_key.is_some() && others_may_read(&path) {
             let why = "holds a key and others may read it: chmod 600, or `effects login`";
             return Err(misconfigured(format!("{} {why}", path.display())));
+        }
+        if let Some(folder) = path.parent() {
+            profile.resolve_paths(folder, env::home_dir().as_deref());
         }
     }
     Ok(profiles)

@@ -145,6 +145,35 @@ fn a_profile_says_gateway_key_uploads_and_journal() {
 }
 
 #[test]
+fn the_paths_of_a_profile_start_from_its_file_or_the_home_folder() {
+    let world = World::new();
+    takes_only(&world, KEY);
+    let url = world.server.base_url();
+    let settings =
+        "api_key_file = \"keys/studio\"\njournal = \"studio.db\"\nuploads = \"data-url\"\n";
+    profiles(
+        &world,
+        &format!(
+            "[studio]\nbase_url = {url:?}\n{settings}[home]\nbase_url = {url:?}\napi_key_file = \"~/key\"\n"
+        ),
+    );
+    for key in ["config/keys/studio", "home/key"] {
+        fs::create_dir_all(world.path(key).parent().unwrap()).unwrap();
+        fs::write(world.path(key), format!("{KEY}\n")).unwrap();
+    }
+    fs::create_dir(world.path("elsewhere")).unwrap();
+    // One journal, wherever the command is started.
+    for folder in [world.path(""), world.path("elsewhere")] {
+        let mut command = keyless(&world, &[&RUN[..], &["--profile", "studio"]].concat());
+        CommandOutput::of(command.current_dir(folder)).exits(0);
+    }
+    assert!(world.path("config/studio.db").is_file());
+    assert!(!world.path("studio.db").exists() && !world.path("elsewhere/studio.db").exists());
+    let mut command = keyless(&world, &[&RUN[..], &["--profile", "home"]].concat());
+    CommandOutput::of(command.env("HOME", world.path("home"))).exits(0);
+}
+
+#[test]
 fn options_win_over_the_named_profile_and_that_over_the_environment() {
     let world = World::new();
     world.server.otherwise(Response::json(r#"{"error":{"message":"no such task"}}"#).status(404));
