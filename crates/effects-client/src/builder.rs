@@ -24,6 +24,7 @@ use crate::cassette::{
     Cassette, CassettePath, NO_KEY, Player, Recorded, cassette_of_the_environment, replay_gateway,
 };
 use crate::client_cert::ClientCert;
+use crate::clock::WallClock;
 use crate::missing_key::MissingKeyAdvice;
 use crate::program::{KEY_VARIABLES, run_key_program};
 use crate::settings::{CaBundle, EventObserver, Proxy, Settings, replay_policy};
@@ -502,7 +503,11 @@ impl<C: BuildClient> ClientBuilder<C> {
         });
         let mut endpoint = Endpoint::new(base.clone(), key);
         if let Some(source) = source {
-            endpoint = endpoint.with_key_source(Arc::new(move || ask_again(&*source)));
+            let clock = WallClock::new();
+            endpoint = endpoint.with_key_source(
+                Arc::new(move || ask_again(&*source)),
+                Arc::new(move || clock.now()),
+            );
         }
         if let Some(observer) = self.exchange_observer {
             endpoint = endpoint.observed_by(observer);

@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 
 use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, Call, CallKind, CallResult, FreshConnection};
-use crate::gateway::key_ring::{AskKey, KeyRing};
+use crate::gateway::key_ring::{AskKey, KeyRing, TellTime};
 use crate::gateway::observer::{ExchangeObserver, ObserveEnd, RequestExcerpt};
 use crate::gateway::origin::BaseUrl;
 use crate::task_id::TaskId;
@@ -74,21 +74,26 @@ impl Endpoint {
     }
 
     /// The same, with another key where the gateway refuses the one in use (HTTP 401): `source` is asked, unless
-    /// the key was replaced meanwhile, and the refused request sent once more with the new key. Clones share it.
+    /// the key was replaced meanwhile, and the refused request sent once more with the new key, if half of its time
+    /// is left then by `now`. Clones share it.
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use effects_core::{ApiKey, BaseUrl};
+    /// use std::time::Instant;
+    /// use effects_core::{ApiKey, BaseUrl, Time};
     /// use effects_core::gateway::Endpoint;
     ///
     /// let base = BaseUrl::parse(BaseUrl::DEFAULT, false)?;
     /// let source = Arc::new(|| ApiKey::new("the-key-of-today").ok());
-    /// let endpoint = Endpoint::new(base, ApiKey::new("the-key-of-yesterday")?).with_key_source(source);
+    /// let begun = Instant::now();
+    /// let now = Arc::new(move || Time::from_millis(begun.elapsed().as_millis() as u64));
+    /// let endpoint = Endpoint::new(base, ApiKey::new("the-key-of-yesterday")?);
+    /// let endpoint = endpoint.with_key_source(source, now);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn with_key_source(self, source: Arc<AskKey>) -> Self {
-        Self { keys: self.keys.asking(source), ..self }
+    pub fn with_key_source(self, source: Arc<AskKey>, now: Arc<TellTime>) -> Self {
+        Self { keys: self.keys.asking(source, now), ..self }
     }
 
     pub(crate) fn keys(&self) -> &KeyRing {

@@ -224,19 +224,23 @@ impl<X: Exchange> Gateway<X> {
         limit: Duration,
     ) -> CallResult {
         let keys = self.endpoint.keys();
-        let (sent, again) =
-            // The stack takes the request, so a copy stays here where there may be another key; a
-            // copy shares its body.
-            (keys.sent_with(request.headers()), keys.has_source().then(|| request.clone()));
+        // The stack takes the request, so a copy stays here where there may be another key; a copy shares its
+        // body.
+        let again = keys.now().map(|began| (began, request.clone()));
+        let sent = keys.sent_with(request.headers());
         let result = self.observed(task, sent.key.clone(), request, limit);
         // Such a 401 made no task, so that a submission may go once more; only once, since a source
         // may give wrong keys for ever.
-        let Some(mut again) = again.filter(|_| refuses_the_key(&result)) else { return result };
-        keys.ask_again(&sent);
-        if !keys.renew(again.headers_mut(), &sent) {
+        let Some((began, mut again)) = again.filter(|_| refuses_the_key(&result)) else {
             return result;
+        };
+        keys.ask_again(&sent);
+        match keys.time_left(began, limit) {
+            Some(left) if keys.renew(again.headers_mut(), &sent) => {
+                self.observed(task, keys.current_key(), again, left)
+            }
+            _ => result,
         }
-        self.observed(task, keys.current_key(), again, limit)
     }
 
     /// Makes one exchange with this key, and tells the endpoint's observer.
@@ -275,18 +279,22 @@ impl<X: AsyncExchange> Gateway<X> {
         limit: Duration,
     ) -> CallResult {
         let keys = self.endpoint.keys();
-        let (sent, again) =
-            (keys.sent_with(request.headers()), keys.has_source().then(|| request.clone()));
+        let again = keys.now().map(|began| (began, request.clone()));
+        let sent = keys.sent_with(request.headers());
         let result = self.observed_async(task, sent.key.clone(), request, limit).await;
-        let Some(mut again) = again.filter(|_| refuses_the_key(&result)) else { return result };
+        let Some((began, mut again)) = again.filter(|_| refuses_the_key(&result)) else {
+            return result;
+        };
         // The source may be a program or a vault that takes its time, so it is not asked on the
         // runtime's thread.
         let (keys_there, refused) = (keys.clone(), sent.clone());
         self.stack.block(Box::new(move || keys_there.ask_again(&refused))).await;
-        if !keys.renew(again.headers_mut(), &sent) {
-            return result;
+        match keys.time_left(began, limit) {
+            Some(left) if keys.renew(again.headers_mut(), &sent) => {
+                self.observed_async(task, keys.current_key(), again, left).await
+            }
+            _ => result,
         }
-        self.observed_async(task, keys.current_key(), again, limit).await
     }
 
     /// Makes one exchange with this key, and tells the endpoint's observer.

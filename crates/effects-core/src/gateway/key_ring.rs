@@ -1,28 +1,40 @@
 //! [`KeyRing`]: the key that the requests of an [`Endpoint`](super::Endpoint) carry, and the source of
 //! another one ([`AskKey`]), if the client was built with one. After a 401 that made no task, a
 //! [`Gateway`](super::Gateway) asks the source, unless another request did so meanwhile, and sends the
-//! refused request once more if the key is new.
+//! refused request once more if the key is new and half of the request's time is left.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
 use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, CallResult};
+use crate::time::Time;
 
 /// Asks for the key as it is now: a program, a vault, a token that runs out. It may take a while; `None`
 /// where there is none.
 pub type AskKey = dyn Fn() -> Option<ApiKey> + Send + Sync;
 
+/// Tells the time, as [`Clock::now`](crate::driver::Clock::now) does.
+pub type TellTime = dyn Fn() -> Time + Send + Sync;
+
 /// The key that requests carry. Clones share it.
 #[derive(Clone)]
 pub(crate) struct KeyRing {
     current: Arc<RwLock<KeyInUse>>,
-    source: Option<Arc<AskKey>>,
+    source: Option<KeySource>,
     /// One asks at a time; the next one finds the new key.
     asking: Arc<Mutex<()>>,
+}
+
+/// Where another key comes from, and a clock for how long that takes.
+#[derive(Clone)]
+struct KeySource {
+    ask: Arc<AskKey>,
+    now: Arc<TellTime>,
 }
 
 /// A key and the header that it makes.
@@ -39,13 +51,13 @@ impl KeyRing {
         Self { current, source: None, asking: Arc::default() }
     }
 
-    pub(crate) fn asking(self, source: Arc<AskKey>) -> Self {
-        Self { source: Some(source), ..self }
+    pub(crate) fn asking(self, ask: Arc<AskKey>, now: Arc<TellTime>) -> Self {
+        Self { source: Some(KeySource { ask, now }), ..self }
     }
 
-    /// Whether there may be another key.
-    pub(crate) fn has_source(&self) -> bool {
-        self.source.is_some()
+    /// The time now, where there may be another key.
+    pub(crate) fn now(&self) -> Option<Time> {
+        self.source.as_ref().map(|source| (source.now)())
     }
 
     pub(crate) fn current(&self) -> KeyInUse {
@@ -72,17 +84,25 @@ impl KeyRing {
 
     /// Asks for another key, unless another one came since this one was sent. It may take a while.
     pub(crate) fn ask_again(&self, refused: &KeyInUse) {
-        let Some(source) = &self.source else { return };
+        let Some(KeySource { ask, .. }) = &self.source else { return };
         let _turn: MutexGuard<'_, ()> = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         if self.current().key != refused.key {
             return;
         }
         // Asked without the lock on `current`, so that other requests go on with the present key.
-        if let Some(key) = source() {
+        if let Some(key) = ask() {
             let header = key.header();
             *self.current.write().unwrap_or_else(PoisonError::into_inner) =
                 KeyInUse { key, header };
         }
+    }
+
+    /// How long an exchange may still take that began then and may take so long in all; `None` where too
+    /// little is left to send its request once more. After its limit the caller was told how it ended: what is
+    /// sent then may be paid for, and nobody learns of it.
+    pub(crate) fn time_left(&self, began: Time, limit: Duration) -> Option<Duration> {
+        let left = limit.checked_sub(self.now()?.since(began))?;
+        (left >= limit / 2).then_some(left)
     }
 
     /// Puts the key into a request that carried another one. Whether it did.

@@ -20,7 +20,7 @@ pub(crate) mod retry_after;
 pub use call::{Answer, Call, CallId, CallKind, CallResult, FetchOptions, FreshConnection};
 pub use endpoint::Endpoint;
 pub use exchange::{AsyncExchange, DynAsyncExchange, DynExchange, Exchange, Gateway};
-pub use key_ring::AskKey;
+pub use key_ring::{AskKey, TellTime};
 pub use observer::{ExchangeObserver, ObserveEnd, RequestExcerpt};
 pub use origin::check_url;
 pub use request_headers::{InvalidHeader, RequestHeaders};

@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::common::{COMPLETED, RUNNING, Scene, TASK, policy};
@@ -226,7 +227,10 @@ fn an_observer_is_told_of_each_exchange_without_secrets() {
     let base = BaseUrl::parse("https://example.com/proxy", false).unwrap();
     let endpoint = |seen: &Seen| {
         Endpoint::new(base.clone(), ApiKey::new(KEY).unwrap())
-            .with_key_source(Arc::new(|| ApiKey::new("nab/12345678-new").ok()))
+            .with_key_source(
+                Arc::new(|| ApiKey::new("nab/12345678-new").ok()),
+                Arc::new(|| Time::from_millis(0)),
+            )
             .observed_by(Arc::new(seen.clone()))
     };
     let headers = RequestHeaders::default().with("X-Team", "hunter2").unwrap();
@@ -262,5 +266,45 @@ fn an_observer_is_told_of_each_exchange_without_secrets() {
         }
         let all = seen.concat();
         assert!(!all.contains("12345678") && !all.contains("hunter2"), "{all}");
+    }
+}
+
+/// A source that takes longer than the request may: by then the caller was told how it ended.
+#[test]
+fn a_request_whose_key_came_too_late_is_not_sent_again() {
+    let refused = || Answer::Answered {
+        status: StatusCode::UNAUTHORIZED,
+        headers: HeaderMap::new(),
+        body: r#"{"error":"no such key"}"#.into(),
+    };
+    let base = BaseUrl::parse("https://example.com", false).unwrap();
+    let look = Call::look(TASK.parse().unwrap(), Duration::from_secs(10), Time::from_millis(0));
+    for (takes, sent) in [(4_000, 2), (6_000, 1), (20_000, 1)] {
+        for is_blocking in [true, false] {
+            let clock = Arc::new(AtomicU64::new(0));
+            let (asked, now) = (Arc::clone(&clock), Arc::clone(&clock));
+            let source = move || {
+                asked.fetch_add(takes, Ordering::SeqCst);
+                ApiKey::new("nab/12345678-new").ok()
+            };
+            let now = move || Time::from_millis(now.load(Ordering::SeqCst));
+            let endpoint = Endpoint::new(base.clone(), ApiKey::new(KEY).unwrap())
+                .with_key_source(Arc::new(source), Arc::new(now));
+            let script = Scripted(Mutex::new([refused(), refused()].into()));
+            let gateway = Gateway::new(endpoint, &script);
+            let result = if is_blocking {
+                gateway.call(&look)
+            } else {
+                let mut context = Context::from_waker(Waker::noop());
+                match pin!(gateway.call_async(&look)).poll(&mut context) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => panic!("it waits"),
+                }
+            };
+            assert!(matches!(result.answer(), Answer::Answered { status, .. } if *status == 401));
+            assert_eq!(2 - script.0.lock().unwrap().len(), sent, "after {takes} ms");
+            // The next request has the new key.
+            assert!(gateway.endpoint().repeats_key("nab/12345678-new"));
+        }
     }
 }
