@@ -131,8 +131,12 @@ impl DriverState {
         self.core.shared().settings.warn_of(&work);
         let now = self.now();
         // A caller that is told of each look cannot share those of other runs at the task.
-        let reads = run.waiter.reads();
+        let (reads, has_left) = (run.waiter.reads(), run.waiter.has_left());
         let job = self.machine.add_at_once(work, DriverJob::Run(run), seed, now);
+        // The message that stops the runs of callers who left may have come before this one.
+        if has_left {
+            self.machine.detach(job, now);
+        }
         if reads {
             self.machine.look_alone(job, false, now);
         }

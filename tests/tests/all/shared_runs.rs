@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use effects_core::journal::{AsyncJournal, Fact};
@@ -127,6 +128,27 @@ async fn a_dropped_future_stops_its_run_and_no_other() {
     let other = tasks.iter().find(|task| task.id != effect.task_id.as_str()).unwrap();
     // Each is looked at every five milliseconds or so, for as long as a caller waits for it.
     assert!(looks(&other.id) < looks(effect.task_id.as_str()) / 2);
+}
+
+/// Callers that leave one after the other, before the driver has its turn: their runs are not sent.
+#[tokio::test]
+async fn what_callers_left_before_it_began_is_not_sent() {
+    let emulator = Emulator::builder().pictures(Pictures::Stub).start().unwrap();
+    let client = client(&emulator);
+    // The driver is there, and waits.
+    client.run(request(0)).await.unwrap();
+    for row in 1..4 {
+        let mut run = Box::pin(client.run(request(row)));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(run.as_mut().poll(&mut context).is_pending());
+    }
+    let (last, left) = test_waiter();
+    last.left.store(true, Ordering::SeqCst);
+    client.begin(request(4), None, last);
+    let error = left.await.unwrap().unwrap_err();
+    assert!(matches!(error.cause(), Cause::Detached(_)), "{error}");
+    client.run(request(5)).await.unwrap();
+    assert_eq!(emulator.tasks().len(), 2, "nobody waits for the others");
 }
 
 #[tokio::test]
