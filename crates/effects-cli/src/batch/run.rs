@@ -399,12 +399,6 @@ impl Batch<'_> {
             // Everything is counted anew from the first row on, so that each row comes to the place, name
             // and identity that it had in the preflight.
             let (mut checker, mut counted) = (Checker::new(&settings), CountedRows::new(&settings));
-            if manifest.has_changed()? {
-                let why =
-                    "the manifest changed while its rows were looked through; nothing was sent";
-                let error = Error::new(ErrorKind::Misconfigured, why);
-                return Err(error.with_way_out("give the same line again once it is whole"));
-            }
             let lines = manifest.lines(settings.template.is_some())?;
             // All rows count, bad ones too: a photo that goes meanwhile makes another row bad.
             for line in lines.take(usize::try_from(rows).unwrap_or(usize::MAX)) {

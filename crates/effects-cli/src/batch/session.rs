@@ -135,7 +135,7 @@ impl Session {
         jobs: Jobs<Client>,
         source: impl FnOnce(&RowStarter<'_>) -> Result<(), Error> + Send + 'static,
     ) -> Result<StartedSession, Error> {
-        // Bounded, so that the manifest is read only as far ahead as the jobs need, and never held whole.
+        // Bounded, so that the manifest is read only as far ahead as the jobs need.
         let (send, receive) = sync_channel(READ_AHEAD);
         let (session, journal_session) = (Arc::clone(self), self.journal_session.clone());
         let jobs = jobs.on_notice(move |notice| session.on_notice(notice));

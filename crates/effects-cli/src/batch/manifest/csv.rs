@@ -9,10 +9,16 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use effects_core::{Error, count_of};
 
 use super::columns::{self, Cells};
+use super::table_copy::TableCopy;
 use super::{ManifestLine, ManifestLines, text, unreadable, unusable};
 
-pub(super) fn read(path: &Path, has_template: bool, strict: bool) -> Result<ManifestLines, Error> {
-    let (file, warning) = text::open(path)?;
+pub(super) fn read(
+    path: &Path,
+    table: &TableCopy,
+    has_template: bool,
+    strict: bool,
+) -> Result<ManifestLines, Error> {
+    let (file, warning) = text::open(path, table)?;
     let warning = warning.map(|warning| format!("manifest {}: {warning}", path.display()));
     let lines = read_text(path, file, has_template, strict)?;
     let warnings = warning.into_iter().chain(lines.warnings.iter().cloned()).collect();

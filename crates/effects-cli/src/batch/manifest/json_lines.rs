@@ -9,10 +9,11 @@ use effects_core::Error;
 use serde_json::{Map, Value};
 
 use super::columns::{self, Cells};
+use super::table_copy::TableCopy;
 use super::{ManifestLine, ManifestLines, text, unreadable, unusable};
 
-pub(super) fn read(path: &Path, strict: bool) -> Result<ManifestLines, Error> {
-    let (file, warning) = text::open(path)?;
+pub(super) fn read(path: &Path, table: &TableCopy, strict: bool) -> Result<ManifestLines, Error> {
+    let (file, warning) = text::open(path, table)?;
     let mut rows = JsonRows::new(path, file, strict);
     let first = rows.line().transpose()?;
     // Read as lines it would be one bad row for each of them.

@@ -4,26 +4,27 @@
 //! check them with `Checker`. `text.rs` decodes files, and `columns.rs` has the values of a line
 //! ([`Cells`]).
 //!
-//! It is read more than once: to know what is wrong with it before anything is sent, and for the work. A file
-//! is never held whole. Each row is known by its place, which must be the same every time: a folder is
-//! listed once, and a file that changes before the work begins is refused.
+//! It is read more than once: to know what is wrong with it before anything is sent, for the work, and for a
+//! report of what has no end. Each row is known by its place, which must be the same every time: a folder is
+//! listed once, and a file copied (`table_copy.rs`).
 
 mod columns;
 mod csv;
 mod folder;
 mod json_lines;
+mod table_copy;
 mod text;
 
 use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use effects_core::{Error, ErrorKind};
 
 pub(crate) use columns::{Cells, unknown};
 pub(crate) use folder::{FolderListing, FoundFile};
+use table_copy::TableCopy;
 
 /// A manifest that can be read as often as needed.
 #[derive(Clone, Debug)]
@@ -39,15 +40,13 @@ pub(crate) struct Manifest {
     photos: Arc<Mutex<Vec<PathBuf>>>,
     /// Of a folder: what a person should know of it.
     warnings: Vec<String>,
-    /// Of a file: its length, and when it was changed last.
-    version: Option<(u64, SystemTime)>,
 }
 
-/// How a manifest is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// How a manifest is written; of a file, with what was in it.
+#[derive(Clone, Debug)]
 enum ManifestFormat {
-    Csv,
-    JsonLines,
+    Csv(TableCopy),
+    JsonLines(TableCopy),
     Folder,
     /// A folder of photos that come while the batch runs.
     WatchedFolder,
@@ -82,7 +81,10 @@ impl Manifest {
         recursive_except: Option<PathBuf>,
     ) -> Result<Self, Error> {
         if path == Path::new("-") {
-            return Err(unusable(path, "a manifest is read twice, so it cannot come from stdin"));
+            return Err(unusable(
+                path,
+                "a batch goes on by the same line again, so its rows cannot come from stdin: save them as a file",
+            ));
         }
         let found = fs::metadata(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
@@ -91,7 +93,8 @@ impl Manifest {
             _ => unreadable(path, &error),
         })?;
         if !found.is_dir() && !found.is_file() {
-            let why = "it is no regular file, and a manifest is read twice: save it as one";
+            let why =
+                "it is no regular file, and a batch goes on by the same line again: save it as one";
             return Err(unusable(path, why));
         }
         if recursive_except.is_some() && !found.is_dir() {
@@ -100,15 +103,16 @@ impl Manifest {
                 "it is no folder, so --recursive says nothing: leave it out",
             ));
         }
-        let (path, version) = (path.to_owned(), version_of(&found));
+        let path = path.to_owned();
         if !found.is_dir() {
-            let format = format_of(&path)?;
-            let (photos, warnings) = (Arc::default(), Vec::new());
-            return Ok(Self { path, format, strict, recursive_except, photos, warnings, version });
+            let table = TableCopy::of(&path, MAX_IN_MEMORY);
+            let table = table.map_err(|error| unreadable(&path, &error))?;
+            let (format, photos, warnings) = (format_of(&path, table)?, Arc::default(), Vec::new());
+            return Ok(Self { path, format, strict, recursive_except, photos, warnings });
         }
         let (photos, warnings) = folder::read(&path, recursive_except.as_deref())?;
         let (format, photos) = (ManifestFormat::Folder, Arc::new(Mutex::new(photos)));
-        Ok(Self { path, format, strict, recursive_except, photos, warnings, version: None })
+        Ok(Self { path, format, strict, recursive_except, photos, warnings })
     }
 
     /// A folder whose photos come while the batch runs: its rows are those that [arrived](Self::arrive).
@@ -135,7 +139,6 @@ impl Manifest {
             recursive_except,
             photos: Arc::default(),
             warnings: Vec::new(),
-            version: None,
         };
         // A folder that cannot be read is refused now. Once it is watched, it is waited for.
         watched.list().map_err(|error| unreadable(&watched.path, &error))?;
@@ -149,7 +152,7 @@ impl Manifest {
 
     /// Whether photos come while the batch runs.
     pub(crate) fn is_watched(&self) -> bool {
-        self.format == ManifestFormat::WatchedFolder
+        matches!(self.format, ManifestFormat::WatchedFolder)
     }
 
     /// What is in the folder now.
@@ -179,22 +182,11 @@ impl Manifest {
         self.photos.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
-    /// Whether a row may have another place than when the manifest was made: its file was written to.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be looked at.
-    pub(crate) fn has_changed(&self) -> Result<bool, Error> {
-        let Some(version) = self.version else { return Ok(false) };
-        let found = fs::metadata(&self.path).map_err(|error| unreadable(&self.path, &error))?;
-        Ok(version_of(&found) != Some(version))
-    }
-
     /// The folder that paths in it start from.
     pub(crate) fn folder(&self) -> &Path {
         match self.format {
             ManifestFormat::Folder | ManifestFormat::WatchedFolder => &self.path,
-            ManifestFormat::Csv | ManifestFormat::JsonLines => {
+            ManifestFormat::Csv(_) | ManifestFormat::JsonLines(_) => {
                 self.path.parent().unwrap_or(Path::new(""))
             }
         }
@@ -210,9 +202,9 @@ impl Manifest {
 
     /// Its rows from the first. `has_template` says whether rows may go without one.
     pub(crate) fn lines(&self, has_template: bool) -> Result<ManifestLines, Error> {
-        match self.format {
-            ManifestFormat::Csv => csv::read(&self.path, has_template, self.strict),
-            ManifestFormat::JsonLines => json_lines::read(&self.path, self.strict),
+        match &self.format {
+            ManifestFormat::Csv(table) => csv::read(&self.path, table, has_template, self.strict),
+            ManifestFormat::JsonLines(table) => json_lines::read(&self.path, table, self.strict),
             ManifestFormat::Folder | ManifestFormat::WatchedFolder => {
                 // Those that are here now: photos may go on coming while these rows are read.
                 let (count, photos) = (self.photo_count(), Arc::clone(&self.photos));
@@ -250,23 +242,22 @@ impl Iterator for ManifestLines {
 }
 
 /// By its name, else by how it begins: an object can only be JSON Lines.
-fn format_of(path: &Path) -> Result<ManifestFormat, Error> {
+fn format_of(path: &Path, table: TableCopy) -> Result<ManifestFormat, Error> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.as_deref() {
-        Some("csv") => return Ok(ManifestFormat::Csv),
-        Some("jsonl" | "ndjson" | "json") => return Ok(ManifestFormat::JsonLines),
+        Some("csv") => return Ok(ManifestFormat::Csv(table)),
+        Some("jsonl" | "ndjson" | "json") => return Ok(ManifestFormat::JsonLines(table)),
         _ => {}
     }
     // Opened as text, so that a workbook or an archive is named here, before its rows are bad one by one.
-    let (mut file, _) = text::open(path)?;
+    let (mut file, _) = text::open(path, &table)?;
     let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
     let begins = start.iter().find(|byte| !byte.is_ascii_whitespace());
-    Ok(if begins == Some(&b'{') { ManifestFormat::JsonLines } else { ManifestFormat::Csv })
-}
-
-/// `None` where the system does not say when a file was changed.
-fn version_of(found: &fs::Metadata) -> Option<(u64, SystemTime)> {
-    Some((found.len(), found.modified().ok()?))
+    Ok(if begins == Some(&b'{') {
+        ManifestFormat::JsonLines(table)
+    } else {
+        ManifestFormat::Csv(table)
+    })
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
@@ -276,3 +267,6 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 fn unusable(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Misconfigured, format!("manifest {}: {why}", path.display()))
 }
+
+/// A larger table is copied to a temporary file: this has a hundred thousand rows.
+const MAX_IN_MEMORY: u64 = 16 * 1024 * 1024;

@@ -3,22 +3,23 @@
 //! or another file that is no text. `csv.rs` and `json_lines.rs` read their rows from it; `Manifest::at`
 //! reads the beginning, where a file's name does not tell its format.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use effects_core::Error;
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
+use super::table_copy::TableCopy;
 use super::{unreadable, unusable};
 
 /// A manifest being read as UTF-8.
 pub(super) type TextReader = Box<dyn BufRead + Send>;
 
 /// Opens a manifest past the mark that it may begin with; with what a person should know of that.
-pub(super) fn open(path: &Path) -> Result<(TextReader, Option<String>), Error> {
+/// `path` is that of its file, for messages.
+pub(super) fn open(path: &Path, table: &TableCopy) -> Result<(TextReader, Option<String>), Error> {
     let fails = |error: io::Error| unreadable(path, &error);
-    let mut file = BufReader::new(File::open(path).map_err(fails)?);
+    let mut file = BufReader::new(table.reader());
     let start = file.fill_buf().map_err(fails)?;
     if let Some(what) = other_format(start) {
         return Err(unusable(path, what));
@@ -33,7 +34,7 @@ pub(super) fn open(path: &Path) -> Result<(TextReader, Option<String>), Error> {
             return Err(unusable(path, why));
         }
         // Read to its end for this: the first letter that is not ASCII may be anywhere in it.
-        _ => (unmarked(File::open(path).map_err(fails)?).map_err(fails)?, 0),
+        _ => (unmarked(table.reader()).map_err(fails)?, 0),
     };
     file.consume(mark);
     if encoding == UTF_8 {
@@ -71,7 +72,7 @@ fn other_format(start: &[u8]) -> Option<&'static str> {
 
 /// The encoding of a file without a mark. It is an older code page only where nothing but ASCII is UTF-8:
 /// a file of which one cell alone is broken would get other letters in all the others.
-fn unmarked(mut file: File) -> io::Result<&'static Encoding> {
+fn unmarked(mut file: impl Read) -> io::Result<&'static Encoding> {
     let (mut buffer, mut kept) = (vec![0; 1 << 16], 0);
     let (mut letters, mut broken) = (false, false);
     loop {
