@@ -25,6 +25,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
 use crate::client_core::ClientCore;
+use crate::submission::{MOST_LATE, TIME_TO_READ};
 use crate::transfer;
 use crate::waiter::{WaitedFor, watched};
 
@@ -185,6 +186,16 @@ impl<S: JobSource> Driver<S> {
         (Self { source, state, sender: sender.clone(), arrivals }, sender)
     }
 
+    /// Takes what was answered while the process stood still and lies unread in sockets, before the machine
+    /// looks at its time limits.
+    async fn take_unread(&mut self) {
+        // Exchanges take up to half of it to read their answers.
+        let end = tokio::time::Instant::now() + 2 * TIME_TO_READ;
+        while let Ok(Some(arrival)) = tokio::time::timeout_at(end, self.arrivals.recv()).await {
+            self.take(arrival);
+        }
+    }
+
     /// Drives until every job is over and no more are to come; returns the source of its jobs.
     pub(crate) async fn run(mut self) -> S {
         loop {
@@ -207,6 +218,9 @@ impl<S: JobSource> Driver<S> {
                         tokio::time::timeout(wait, self.arrivals.recv()).await
                     {
                         self.take(arrival);
+                    }
+                    if self.state.now().since(until) > MOST_LATE {
+                        self.take_unread().await;
                     }
                 }
                 JobStep::Notify(run, event) => {

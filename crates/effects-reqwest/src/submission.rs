@@ -57,8 +57,17 @@ impl Submitter {
         let (mut is_sending, cut_short) = (false, CutShort::default());
         // One limit over connecting, sending and reading, as the machine counts it.
         let deadline = Instant::now() + limit;
-        let answered = self.answered(request, deadline, &cut_short, &mut is_sending);
-        let failure = match tokio::time::timeout_at(deadline, answered).await {
+        let ended = {
+            let mut answered = pin!(self.answered(request, deadline, &cut_short, &mut is_sending));
+            let ended = tokio::time::timeout_at(deadline, answered.as_mut()).await;
+            // A process that stood still finds its time over, and the answer unread in the socket.
+            if ended.is_err() && deadline.elapsed() > MOST_LATE {
+                tokio::time::timeout(TIME_TO_READ, answered).await
+            } else {
+                ended
+            }
+        };
+        let failure = match ended {
             Ok(Ok(answer)) => return answer,
             Ok(Err(failure)) => failure,
             // In doubt it has left: only what certainly did not is told as unsent.
@@ -177,6 +186,8 @@ fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
 async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
     let (mut head, body) = response.into_parts();
     let mut body = pin!(Limited::new(body, MAX_ANSWER_BYTES));
+    // Where the process stood still, the answer begins after its time.
+    let deadline = deadline.max(Instant::now() + TIME_TO_READ);
     let mut bytes = BytesMut::new();
     // Read by hand, since collecting the body would drop what came before an error.
     let broken_off = loop {
@@ -218,6 +229,12 @@ fn plain(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, BoxError> {
 }
 
 const TIMED_OUT: &str = "timed out";
+
+/// A timer that rings later than this shows that the process stood still: it was stopped, its container
+/// paused, or its machine asleep.
+pub(crate) const MOST_LATE: Duration = Duration::from_millis(100);
+/// How long what was answered meanwhile is read.
+pub(crate) const TIME_TO_READ: Duration = Duration::from_millis(250);
 
 /// No answer about a task is longer.
 pub(crate) const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
