@@ -1,10 +1,11 @@
 //! [`line_to_run_again`] and its like: the `effects …` lines that messages print for the user to paste.
-//! They are this command's own line again, without key, headers, password and the cassette that it
+//! They are this command's own line again, without key, headers, passwords, secrets of URLs and the cassette that it
 //! recorded, or another command's line ([`journal_line`], [`gateway_line`] and others) with this one's
 //! journal, gateway, profile and key options ([`GivenOptions`]). `commands::main` keeps the typed line by
 //! [`remember`]; batches, `resume`, `submit`, `cost`, `doctor`, and the messages of failures and of the
 //! journal print them.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -13,6 +14,7 @@ use clap::ArgMatches;
 use effects_client::{CASSETTE_VARIABLE, cassette_of_the_environment};
 
 use effects_core::journal::RowNumber;
+use effects_core::signed_url::{redacted, redacted_in};
 use effects_journal::{is_database_url, without_password};
 
 /// Remembers the command line; a process has one command.
@@ -24,8 +26,8 @@ pub(crate) fn remember(arguments: &[OsString], options: GivenOptions) {
     let _ = TYPED.set(typed);
 }
 
-/// The line to run again: as it was typed, without the key and headers, without a database's password, and
-/// without the cassette that it recorded.
+/// The line to run again: as it was typed, without the key and headers, without a database's password and the
+/// secrets of the URLs of posts and uploads, and without the cassette that it recorded.
 pub(crate) fn line_to_run_again() -> String {
     without_recording(TYPED.get().map_or("effects", |typed| &typed.line))
 }
@@ -160,6 +162,10 @@ fn line(arguments: &[OsString], is_there: impl Fn(&Path) -> bool) -> String {
             if let Some(path) = arguments.next().filter(|path| is_there(Path::new(&**path))) {
                 words.extend([word.into_owned(), quoted(&path)]);
             }
+        } else if URLS.contains(&&*word) {
+            let url = arguments.next().map(|value| quoted(&without_secrets(&word, &value)));
+            words.push(word.into_owned());
+            words.extend(url);
         } else if !SECRETS.iter().any(|secret| is_given_with_value(&word, secret))
             && !records(&word)
         {
@@ -179,9 +185,23 @@ const CASSETTE: &str = "--cassette";
 /// Options whose values may be secrets.
 const SECRETS: [&str; 2] = ["--api-key", "--header"];
 
-/// A word without the password of a database's URL that it may have.
+/// Options whose values have URLs, which may be permissions.
+const URLS: [&str; 2] = [POST_TO, "--uploads"];
+const POST_TO: &str = "--post-to";
+
+/// The value of such an option with `redacted` in place of the secrets of its URLs, and without their user names and
+/// passwords.
+fn without_secrets<'a>(option: &str, value: &'a str) -> Cow<'a, str> {
+    // A scheme in capitals is looked for in no text, and `--post-to` takes it.
+    if option == POST_TO { redacted(value).into() } else { redacted_in(value) }
+}
+
+/// A word without the password of a database's URL that it may have, and without secrets of other URLs.
 fn shown(word: &str) -> String {
     match word.split_once('=') {
+        Some((option, value)) if URLS.contains(&option) => {
+            format!("{option}={}", without_secrets(option, value))
+        }
         Some((option, url)) if option.starts_with("--") => {
             format!("{option}={}", without_password(url))
         }

@@ -46,7 +46,8 @@ pub(crate) struct HookOptions {
     ///
     /// A post that no 2xx acknowledges is repeated with growing pauses, as long as the batch goes on and 8 s after
     /// it, and then by the same line run again, with the same webhook-id: it arrives at least once. What was
-    /// acknowledged is in deliveries.jsonl in the folder of --out.
+    /// acknowledged is in deliveries.jsonl in the folder of --out. Lines to run again show the URL without user name and
+    /// password, and with `redacted` for the values of its query: put them back there.
     #[arg(long, value_name = "URL")]
     pub(crate) post_to: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use effects_testkit::http::{Behaviour, ReceivedRequest, Response, ScriptedServer, unused_address};
 use serde_json::Value;
 
@@ -276,6 +277,34 @@ fn a_row_that_is_refused_holds_up_no_other() {
     let ran = post(&site, &server.url("/hook")).exits(7);
     let (_, batch) = rows_and_batch(&ran);
     assert_eq!((&batch["completed"], &batch["undelivered"]), (&6.into(), &1.into()), "{ran:?}");
+}
+
+#[test]
+fn the_line_to_run_again_has_no_secret_of_the_url_of_posts_or_uploads() {
+    // A doubtful row, so that there is a line to run again.
+    let lost = FaultPlan::none().with(FaultRule::on(Endpoint::Create, Fault::lost()).first(1));
+    let (site, server) = (Site::with(lost), ScriptedServer::start().unwrap());
+    server.otherwise(Response::new(204));
+    site.rows("rows.csv", 1);
+    let url = server.url("/hook?size=3&token=s3cret").replacen("//", "//a-user:s3cret@", 1);
+    let uploads = format!("gateway={url}");
+    let shown = server.url("/hook?size=3&token=redacted");
+    let line = ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--report", "report.html"];
+    for options in [
+        vec!["--post-to", &url, "--uploads", &uploads],
+        vec![&format!("--post-to={url}"), &format!("--uploads={uploads}")],
+        vec!["--post-to", &url.replacen("http", "HTTP", 1), "--uploads", &uploads],
+    ] {
+        let mut command = site.command(&[&line[..], &options].concat());
+        let ran = CommandOutput::of(command.env(SECRET_NAME, SECRET)).exits(8);
+        let (_, batch) = rows_and_batch(&ran);
+        let resume = batch["resume"].as_str().unwrap();
+        assert_eq!(resume.to_lowercase().matches(&shown).count(), 2, "{resume}");
+        let report = fs::read_to_string(site.path("report.html")).unwrap();
+        for text in [&ran.stdout, &ran.stderr, &report] {
+            assert!(!text.contains("s3cret") && !text.contains("a-user"), "{text}");
+        }
+    }
 }
 
 #[test]
