@@ -1,8 +1,10 @@
 //! [`listen`]: calls a function at each Ctrl-C, SIGTERM and SIGHUP (unless SIGHUP is ignored, as under
 //! `nohup`), on a thread of its own; where the system is no Unix, it does nothing. `interruptible.rs` calls
 //! it for commands with one task, and `batch/run.rs`, `effects resume` and `effects reorder` for many.
+//! [`received`] counts them: by it the hooks of a batch learn of a Ctrl-C while they are waited for.
 
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Calls `interrupted` at each SIGINT, SIGTERM and SIGHUP, from a thread that lasts as long as the
 /// process. A SIGHUP that is ignored, as under `nohup`, stays ignored.
@@ -18,6 +20,7 @@ pub(crate) fn listen(interrupted: impl Fn() + Send + 'static) -> io::Result<()> 
     // On a thread, since a signal's own handler may neither lock nor send.
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
+            RECEIVED.fetch_add(1, Ordering::SeqCst);
             interrupted();
         }
     })?;
@@ -29,6 +32,13 @@ pub(crate) fn listen(interrupted: impl Fn() + Send + 'static) -> io::Result<()> 
 pub(crate) fn listen(_interrupted: impl Fn() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
+
+/// How many signals [`listen`] has received in this process.
+pub(crate) fn received() -> u32 {
+    RECEIVED.load(Ordering::SeqCst)
+}
+
+static RECEIVED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether this process ignores SIGHUP, by the mask of ignored signals that the system keeps.
 #[cfg(target_os = "linux")]

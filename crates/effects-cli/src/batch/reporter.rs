@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::budget_refusals::{BudgetRefusal, BudgetRefusals};
 use super::counted::CountedRows;
-use super::hooks::{BatchHooks, HookCounts};
+use super::hooks::{self, BatchHooks, HookCounts};
 use super::options::Batch;
 use super::output_paths::SHEET;
 use super::present_pictures::pictures_if_all_present;
@@ -366,7 +366,7 @@ impl<'a> Reporter<'a> {
         }
         // After the files: hooks may take two minutes, and a kill in that time must not cost the
         // manifest.
-        let max_wait = if self.is_interrupted { HOOKS_AFTER_CTRL_C } else { HOOKS_MAX_WAIT };
+        let max_wait = if self.is_interrupted { hooks::AFTER_CTRL_C } else { HOOKS_MAX_WAIT };
         let left = self.ends_by.map(|end| end.saturating_duration_since(Instant::now()));
         let left = left.map_or(max_wait, |left| left.max(HOOKS_AFTER_DEADLINE));
         files.hooks = self.hooks.finish(max_wait.min(left), |text| output.note_always(text));
@@ -603,8 +603,7 @@ fn known(session: &Session, identity: Option<Identity>) -> Result<Option<KnownRo
 pub(super) const MAX_NOTES: u64 = 50;
 pub(super) const FIRST_OMITTED: u64 = MAX_NOTES + 1;
 
-/// How long the hooks of the last rows are waited for, and after Ctrl-C.
+/// How long the hooks of the last rows are waited for.
 const HOOKS_MAX_WAIT: Duration = Duration::from_secs(120);
-const HOOKS_AFTER_CTRL_C: Duration = Duration::from_secs(2);
 /// How long they are waited for when the deadline is over: those of the last rows have just begun.
 const HOOKS_AFTER_DEADLINE: Duration = Duration::from_secs(1);

@@ -210,8 +210,13 @@ impl RunningCommand {
     /// Sends a signal: `INT`, `TERM`.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        let line = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+        send_signal(name, &self.child.id().to_string());
+    }
+
+    /// Sends a signal to it and the processes that it started, as a terminal does, where it leads a group.
+    #[cfg(unix)]
+    pub(crate) fn signal_group(&self, name: &str) {
+        send_signal(name, &format!("-{}", self.child.id()));
     }
 
     /// Its process.
@@ -248,6 +253,12 @@ impl RunningCommand {
         let stderr = self.seen.join("\n");
         CommandOutput { code: status.code(), stdout: stdout.unwrap_or_default(), stderr }
     }
+}
+
+#[cfg(unix)]
+fn send_signal(name: &str, to: &str) {
+    let line = format!("kill -s {name} -- {to}");
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
 }
 
 /// A bound for a broken test, not part of any.

@@ -23,6 +23,7 @@ use self::webhook::Webhook;
 use super::report::{ReportedMethod, RowReport, RowStatus};
 use crate::failure::Failure;
 use crate::secret_variables::SECRET_VARIABLES;
+use crate::signals;
 
 /// What is done besides for each row.
 #[derive(Args, Clone, Debug, Default)]
@@ -68,6 +69,15 @@ struct EndedRow {
 pub(super) struct BatchHooks {
     programs: Option<HookWorkers>,
     posts: Option<PostQueue>,
+    /// How many signals this process had received before the batch.
+    signals_before: u32,
+}
+
+/// Until when the hooks are waited for at the end of a batch.
+struct WaitLimit {
+    until: Instant,
+    signals_before: u32,
+    is_interrupted: bool,
 }
 
 /// What the hooks came to.
@@ -90,7 +100,8 @@ impl BatchHooks {
             HookWorkers::start(PROGRAMS_AT_ONCE, move |row| program::run(&program, &passed, row))
         });
         let webhook = options.post_to.as_deref().map(|url| Webhook::new(url, out)).transpose()?;
-        Ok(Self { programs, posts: webhook.map(PostQueue::start) })
+        let posts = webhook.map(PostQueue::start);
+        Ok(Self { programs, posts, signals_before: signals::received() })
     }
 
     /// Hands on what became of a row, if it ended. A row whose picture was there before ended in an earlier
@@ -124,14 +135,29 @@ impl BatchHooks {
         }
     }
 
-    /// Waits for what is under way, for a while; `note_line` gets a line for each that failed.
+    /// Waits for what is under way, for a while, and after Ctrl-C shortly; `note_line` gets a line for each
+    /// that failed.
     pub(super) fn finish(self, max_wait: Duration, note_line: impl Fn(&str)) -> HookCounts {
+        let Self { programs, posts, signals_before } = self;
         let until = Instant::now() + max_wait;
+        let mut limit = WaitLimit { until, signals_before, is_interrupted: false };
         let (failed, unfinished) =
-            self.programs.map_or((0, 0), |programs| programs.finish(until, &note_line));
+            programs.map_or((0, 0), |programs| programs.finish(&mut limit, &note_line));
         let undelivered =
-            self.posts.map_or(0, |posts| posts.finish(until, MAX_NOTES as usize, &note_line));
+            posts.map_or(0, |posts| posts.finish(&mut limit, MAX_NOTES as usize, &note_line));
         HookCounts { failed, unfinished, undelivered }
+    }
+}
+
+impl WaitLimit {
+    /// Until when they are waited for, as of now.
+    fn until(&mut self) -> Instant {
+        // Ctrl-C reaches no program of `--on-done`, so that the wait itself must end by it.
+        if !self.is_interrupted && signals::received() != self.signals_before {
+            self.is_interrupted = true;
+            self.until = self.until.min(Instant::now() + AFTER_CTRL_C);
+        }
+        self.until
     }
 }
 
@@ -238,11 +264,12 @@ impl HookWorkers {
         }
     }
 
-    /// Waits until all is done, or until then. How many programs failed, and how many have no end.
-    fn finish(mut self, until: Instant, note_line: &impl Fn(&str)) -> (u64, u64) {
+    /// Waits until all is done, or to the limit. How many programs failed, and how many have no end.
+    fn finish(mut self, limit: &mut WaitLimit, note_line: &impl Fn(&str)) -> (u64, u64) {
         // The threads end once they have taken what is left.
         drop(std::mem::replace(&mut self.rows, channel().0));
         loop {
+            let until = limit.until();
             let left = until.saturating_duration_since(Instant::now());
             match self.failures.recv_timeout(left.min(TICK)) {
                 Ok(why) => self.note(&why, note_line),
@@ -286,3 +313,5 @@ const PROGRAMS_AT_ONCE: usize = 4;
 const MAX_NOTES: u64 = 20;
 const FIRST_OMITTED: u64 = MAX_NOTES + 1;
 const TICK: Duration = Duration::from_millis(50);
+/// How long hooks are waited for after Ctrl-C.
+pub(super) const AFTER_CTRL_C: Duration = Duration::from_secs(2);

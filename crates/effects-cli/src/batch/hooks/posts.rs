@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use effects_client::telemetry;
 
-use super::EndedRow;
 use super::webhook::{PostError, Webhook};
+use super::{EndedRow, TICK, WaitLimit};
 
 /// Posts rows, each until it is acknowledged.
 pub(super) struct PostQueue(Arc<SharedQueue>);
@@ -65,9 +65,14 @@ impl PostQueue {
         self.0.changed.notify_all();
     }
 
-    /// Posts what waits, until that is done, nothing was acknowledged for a while, or this time. How many
-    /// rows are not acknowledged; `note_line` gets a line for each of the first of them.
-    pub(super) fn finish(self, until: Instant, max_notes: usize, note_line: &impl Fn(&str)) -> u64 {
+    /// Posts what waits, until that is done, nothing was acknowledged for a while, or to the limit. How
+    /// many rows are not acknowledged; `note_line` gets a line for each of the first of them.
+    pub(super) fn finish(
+        self,
+        limit: &mut WaitLimit,
+        max_notes: usize,
+        note_line: &impl Fn(&str),
+    ) -> u64 {
         let Self(shared) = self;
         let mut state = shared.lock();
         let ended = Instant::now();
@@ -80,12 +85,13 @@ impl PostQueue {
         shared.changed.notify_all();
         while !state.waiting.is_empty() || state.posting > 0 {
             let since = state.last_success.map_or(ended, |last| last.max(ended));
-            let left = until.min(since + WITHOUT_SUCCESS);
+            let left = limit.until().min(since + WITHOUT_SUCCESS);
             let left = left.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            let waited = shared.changed.wait_timeout(state, left);
+            // The limit is asked for again soon, since Ctrl-C shortens it.
+            let waited = shared.changed.wait_timeout(state, left.min(TICK));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.is_closed = true;

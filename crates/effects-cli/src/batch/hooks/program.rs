@@ -55,6 +55,9 @@ pub(super) fn run(program: &str, passed: &[String], row: &EndedRow) -> Result<()
     let mut words = program.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or_default());
     without_secrets(&mut command, passed);
+    // The Ctrl-C of a terminal goes to its whole process group, and would kill a program that is to go on by itself.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command
         .args(words)
         .stdin(Stdio::piped())

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::proxy;
 use super::site::{Site, objects, rows_and_batch};
-use crate::world::{CREATE, CommandOutput, TIMEOUT, World};
+use crate::world::{CREATE, CommandOutput, RunningCommand, TIMEOUT, World};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SECRET_NAME: &str = "EFFECTS_WEBHOOK_SECRET";
@@ -37,6 +37,14 @@ fn ids(seen: &[ReceivedRequest]) -> Vec<String> {
         seen.iter().map(|seen| seen.header("webhook-id").unwrap().to_owned()).collect();
     ids.sort();
     ids
+}
+
+fn until(done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < TIMEOUT);
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]
@@ -95,11 +103,40 @@ fn a_program_that_has_no_end_when_the_command_has_is_no_failed_one_and_is_told_w
     // It was left to itself.
     assert!(!site.path("ended").exists());
     site.write("stop", "");
+    until(|| site.path("ended").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_wait_for_a_program_and_not_the_program() {
+    use std::os::unix::process::CommandExt;
+
+    let site = Site::new();
+    site.rows("rows.csv", 1).write(
+        "hook.sh",
+        "exec 2>/dev/null; touch begun; while ! test -e stop; do sleep 0.1; done; touch ended",
+    );
+    let line = ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--report", "report.html"];
+    let mut command = site.command(&[&line[..], &["--on-done", "sh hook.sh"]].concat());
+    // A terminal sends the signal to all processes of the group.
+    let running = RunningCommand::new({
+        command.process_group(0);
+        command
+    });
+    // The report is written after the last row, before the wait.
+    until(|| site.path("begun").exists() && site.path("report.html").exists());
     let begun = Instant::now();
-    while !site.path("ended").exists() {
-        assert!(begun.elapsed() < TIMEOUT);
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    running.signal_group("INT");
+    let ran = running.end().exits(0);
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    let (_, batch) = rows_and_batch(&ran);
+    assert_eq!(
+        (batch.get("hooks_failed"), &batch["hooks_unfinished"]),
+        (None, &1.into()),
+        "{ran:?}"
+    );
+    site.write("stop", "");
+    until(|| site.path("ended").exists());
 }
 
 #[test]
