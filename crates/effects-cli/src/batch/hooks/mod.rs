@@ -104,8 +104,8 @@ impl BatchHooks {
         Ok(Self { programs, posts, signals_before: signals::received() })
     }
 
-    /// Hands on what became of a row, if it ended. A row whose picture was there before ended in an earlier
-    /// run: only a post that was not acknowledged then is made for it.
+    /// Hands on what became of a row, if it ended. Where this run did not see its end, only a post that was
+    /// not acknowledged by then is made for it.
     pub(super) fn row_ended(&self, report: &RowReport, json: &str) {
         let ended = matches!(
             report.status,
@@ -118,9 +118,14 @@ impl BatchHooks {
         let has_receivers = self.programs.is_some() || self.posts.is_some();
         let row = (ended && has_receivers).then(|| EndedRow::of(report, json));
         let Some(row) = row.flatten() else { return };
-        if let Some(programs) =
-            self.programs.as_ref().filter(|_| report.method != Some(ReportedMethod::Kept))
-        {
+        // A row that the journal has as failed or doubtful from an earlier run has no method; neither has one
+        // that is refused, and each run refuses it anew.
+        let ended_now = match report.method {
+            Some(ReportedMethod::Submitted | ReportedMethod::Resumed) => true,
+            Some(ReportedMethod::Kept) => false,
+            None => report.status == RowStatus::Refused,
+        };
+        if let Some(programs) = self.programs.as_ref().filter(|_| ended_now) {
             programs.push(row.clone());
         }
         if let Some(posts) = &self.posts {

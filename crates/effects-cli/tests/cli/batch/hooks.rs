@@ -64,6 +64,28 @@ fn a_program_is_started_for_each_row_that_ends_and_not_again_for_what_is_kept() 
 }
 
 #[test]
+fn a_program_is_not_started_again_for_a_row_that_failed_or_became_doubtful_in_an_earlier_run() {
+    let lost = FaultRule::on(Endpoint::Create, Fault::lost()).nth(1);
+    let failed = FaultRule::on(Endpoint::Create, Fault::fail("3009097")).nth(2);
+    let refused = FaultRule::on(Endpoint::Create, Fault::status(400));
+    let site = Site::with(FaultPlan::none().with(lost).with(failed).with(refused));
+    site.rows("rows.csv", 3).write("hook.sh", "cat >> ended.jsonl");
+    let line = ["--on-done", "sh hook.sh", "--in-flight", "1"];
+    let ended = || {
+        let text = fs::read_to_string(site.path("ended.jsonl")).unwrap();
+        let mut ended: Vec<_> =
+            objects(&text).iter().map(|row| row["status"].to_string()).collect();
+        ended.sort();
+        ended
+    };
+    site.batch("rows.csv", &line);
+    assert_eq!(ended(), ["\"doubtful\"", "\"failed\"", "\"refused\""]);
+    // What was refused is sent once more, and ends once more.
+    site.batch("rows.csv", &line);
+    assert_eq!(ended(), ["\"doubtful\"", "\"failed\"", "\"refused\"", "\"refused\""]);
+}
+
+#[test]
 fn a_program_that_fails_is_told_and_counted_and_kills_nothing() {
     for (count, said) in [(1, "1 program of --on-done"), (2, "2 programs of --on-done")] {
         let site = Site::new();
