@@ -3,15 +3,16 @@
 //! `Batch::process_rows` starts one for `effects batch` and `effects watch`; `effects resume` and
 //! `effects reorder` start their own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use effects_client::{Job, JobContext, JobNotice, JobResult, Jobs, JobsHandle, JournalSession};
 use effects_core::journal::RowNumber;
-use effects_core::{Error, Event};
+use effects_core::{Error, ErrorKind, Event};
 use effects_jobs::{Identity, Method};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
@@ -49,8 +50,8 @@ struct SessionState {
     rows: HashMap<usize, BegunRow>,
     /// Rows that were begun and whose result is not yet reported, by row index.
     unreported: HashMap<usize, UnreportedRow>,
-    /// Places among the rows of those that nothing was sent for.
-    unsent: HashSet<usize>,
+    /// The rows that nothing was sent for, by their places; with its job, where an upload failed that is repeated.
+    unsent: HashMap<usize, Option<FailedUpload>>,
     /// The highest cost so far that is more than the user's price.
     highest_cost: Option<Decimal>,
 }
@@ -62,6 +63,15 @@ struct BegunRow {
     number: Option<RowNumber>,
     /// How the job gets its picture: kept, submitted or resumed. `None` until the job is begun.
     method: Option<Method>,
+    /// Its job, where a failed upload is repeated.
+    job: Option<Job>,
+}
+
+/// A row that nothing was sent for, since its photo could not be uploaded.
+struct FailedUpload {
+    since: Instant,
+    label: RowLabel,
+    job: Job,
 }
 
 /// A row that was begun and whose result is not yet reported.
@@ -172,12 +182,19 @@ impl Session {
         let _ = self.sender.send(message);
     }
 
-    fn send_report(&self, report: RowReport) {
+    /// Sends what became of a row; with its job, if a failed upload of it is repeated.
+    fn send_report(&self, report: RowReport, job: Option<Job>) {
+        let is_upload = report.error.as_ref().is_some_and(|error| error.kind == UPLOAD);
+        let failed_upload = job.filter(|_| is_upload).map(|job| FailedUpload {
+            since: Instant::now(),
+            label: report.label.clone(),
+            job,
+        });
         // A watched photo may be written anew at any time: `begins_anew` then finds its row here. Held until
         // the report is sent, so that `BegunAnew` of the same row comes after it.
         let mut state = self.lock();
         if report.is_unsent() {
-            state.unsent.insert(report.label.index);
+            state.unsent.insert(report.label.index, failed_upload);
         }
         self.send(SessionMessage::Report(Box::new(report)));
         drop(state);
@@ -185,7 +202,7 @@ impl Session {
 
     fn begins_anew(&self, index: usize) -> bool {
         // Taken out, since the row is begun anew once for each end that it had.
-        let is_unsent = self.lock().unsent.remove(&index);
+        let is_unsent = self.lock().unsent.remove(&index).is_some();
         if is_unsent {
             self.send(SessionMessage::BegunAnew(index));
         }
@@ -218,7 +235,7 @@ impl Session {
     }
 
     fn end(&self, result: JobResult) {
-        let Some(BegunRow { label, number, method }) = self.lock().rows.remove(&result.index)
+        let Some(BegunRow { label, number, method, job }) = self.lock().rows.remove(&result.index)
         else {
             return;
         };
@@ -233,7 +250,7 @@ impl Session {
             )));
         }
         let Some(report) = RowReport::of_result(label, result) else { return };
-        self.send_report(report);
+        self.send_report(report, job);
     }
 
     fn on_notice(&self, notice: JobNotice) {
@@ -309,6 +326,41 @@ impl Session {
 impl RowStarter<'_> {
     /// Begins a row. `false` when the batch has stopped and takes no more rows.
     pub(crate) fn begin(&self, label: RowLabel, number: Option<RowNumber>, job: Job) -> bool {
+        self.begin_row(label, number, job, None)
+    }
+
+    /// Begins a row of which a failed upload may be repeated: see [`failed_uploads`](Self::failed_uploads).
+    pub(crate) fn begin_repeatable(&self, label: RowLabel, job: Job) -> bool {
+        self.begin_row(label, None, job.clone(), Some(job))
+    }
+
+    /// The places of rows that nothing was sent for, since an upload failed that may be repeated, and when that
+    /// was.
+    pub(crate) fn failed_uploads(&self) -> HashMap<usize, Instant> {
+        let state = self.session.lock();
+        let failed =
+            |(index, it): (&usize, &Option<FailedUpload>)| Some((*index, it.as_ref()?.since));
+        state.unsent.iter().filter_map(failed).collect()
+    }
+
+    /// Begins the row at this place anew, whose upload failed, as the same row.
+    pub(crate) fn repeat_upload(&self, index: usize) {
+        let mut state = self.session.lock();
+        let Some(FailedUpload { label, job, .. }) = state.unsent.remove(&index).flatten() else {
+            return;
+        };
+        drop(state);
+        self.session.send(SessionMessage::BegunAnew(index));
+        self.begin_repeatable(label, job);
+    }
+
+    fn begin_row(
+        &self,
+        label: RowLabel,
+        number: Option<RowNumber>,
+        job: Job,
+        repeated: Option<Job>,
+    ) -> bool {
         let label = self.session.without_key(label);
         // The driver names a job by how many were sent before it, so that the count and the row have to
         // be there before the job is.
@@ -318,7 +370,7 @@ impl RowStarter<'_> {
         if let Some(identity) = label.identity {
             state.unreported.insert(label.index, UnreportedRow { identity, method: None });
         }
-        state.rows.insert(index, BegunRow { label, number, method: None });
+        state.rows.insert(index, BegunRow { label, number, method: None, job: repeated });
         // The send waits while the queue is full, and the driver, which empties it, takes the lock for
         // its notices.
         drop(state);
@@ -355,9 +407,11 @@ impl RowStarter<'_> {
     /// Sends the report of a row that is not begun.
     pub(crate) fn send_report(&self, report: RowReport) {
         let key = KnownKey::OfClient(self.session.client.clone());
-        self.session.send_report(report.without_key(&key));
+        self.session.send_report(report.without_key(&key), None);
     }
 }
+
+const UPLOAD: &str = ErrorKind::Upload.name();
 
 /// Rows read ahead, their photos not.
 const READ_AHEAD: usize = 64;
@@ -365,8 +419,6 @@ const READ_AHEAD: usize = 64;
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-
-    use effects_core::ErrorKind;
 
     use super::*;
 
@@ -379,7 +431,7 @@ mod tests {
             thread::scope(|scope| {
                 let label = RowLabel { index, ..RowLabel::default() };
                 let bad = RowReport::refused(label, ErrorKind::UnusablePhoto, String::new());
-                scope.spawn(|| session.send_report(bad));
+                scope.spawn(|| session.send_report(bad, None));
                 while !session.begins_anew(index) {
                     thread::yield_now();
                 }

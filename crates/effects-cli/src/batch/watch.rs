@@ -149,6 +149,8 @@ struct ArrivedRows<'a> {
     pictures: PicturesByContent,
     /// Rows that were begun and whose picture is not among these yet.
     unsaved_rows: Vec<Identity>,
+    /// How often the upload was repeated, of each place among the rows whose upload failed.
+    repeated_uploads: HashMap<usize, u32>,
 }
 
 impl WatchedPhotos {
@@ -164,6 +166,7 @@ impl WatchedPhotos {
             begun: HashMap::new(),
             pictures,
             unsaved_rows: Vec::new(),
+            repeated_uploads: HashMap::new(),
         };
         let mut last_error = None;
         while !starter.is_over() {
@@ -174,6 +177,8 @@ impl WatchedPhotos {
                         starter.note_always(format!("{folder} can be read again"));
                     }
                     arrivals.take(changes, starter)?;
+                    // After the photos that came, which may be new ones in the places of these.
+                    arrivals.repeat_uploads(&watcher, starter);
                 }
                 Err(error) => {
                     let why = error.to_string();
@@ -233,11 +238,34 @@ impl ArrivedRows<'_> {
             store.add_to_scope(*scope, &identities).map_err(|error| unreadable(&error))?;
         }
         for (label, job) in jobs {
-            if !starter.begin(label, None, job) {
+            if !starter.begin_repeatable(label, job) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Uploads photos again whose uploads failed, each after pauses that grow. A program of `--uploads` makes one
+    /// try, and no change of the photo may ever come.
+    fn repeat_uploads(&mut self, watcher: &FolderWatcher, starter: &RowStarter<'_>) {
+        let failed = starter.failed_uploads();
+        if failed.is_empty() || starter.is_over() {
+            return;
+        }
+        if self.repeated_uploads.is_empty() {
+            starter.note_always(format!(
+                "a photo whose upload failed is uploaded again, after pauses that grow to {} s",
+                LONGEST_PAUSE.as_secs()
+            ));
+        }
+        for (path, index) in &self.indexes {
+            let Some(since) = failed.get(index) else { continue };
+            let repeated = self.repeated_uploads.entry(*index).or_default();
+            if since.elapsed() >= pause(*repeated) && watcher.is_there(path) {
+                *repeated += 1;
+                starter.repeat_upload(*index);
+            }
+        }
     }
 
     /// The job of a photo that arrived; `None` where there is none, which is reported.
@@ -395,6 +423,15 @@ impl ArrivedRows<'_> {
         Ok(())
     }
 }
+
+/// How long to wait before an upload is repeated that was repeated so often.
+fn pause(repeated: u32) -> Duration {
+    // Ten doublings are more than the longest pause; a shift by as many bits as there were repeats overflows.
+    SHORTEST_PAUSE.saturating_mul(1 << repeated.min(10)).min(LONGEST_PAUSE)
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 fn unreadable(error: &JournalError) -> Error {
     Error::new(ErrorKind::Journal, error.to_string())

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::manifest::{FolderListing, FoundFile, Manifest};
@@ -63,6 +63,11 @@ impl FolderWatcher {
     /// How long to wait from one poll to the next: shorter than what a file needs to settle.
     pub(super) fn interval(&self) -> Duration {
         (self.settle / 2).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL)
+    }
+
+    /// Whether the last poll found a photo that had arrived, as it was then.
+    pub(super) fn is_there(&self, path: &Path) -> bool {
+        self.files.get(path).is_some_and(|file| file.state == FileState::Arrived)
     }
 
     /// What has changed since the last poll: what is gone comes first, so that a photo that was renamed is
@@ -136,8 +141,6 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     const SETTLE: Duration = Duration::from_secs(2);

@@ -451,6 +451,33 @@ fn other_files_are_told_and_a_folder_that_vanishes_is_waited_for() {
 }
 
 #[test]
+fn a_photo_whose_upload_failed_is_uploaded_again_and_ordered_once() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1)
+        .photo("photos/b.png", 1)
+        .write("put.sh", "echo again >> tries; test -e works && echo https://example.com/$$.png");
+    let watch = Watching::start(&site, &["--budget", "5", "--uploads", "command=sh put.sh"]);
+    watch.has(2, "not_submitted");
+    watch.wait_for_text("a photo whose upload failed is uploaded again");
+    // Each is tried again, and fails again.
+    watch.has(4, "not_submitted");
+    site.write("works", "");
+    watch.has(2, "completed");
+    let tries = || fs::read_to_string(site.path("tries")).unwrap().lines().count();
+    let before = tries();
+    // Another photo shows that the folder was looked at since.
+    site.photo("photos/c.png", 2);
+    watch.has(3, "completed");
+    assert_eq!(tries(), before + 1);
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["rows"], &ended.batch["completed"]), (&3.into(), &3.into()));
+    // Two photos are equal, and so are their requests.
+    let accepted = site.emulator.counts().accepted;
+    assert_eq!((accepted, site.results().len()), (3, 3), "{ended:?}");
+    assert_eq!(ended.stderr.matches("is uploaded again").count(), 1, "{ended:?}");
+}
+
+#[test]
 fn hooks_hear_of_each_photo_while_it_watches() {
     let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
     server.otherwise(Response::new(204));
