@@ -145,6 +145,8 @@ fn unreadable(side: u32) -> Pixmap {
 }
 
 const TITLE: &str = "contact sheet";
+/// What every file of [`contact_sheet`] has among its first 256 bytes, its title, and hardly any other picture.
+pub const CONTACT_SHEET_MARK: &[u8] = b"tEXtTitle\0contact sheet";
 const COLUMNS: u32 = 6;
 const MAX_PICTURES: u32 = 200;
 

@@ -78,7 +78,7 @@ mod test_card;
 mod thumbnail;
 mod tiles;
 
-pub use contact_sheet::{SheetPicture, contact_sheet};
+pub use contact_sheet::{CONTACT_SHEET_MARK, SheetPicture, contact_sheet};
 pub use encode::NOTICE;
 pub use error::PaintError;
 pub use looks::{TemplateLook, is_painted, looks};

@@ -55,7 +55,7 @@ pub(crate) use folder_rows::FolderRows;
 pub(crate) use interruptible::{InterruptibleEnd, RowCount, RowNews, interruptible};
 pub(crate) use manifest::Manifest;
 pub(crate) use options::{Batch, BatchOptions, ManifestOptions};
-pub(crate) use output_paths::{NameTemplate, RESULTS};
+pub(crate) use output_paths::{NameTemplate, RESULTS, SHEET};
 pub(crate) use paid_picture::PaidPicture;
 pub(crate) use progress_line::{PROGRESS_EVERY, ProgressLine};
 pub(crate) use report::{RowReport, RowStatus, kept_after_failed_order};
@@ -63,6 +63,7 @@ pub(crate) use report_csv::CSV;
 pub(crate) use report_page::PAGE;
 pub(crate) use rows::{BatchSettings, RowLabel, decode};
 pub(crate) use session::{MaxPrice, Session, SessionMessage, StartedSession};
+pub(crate) use sheet::check as check_sheet;
 pub(crate) use summary::BatchSummary;
 
 use crate::schemas::SchemaCollector;

@@ -3,31 +3,34 @@
 //! the option's name and the beginning by which an earlier table is recognised, for `options.rs` and
 //! `commands/batch.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use effects_client::{AtomicFile, Sink};
 use effects_core::{Error, ErrorKind};
 use serde_json::Value;
 
-use crate::report_file::ReportKind;
+use crate::report_file::{ReportFile, ReportKind};
 
 /// The option, and the first columns of every table, those of earlier versions too.
 pub(crate) const CSV: ReportKind =
     ReportKind { option: "--report-csv", begins: "\u{feff}line,key,status,how" };
 
 /// A table on its way to its file: it appears whole.
-pub(super) struct CsvReport(AtomicFile);
+pub(super) struct CsvReport {
+    table: AtomicFile,
+    file: ReportFile,
+}
 
 impl CsvReport {
-    /// Begins the table that will be at this path.
+    /// Begins the table that will be this file.
     ///
     /// # Errors
     ///
     /// When nothing can be written there.
-    pub(super) fn begin(path: &Path) -> Result<Self, Error> {
-        let mut report = Self(AtomicFile::begin(path)?);
+    pub(super) fn begin(file: &ReportFile) -> Result<Self, Error> {
+        let mut report = Self { table: AtomicFile::begin(&file.path)?, file: file.clone() };
         // Without the mark a spreadsheet takes UTF-8 for an older code page.
-        report.0.write("\u{feff}".as_bytes())?;
+        report.table.write("\u{feff}".as_bytes())?;
         report.record(COLUMNS)?;
         Ok(report)
     }
@@ -51,9 +54,9 @@ impl CsvReport {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// When the file cannot be written, or another came there meanwhile.
     pub(super) fn finish(self) -> Result<PathBuf, Error> {
-        self.0.finish()
+        self.file.put(self.table)
     }
 
     fn record<T: AsRef<[u8]>>(&mut self, cells: [T; COLUMNS.len()]) -> Result<(), Error> {
@@ -64,7 +67,7 @@ impl CsvReport {
         let line = line.map_err(|error| {
             Error::new(ErrorKind::Download, format!("the CSV report cannot be written: {error}"))
         })?;
-        self.0.write(&line)
+        self.table.write(&line)
     }
 }
 

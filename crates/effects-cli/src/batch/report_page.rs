@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::durations::{DurationHistogram, Durations};
 use crate::page::{CostGroup, CostTable, CostUnit, Page, embedded};
-use crate::report_file::ReportKind;
+use crate::report_file::{ReportFile, ReportKind};
 
 /// The option, and what every such page begins with.
 pub(crate) const PAGE: ReportKind = ReportKind {
@@ -30,6 +30,7 @@ pub(crate) const PAGE: ReportKind = ReportKind {
 /// A page on its way to its file: rows are written as they come, their sums at the end.
 pub(super) struct PageReport {
     page: Page<AtomicFile>,
+    file: ReportFile,
     /// The page's folder, from which links start.
     folder: PathBuf,
     rows: usize,
@@ -65,17 +66,19 @@ pub(super) struct PageSummary<'a, B> {
 }
 
 impl PageReport {
-    /// Begins the page that will be at this path.
+    /// Begins the page that will be this file.
     ///
     /// # Errors
     ///
     /// When the file cannot be written; the same holds for `add` and `finish`.
-    pub(super) fn begin(path: &Path) -> Result<Self, Error> {
+    pub(super) fn begin(file: &ReportFile) -> Result<Self, Error> {
+        let path = &file.path;
         let mut page = Page::begin(AtomicFile::begin(path)?, PAGE.begins, "Report of a batch")?;
         page.data("columns", &COLUMNS)?;
         page.list("rows")?;
         Ok(Self {
             page,
+            file: file.clone(),
             folder: path.parent().unwrap_or(Path::new("")).to_owned(),
             rows: 0,
             texts: TextTable::default(),
@@ -154,7 +157,7 @@ impl PageReport {
         let durations: Option<DurationHistogram> = self.durations.histogram(learnt);
         page.data("durations", &durations)?;
         page.data("summary", summary)?;
-        self.page.end()?.finish()
+        self.file.put(self.page.end()?)
     }
 
     fn count_cost(&mut self, row: &Value, record: Option<&Record>) {
@@ -335,7 +338,7 @@ mod tests {
     fn a_hundred_thousand_rows_are_a_file_that_opens() {
         let folder = tempfile::tempdir().unwrap();
         let (path, begun) = (folder.path().join("report.html"), Instant::now());
-        let mut page = PageReport::begin(&path).unwrap();
+        let mut page = PageReport::begin(&ReportFile::of(PAGE, &path).unwrap()).unwrap();
         for line in 0..100_000 {
             let fails = line % 50 == 0;
             let picture = folder.path().join(format!("out/order_{line}-ea6c189a.png"));
@@ -366,7 +369,7 @@ mod tests {
         let picture = folder.path().join("x.png");
         fs::write(&picture, effects_render::test_card(64, 48).unwrap()).unwrap();
         let path = folder.path().join("report.html");
-        let mut page = PageReport::begin(&path).unwrap();
+        let mut page = PageReport::begin(&ReportFile::of(PAGE, &path).unwrap()).unwrap();
         for line in 0..MAX_PICTURES + 5 {
             let row = json!({ "line": line, "status": "completed", "paths": [picture] });
             page.add(&row, None).unwrap();

@@ -14,7 +14,6 @@ use serde_json::Value;
 use super::report_csv::CsvReport;
 use super::report_page::{PageReport, PageSummary};
 use super::rows::BatchSettings;
-use crate::report_file::ReportFile;
 
 /// Reports on their way. One that cannot be written keeps neither the other nor the manifest from it.
 #[derive(Default)]
@@ -26,10 +25,9 @@ pub(super) struct Reports {
 impl Reports {
     /// Those that are asked for.
     pub(super) fn begin(settings: &BatchSettings) -> Self {
-        let path = |report: &ReportFile| report.path.clone();
         Self {
-            csv: settings.report_csv.as_ref().map(path).map(|path| CsvReport::begin(&path)),
-            page: settings.report.as_ref().map(path).map(|path| PageReport::begin(&path)),
+            csv: settings.report_csv.as_ref().map(CsvReport::begin),
+            page: settings.report.as_ref().map(PageReport::begin),
         }
     }
 

@@ -13,7 +13,7 @@ use effects_core::{Origin, Policy};
 
 use crate::batch::{
     Batch, BatchOptions, BatchSettings, CSV, Manifest, ManifestOptions, NameTemplate, PAGE,
-    RESULTS, remembered_photos,
+    RESULTS, SHEET, check_sheet, remembered_photos,
 };
 use crate::command_result::CommandResult;
 use crate::failure::Failure;
@@ -130,9 +130,10 @@ pub(crate) fn batch(
         return batch.plan(store.as_deref(), gateway::usual_duration(&settings.origin));
     }
     // Opened by the batch once its rows are checked: one without a good row needs neither key nor network.
-    batch.run(store, || match gateway {
-        Some(gateway) => Ok(gateway),
-        None => Gateway::open(global, &location, policy()),
+    batch.run(store, || {
+        // After the look at the rows, which says more where the file is a row's photo.
+        manifest_options.pilot.map_or(Ok(()), |_| check_sheet(&settings.out.join(SHEET)))?;
+        gateway.map_or_else(|| Gateway::open(global, &location, policy()), Ok)
     })
 }
 

@@ -112,7 +112,7 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
         return Ok(CommandEnd::Ok);
     }
     if let Some(report) = report {
-        let path = page(store.as_deref(), AtomicFile::begin(&report.path)?)?.finish()?;
+        let path = report.put(page(store.as_deref(), AtomicFile::begin(&report.path)?)?)?;
         output.note(&format!("the page is {}", path.display()));
     }
     let Some(store) = store else { return Ok(CommandEnd::Ok) };

@@ -195,6 +195,39 @@ fn a_page_replaces_nothing_but_a_page_of_its_kind_and_is_no_stdout() {
 }
 
 #[test]
+fn a_report_or_a_sheet_replaces_no_file_that_came_while_the_batch_ran() {
+    let site = Site::new();
+    let files = ["report.html", "report.csv", "out/contact-sheet.png"];
+    site.photo("cat.png", 1).write("rows.csv", "template,image\nglass_ball,cat.png\n").write(
+        "put.sh",
+        format!(
+            "for file in {}; do echo mine > $file; done; echo https://example.com/cat.png",
+            files.join(" ")
+        ),
+    );
+    let line = ["--uploads", "command=sh put.sh", "--pilot", "1", "--report", files[0]];
+    let line = [&line[..], &["--report-csv", files[1]]].concat();
+    let ran = site.batch("rows.csv", &line).exits(7);
+    let (_, batch) = rows_and_batch(&ran);
+    assert_eq!(
+        [&batch["completed"], &batch["report"], &batch["report_csv"], &batch["contact_sheet"]],
+        [&json!(1), &json!(null), &json!(null), &json!(null)]
+    );
+    for file in files {
+        assert_eq!(read(&site, file), "mine\n");
+        assert!(ran.stderr.contains(file), "{ran:?}");
+    }
+    assert_eq!(ran.stderr.matches("another file came there meanwhile").count(), 3, "{ran:?}");
+    // Now they are there from the start.
+    let seen = site.emulator.requests().len();
+    let ran = site.batch("rows.csv", &["--pilot", "1"]).exits(2);
+    assert!(ran.stderr.contains("is no contact sheet of a pilot"), "{ran:?}");
+    assert_eq!(site.emulator.requests().len(), seen);
+    assert_eq!(read(&site, "out/contact-sheet.png"), "mine\n");
+    site.batch("rows.csv", &[]).exits(0);
+}
+
+#[test]
 fn the_costs_of_a_journal_are_a_page_beside_what_is_printed() {
     let site = Site::new();
     let empty = site.run(&["cost", "--html", "costs.html"]).exits(0);
