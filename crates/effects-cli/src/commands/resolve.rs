@@ -344,6 +344,8 @@ fn read(path: &Path) -> Result<Vec<(RowNumber, Resolution)>, Failure> {
     let shown = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| unusable(&format!("--from {shown} cannot be read: {error}")))?;
+    // Some editors and shells begin a file with the mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut rows = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();

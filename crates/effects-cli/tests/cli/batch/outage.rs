@@ -104,7 +104,9 @@ fn many_doubtful_rows_are_resolved_at_once() {
     let rows: Vec<String> = left.iter().map(|row| row["row"].to_string()).collect();
     let made = ["submit", "glass_ball", "https://example.com/0.jpg", "--journal", "other.db"];
     let task = site.run(&made).exits(0).stdout.trim().to_owned();
-    let file = format!("# from the support\n{} {task}\n\n{} not-billed\n", rows[0], rows[1]);
+    // With the mark that some editors begin a file with.
+    let file =
+        format!("\u{feff}# from the support\n{} {task}\n\n{} not-billed\n", rows[0], rows[1]);
     fs::write(site.path("found.txt"), file).unwrap();
     for wrong in [
         &["resolve", "--all"][..],
