@@ -138,7 +138,9 @@ pub(crate) fn cost(arguments: &Arguments, output: &Output) -> CommandResult {
     // Said after the sums and on stderr, so that a program that adds up lines reads sums alone.
     left_out.extend(doubtful_left_out(&*store)?);
     if objects.is_empty() && left_out.is_empty() {
-        left_out.push("the journal has no task yet".to_owned());
+        // Of rows that counted in no scope with a name, nothing says that they were there.
+        let why = "none was submitted yet, or `effects journal prune` has forgotten all";
+        left_out.push(format!("the journal has no task: {why}"));
     }
     for object in objects {
         if !output.listing(&object, &[object.line()])? {

@@ -312,5 +312,5 @@ if (isBatch) {
   main.append(section);
   follow();
 } else {
-  main.append(tables.length ? costs(tables) : h("p", { class: "card" }, "Nothing is journaled yet."));
+  main.append(tables.length ? costs(tables) : h("p", { class: "card" }, "The journal has no task: none was submitted yet, or effects journal prune has forgotten all."));
 }

@@ -112,6 +112,21 @@ fn what_is_forgotten_is_told_of_its_scope() {
 }
 
 #[test]
+fn where_all_rows_were_forgotten_no_words_say_that_there_was_no_task() {
+    let site = Site::new();
+    site.rows("rows.csv", 1).batch("rows.csv", &[]).exits(0);
+    assert_eq!(site.forget(), 1);
+    for line in [&["cost"][..], &["cost", "--by", "scope"]] {
+        let ran = site.run(line).exits(0);
+        assert_eq!(ran.stdout, "");
+        assert!(ran.stderr.contains("the journal has no task: "), "{ran:?}");
+        assert!(ran.stderr.contains("`effects journal prune` has forgotten all"), "{ran:?}");
+    }
+    let page = site.run(&["cost", "--html", "-"]).exits(0).stdout;
+    assert!(page.contains("The journal has no task") && !page.contains("journaled yet"));
+}
+
+#[test]
 fn a_plan_counts_what_other_orders_of_the_scope_have_paid() {
     let site = Site::new();
     site.photo("cat.png", 1).write("other.csv", "template,image\nmy_world,cat.png\n");
