@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use effects_client::file_names;
-use effects_jobs::{CountedRow, Identity, Occurrences, RowDraft, RowError, RowPhoto};
+use effects_jobs::{CountedRow, Identity, Occurrences, Row, RowDraft, RowError, RowPhoto};
 
 use super::known_photos::KnownPhoto;
 use super::rows::{BatchSettings, CheckedRow, JournalLookup, journal_problem};
@@ -144,9 +144,53 @@ impl CountedRows {
         draft: RowDraft,
         lookup: JournalLookup<'_>,
     ) -> Result<CountedRow, InputProblem> {
-        self.order.row(draft, lookup).map_err(|error| match error {
-            RowError::Signed(signed) => InputProblem::row(Some("key"), signed.to_string()),
-            RowError::Journal(error) => journal_problem(&error),
-        })
+        let other = draft.key.as_deref().and_then(other_spelling);
+        let other = other.map(|key| RowDraft { key: Some(key), ..draft.clone() });
+        let counted = self.order.row(draft, lookup).map_err(row_problem)?;
+        if let Some(other) = other {
+            self.refuse_other_spelling(&counted.row, other, lookup)?;
+        }
+        Ok(counted)
+    }
+
+    /// Refuses a row that is new by its key where the journal has the same picture by the other spelling of that
+    /// number: it would be paid for again.
+    fn refuse_other_spelling(
+        &mut self,
+        row: &Row,
+        other: RowDraft,
+        lookup: JournalLookup<'_>,
+    ) -> Result<(), InputProblem> {
+        let find = |identity: &Identity| lookup(identity).map_err(|error| journal_problem(&error));
+        if find(&row.identity)?.is_some() {
+            return Ok(());
+        }
+        let other = self.order.row(other, lookup).map_err(row_problem)?.row;
+        let known = find(&other.identity)?.filter(|known| other.differs_from(&known.row).is_none());
+        let (Some(known), Some(key), Some(before)) = (known, &row.key, &other.key) else {
+            return Ok(());
+        };
+        let whole = key.strip_suffix(".0").unwrap_or(key);
+        let why = format!(
+            "the journal has this picture under the key {before} (row {}), and {key} would be paid for anew: \
+             programs write {whole} as {whole}.0 where a column of numbers has gaps; give the key as it was, or \
+             another one",
+            known.number
+        );
+        Err(InputProblem::row(Some("key"), why))
+    }
+}
+
+/// The other spelling of a whole number: pandas writes 1 as 1.0 once one number of a column is missing.
+fn other_spelling(key: &str) -> Option<String> {
+    let whole = key.strip_suffix(".0");
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number(whole.unwrap_or(key)).then(|| whole.map_or_else(|| format!("{key}.0"), str::to_owned))
+}
+
+fn row_problem(error: RowError) -> InputProblem {
+    match error {
+        RowError::Signed(signed) => InputProblem::row(Some("key"), signed.to_string()),
+        RowError::Journal(error) => journal_problem(&error),
     }
 }

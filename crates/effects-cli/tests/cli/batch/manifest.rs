@@ -113,6 +113,35 @@ fn photos_that_no_service_elsewhere_reaches_are_warned_of_once_for_each_host() {
     assert!(!ran.stderr.contains("at b"), "{ran:?}");
 }
 
+/// As pandas writes a column of numbers: 1 without gaps, and 1.0 once a number is missing.
+#[test]
+fn a_key_in_another_spelling_of_its_number_pays_for_no_row_anew() {
+    let site = Site::new();
+    let row =
+        |key: &str, photo: &str| format!("glass_ball,https://example.com/{photo}.jpg,{key}\n");
+    let table = |rows: &[String]| format!("template,image,key\n{}", rows.concat());
+    let gaps = table(&[row("1.0", "a"), row("2.0", "b"), row("", "c")]);
+    let whole = table(&[row("1", "a"), row("2", "b")]);
+    for (first, then, all) in [(&whole, &gaps, 3), (&gaps, &whole, 3)] {
+        let site = Site::new();
+        site.write("rows.csv", first).batch("rows.csv", &[]).exits(0);
+        site.write("rows.csv", then);
+        for line in [&["--json"][..], &["--json", "--budget", "1.00"]] {
+            let ran = site.batch("rows.csv", line).exits(2);
+            let (rows, _) = rows_and_batch(&ran);
+            assert_eq!(count(&rows, "invalid"), 2, "{ran:?}");
+            let why = "and 1.0 would be paid for anew";
+            let why = if std::ptr::eq(then, &gaps) { why } else { "and 1 would be paid for anew" };
+            assert!(ran.stdout.contains(why), "{ran:?}");
+        }
+        assert_eq!(site.accepted_once(), all);
+    }
+    // Another picture is another row, whatever its key looks like.
+    site.write("rows.csv", table(&[row("1", "a")])).batch("rows.csv", &[]).exits(0);
+    site.write("rows.csv", table(&[row("1.0", "d")])).batch("rows.csv", &[]).exits(0);
+    assert_eq!(site.accepted_once(), 2);
+}
+
 #[test]
 fn json_lines_and_a_folder_do_as_well() {
     let site = Site::new();
