@@ -2,7 +2,8 @@
 //! [`FolderWatcher`] finds it whole, until a signal, its budget or an error ends it. `commands/watch.rs`
 //! calls it. Names, the folder's manifest, journal and budget are those of `effects batch DIR`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,9 +15,12 @@ use effects_core::{Error, ErrorKind};
 use effects_jobs::{Filter, Identity, JournalStore, RowName, RowState, ScopeNumber, Which};
 
 use super::counted::CountedRows;
+use super::earlier_line::earlier_lines;
 use super::interruptible::RowCount;
 use super::manifest::Manifest;
 use super::options::Batch;
+use super::other_journal;
+use super::output_paths::RESULTS;
 use super::pictures_by_content::PicturesByContent;
 use super::progress_line::ProgressLine;
 use super::report::{RowReport, RowStatus};
@@ -86,16 +90,21 @@ impl Batch<'_> {
         self.process_rows(prepared, move |starter| photos.run(starter))
     }
 
-    /// What the journal has of the rows whose pictures go to the folder.
+    /// What the journal has of the rows whose pictures go to the folder, or went to it when it was elsewhere or
+    /// had another name: its manifest tells of them.
     fn records_of_folder(&self, store: &dyn JournalStore) -> Result<FolderRecords, Failure> {
         let mut found = FolderRecords::default();
+        let manifest = self.settings.out.join(RESULTS);
+        let told = identities_told(&manifest)
+            .map_err(|error| other_journal::unreadable(&manifest, &error))?;
         let origin = Some(self.settings.origin.clone());
         journal::each(
             store,
             Filter { which: Which::All, origin, ..Filter::default() },
             |record| {
                 let target = record.row.target.as_ref();
-                if target.is_some_and(|target| target.starts_with(&self.settings.out)) {
+                let is_here = target.is_some_and(|target| target.starts_with(&self.settings.out));
+                if is_here || told.contains(&record.row.identity) {
                     found.paid_for.push(record.row.identity);
                     if !record.state.is_final() && record.state.task().is_some() {
                         found.created.push(record.number);
@@ -111,6 +120,15 @@ impl Batch<'_> {
         }
         Ok(found)
     }
+}
+
+/// The rows that a folder's manifest tells of.
+fn identities_told(manifest: &Path) -> io::Result<HashSet<Identity>> {
+    let mut identities = HashSet::new();
+    for text in earlier_lines(manifest)? {
+        identities.extend(text?.line.and_then(|line| line.identity()));
+    }
+    Ok(identities)
 }
 
 /// What the journal has of the rows whose pictures go to the folder.

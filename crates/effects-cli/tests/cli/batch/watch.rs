@@ -347,6 +347,22 @@ fn a_link_to_the_pictures_makes_no_photos_of_them() {
     assert_eq!((ended.rows.len(), site.accepted_once()), (2, 2), "{ended:?}");
 }
 
+/// What was paid for photos that are gone since counts for their folder, wherever that is now.
+#[test]
+fn the_budget_of_a_folder_moves_with_it() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &["--budget", "0.06"]);
+    watch.has(1, "completed");
+    watch.ended_by("INT");
+    fs::remove_file(site.path("photos/a.png")).unwrap();
+    fs::rename(site.path("out"), site.path("moved")).unwrap();
+    site.photo("photos/b.png", 2).photo("photos/c.png", 3);
+    let ended = Watching::saving_to("moved", &site, &["--budget", "0.06"]).end();
+    assert_eq!(ended.code, Some(6), "{ended:?}");
+    assert_eq!(site.accepted_once(), 2);
+}
+
 #[test]
 fn it_ends_where_the_budget_does_and_a_higher_one_goes_on() {
     let site = Site::new();
