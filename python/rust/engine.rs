@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use effects_client::is_replay;
@@ -35,7 +35,7 @@ use crate::{failure, journal, runtime, warnings};
 #[pyclass(frozen, module = "spark_effects._native")]
 #[derive(Debug)]
 pub struct Engine {
-    setup: Setup,
+    setup: Arc<Setup>,
     base: Arc<BaseUrl>,
     /// What belongs to this process: connections and drivers do not survive `fork()`.
     process_state: Mutex<Option<ProcessState>>,
@@ -55,6 +55,10 @@ struct ProcessState {
 impl ProcessState {
     fn of(client: Client) -> Self {
         Self { process: std::process::id(), client, clients: Vec::new() }
+    }
+
+    fn is_here(&self) -> bool {
+        self.process == std::process::id()
     }
 
     /// The client under this policy.
@@ -85,7 +89,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let process = std::process::id();
         let state = self.process_state.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if state.as_ref().is_some_and(|state| state.process != process) {
+        if state.as_ref().is_some_and(|state| !state.is_here()) {
             std::mem::forget(state);
         }
         let budget = self.shared_budget.get_mut().unwrap_or_else(PoisonError::into_inner).take();
@@ -97,22 +101,37 @@ impl Drop for Engine {
 
 impl Engine {
     /// The client of this process.
-    pub fn client(&self, _holds_the_lock: Python<'_>) -> Result<Client, Error> {
-        self.with_state(|state| state.client.clone())
+    pub fn client(&self, py: Python<'_>) -> PyResult<Client> {
+        self.with_state(py, |state| state.client.clone())
     }
 
     /// Does this with what belongs to this process.
-    fn with_state<T>(&self, work: impl FnOnce(&mut ProcessState) -> T) -> Result<T, Error> {
-        let mut held = self.process_state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = &mut *held
-            && state.process == std::process::id()
-        {
-            return Ok(work(state));
+    fn with_state<T>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut ProcessState) -> T,
+    ) -> PyResult<T> {
+        loop {
+            if let Some(state) = &mut *self.process_state()
+                && state.is_here()
+            {
+                return Ok(work(state));
+            }
+            // Without the mutex: what gives the key may let go of the interpreter's lock, and a thread
+            // that takes that lock and then waits for the mutex would never let go of it.
+            let made = ProcessState::of(build_client(py, &self.setup, Some(&self.base))?);
+            let mut held = self.process_state();
+            // Another thread may have been faster: its client may have runs already.
+            if !held.as_ref().is_some_and(ProcessState::is_here) {
+                // Forgotten, not dropped: a parent's connections end in a thread that is not in this
+                // process.
+                std::mem::forget(held.replace(made));
+            }
         }
-        let made = ProcessState::of(self.setup.build()?);
-        // Forgotten, not dropped: a parent's connections end in a thread that is not in this process.
-        std::mem::forget(held.take());
-        Ok(work(held.insert(made)))
+    }
+
+    fn process_state(&self) -> MutexGuard<'_, Option<ProcessState>> {
+        self.process_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The money of this process: a fork counts for itself.
@@ -173,6 +192,7 @@ impl Engine {
         py: Python<'_>,
         plain: &PlainMany,
         policy: &NativePolicy,
+        client: Client,
     ) -> Result<Plan, Error> {
         let path = plain.journal.clone().or_else(|| self.setup.journal.clone());
         let journal = path.map(|path| journal::journal_at(py, &path));
@@ -204,7 +224,7 @@ impl Engine {
         };
         let policy =
             Policy { unknown_in_a_row: plain.unknown_in_a_row, ..(*policy.of_call()).clone() };
-        let client = self.client(py)?.with_policy(policy);
+        let client = client.with_policy(policy);
         let (submissions, tasks, polls_per_second) = plain.batch_limits;
         let batch_limits = BatchLimits { submissions, tasks, polls_per_second };
         let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
@@ -242,8 +262,7 @@ impl Engine {
 
     /// The client of this process under this policy, for one call that begins now.
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
-        let client = self.with_state(|state| state.client_under(&policy.of_call()));
-        client.map_err(|error| failure::exception(py, &error))
+        self.with_state(py, |state| state.client_under(&policy.of_call()))
     }
 }
 
@@ -254,7 +273,8 @@ impl Engine {
         // Before the client is built, whose own warnings (of a key that is too short, say) are
         // logged too.
         warnings::listen();
-        let client = setup.build().map_err(|error| failure::exception(py, &error))?;
+        let setup = Arc::new(setup);
+        let client = build_client(py, &setup, None)?;
         let base_url = client.base_url().to_string();
         // Building the client has read it, and decided whether plain http is allowed: `true` asks no more.
         let base = BaseUrl::parse(&base_url, true).map_err(|error| {
@@ -265,8 +285,6 @@ impl Engine {
         let shared_budget =
             setup.shared_budget().map_err(|error| failure::exception(py, &error))?;
         let process_state = Mutex::new(Some(ProcessState::of(client)));
-        // The environment may change; the gateway may not.
-        let setup = Setup { base_url: Some(base_url), ..setup };
         let shared_budget =
             Mutex::new(shared_budget.map(|shared_budget| (std::process::id(), shared_budget)));
         Ok(Self { setup, base, process_state, shared_budget })
@@ -348,7 +366,7 @@ impl Engine {
     /// Does many rows at once. `batch_limits` are submissions and tasks in flight and polls a second;
     /// `budget` and `price` are decimal text; `rows` gives plain dicts.
     fn run_many(&self, py: Python<'_>, plain: PlainMany, policy: &NativePolicy) -> PyResult<Many> {
-        let plan = self.plan(py, &plain, policy);
+        let plan = self.plan(py, &plain, policy, self.client(py)?);
         let plan = plan.map_err(|error| failure::exception(py, &error))?;
         let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
         Ok(Many::start(&runtime, plan, plain.rows))
@@ -444,9 +462,8 @@ impl Engine {
     /// Lets go of its connections; what is under way keeps its own to its end.
     fn close(&self) {
         // In a fork, what is held is the parent's: it is forgotten, as in `drop`.
-        let mut held = self.process_state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = held.take()
-            && state.process != std::process::id()
+        if let Some(state) = self.process_state().take()
+            && !state.is_here()
         {
             std::mem::forget(state);
         }
@@ -504,6 +521,17 @@ impl Engine {
             Ok(OperationValue::Text(reference.as_str().to_owned()))
         }))
     }
+}
+
+/// The client of a setup, at the gateway that an earlier one of it had: the environment may change; the
+/// gateway may not.
+fn build_client(
+    py: Python<'_>,
+    setup: &Arc<Setup>,
+    base: Option<&Arc<BaseUrl>>,
+) -> PyResult<Client> {
+    let built = setup.build(base.map(Arc::as_ref));
+    built.map_err(|error| failure::exception(py, &error))
 }
 
 /// The time that one call may take, whatever is repeated within it.

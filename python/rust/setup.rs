@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use effects_client::MissingKeyAdvice;
-use effects_core::{Error, ErrorKind};
+use effects_core::{BaseUrl, Error, ErrorKind};
 use effects_reqwest::{Client, ClientBuilder, Proxy};
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
@@ -50,8 +50,8 @@ impl std::fmt::Debug for Setup {
 }
 
 impl Setup {
-    /// A client with these settings, and what else the environment says.
-    pub fn build(&self) -> Result<Client, Error> {
+    /// A client with these settings, and what else the environment says; of this gateway, if it is given.
+    pub fn build(&self, base: Option<&BaseUrl>) -> Result<Client, Error> {
         let advice = MissingKeyAdvice {
             give: "give one with api_key=",
             local: "`with Emulator() as emulator: client = emulator.client()`",
@@ -67,7 +67,7 @@ impl Setup {
             let ask = Python::attach(|py| ask.clone_ref(py));
             builder = builder.api_key_from(move || ask_for_key(&ask));
         }
-        if let Some(url) = &self.base_url {
+        if let Some(url) = base.map(BaseUrl::to_string).or_else(|| self.base_url.clone()) {
             builder = builder.base_url(url);
         }
         if let Some(uploads) = &self.uploads {

@@ -68,6 +68,28 @@ def test_a_client_works_after_a_fork(client, async_client, emulator, used):
     assert emulator.requests
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_threads_of_a_fork_that_ask_a_function_for_the_key_do_not_wait_for_each_other(emulator):
+    meeting = threading.Barrier(1)
+
+    def key():
+        # It lets the other thread come, as a call to a vault does.
+        meeting.wait(30)
+        return emulator.api_key
+
+    client = Client(base_url=emulator.base_url, api_key=key, poll=0.005)
+    meeting = threading.Barrier(2)
+
+    def work_in_threads():
+        # Threads that wait for each other with the interpreter's lock answer nothing else.
+        signal.alarm(20)
+        with ThreadPoolExecutor(2) as pool:
+            running = [pool.submit(work, client) for _ in range(2)]
+            return [one.result() for one in running]
+
+    assert len(set(in_a_fork(work_in_threads))) == 2
+
+
 def in_forks(count, function):
     """Runs the function in so many forked children at once."""
     barrier = multiprocessing.get_context("fork").Barrier(count)
