@@ -139,13 +139,9 @@ impl Money {
             Some(price) if price > left => return Err(self.exceeded(left)),
             Some(_) => {}
             None if left <= Decimal::ZERO => return Err(self.exceeded(left)),
-            // One task finds out what a task costs.
-            None if self.under_way > 0 => return Ok(BudgetAnswer::NotYet),
-            // It may have cost anything, so that what is left is not known.
-            None if self.doubtful > 0 => return Err(self.unknown()),
             None => {
-                if let Some(task) = self.price_source() {
-                    return Ok(BudgetAnswer::After(task));
+                if let Some(wait) = self.price_wait()? {
+                    return Ok(wait);
                 }
             }
         }
@@ -153,9 +149,21 @@ impl Money {
         Ok(BudgetAnswer::Granted)
     }
 
-    /// The task whose end will show what one costs, while no price is known.
-    fn price_source(&self) -> Option<TaskId> {
-        self.tasks.first().filter(|_| self.price.is_none()).cloned()
+    /// What shows what one costs, while no price is known: one task finds it out. `None` where the next
+    /// submission does.
+    fn price_wait(&self) -> Result<Option<BudgetAnswer>, Error> {
+        if self.price.is_some() {
+            return Ok(None);
+        }
+        // Of many jobs with money set aside, the first is the one that does.
+        if self.under_way > 0 || self.allotted > Decimal::ZERO {
+            return Ok(Some(BudgetAnswer::NotYet));
+        }
+        // It may have cost anything, so that what is left is not known.
+        if self.doubtful > 0 {
+            return Err(self.unknown());
+        }
+        Ok(self.tasks.first().cloned().map(BudgetAnswer::After))
     }
 
     pub fn spend(&mut self, cost: Decimal) {
@@ -253,7 +261,7 @@ impl SharedBudget {
 
     /// Sets everything that is left aside for many jobs, or `most` of it:
     /// [`Allotment`](crate::reservation::Allotment) holds it. `price` is what one costs at most by the
-    /// caller's word, `known` what is known from elsewhere. `None` where a task that runs has to show it
+    /// caller's word, `known` what is known from elsewhere. `None` where what is under way has to show it
     /// first: [`find_price`](Self::find_price), and try again.
     pub fn allot(
         &self,
@@ -268,12 +276,11 @@ impl SharedBudget {
         }
         // `None` is less than any price.
         state.price = state.price.max(price.or(known));
-        match state.price {
-            None if state.doubtful > 0 => return Err(state.unknown()),
-            None if !state.tasks.is_empty() => return Ok(None),
-            _ => {}
-        }
         let left = state.left().max(Decimal::ZERO);
+        // Where nothing is left, no price makes it more.
+        if left > Decimal::ZERO && state.price_wait()?.is_some() {
+            return Ok(None);
+        }
         let amount = most.map_or(left, |most| most.min(left));
         // Too little for one more is nothing: the first job would find its price out by paying it.
         let is_enough = state.price.is_none_or(|price| price <= amount);
@@ -283,16 +290,18 @@ impl SharedBudget {
         Ok(Some((amount, price)))
     }
 
-    /// Waits until a task that runs has shown what one costs, or none is left that could.
+    /// Waits until what is under way has shown what one costs, or nothing is left that could.
     pub async fn find_price(&self, client: &Client, rows: Option<&TaskRows>) -> Result<(), Error> {
-        while let Some(task) = self.price_source() {
-            self.follow_to_end(client, rows, &task).await?;
+        loop {
+            // Made before the money is looked at: a change in between wakes it.
+            let changed = self.changed.notified();
+            let wait = self.state().price_wait()?;
+            match wait {
+                Some(BudgetAnswer::After(task)) => self.follow_to_end(client, rows, &task).await?,
+                Some(_) => changed.await,
+                None => return Ok(()),
+            }
         }
-        Ok(())
-    }
-
-    fn price_source(&self) -> Option<TaskId> {
-        self.state().price_source()
     }
 
     /// Follows a task of this budget until its end was seen, here or by another run; what is seen here,

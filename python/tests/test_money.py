@@ -150,6 +150,41 @@ def test_many_without_a_price_wait_for_the_first_to_tell(emulator):
     assert (len(refused), emulator.counts["accepted"]) == (5, 3)
 
 
+def test_many_without_a_price_wait_for_a_submission_under_way_to_tell(emulator):
+    client = limited(emulator, "0.05")
+    emulator.script("create", {"kind": "slow", "seconds": 0.5})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.run, "glass_ball", URL, fetch=False)
+        while not emulator.requests:
+            time.sleep(0.001)
+        assert [result.ok for result in client.map(jobs(3), **QUICK)] == [False] * 3
+        assert running.result().usage.cost == Decimal(ONE)
+    assert emulator.counts["accepted"] == 1
+
+
+def test_without_a_price_the_first_of_several_calls_for_many_tells_what_one_costs(emulator):
+    client = emulator.async_client(poll=0.005, budget="0.09")
+
+    async def many(budget):
+        return [result.ok async for result in client.map(jobs(3), budget=budget, **QUICK)]
+
+    async def both():
+        emulator.script("create", {"kind": "slow", "seconds": 0.5})
+        running = asyncio.ensure_future(many("0.04"))
+        await asyncio.sleep(0)
+        return await asyncio.gather(running, many("0.02"), client.run("glass_ball", URL, fetch=False))
+
+    first, second, single = asyncio.run(both())
+    assert (first.count(True), second.count(True)) == (1, 0), "0.02 is too little for one"
+    assert single.usage.cost == Decimal(ONE)
+    assert emulator.counts["accepted"] == 2
+    # The call that holds all that is left is not waited for.
+    client = emulator.client(poll=0.005, budget="0.05")
+    held = client.map(iter(lambda: time.sleep(0.01) or ("no_template", URL), None), in_flight=1)
+    assert [result.ok for result in client.map(jobs(2), **QUICK)] == [False] * 2
+    held.close()
+
+
 def left_by_a_run(client, policy):
     return client.run("glass_ball", URL, policy=policy)
 

@@ -47,8 +47,12 @@ class AsyncJobs:
                 # A loop that has ended answers no more.
                 if self._loop.is_closed():
                     raise StopIteration from None
-            except concurrent.futures.CancelledError:
-                raise StopIteration from None
+            except concurrent.futures.CancelledError as error:
+                # `close` cancels it, and so does a loop that ends.
+                if self._closed or self._loop.is_closed():
+                    raise StopIteration from None
+                # The iterable's own: the jobs that it did not give were never asked for.
+                raise asyncio.CancelledError(*error.args) from error
             else:
                 if job is _END:
                     raise StopIteration
