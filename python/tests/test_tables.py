@@ -276,6 +276,21 @@ def test_an_error_of_an_async_generator_is_the_caller_s(emulator):
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("way", ["map", "as_completed"])
+def test_a_cancellation_of_an_async_generator_s_own_is_not_its_end(emulator, way):
+    async def jobs():
+        yield ("glass_ball", URL)
+        # A group of tasks was cancelled, say.
+        raise asyncio.CancelledError
+
+    async def main():
+        results = getattr(emulator.async_client(poll=0.005), way)(jobs(), polls_per_second=1000)
+        with pytest.raises(asyncio.CancelledError):
+            await results.all()
+
+    asyncio.run(main())
+
+
 def test_an_async_iterable_of_the_blocking_client_is_refused(client, emulator):
     async def jobs():
         yield ("glass_ball", URL)

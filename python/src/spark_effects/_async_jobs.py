@@ -47,12 +47,12 @@ class AsyncJobs:
                 # A loop that has ended answers no more.
                 if self._loop.is_closed():
                     raise StopIteration from None
-            except concurrent.futures.CancelledError as error:
+            except concurrent.futures.CancelledError:
                 # `close` cancels it, and so does a loop that ends.
                 if self._closed or self._loop.is_closed():
                     raise StopIteration from None
-                # The iterable's own: the jobs that it did not give were never asked for.
-                raise asyncio.CancelledError(*error.args) from error
+                # The iterable's own, which must not look like its end.
+                raise asyncio.CancelledError("the async iterable of jobs was cancelled") from None
             else:
                 if job is _END:
                     raise StopIteration
