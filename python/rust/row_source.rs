@@ -28,7 +28,7 @@ use crate::value::{RowOutcomeValue, task_id};
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct PlainRow {
-    /// What Python gave, to be given back with its end.
+    /// What Python gave, with the file of its photo, to be given back with its end.
     job: Py<PyAny>,
     request: Option<PlainRequest>,
     task: Option<String>,

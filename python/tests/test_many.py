@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,45 @@ def test_a_bad_job_stops_no_other(client, emulator, tmp_path):
     assert good.unwrap().bytes()
     with pytest.raises(spark_effects.InvalidRequest):
         bad.unwrap()
+
+
+def test_a_job_that_its_giver_takes_back_has_its_result(client, emulator):
+    def given():
+        row = {}
+        for template in ("glass_ball", "my_world"):
+            row.update(template=template, image=PHOTO)
+            yield row
+            row.clear()
+
+    results = client.map(given(), **QUICK).all()
+    assert [result.ok for result in results] == [True] * 2
+    assert results[0].effect.to_dict()
+    assert emulator.counts["accepted"] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder that is in use stays there")
+def test_a_folder_that_goes_away_takes_no_result_with_it(client, emulator, tmp_path, monkeypatch):
+    emulator.script("create", {"kind": "take", "seconds": 0.5})
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(PHOTO, folder / "photo.png")
+    monkeypatch.chdir(folder)
+    results = client.as_completed([("glass_ball", "photo.png")], **QUICK)
+    while not emulator.counts["accepted"]:
+        time.sleep(0.001)
+    shutil.rmtree(folder)
+    assert [result.ok for result in results] == [True]
+
+
+def test_a_result_that_cannot_be_made_names_its_task(client, emulator, monkeypatch, caplog):
+    def broken(*_):
+        raise OSError("no room")
+
+    monkeypatch.setattr(spark_effects._many, "effect_of", broken)
+    with pytest.raises(OSError, match="no room"):
+        client.map(jobs(1), **QUICK).all()
+    (task,) = (seen.task for seen in emulator.requests if seen.endpoint == "create")
+    assert caplog.text.count(task) >= 1
 
 
 def test_what_is_no_job_is_a_result_with_an_error_too(client, emulator):

@@ -8,7 +8,7 @@ from ._request import plain_request
 from ._values import _Value, log, text
 from ._wait import constructor, misspelt
 
-__all__ = ["Job", "asked_for", "job_photo", "job_row", "jobs_of"]
+__all__ = ["Job", "asked_for", "job_row", "jobs_of"]
 
 
 class Job(_Value):
@@ -79,22 +79,21 @@ def jobs_of(jobs):
 
 
 def job_row(job):
-    """The plain row of a job, which comes back with its end. What is no job ends as an error."""
-    blank = {"job": job, "request": None, "task": None, "key": None, "tag": None, "error": None}
+    """The plain row of a job. The job comes back with its end, and with the file that its photo came from, if
+    that is known: it is found now, since neither the job nor the folder need be the same then. What is no job
+    ends as an error.
+    """
+    blank = {"job": (job, None), "request": None, "task": None, "key": None, "tag": None, "error": None}
     try:
         if hasattr(job, "_handle"):
-            return {**blank, "task": job.id}
-        return {**blank, **_job(job)._row()}
+            return {**blank, "job": (job, job._photo), "task": job.id}
+        asked = _job(job)
+        return {**blank, **asked._row(), "job": (job, photo_path(asked.image))}
     except (TypeError, ValueError) as error:
         return {**blank, "error": str(error)}
     except Exception as error:
         # A photo that cannot be read, say. The others have nothing to do with it.
         return {**blank, "error": f"{type(error).__name__}: {error}"}
-
-
-def job_photo(job):
-    """The file that the photo of a job came from, if it is known."""
-    return job._photo if hasattr(job, "_handle") else photo_path(_job(job).image)
 
 
 def asked_for(job):

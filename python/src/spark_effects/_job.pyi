@@ -12,7 +12,7 @@ from ._image import Image
 from ._templates import MYPY, Template, TemplateId, UnlistedTemplate
 from ._values import _Value  # pyright: ignore[reportPrivateUsage]
 
-__all__ = ["Job", "asked_for", "job_photo", "job_row", "jobs_of"]
+__all__ = ["Job", "asked_for", "job_row", "jobs_of"]
 
 class Job(_Value):
     """One picture of many: what is asked for, and what the journal knows it by.
@@ -88,11 +88,11 @@ class Job(_Value):
 def asked_for(job: Any) -> tuple[str | None, str | None, str | None]:
     """The template, the key and the tag of a job, as text; what it does not say is ``None``."""
 
-def job_photo(job: Any) -> str | None:
-    """The file that the photo of a job came from, if it is known."""
-
 def job_row(job: Any) -> dict[str, Any]:
-    """The plain row of a job, which comes back with its end. What is no job ends as an error."""
+    """The plain row of a job. The job comes back with its end, and with the file that its photo came from, if
+    that is known: it is found now, since neither the job nor the folder need be the same then. What is no job
+    ends as an error.
+    """
 
 def jobs_of(jobs: Any) -> Iterable[Any]:
     """The jobs of an iterable; a pandas or polars table gives its rows."""

@@ -7,7 +7,7 @@ the jobs. At the end of the process `__init__.py` stops the iterators still open
 import weakref
 
 from ._effect import effect_of
-from ._job import Job, asked_for, job_photo, job_row, jobs_of
+from ._job import Job, asked_for, job_row, jobs_of
 from ._values import boolean, integer, money, number, own_state, path_text, refused, text
 from ._wait import add_hint, awaited, check_alive, start_span, waited
 from .errors import EffectsError
@@ -227,19 +227,20 @@ class _ResultsBase:
             self._over = True
             self._close()
             return None
-        index, job, effect, error = facts
-        # From here on the caller has it: another job may begin, and the task's id is not logged any more.
-        self._many.taken(index)
+        index, (job, photo), effect, error = facts
         # A task among the jobs learns of its end, as if it had been waited for.
         if hasattr(job, "_handle"):
             effect = job._ended_with(effect, error)
         else:
-            effect = effect and effect_of(effect, job_photo(job))
+            effect = effect and effect_of(effect, photo)
         result = Result(index, job, effect, error)
         if self._meter is not None:
             self._meter.count(result)
         if self._span is not None:
             self._span.job(result)
+        # Last: from here on the caller has it, so that another job may begin, and its task's id is not logged
+        # any more.
+        self._many.taken(index)
         return result
 
     def _close(self):
