@@ -242,6 +242,10 @@ async fn finish_all(shared: Arc<ManyShared>, plan: Plan, source: RowSource, resu
     {
         results.send(RowOutcomeValue::BatchFailed(error));
     }
+    if shared.stopped.load(Ordering::SeqCst) {
+        // The source has a sender, too, and may wait for the iterator's next row for ever.
+        results.close();
+    }
 }
 
 /// Opens the journal, finds the money and begins the jobs; with what the client's budget holds for them.

@@ -35,13 +35,13 @@ struct QueueState {
     /// Readers who wait, in order; none while there are results.
     readers: VecDeque<(ReaderId, Address)>,
     last_reader: u64,
-    /// No sender is left.
+    /// No sender is left, or one has closed it.
     is_closed: bool,
     /// No reader comes any more.
     is_abandoned: bool,
 }
 
-/// Puts results into a queue. The queue is closed once every clone of it is gone.
+/// Puts results into a queue. The queue is closed once every clone of it is gone, or one closes it.
 #[derive(Clone)]
 pub(crate) struct ResultSender(Arc<QueueCloser>);
 
@@ -56,6 +56,11 @@ impl Drop for QueueCloser {
 impl ResultSender {
     pub(crate) fn send(&self, end: RowOutcomeValue) {
         self.0.0.put(end);
+    }
+
+    /// No more results come, also where another sender is still held.
+    pub(crate) fn close(&self) {
+        self.0.0.close();
     }
 }
 
@@ -79,7 +84,7 @@ impl ResultQueue {
 
     fn put(&self, end: RowOutcomeValue) {
         let mut state = self.state();
-        if state.is_abandoned {
+        if state.is_abandoned || state.is_closed {
             // Unlocked before the result is dropped: it holds an object of Python's, whose end may
             // come back here.
             drop(state);

@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import pickle
+import queue
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -220,6 +222,23 @@ def test_results_can_be_closed(client, emulator):
     assert len({result.error.task_id for result in found} - {None}) == len(found) == 2
     results.close()
     assert emulator.counts["accepted"] == 2
+
+
+@pytest.mark.parametrize("way", ["map", "as_completed"])
+def test_results_that_are_stopped_end_while_no_further_job_comes(emulator, way):
+    client, coming = emulator.client(poll=0.005, budget="1.00", price="0.03"), queue.Queue()
+    for job in jobs(3):
+        coming.put(job)
+    results = getattr(client, way)(iter(coming.get, None), **QUICK)
+    assert next(results).ok
+    results.stop()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            assert len(pool.submit(results.all).result(timeout=20)) <= 2
+            # What was set aside for the jobs is given back.
+            assert client.run("glass_ball", URL, fetch=False).usage.cost is not None
+        finally:
+            coming.put(None)
 
 
 def test_results_of_an_async_client_can_be_closed(async_client, emulator):
