@@ -29,7 +29,7 @@ use crate::submission::PlainRequest;
 use crate::submission_tracker::SubmissionNote;
 use crate::value::{OperationValue, fetch_picture, task_id};
 use crate::watch::Events;
-use crate::{failure, journal, runtime, warnings};
+use crate::{failure, journal, runtime, setup, warnings};
 
 /// What both Python clients are made of.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -530,8 +530,17 @@ fn build_client(
     setup: &Arc<Setup>,
     base: Option<&Arc<BaseUrl>>,
 ) -> PyResult<Client> {
-    let built = setup.build(base.map(Arc::as_ref));
-    built.map_err(|error| failure::exception(py, &error))
+    let built = if setup.asks_environment_for_key() {
+        // A program may print it, or a keyring ask a person: other threads run meanwhile, and Ctrl-C is
+        // answered.
+        let (setup, base) = (Arc::clone(setup), base.cloned());
+        off_thread(py, move || setup.build(base.as_deref()))?
+    } else {
+        setup.build(base.map(Arc::as_ref))
+    };
+    built.map_err(|error| {
+        setup::interrupt_while_asked().unwrap_or_else(|| failure::exception(py, &error))
+    })
 }
 
 /// The time that one call may take, whatever is repeated within it.

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::failure;
+use crate::interruptible::off_thread;
 
 /// The settings of a profile as options of a client, and `has_key`.
 #[pyfunction]
@@ -33,9 +34,9 @@ pub fn profile<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>>
     Ok(options)
 }
 
-/// The key of a profile. Its program may take a while; other threads run meanwhile.
+/// The key of a profile. Its program may take a while; other threads run meanwhile, and Ctrl-C is answered.
 #[pyfunction]
-pub fn profile_key(py: Python<'_>, name: &str) -> PyResult<Option<String>> {
-    let read = py.detach(|| Profile::load(name).and_then(|profile| profile.read_key()));
+pub fn profile_key(py: Python<'_>, name: String) -> PyResult<Option<String>> {
+    let read = off_thread(py, move || Profile::load(&name).and_then(|profile| profile.read_key()))?;
     read.map_err(|error| failure::exception(py, &error))
 }

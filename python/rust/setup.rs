@@ -3,12 +3,14 @@
 //! the client's budget as plain values: `Engine` gives it to a pickled copy of the client, whose `Setup`
 //! brings it back.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use effects_client::MissingKeyAdvice;
 use effects_core::{BaseUrl, Error, ErrorKind};
 use effects_reqwest::{Client, ClientBuilder, Proxy};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use rust_decimal::Decimal;
 
@@ -101,6 +103,11 @@ impl Setup {
         builder.on_exchange(hook_caller).build()
     }
 
+    /// Whether the environment has to say where the key is.
+    pub fn asks_environment_for_key(&self) -> bool {
+        self.api_key.is_none() && self.ask_key.is_none()
+    }
+
     /// The money it may spend, if it has a budget.
     pub fn shared_budget(&self) -> Result<Option<Arc<SharedBudget>>, Error> {
         let given = self.price.as_deref().map(money).transpose()?;
@@ -111,12 +118,28 @@ impl Setup {
     }
 }
 
+thread_local! {
+    /// The Ctrl-C that came while this thread was asked for a key.
+    static INTERRUPT: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// The Ctrl-C because of which a client was not built on this thread: it is no error of the client's.
+pub(crate) fn interrupt_while_asked() -> Option<PyErr> {
+    INTERRUPT.take()
+}
+
 /// Calls what returns the key. The error for what it raises never shows what it returned.
 fn ask_for_key(ask: &Py<PyAny>) -> Result<String, Error> {
     let missing =
         |why: String| Error::new(ErrorKind::MissingKey, format!("there is no API key: {why}"));
     let asked = Python::try_attach(|py| {
-        let key = ask.call0(py).map_err(|error| format!("api_key() raised {error}"))?;
+        let key = ask.call0(py).map_err(|error| {
+            let why = format!("api_key() raised {error}");
+            if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                INTERRUPT.set(Some(error));
+            }
+            why
+        })?;
         let kind = || key.bind(py).get_type().to_string();
         key.extract::<String>(py).map_err(|_| format!("api_key() returned {}: return text", kind()))
     });

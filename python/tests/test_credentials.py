@@ -3,6 +3,8 @@
 import asyncio
 import os
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import URL
@@ -77,6 +79,18 @@ def test_what_a_function_raises_or_returns_otherwise_is_told(emulator):
 def test_the_environments_program_prints_the_key(emulator, monkeypatch):
     monkeypatch.setenv("EFFECTS_API_KEY_COMMAND", f"echo {emulator.api_key}")
     Client(base_url=emulator.base_url, poll=0.005).run("glass_ball", URL, fetch=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is of Unix")
+def test_other_threads_run_while_a_program_prints_the_key(emulator, tmp_path, monkeypatch):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setenv("EFFECTS_API_KEY_COMMAND", f"cat {pipe}")
+    with ThreadPoolExecutor(1) as pool:
+        # It opens the pipe when the program does, and has yet to write then.
+        writing = pool.submit(pipe.write_text, emulator.api_key)
+        Client(base_url=emulator.base_url, poll=0.005).run("glass_ball", URL, fetch=False)
+        writing.result()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from conftest import ROOT, URL
@@ -70,6 +71,26 @@ def test_a_check_of_a_photo_that_does_not_come_is_left(emulator, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     notes, _ = interrupted(emulator, f"client.check('glass_ball', {str(tmp_path / 'fifo')!r})")
     assert "no notes" not in notes
+
+
+KEYS = {
+    "program": "Client(base_url=sys.argv[1])",
+    "function": "Client(base_url=sys.argv[1], api_key=lambda: time.sleep(20))",
+    "profile": "Client.from_profile('slow')",
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_that_does_not_come_is_left(emulator, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("EFFECTS_API_KEY_COMMAND", "sleep 20")
+    monkeypatch.setenv("EFFECTS_CONFIG_DIR", str(tmp_path))
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(f"[slow]\nbase_url = '{emulator.base_url}'\napi_key_command = 'sleep 20'\n")
+    profiles.chmod(0o600)
+    begun = time.monotonic()
+    interrupted(emulator, KEYS[name])
+    assert time.monotonic() - begun < 15, "the key would take 20 s to come"
+    assert emulator.requests == []
 
 
 PAINTINGS = """
