@@ -1,6 +1,7 @@
 """Runs cancelled from inside, by asyncio or by leaving a loop: no id of a paid task is lost."""
 
 import json
+import multiprocessing
 import re
 import subprocess
 import sys
@@ -267,6 +268,42 @@ def test_an_id_that_comes_after_the_cancellation_is_told(emulator, name):
     body, tasks = LONG[name]
     _, errors = child(emulator, body, tasks)
     check(emulator, errors, tasks)
+
+
+PROCESS = """
+import asyncio, multiprocessing, sys
+EARLY
+
+def work(base_url, key):
+    from spark_effects import AsyncClient, _native
+
+    async def main():
+        client = AsyncClient(base_url=base_url, api_key=key, poll=0.01)
+        running = asyncio.ensure_future(client.run("glass_ball", "https://example.com/0.jpg"))
+        while not _native.submissions_under_way():
+            await asyncio.sleep(0.001)
+        running.cancel()
+    asyncio.run(main())
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context(sys.argv[3]).Process(target=work, args=sys.argv[1:3])
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("method", sorted(multiprocessing.get_all_start_methods()))
+def test_a_child_of_multiprocessing_waits_for_its_submission(emulator, tmp_path, method, early):
+    """It ends without `atexit`, but where it was spawned."""
+    emulator.follow({"fault": [{"on": "create", "kind": "slow", "seconds": 1}]})
+    script = tmp_path / "script.py"
+    script.write_text(PROCESS.replace("EARLY", "import spark_effects" if early else ""))
+    arguments = [sys.executable, "-W", "ignore", script, emulator.base_url, emulator.api_key, method]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    check(emulator, ended.stderr, 1)
 
 
 HANDLER = """

@@ -14,6 +14,7 @@ b'\\x89PNG'
 
 import atexit as _atexit
 import os as _os
+import sys as _sys
 
 from . import _annotations, _native, errors
 from ._answer import ServiceError, TaskStatus, Usage
@@ -107,6 +108,37 @@ def _finish():
         _native.warn(f"{word} left without an answer: the task may exist and may be billed")
 
 
+def _finish_child(_):
+    """Has this child of `multiprocessing`, whose end does not run `atexit`, finish as well."""
+    util = _sys.modules["multiprocessing.util"]
+    util.Finalize(None, _finish_after_threads, exitpriority=-100)
+
+
+def _finish_after_threads():
+    import threading
+
+    # As at the end of any process; `multiprocessing` itself would wait for them only after this.
+    threading._shutdown()
+    _finish()
+
+
+def _watch_multiprocessing():
+    """Sees to it that children of `multiprocessing` finish, where the program has imported that."""
+    util = _sys.modules.get("multiprocessing.util")
+    if util is None:
+        return
+    # A child forgets its parent's finalizers first, and then calls this.
+    if not _watched:
+        _watched.append(util)
+        util.register_after_fork(_finish, _finish_child)
+    # In a child that has begun, as where it imports this package by itself.
+    if _sys.modules["multiprocessing.process"].parent_process() is not None:
+        _finish_child(None)
+
+
+_watched = []
+
+
 # Here, where everything public is defined: its functions find their annotations from now on.
 for _name in __all__:
     _thing = globals()[_name]
@@ -115,6 +147,7 @@ for _name in __all__:
 del _name, _thing
 
 _atexit.register(_finish)
+_watch_multiprocessing()
 # SQLite knows of a file's locks by process, so no journal may be open while the process is forked. A
 # submission under way is the parent's: the child waits for none.
 if hasattr(_os, "register_at_fork"):
@@ -123,3 +156,4 @@ if hasattr(_os, "register_at_fork"):
         after_in_parent=_native.reopen_journals,
         after_in_child=_native.forget_submissions,
     )
+    _os.register_at_fork(after_in_child=_watch_multiprocessing)
