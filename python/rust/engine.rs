@@ -538,9 +538,16 @@ fn build_client(
     } else {
         setup.build(base.map(Arc::as_ref))
     };
-    built.map_err(|error| {
+    let client = built.map_err(|error| {
         setup::interrupt_while_asked().unwrap_or_else(|| failure::exception(py, &error))
-    })
+    })?;
+    if base.is_some_and(|base| is_replay(client.base_url().origin()) && !is_replay(base.origin())) {
+        // Its journal and its budget would take the replay for what is paid.
+        let why = "the process that this one was forked from has recorded this client's cassette: make \
+            another client here to replay it";
+        return Err(failure::exception(py, &Error::new(ErrorKind::Misconfigured, why)));
+    }
+    Ok(client)
 }
 
 /// The time that one call may take, whatever is repeated within it.

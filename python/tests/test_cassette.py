@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import PHOTO, ROOT, URL
+from test_processes import in_a_fork
 
 from spark_effects import AsyncClient, Client, Emulator, InvalidRequest, Job, TransportError
 
@@ -273,3 +275,46 @@ def test_an_interrupted_replay_says_that_no_task_goes_on(tmp_path, held, call, w
     assert ("same journal to go on" in said) == ("journal" in call)
     for wrong in ("not interrupted", "billed if", "may be billed", "resume", "result reached", "logged"):
         assert wrong not in said, said
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_neither_replays_nor_journals_what_its_parent_records(emulator, tmp_path):
+    cassette, journal = tmp_path / "run.json", tmp_path / "run.db"
+    client = emulator.client(poll=0.005, cassette=cassette, journal=journal)
+    recorded = client.run("glass_ball", URL, fetch=False).task_id
+
+    def end(make):
+        try:
+            return make().run("glass_ball", URL, fetch=False).task_id
+        except InvalidRequest as error:
+            return str(error)
+
+    def another():
+        return Client(cassette=cassette)
+
+    for make in (lambda: client, another):
+        assert "another process records it just now" in in_a_fork(lambda make=make: end(make))
+    # The parent's recording goes on, also after a child that saw it has ended.
+    client.run("my_world", URL, fetch=False)
+    assert len(json.loads(cassette.read_text())["exchanges"]) >= 4
+
+    reader, writer = os.pipe()
+
+    def after_the_parent():
+        os.write(writer, b"forked")
+        until = time.monotonic() + 20
+        while "just now" in (found := end(another)) and time.monotonic() < until:
+            time.sleep(0.01)
+        # A client that recorded has the journal of a gateway where pictures are paid for.
+        return found, end(lambda: client)
+
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(in_a_fork, after_the_parent)
+        os.read(reader, 6)
+        client.close()
+        replayed, refused = told.result()
+    os.close(reader)
+    os.close(writer)
+    assert replayed == recorded
+    assert "make another client" in refused
+    assert emulator.counts["accepted"] == 2

@@ -62,6 +62,7 @@ impl Cassette {
         // Held to the end: of two clients that are made at once, one begins the recording and the
         // other joins it.
         let mut open = open_cassettes().lock().unwrap_or_else(PoisonError::into_inner);
+        open.forget_parents_recording(&path);
         // Once there is a file, a client that the code points there replays it, even while
         // another one still records.
         let recording = open.recordings.get(&path).and_then(Weak::upgrade);
@@ -114,6 +115,15 @@ struct OpenCassettes {
 }
 
 impl OpenCassettes {
+    /// Forgets a recording of the process that this one was forked from, which is another's here, too.
+    fn forget_parents_recording(&mut self, path: &Path) {
+        let recording = self.recordings.get(path).and_then(Weak::upgrade);
+        if let Some(recording) = recording.filter(|recording| !recording.is_of_this_process()) {
+            recording.close_in_fork();
+            self.recordings.remove(path);
+        }
+    }
+
     /// Refuses a cassette that another process records.
     fn check_lock(&self, path: &Path) -> Result<(), Error> {
         // Locks belong to open files: this process would find its own and take it for another's.
@@ -148,7 +158,9 @@ pub fn replay_base(path: &Path) -> Result<Option<BaseUrl>, Error> {
         return Ok(None);
     }
     if let Ok(path) = absolute(path) {
-        open_cassettes().lock().unwrap_or_else(PoisonError::into_inner).check_lock(&path)?;
+        let mut open = open_cassettes().lock().unwrap_or_else(PoisonError::into_inner);
+        open.forget_parents_recording(&path);
+        open.check_lock(&path)?;
     }
     Tape::read(path)?;
     Ok(Some(replay_gateway()))

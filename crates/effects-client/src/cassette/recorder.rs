@@ -76,13 +76,26 @@ impl Recording {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).file.is_some()
     }
 
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process == process::id()
+    }
+
+    /// Lets go of a parent's file, whose lock would be held here after the parent has ended. The parent's own
+    /// stays.
+    pub(super) fn close_in_fork(&self) {
+        // A thread that is not in this process may hold the mutex for ever.
+        if let Ok(mut state) = self.state.try_lock() {
+            state.file = None;
+        }
+    }
+
     /// Notes what is about to be sent. Where nothing can be recorded, nothing may be sent.
     fn begin(&self, request: &Request<Bytes>) -> Result<TapedBeginning, String> {
         let refused = |why: String| {
             let path = self.path.display();
             format!("the cassette {path} cannot be recorded: {why}")
         };
-        if self.process != process::id() {
+        if !self.is_of_this_process() {
             let why = "this process was forked from the one that records it";
             return Err(refused(why.to_owned()));
         }
