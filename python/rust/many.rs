@@ -328,7 +328,7 @@ async fn send_results(
     results: &ResultSender,
 ) {
     let mut settling = JoinSet::new();
-    while let Some(result) = next(jobs, shared).await {
+    while let Some(mut result) = next(jobs, shared).await {
         let Some(open) = shared.open().remove(&result.index) else { continue };
         open.note.settle();
         if matches!(result.outcome, JobOutcome::NotBegun) {
@@ -339,6 +339,7 @@ async fn send_results(
         if let Some(allotted) = &mut allotted {
             let attempts = open.attempts.as_deref().filter(|_| is_submitted);
             allotted.settle(attempts, &task_result(&result));
+            result.outcome = result.outcome.map_error(|error| allotted.explain(error));
         }
         let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
         // A task that was given as one: the journal may have its row all the same.

@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use effects_core::journal::{
     Admission, AsyncJournal, Entry, Fact, JournalError, OverBudget, RowOutcome,
 };
-use effects_core::{Effect, Error, ErrorKind, TaskId};
+use effects_core::run::Refused;
+use effects_core::wire::ExchangeError;
+use effects_core::{Cause, Effect, Error, ErrorKind, TaskId};
 use effects_reqwest::Client;
 use rust_decimal::Decimal;
 
@@ -272,6 +274,8 @@ impl AsyncJournal for AttemptsJournal {
 #[derive(Debug)]
 pub struct Allotment {
     shared_budget: Arc<SharedBudget>,
+    /// What was to be set aside, where the call says it.
+    wanted: Option<Decimal>,
     amount: Decimal,
     /// What one costs at most by the caller's word: what the service does not say is counted as that.
     price: Option<Decimal>,
@@ -292,6 +296,7 @@ impl Allotment {
         let allotted = shared_budget.allot(most, price, known)?;
         Ok(allotted.map(|(amount, price)| Self {
             shared_budget: Arc::clone(shared_budget),
+            wanted: most,
             amount,
             price,
         }))
@@ -305,6 +310,23 @@ impl Allotment {
     /// What one costs at most, if the caller said it. What was seen of others is not these jobs' price.
     pub fn price(&self) -> Option<Decimal> {
         self.price
+    }
+
+    /// The error of a job; where other calls left less than was wanted, and too little for it, it says what
+    /// they hold.
+    pub fn explain(&self, error: Error) -> Error {
+        let Cause::Refused(refused) = error.cause() else { return error };
+        let Some(OverBudget::Exceeded { limit, price, .. }) = &refused.over_budget else {
+            return error;
+        };
+        let held = self.shared_budget.set_aside(self.amount);
+        let Some(held) = held.filter(|_| self.wanted != Some(*limit)) else { return error };
+        let reason = format!(
+            "{limit} USD of the client's budget were left for these jobs, and a picture costs {price} \
+             USD; {held}"
+        );
+        Cause::Refused(Refused { error: ExchangeError::NotSent { reason }, ..refused.clone() })
+            .into()
     }
 
     /// A job ended; `attempts`, if it was one to pay for. Its attempts of unknown outcome and its other

@@ -193,11 +193,24 @@ impl Money {
     fn exceeded(&self, left: Decimal) -> Error {
         let price = self.price.map(|price| format!(" and a picture costs {price}"));
         let (limit, price) = (self.limit, price.unwrap_or_default());
+        let held =
+            self.set_aside(Decimal::ZERO).map(|held| format!("; {held}")).unwrap_or_default();
         let message = format!(
-            "the client's budget of {limit} USD would be exceeded: {left} USD are left{price}; \
+            "the client's budget of {limit} USD would be exceeded: {left} USD are left{price}{held}; \
              nothing was sent"
         );
         Error::new(ErrorKind::BudgetExceeded, message)
+    }
+
+    /// What calls for many hold, other than the one that holds this, and how it comes back.
+    fn set_aside(&self, own: Decimal) -> Option<String> {
+        let others = self.allotted - own;
+        (others > Decimal::ZERO).then(|| {
+            format!(
+                "{others} USD are set aside for calls of map or as_completed whose results are not all \
+                 taken: take the rest, or close() the results, or aclose() those of an async client"
+            )
+        })
     }
 
     fn cost_unreadable(&self) -> Error {
@@ -331,6 +344,11 @@ impl SharedBudget {
                 }
             }
         }
+    }
+
+    /// What calls for many hold, other than the one that holds this.
+    pub fn set_aside(&self, own: Decimal) -> Option<String> {
+        self.state().set_aside(own)
     }
 
     /// What one is taken to cost.

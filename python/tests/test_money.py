@@ -4,6 +4,7 @@ import asyncio
 import http.server
 import json
 import pickle
+import re
 import sys
 import threading
 import time
@@ -183,6 +184,27 @@ def test_without_a_price_the_first_of_several_calls_for_many_tells_what_one_cost
     held = client.map(iter(lambda: time.sleep(0.01) or ("no_template", URL), None), in_flight=1)
     assert [result.ok for result in client.map(jobs(2), **QUICK)] == [False] * 2
     held.close()
+
+
+def test_money_that_open_results_hold_is_told(emulator, tmp_path):
+    client = limited(emulator, "5.00", price=ONE)
+    held = client.as_completed(jobs(20), in_flight=2, ahead=0, **QUICK)
+    assert next(held).ok
+    with pytest.raises(spark_effects.BudgetExceeded) as raised:
+        client.run("glass_ball", URL)
+    (result,) = client.map([("my_world", URL)], journal=tmp_path / "run.db", **QUICK)
+    for error in (raised.value, result.error):
+        assert isinstance(error, spark_effects.BudgetExceeded)
+        assert re.search(r"4\.\d\d USD .*set aside for .*map.*as_completed.*close\(\)", str(error))
+    held.close()
+    held.all()
+    assert client.run("glass_ball", URL, fetch=False).usage.cost == Decimal(ONE)
+    # Without such a call, nothing is said of one.
+    client = primed(emulator, "0.01")
+    with pytest.raises(spark_effects.BudgetExceeded) as raised:
+        client.run("glass_ball", URL)
+    (result,) = client.map([("my_world", URL)], **QUICK)
+    assert "set aside" not in f"{raised.value} {result.error}"
 
 
 def left_by_a_run(client, policy):
