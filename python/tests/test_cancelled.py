@@ -71,6 +71,33 @@ LONG = {
         """,
         1,
     ),
+    "closed_loop": (
+        """
+        async def main():
+            asyncio.create_task(run())
+            await go()
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        loop.close()
+        del loop
+        """,
+        1,
+    ),
+    "loop_that_is_left": (
+        """
+        async def work(number):
+            try:
+                await asyncio.gather(run(number))
+            finally:
+                # It cannot be awaited any more.
+                await asyncio.sleep(0)
+        async def main():
+            tasks = [asyncio.create_task(work(number)) for number in range(2)]
+            await go()
+        asyncio.new_event_loop().run_until_complete(main())
+        """,
+        2,
+    ),
     "wait_then_cancel": (
         """
         async def main():
@@ -261,7 +288,7 @@ def test_an_answered_task_whose_result_reached_no_caller_is_told(emulator, name)
     check(emulator, errors, tasks, [json.loads(line) for line in out.splitlines()])
 
 
-@pytest.mark.parametrize("name", ["pending_at_the_end", "gather"])
+@pytest.mark.parametrize("name", ["pending_at_the_end", "closed_loop", "loop_that_is_left", "gather"])
 def test_an_id_that_comes_after_the_cancellation_is_told(emulator, name):
     """The gateway has accepted it, and its answer is not here yet."""
     emulator.follow({"fault": [{"on": "create", "kind": "slow", "seconds": 1}]})
@@ -304,6 +331,25 @@ def test_a_child_of_multiprocessing_waits_for_its_submission(emulator, tmp_path,
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr
     check(emulator, ended.stderr, 1)
+
+
+def test_a_fork_leaves_what_waits_in_a_loop_of_its_parent(emulator):
+    emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 3600}]})
+    body = """
+        import os
+        async def main():
+            asyncio.create_task(run())
+            await go()
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        if os.fork() == 0:
+            sys.stderr = sys.stdout
+            sys.exit()
+        os.wait()
+        """
+    out, errors = child(emulator, body, 1)
+    check(emulator, errors, 1)
+    assert "reached no caller" not in out
 
 
 HANDLER = """

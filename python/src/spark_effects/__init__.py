@@ -99,6 +99,10 @@ def _finish():
     # First: no more jobs may begin while the submissions under way are awaited.
     for results in list(_open_results):
         results._leave()
+    # Only the async client has imported it.
+    loops = _sys.modules.get("spark_effects._loop")
+    if loops is not None:
+        loops.leave_ended()
     # A submission under way is never cut off: its task may be billed, and its id would be lost.
     try:
         _native.wait_for_submissions(60.0)

@@ -1,14 +1,17 @@
 """`started`: starts a native operation for the running event loop and returns the future of its result;
 `_wait.py` calls it for the async client. `LoopCompletions`, one for each loop, sets the futures' results,
-of all operations that have finished at one wake-up of the loop.
+of all operations that have finished at one wake-up of the loop. At the end of the process `__init__.py` calls
+`leave_ended`.
 """
 
 import asyncio
+import contextlib
+import os
 import weakref
 
 from . import _native
 
-__all__ = ["started"]
+__all__ = ["leave_ended", "started"]
 
 # A value holds nothing of its loop, so that a loop which ended is let go of here, with its queue.
 _by_loop = weakref.WeakKeyDictionary()
@@ -17,9 +20,10 @@ _by_loop = weakref.WeakKeyDictionary()
 class LoopCompletions:
     """The `_native.CompletionQueue` of one event loop, which watches it."""
 
-    __slots__ = ("queue",)
+    __slots__ = ("process", "queue")
 
     def __init__(self, loop):
+        self.process = os.getpid()
         self.queue = _native.CompletionQueue()
         loop.add_reader(self.queue.fileno(), self._deliver)
 
@@ -53,6 +57,17 @@ def _completions_of(loop):
 def _forget(_):
     global _latest
     _latest = _none
+
+
+def leave_ended():
+    """Ends what still waits in loops that run no more, which logs the ids of its tasks."""
+    for loop, completions in list(_by_loop.items()):
+        # A fork has its parent's loops, and what waits in them is the parent's.
+        if completions.process == os.getpid() and not loop.is_running():
+            for task in asyncio.all_tasks(loop):
+                # Whatever its code does about it, the others are left, too.
+                with contextlib.suppress(Exception):
+                    task.get_coro().close()
 
 
 def started(operation):
