@@ -340,6 +340,10 @@ async fn send_results(
             let attempts = open.attempts.as_deref().filter(|_| is_submitted);
             allotted.settle(attempts, &task_result(&result));
             result.outcome = result.outcome.map_error(|error| allotted.explain(error));
+            // Nothing is under way, and nothing begins before its reader takes a result, which may be never.
+            if shared.open().is_empty() && shared.begin_permits.available_permits() == 0 {
+                allotted.seek_no_more();
+            }
         }
         let given_task = open.note.task().filter(|_| result.row.is_none() && !is_submitted);
         // A task that was given as one: the journal may have its row all the same.

@@ -279,6 +279,8 @@ pub struct Allotment {
     amount: Decimal,
     /// What one costs at most by the caller's word: what the service does not say is counted as that.
     price: Option<Decimal>,
+    /// Whether it counts as seeking a price.
+    seeks: bool,
 }
 
 impl Allotment {
@@ -294,11 +296,12 @@ impl Allotment {
         known: Option<Decimal>,
     ) -> Result<Option<Self>, Error> {
         let allotted = shared_budget.allot(most, price, known)?;
-        Ok(allotted.map(|(amount, price)| Self {
+        Ok(allotted.map(|(amount, price, seeks)| Self {
             shared_budget: Arc::clone(shared_budget),
             wanted: most,
             amount,
             price,
+            seeks,
         }))
     }
 
@@ -310,6 +313,13 @@ impl Allotment {
     /// What one costs at most, if the caller said it. What was seen of others is not these jobs' price.
     pub fn price(&self) -> Option<Decimal> {
         self.price
+    }
+
+    /// None of its jobs is about to show a price: other submissions do not wait for one.
+    pub fn seek_no_more(&mut self) {
+        if std::mem::take(&mut self.seeks) {
+            self.shared_budget.change(|money| money.seeking -= 1);
+        }
     }
 
     /// The error of a job; where other calls left less than was wanted, and too little for it, it says what
@@ -374,9 +384,10 @@ impl Allotment {
 
 impl Drop for Allotment {
     fn drop(&mut self) {
-        let amount = self.amount;
+        let (amount, seeks) = (self.amount, self.seeks);
         self.shared_budget.change(|money| {
             money.allotted -= amount;
+            money.seeking -= u32::from(seeks);
             // Once for all jobs, at their end, and not for each of them.
             money.check_limit();
         });

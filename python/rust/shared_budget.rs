@@ -47,6 +47,8 @@ pub struct Money {
     pub tasks: BTreeSet<TaskId>,
     /// Set aside for many jobs.
     pub allotted: Decimal,
+    /// Calls for many whose money was set aside without a price, and whose jobs may show one.
+    pub seeking: u32,
     /// The highest sum above the limit that was warned of.
     pub warned_spent: Decimal,
     /// What to log, once the money is let go of.
@@ -96,6 +98,7 @@ impl Money {
             unreadable: false,
             tasks: BTreeSet::new(),
             allotted: Decimal::ZERO,
+            seeking: 0,
             warned_spent: Decimal::ZERO,
             warnings: Vec::new(),
         }
@@ -155,8 +158,7 @@ impl Money {
         if self.price.is_some() {
             return Ok(None);
         }
-        // Of many jobs with money set aside, the first is the one that does.
-        if self.under_way > 0 || self.allotted > Decimal::ZERO {
+        if self.under_way > 0 || self.seeking > 0 {
             return Ok(Some(BudgetAnswer::NotYet));
         }
         // It may have cost anything, so that what is left is not known.
@@ -238,6 +240,7 @@ impl Money {
         Self {
             spent: self.spent.saturating_add(self.allotted),
             allotted: Decimal::ZERO,
+            seeking: 0,
             doubtful: self.doubtful + self.under_way,
             under_way: 0,
             ..self.clone()
@@ -274,14 +277,15 @@ impl SharedBudget {
 
     /// Sets everything that is left aside for many jobs, or `most` of it:
     /// [`Allotment`](crate::reservation::Allotment) holds it. `price` is what one costs at most by the
-    /// caller's word, `known` what is known from elsewhere. `None` where what is under way has to show it
+    /// caller's word, `known` what is known from elsewhere. Returns the sum, that price, and whether no price
+    /// is known, so that the jobs are counted as seeking one. `None` where what is under way has to show it
     /// first: [`find_price`](Self::find_price), and try again.
     pub fn allot(
         &self,
         most: Option<Decimal>,
         price: Option<Decimal>,
         known: Option<Decimal>,
-    ) -> Result<Option<(Decimal, Option<Decimal>)>, Error> {
+    ) -> Result<Option<(Decimal, Option<Decimal>, bool)>, Error> {
         let mut state = self.state();
         let price = price.or(state.given.price);
         if state.unreadable && price.is_none() {
@@ -299,8 +303,10 @@ impl SharedBudget {
         let is_enough = state.price.is_none_or(|price| price <= amount);
         let amount = if is_enough { amount } else { Decimal::ZERO };
         state.allotted += amount;
+        let seeks = state.price.is_none() && amount > Decimal::ZERO;
+        state.seeking += u32::from(seeks);
         drop(state);
-        Ok(Some((amount, price)))
+        Ok(Some((amount, price, seeks)))
     }
 
     /// Waits until what is under way has shown what one costs, or nothing is left that could.

@@ -186,6 +186,20 @@ def test_without_a_price_the_first_of_several_calls_for_many_tells_what_one_cost
     held.close()
 
 
+def test_without_a_price_results_that_are_held_and_show_none_hold_nothing_up(emulator):
+    emulator.follow({"fault": [{"on": "create", **UNBILLED}]})
+    client = limited(emulator, "1.00")
+    held = client.map(jobs(50), budget="0.50", in_flight=1, **QUICK)
+    assert isinstance(next(held).error, TaskFailed)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            running = pool.submit(client.run, "glass_ball", URL)
+            with pytest.raises(TaskFailed):
+                running.result(timeout=20)
+        finally:
+            held.close()
+
+
 def test_money_that_open_results_hold_is_told(emulator, tmp_path):
     client = limited(emulator, "5.00", price=ONE)
     held = client.as_completed(jobs(20), in_flight=2, ahead=0, **QUICK)
