@@ -286,11 +286,7 @@ async fn begin_jobs(
         save: if fetch { Save::Bytes } else { Save::Nothing },
         on_notice: Some(Arc::new(move |notice| noticed.on_notice(notice))),
         journals: Some(observer),
-        // One thread state of the interpreter for all rows: to make one takes longer than to draw a row.
-        draw_within: Some(Arc::new(|draw| {
-            // None where the interpreter is about to end.
-            let _ = Python::try_attach(|py| py.detach(draw));
-        })),
+        draw_within: Some(Arc::new(row_source::draw_within_interpreter)),
         session,
         ..JobOptions::default()
     };

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 
 use crate::failure::resume_words;
 use crate::traces::{self, ParentContext};
-use crate::{runtime, warnings};
+use crate::{row_source, runtime, warnings};
 
 /// Submissions of this process whose answers are still to come, but those of replays.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -302,12 +302,15 @@ pub fn submissions_under_way() -> usize {
 }
 
 /// Waits until every submission has its answer, for so many seconds at most, and logs the ids of their
-/// tasks and other warnings. Ctrl-C ends it.
+/// tasks and other warnings. Ctrl-C ends it. For a thread that draws jobs it waits shortly: it may be in the
+/// caller's iterator for ever.
 #[pyfunction]
 pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
     let begun = Instant::now();
-    while (submissions_under_way() > 0 || warnings::is_logging())
-        && begun.elapsed().as_secs_f64() < seconds
+    while begun.elapsed().as_secs_f64() < seconds
+        && (submissions_under_way() > 0
+            || warnings::is_logging()
+            || row_source::is_drawing() && begun.elapsed() < DRAWING_ENDS_WITHIN)
     {
         // The threads that log need the interpreter's lock meanwhile.
         py.detach(|| std::thread::sleep(Duration::from_millis(10)));
@@ -320,5 +323,9 @@ pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
 #[pyfunction]
 pub fn forget_submissions() {
     warnings::forget();
+    row_source::forget_threads();
     UNDER_WAY.store(0, Ordering::SeqCst);
 }
+
+/// A thread that draws jobs and is not in the caller's iterator has ended by then, once all is stopped.
+const DRAWING_ENDS_WITHIN: Duration = Duration::from_millis(200);

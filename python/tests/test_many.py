@@ -671,6 +671,26 @@ print(next(results).ok)
 """
 
 
+def test_a_program_that_ends_while_jobs_are_drawn_ends_well(emulator):
+    script = """
+        import queue, sys
+        from spark_effects import Client
+
+        client = Client(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.005)
+        coming = queue.Queue()
+        coming.put(("glass_ball", "https://example.com/cat.jpg"))
+        results = client.as_completed(iter(coming.get, None))
+        next(results)
+        results.stop()
+        # The thread that draws wakes, and comes back from Python while the interpreter ends.
+        coming.put(None)
+        """
+    arguments = [sys.executable, "-c", textwrap.dedent(script), emulator.base_url, emulator.api_key]
+    for _ in range(15):
+        ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_program_that_leaves_in_the_middle_ends(emulator):
     arguments = [sys.executable, "-c", LEAVES, emulator.base_url, emulator.api_key]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
