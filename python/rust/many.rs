@@ -118,7 +118,7 @@ impl Many {
             shared: Arc::clone(&shared),
             runtime: runtime.clone(),
             session: None,
-            counts: false,
+            seek: None,
             rows,
             results: sender.clone(),
             occurrences: Occurrences::within(plan.scope.clone()),
@@ -270,7 +270,7 @@ async fn begin_jobs(
         Either::Left((begun, _)) => begun?,
         Either::Right(_) => return Ok(None),
     };
-    source.counts = allotted.is_some();
+    source.seek = allotted.as_ref().map(|allotted| Arc::clone(allotted.seek()));
     source.session.clone_from(&session);
     let observer = Arc::new(Observer {
         shared: Arc::clone(shared),

@@ -279,8 +279,54 @@ pub struct Allotment {
     amount: Decimal,
     /// What one costs at most by the caller's word: what the service does not say is counted as that.
     price: Option<Decimal>,
-    /// Whether it counts as seeking a price.
-    seeks: bool,
+    seek: Arc<PriceSeek>,
+}
+
+/// How far the jobs of an allotment without a price are on the way to showing one.
+#[derive(Debug)]
+pub struct PriceSeek {
+    shared_budget: Arc<SharedBudget>,
+    stage: Mutex<SeekStage>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum SeekStage {
+    /// No job has come yet. Single calls do not wait for one: what gives the jobs may make such calls itself.
+    Waiting,
+    /// A job has begun.
+    Begun,
+    /// There is a price, or no job is about to show one.
+    Over,
+}
+
+impl PriceSeek {
+    fn new(shared_budget: &Arc<SharedBudget>, seeks: bool) -> Arc<Self> {
+        let stage = if seeks { SeekStage::Waiting } else { SeekStage::Over };
+        Arc::new(Self { shared_budget: Arc::clone(shared_budget), stage: Mutex::new(stage) })
+    }
+
+    /// A job has come.
+    pub fn begin(&self) {
+        let mut stage = self.stage();
+        if *stage == SeekStage::Waiting {
+            *stage = SeekStage::Begun;
+            self.shared_budget.change(|money| money.begun_seeking += 1);
+        }
+    }
+
+    fn end(&self) {
+        let before = std::mem::replace(&mut *self.stage(), SeekStage::Over);
+        if before != SeekStage::Over {
+            self.shared_budget.change(|money| {
+                money.seeking -= 1;
+                money.begun_seeking -= u32::from(before == SeekStage::Begun);
+            });
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, SeekStage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Allotment {
@@ -301,7 +347,7 @@ impl Allotment {
             wanted: most,
             amount,
             price,
-            seeks,
+            seek: PriceSeek::new(shared_budget, seeks),
         }))
     }
 
@@ -315,11 +361,14 @@ impl Allotment {
         self.price
     }
 
+    /// What is told that the jobs begin.
+    pub fn seek(&self) -> &Arc<PriceSeek> {
+        &self.seek
+    }
+
     /// None of its jobs is about to show a price: other submissions do not wait for one.
-    pub fn seek_no_more(&mut self) {
-        if std::mem::take(&mut self.seeks) {
-            self.shared_budget.change(|money| money.seeking -= 1);
-        }
+    pub fn seek_no_more(&self) {
+        self.seek.end();
     }
 
     /// The error of a job; where other calls left less than was wanted, and too little for it, it says what
@@ -384,10 +433,10 @@ impl Allotment {
 
 impl Drop for Allotment {
     fn drop(&mut self) {
-        let (amount, seeks) = (self.amount, self.seeks);
+        self.seek.end();
+        let amount = self.amount;
         self.shared_budget.change(|money| {
             money.allotted -= amount;
-            money.seeking -= u32::from(seeks);
             // Once for all jobs, at their end, and not for each of them.
             money.check_limit();
         });

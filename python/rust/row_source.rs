@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 
 use crate::journal::failed;
 use crate::many_shared::{ManyShared, OpenJob};
-use crate::reservation::JobAttempts;
+use crate::reservation::{JobAttempts, PriceSeek};
 use crate::result_queue::ResultSender;
 use crate::submission::PlainRequest;
 use crate::submission_tracker::SubmissionNote;
@@ -44,8 +44,8 @@ pub struct RowSource {
     pub runtime: Handle,
     /// Over the journal, which knows a row by its photo's content.
     pub session: Option<JournalSession>,
-    /// Whether the attempts of submissions are counted, for the client's budget.
-    pub counts: bool,
+    /// Where the attempts of submissions are counted, for the client's budget: what is told that jobs begin.
+    pub seek: Option<Arc<PriceSeek>>,
     pub rows: Py<PyIterator>,
     pub results: ResultSender,
     pub occurrences: Occurrences,
@@ -79,8 +79,11 @@ impl Iterator for RowSource {
                 Ok(made) => {
                     let note = self.begin(number, &made)?;
                     let template = made.template().cloned();
-                    let counts = self.counts && note.task().is_none();
-                    let attempts = counts.then(Arc::<JobAttempts>::default);
+                    let seek = self.seek.as_ref().filter(|_| note.task().is_none());
+                    let attempts = seek.map(|seek| {
+                        seek.begin();
+                        Arc::<JobAttempts>::default()
+                    });
                     let open = OpenJob { row: number, job, note, attempts, template, begun };
                     // By the number that the client gives the job, and before the client has it:
                     // its first notice may come at once.

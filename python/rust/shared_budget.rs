@@ -49,6 +49,8 @@ pub struct Money {
     pub allotted: Decimal,
     /// Calls for many whose money was set aside without a price, and whose jobs may show one.
     pub seeking: u32,
+    /// Those of them of which a job has come.
+    pub begun_seeking: u32,
     /// The highest sum above the limit that was warned of.
     pub warned_spent: Decimal,
     /// What to log, once the money is let go of.
@@ -99,6 +101,7 @@ impl Money {
             tasks: BTreeSet::new(),
             allotted: Decimal::ZERO,
             seeking: 0,
+            begun_seeking: 0,
             warned_spent: Decimal::ZERO,
             warnings: Vec::new(),
         }
@@ -143,7 +146,7 @@ impl Money {
             Some(_) => {}
             None if left <= Decimal::ZERO => return Err(self.exceeded(left)),
             None => {
-                if let Some(wait) = self.price_wait()? {
+                if let Some(wait) = self.price_wait(self.begun_seeking)? {
                     return Ok(wait);
                 }
             }
@@ -152,13 +155,13 @@ impl Money {
         Ok(BudgetAnswer::Granted)
     }
 
-    /// What shows what one costs, while no price is known: one task finds it out. `None` where the next
-    /// submission does.
-    fn price_wait(&self) -> Result<Option<BudgetAnswer>, Error> {
+    /// What shows what one costs, while no price is known: one task finds it out, or one of so many calls for
+    /// many that seek it. `None` where the next submission does.
+    fn price_wait(&self, seeking: u32) -> Result<Option<BudgetAnswer>, Error> {
         if self.price.is_some() {
             return Ok(None);
         }
-        if self.under_way > 0 || self.seeking > 0 {
+        if self.under_way > 0 || seeking > 0 {
             return Ok(Some(BudgetAnswer::NotYet));
         }
         // It may have cost anything, so that what is left is not known.
@@ -241,6 +244,7 @@ impl Money {
             spent: self.spent.saturating_add(self.allotted),
             allotted: Decimal::ZERO,
             seeking: 0,
+            begun_seeking: 0,
             doubtful: self.doubtful + self.under_way,
             under_way: 0,
             ..self.clone()
@@ -295,7 +299,7 @@ impl SharedBudget {
         state.price = state.price.max(price.or(known));
         let left = state.left().max(Decimal::ZERO);
         // Where nothing is left, no price makes it more.
-        if left > Decimal::ZERO && state.price_wait()?.is_some() {
+        if left > Decimal::ZERO && state.price_wait(state.seeking)?.is_some() {
             return Ok(None);
         }
         let amount = most.map_or(left, |most| most.min(left));
@@ -314,7 +318,10 @@ impl SharedBudget {
         loop {
             // Made before the money is looked at: a change in between wakes it.
             let changed = self.changed.notified();
-            let wait = self.state().price_wait()?;
+            let wait = {
+                let state = self.state();
+                state.price_wait(state.seeking)?
+            };
             match wait {
                 Some(BudgetAnswer::After(task)) => self.follow_to_end(client, rows, &task).await?,
                 Some(_) => changed.await,

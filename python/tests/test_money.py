@@ -200,6 +200,24 @@ def test_without_a_price_results_that_are_held_and_show_none_hold_nothing_up(emu
             held.close()
 
 
+def test_without_a_price_what_gives_the_jobs_may_make_calls_itself(emulator):
+    """One effect after the other: each job's photo is the picture of a call of the same client."""
+    client = limited(emulator, "1.00")
+
+    def steps():
+        for job in jobs(2):
+            yield ("my_world", client.run(*job, fetch=False).url)
+
+    with ThreadPoolExecutor(1) as pool:
+        held = client.map(steps(), budget="0.50", **QUICK)
+        try:
+            results = pool.submit(list, held).result(timeout=30)
+        finally:
+            held.close()
+    assert [result.ok for result in results] == [True, True]
+    assert emulator.counts["accepted"] == 4
+
+
 def test_money_that_open_results_hold_is_told(emulator, tmp_path):
     client = limited(emulator, "5.00", price=ONE)
     held = client.as_completed(jobs(20), in_flight=2, ahead=0, **QUICK)
