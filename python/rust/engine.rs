@@ -222,8 +222,8 @@ impl Engine {
             },
             None => Funds::Own(limit, price),
         };
-        let policy =
-            Policy { unknown_in_a_row: plain.unknown_in_a_row, ..(*policy.of_call()).clone() };
+        let policy = policy.of_call(&client);
+        let policy = Policy { unknown_in_a_row: plain.unknown_in_a_row, ..(*policy).clone() };
         let client = client.with_policy(policy);
         let (submissions, tasks, polls_per_second) = plain.batch_limits;
         let batch_limits = BatchLimits { submissions, tasks, polls_per_second };
@@ -262,7 +262,7 @@ impl Engine {
 
     /// The client of this process under this policy, for one call that begins now.
     fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
-        self.with_state(py, |state| state.client_under(&policy.of_call()))
+        self.with_state(py, |state| state.client_under(&policy.of_call(&state.client)))
     }
 }
 

@@ -91,10 +91,3 @@ impl Handle {
 pub fn time(seconds: f64) -> Time {
     Time::from_millis((seconds * 1_000.0) as u64)
 }
-
-/// The time by the wall clock.
-pub fn now() -> Time {
-    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let millis = wall.map_or(0, |wall| wall.as_millis());
-    Time::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use effects_core::gateway::RequestHeaders;
 use effects_core::{Backoff, Deadline, Error, ErrorKind, Pace, Policy, Repeat};
+use effects_reqwest::Client;
 use pyo3::prelude::*;
 
 use crate::failure;
-use crate::handle::now;
 
 /// A policy, read once and used by many operations.
 #[pyclass(frozen, name = "Policy", module = "spark_effects._native")]
@@ -19,10 +19,10 @@ use crate::handle::now;
 pub struct NativePolicy(pub Arc<Policy>);
 
 impl NativePolicy {
-    /// The policy of one call that begins now, whose parts share one deadline.
-    pub(crate) fn of_call(&self) -> Arc<Policy> {
+    /// The policy of one call of this client that begins now, whose parts share one deadline.
+    pub(crate) fn of_call(&self, client: &Client) -> Arc<Policy> {
         match self.0.deadline {
-            Some(_) => Arc::new(self.0.anchored(now())),
+            Some(_) => Arc::new(self.0.anchored(client.now())),
             None => Arc::clone(&self.0),
         }
     }

@@ -21,7 +21,6 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::address::Address;
-use crate::handle::now;
 use crate::journal::{self, OpenJournal, TaskRows};
 use crate::reservation::Reservation;
 use crate::shared_budget::SharedBudget;
@@ -67,7 +66,7 @@ pub(crate) struct RunSettlement {
 impl SingleSubmission {
     /// Reads, uploads, reserves and opens what the submission needs, before its deadline.
     pub async fn prepare(self) -> Result<ReadySubmission, Error> {
-        let now = now();
+        let now = self.client.now();
         let left = self.client.policy().ends_by(now).since(now);
         // Dropped at the deadline, it gives back what it reserved and lets go of its row: no
         // submission has left before it is ready.
@@ -383,7 +382,7 @@ impl SubmissionReceiver {
             // The journal did not take the id: the caller must not take it for recorded.
             (_, Err(error)) if error.kind() == ErrorKind::Journal => return Err(error.clone()),
             (Some(created), _) => created,
-            (None, Ok(effect)) => (effect.task_id.clone(), now()),
+            (None, Ok(effect)) => (effect.task_id.clone(), self.client.now()),
             (None, Err(error)) => return Err(error.clone()),
         };
         let template = self.template.id().to_owned();
@@ -403,7 +402,7 @@ impl ResultReceiver for SubmissionReceiver {
     fn on_event(&self, event: Event, _run: RunTicket) -> PollControl {
         let Event::Submitted { task_id } = event else { return PollControl::Continue };
         // A run reports one task here; of a second one it warns.
-        self.created.get_or_init(|| (task_id, now()));
+        self.created.get_or_init(|| (task_id, self.client.now()));
         // The id is all that this caller wants: the run ends before its first look.
         PollControl::Stop
     }

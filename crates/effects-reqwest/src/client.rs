@@ -13,7 +13,7 @@ use effects_core::gateway::DynAsyncExchange;
 use effects_core::journal::AsyncJournal;
 use effects_core::pace::Pacer;
 use effects_core::{
-    Deadline, Effect, EffectRequest, Error, Event, Picture, Policy, Reference, TaskId,
+    Deadline, Effect, EffectRequest, Error, Event, Picture, Policy, Reference, TaskId, Time,
 };
 use effects_jobs::{Photo, Work};
 
@@ -127,6 +127,12 @@ impl Client {
     /// How its runs behave.
     pub fn policy(&self) -> &Policy {
         self.core().policy()
+    }
+
+    /// The time by its clock, which its deadlines and the times of its tasks go by. It never goes back, and goes
+    /// on while a laptop sleeps.
+    pub fn now(&self) -> Time {
+        self.core().now()
     }
 
     /// What it has learnt of how long tasks take, shared by all its runs and clones.
