@@ -25,6 +25,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::known_photos::{KnownPhoto, KnownPhotos};
+use super::manifest_line::FailedTask;
 use super::paid_picture::PaidPicture;
 use super::report::RowStatus;
 use super::rows::RowLabel;
@@ -60,6 +61,8 @@ pub(crate) struct EarlierLine {
     /// Its submissions of unknown outcome. Earlier versions wrote the last one's names alone, in `error`.
     #[serde(default)]
     attempts: Vec<Attempt>,
+    /// Why its task failed, where `error` is of something else.
+    failed_task: Option<FailedTask>,
     /// The picture that it keeps while a new order of it has no end: a [`PaidPicture`], if it can be one.
     // As a value: were it decoded with the line and failed, the line would be no row's, and its task
     // unknown.
@@ -208,6 +211,10 @@ impl EarlierLine {
         // The line has the sum of all tasks of the row, and a state the cost of the last one.
         let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(is_plausible);
         let failed = ErrorKind::TaskFailed.name();
+        if let Some(FailedTask { code, message }) = &self.failed_task {
+            let (code, message) = (code.clone(), message.clone());
+            return Some(RowState::Failed { task, submitted, finished: now, code, message, cost });
+        }
         Some(match (self.status, &self.error) {
             (RowStatus::Completed | RowStatus::NotDownloaded, _) => {
                 let pictures = self.pictures();

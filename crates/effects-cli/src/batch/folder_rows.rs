@@ -112,7 +112,8 @@ impl<'a> FolderRows<'a> {
             line = with_task(&line, task);
         }
         let may_be_paid = task.is_some() || report.status == RowStatus::Doubtful;
-        let of_row = may_be_paid.then(|| EndingOfRow::of(record, report.label.photo));
+        let of_row =
+            may_be_paid.then(|| EndingOfRow::of(record, report.status, report.label.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         let origin = record.row.origin.to_string();
         LineEnding { origin: &origin, journal, journal_id, of_row }.end(&mut line);

@@ -7,12 +7,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use effects_core::Time;
-use effects_jobs::{Attempt, Record};
+use effects_core::{ServiceCode, Time};
+use effects_jobs::{Attempt, Record, RowState};
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::known_photos::KnownPhoto;
+use super::report::RowStatus;
 
 /// What every line of the manifest has beside the row's object.
 #[derive(Serialize)]
@@ -35,9 +36,26 @@ pub(super) struct EndingOfRow {
     submitted_ms: Option<Time>,
     #[serde(skip_serializing_if = "Decimal::is_zero")]
     earlier_cost: Decimal,
+    /// Why its task failed, where the row's own error says something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_task: Option<FailedTask>,
     /// Its submissions of unknown outcome: each may be billed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attempts: Vec<Attempt>,
+}
+
+/// Why a task failed that may have a bill, of a row whose new task was not sent.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct FailedTask {
+    pub(super) code: Option<ServiceCode>,
+    pub(super) message: String,
+}
+
+impl FailedTask {
+    fn of(state: &RowState) -> Option<Self> {
+        let RowState::Failed { code, message, .. } = state else { return None };
+        Some(Self { code: code.clone(), message: message.clone() })
+    }
 }
 
 impl LineEnding<'_> {
@@ -53,7 +71,8 @@ impl LineEnding<'_> {
 }
 
 impl EndingOfRow {
-    pub(super) fn of(record: &Record, photo: Option<KnownPhoto>) -> Self {
+    /// Of a row with this record, whose line says this of it.
+    pub(super) fn of(record: &Record, status: RowStatus, photo: Option<KnownPhoto>) -> Self {
         // Without a task of the order, the line names the one whose picture is paid for.
         let paid = record.paid_picture.as_deref().filter(|_| record.state.task().is_none());
         let named = paid.unwrap_or(&record.state);
@@ -62,6 +81,7 @@ impl EndingOfRow {
             photo,
             submitted_ms: named.submitted(),
             earlier_cost: record.paid - named.cost().unwrap_or_default(),
+            failed_task: FailedTask::of(&record.state).filter(|_| status != RowStatus::Failed),
             attempts: record.state.attempts().to_vec(),
         }
     }

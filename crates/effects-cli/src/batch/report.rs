@@ -180,10 +180,10 @@ impl RowReport {
         }
     }
 
-    /// Whether nothing was sent for it and no task is known of it: it may still come to one.
+    /// Whether nothing was sent for it: it may still come to a task, beside one that failed before.
     pub(crate) fn is_unsent(&self) -> bool {
-        let status = matches!(self.status, RowStatus::Invalid | RowStatus::Refused);
-        (status || self.status == RowStatus::NotSubmitted) && self.task.is_none()
+        let (invalid, refused) = (RowStatus::Invalid, RowStatus::Refused);
+        [invalid, refused, RowStatus::NotSubmitted].contains(&self.status)
     }
 
     /// A row that nothing is sent for, for a reason of its own.
@@ -270,7 +270,7 @@ impl RowReport {
             }
             JobOutcome::Refused(error) => {
                 let refused = Self::refused(label, error.kind(), error.to_string());
-                return Some(refused.after(earlier_cost));
+                return Some(refused.after(earlier_cost).with_failed_task(record.as_deref()));
             }
             JobOutcome::NotReady(error) => {
                 let mut report = Self::of_error(label, &error);
@@ -278,7 +278,7 @@ impl RowReport {
                     report.status = RowStatus::NotSubmitted;
                 }
                 report.error = Some(ReportedError::of(&error));
-                return Some(report.after(earlier_cost));
+                return Some(report.after(earlier_cost).with_failed_task(record.as_deref()));
             }
             JobOutcome::NotBegun => return None,
         };
@@ -286,7 +286,26 @@ impl RowReport {
         report.method = method.map(ReportedMethod::from).filter(|_| is_begun);
         report.paths = files;
         report.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-        Some(report.numbered(row).after(earlier_cost))
+        Some(report.numbered(row).after(earlier_cost).with_failed_task(record.as_deref()))
+    }
+
+    /// The same report, of a row that nothing was sent for, with its task that failed before: that one may
+    /// have a bill, of which a row without a task would tell nothing.
+    #[must_use]
+    fn with_failed_task(mut self, record: Option<&Record>) -> Self {
+        if let Some(record) = record.filter(|_| self.is_unsent())
+            && let RowState::Failed { task, cost, .. } = &record.state
+        {
+            // Of invalid rows no line stays in the folder.
+            if self.status == RowStatus::Invalid {
+                self.status = RowStatus::Refused;
+            }
+            (self.row, self.task, self.cost) = (Some(record.number), Some(task.clone()), *cost);
+            self.earlier = record.paid - cost.unwrap_or_default();
+            // By the run that saw it fail.
+            self.is_counted = true;
+        }
+        self
     }
 
     /// A row that cannot be sent.

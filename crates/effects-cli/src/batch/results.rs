@@ -122,12 +122,13 @@ impl Results {
         store: Option<&dyn JournalStore>,
     ) {
         // Of other rows the file tells already, or there is nothing to tell before the end.
-        let is_news =
-            matches!(report.method, Some(ReportedMethod::Submitted | ReportedMethod::Resumed))
+        let is_news = matches!(report.method, Some(ReportedMethod::Submitted | ReportedMethod::Resumed))
                 || matches!(
                     report.status,
                     RowStatus::Failed | RowStatus::Doubtful | RowStatus::Running
-                );
+                )
+                // A task that failed before, maybe in this run.
+                || report.is_unsent() && report.task.is_some();
         let Some(noted) = self.rows.get(report.label.index).and_then(Option::as_ref) else {
             return;
         };
@@ -143,7 +144,7 @@ impl Results {
 
     /// A line with what every line has beside the row's object, as far as its record tells.
     fn with_ending(&self, noted: &LastLine, mut line: Vec<u8>, record: Option<&Record>) -> Vec<u8> {
-        let of_row = record.map(|record| EndingOfRow::of(record, noted.photo));
+        let of_row = record.map(|record| EndingOfRow::of(record, noted.status, noted.photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         LineEnding { origin: &self.origin, journal, journal_id, of_row }.end(&mut line);
         line

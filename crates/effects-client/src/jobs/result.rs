@@ -29,7 +29,7 @@ pub struct JobResult {
     pub earlier_cost: Decimal,
     /// Its row in the journal, where there is one.
     pub row: Option<RowNumber>,
-    /// What the journal knew of it when it was opened.
+    /// What the journal knew of it when it was opened; where it was not opened, what it knows at its end.
     pub record: Option<Box<Record>>,
     /// The files that its pictures are in.
     pub files: Vec<PathBuf>,

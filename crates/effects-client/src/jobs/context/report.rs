@@ -82,14 +82,19 @@ impl JobContext {
     pub fn result(&self, job: TrackedJob, end: JobEnd) -> JobResult {
         let TrackedJob { index, job, files, pictures, warnings, .. } = job;
         let JobEnd { outcome, method, earlier_cost, row } = end;
-        let record = row.as_ref().and_then(OpenRow::record).cloned().map(Box::new);
-        let outcome = result::billed(outcome, record.as_deref());
+        let mut record = row.as_ref().and_then(OpenRow::record).cloned().map(Box::new);
         let number = row.as_ref().and_then(OpenRow::number).or_else(|| {
             // Not opened, or its store does not tell.
-            let (session, row) = (self.session.as_ref()?, job.row.as_ref()?);
-            let found = session.store().find(&RowName::Identity(row.identity));
-            found.ok().flatten().map(|record| record.number)
+            let (session, row_known) = (self.session.as_ref()?, job.row.as_ref()?);
+            let found = session.store().find(&RowName::Identity(row_known.identity)).ok()??;
+            let number = found.number;
+            if row.is_none() {
+                // A task that failed before may have a bill.
+                record = Some(Box::new(found));
+            }
+            Some(number)
         });
+        let outcome = result::billed(outcome, record.as_deref());
         JobResult {
             index,
             job,
