@@ -208,8 +208,11 @@ impl EarlierLine {
         }
         let task = self.task_id.as_ref()?;
         let task: TaskId = task.parse().ok()?;
-        // The line has the sum of all tasks of the row, and a state the cost of the last one.
-        let cost = self.cost.map(|cost| cost - self.earlier_cost()).filter(is_plausible);
+        // The line has the sum of all tasks of the row, and a state the cost of the last one: beside others,
+        // one that is not known adds nothing to the sum.
+        let earlier = self.earlier_cost();
+        let last = self.cost.filter(|all| earlier.is_zero() || *all != earlier);
+        let cost = last.map(|all| all - earlier).filter(is_plausible);
         let failed = ErrorKind::TaskFailed.name();
         if let Some(FailedTask { code, message }) = &self.failed_task {
             let (code, message) = (code.clone(), message.clone());

@@ -116,6 +116,27 @@ fn what_several_tasks_of_a_row_cost_together_is_no_price_of_one() {
     assert_eq!((count(&rows, "completed"), site.emulator.counts().accepted), (2, 4));
 }
 
+/// A row whose second task did not say what it cost, which is no cost of 0.
+#[test]
+fn a_cost_that_cannot_be_read_after_another_one_is_not_known_in_the_rebuilt_journal() {
+    let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(1);
+    let site = Site::billing(FaultPlan::none().with(failing), |task| match task.nth {
+        0 => json!({"cost": "0.03"}),
+        _ => Value::Null,
+    });
+    site.rows("rows.csv", 1).batch("rows.csv", &["--retry-failed", "1"]).exits(0);
+    assert_eq!(site.results()[0]["cost"], "0.03");
+    rebuild(&site).exits(0);
+    let cost = &objects(&site.run(&["cost", "--json", NEW[0], NEW[1]]).stdout)[0];
+    assert_eq!((&cost["cost"], &cost["unpriced"]), (&json!("0.03"), &json!(1)));
+    // Without a --price neither journal goes on.
+    site.rows("rows.csv", 2);
+    for journal in [&NEW[..], &[]] {
+        site.batch("rows.csv", &[&["--budget", "0.90"], journal].concat()).exits(6);
+    }
+    assert_eq!(site.emulator.counts().accepted, 2);
+}
+
 #[test]
 fn what_was_paid_before_a_doubt_is_so_in_the_rebuilt_journal() {
     let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(1);
