@@ -18,7 +18,9 @@ use effects_core::journal::JournalError;
 use effects_core::{
     ErrorKind, ExtraParams, Origin, ServiceCode, Size, TaskId, Template, Time, Usage,
 };
-use effects_jobs::{Attempt, Identity, JournalStore, PictureRecord, Record, Row, RowState};
+use effects_jobs::{
+    Attempt, Identity, JournalStore, PictureRecord, Record, Row, RowName, RowState,
+};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -157,6 +159,46 @@ impl EarlierLine {
         let paid = self.paid_picture();
         matches!(known.state, RowState::Completed { .. })
             && paid.is_some_and(|paid| known.state.task() == Some(&paid.task_id))
+    }
+
+    /// Whether a journal knows what the line tells of this row: its task, and of a doubt what became of it.
+    /// The journal's id is not asked for: a backup of a journal has the id of the one that wrote the line.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read.
+    pub(crate) fn is_known_to(
+        &self,
+        store: &dyn JournalStore,
+        identity: Identity,
+        origin: &Origin,
+    ) -> Result<bool, JournalError> {
+        let Some(record) = store.find(&RowName::Identity(identity))? else { return Ok(false) };
+        // Of another row, then, in another order of the same key.
+        let is_released = matches!(record.state, RowState::Released { .. });
+        if !is_released
+            && self.row(Path::new("")).is_ok_and(|row| row.differs_from(&record.row).is_some())
+        {
+            return Ok(true);
+        }
+        let at = self.submitted_ms.unwrap_or(Time::from_millis(0));
+        if self.is_doubt()
+            && let RowState::Doubtful { attempts, .. } = self.doubt(at)
+        {
+            if is_news(&attempts, &record, self.journal_id.as_deref(), store)? {
+                return Ok(false);
+            }
+            // An id beside a doubt without a picture is of that doubt.
+            if self.paid_picture().is_none() {
+                return Ok(true);
+            }
+        }
+        let task = self.task_id.as_ref().and_then(|id| id.parse().ok());
+        let Some(task) = task else { return Ok(true) };
+        if record.state.task() == Some(&task) {
+            return Ok(true);
+        }
+        Ok(store.find(&RowName::Task(origin.clone(), task))?.is_some())
     }
 
     /// Whether an order of it is of unknown outcome, whatever task it has beside.
@@ -334,6 +376,27 @@ impl ImportableRow {
     }
 }
 
+/// Whether a journal does not know of these submissions of unknown outcome, which a line tells of, and has
+/// not gone on with their row since: then a person has settled there what became of them, since no command
+/// goes on with a row in doubt.
+fn is_news(
+    attempts: &[Attempt],
+    record: &Record,
+    journal_id: Option<&str>,
+    store: &dyn JournalStore,
+) -> Result<bool, JournalError> {
+    let known = record.state.attempts();
+    let is_here = |attempt: &Attempt| known.iter().any(|it| it.request_id == attempt.request_id);
+    let last = attempts.last().map_or(Time::from_millis(0), |attempt| attempt.at);
+    if record.changed >= last || !known.is_empty() && attempts.iter().all(is_here) {
+        return Ok(false);
+    }
+    // What `reorder` writes before its submission leaves has no names. The journal that it used has the
+    // submission, if it left.
+    let has_left = attempts.iter().any(|attempt| !attempt.request_id.is_empty());
+    Ok(has_left || journal_id.is_none() || journal_id != store.id()?.as_deref())
+}
+
 /// A line of the file, of a row or not, without its line break.
 pub(crate) struct ManifestText {
     /// Counted from 1.
@@ -343,12 +406,21 @@ pub(crate) struct ManifestText {
     pub(crate) line: Option<EarlierLine>,
 }
 
+/// What a later line of the same row is compared with.
+struct LiveLine {
+    number: usize,
+    task: Option<String>,
+    may_be_paid: bool,
+    is_doubt: bool,
+    journal: Option<String>,
+}
+
 /// The lines of the folder's manifest; none where there is no such file. Empty ones are left out, and
 /// those that a run wrote before a later one of the same row, or did not write to their end.
 pub(crate) fn earlier_lines(
     manifest: &Path,
 ) -> io::Result<impl Iterator<Item = io::Result<ManifestText>> + use<>> {
-    let (mut last, mut superseded) = (HashMap::new(), HashSet::new());
+    let (mut last, mut superseded) = (HashMap::<_, Vec<LiveLine>>::new(), HashSet::new());
     // A first reading finds which lines later ones replace, so that the second need not hold them all.
     for text in all_lines(manifest)? {
         let ManifestText { number, line: Some(line), .. } = text? else { continue };
@@ -356,18 +428,22 @@ pub(crate) fn earlier_lines(
             continue;
         };
         let (task, may_be_paid) = (line.task_id.clone(), line.may_be_paid());
-        let this = (number, task.clone(), may_be_paid, line.journal_id.clone());
-        let before = last.insert((line.origin, identity), this);
-        if let Some((before, before_task, was_paid, before_journal)) = before
+        let (is_doubt, journal) = (line.is_doubt(), line.journal_id.clone());
+        let is_superseded = |before: &LiveLine| {
             // One journal knows all tasks of a row, and its later line has the costs of those before.
-            && (before_task.is_none()
-                || before_task == task
-                || task.is_some() && line.journal_id.is_some() && before_journal == line.journal_id)
-            // A line that may be paid for is never replaced by one that may not.
-            && (may_be_paid || !was_paid)
-        {
-            superseded.insert(before);
-        }
+            (before.task.is_none()
+                || before.task == task
+                || task.is_some() && journal.is_some() && before.journal == journal)
+                // A line that may be paid for is never replaced by one that may not.
+                && (may_be_paid || !before.may_be_paid)
+                // Another journal does not know what became of a doubt.
+                && (!before.is_doubt || before.journal == journal)
+        };
+        // Those of several journals stay beside each other.
+        let of_row = last.entry((line.origin, identity)).or_default();
+        let replaced = of_row.extract_if(.., |before| is_superseded(before));
+        superseded.extend(replaced.map(|before| before.number));
+        of_row.push(LiveLine { number, task, may_be_paid, is_doubt, journal });
     }
     let lines = all_lines(manifest)?;
     Ok(lines

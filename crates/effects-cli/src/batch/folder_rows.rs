@@ -101,7 +101,9 @@ impl<'a> FolderRows<'a> {
             report.method = ended.method;
         }
         // An id that the file has is never replaced by none.
-        let task = report.task.as_ref().map(ToString::to_string).or(earlier.task_id.clone());
+        let paid = || report.paid_picture.as_ref().map(|paid| &paid.task_id);
+        let task = report.task.as_ref().or_else(paid).map(ToString::to_string);
+        let task = task.or_else(|| earlier.task_id.clone());
         let attempts = record.state.attempts();
         // Nothing is new: each look at the row would add a line.
         if earlier.has_same_state(task.as_deref(), report.paid(), report.status, attempts) {
@@ -156,7 +158,7 @@ impl<'a> FolderRows<'a> {
     fn lines(&mut self, folder: &Path) -> Result<&EarlierLines, Error> {
         if !self.manifests.contains_key(folder) {
             let manifest = folder.join(RESULTS);
-            let lines = read(&manifest).map_err(|error| {
+            let lines = read(&manifest, self.journal_id.as_deref()).map_err(|error| {
                 let why = format!("{} cannot be read: {error}", manifest.display());
                 Error::new(ErrorKind::Download, why)
             })?;
@@ -166,7 +168,7 @@ impl<'a> FolderRows<'a> {
     }
 }
 
-fn read(manifest: &Path) -> io::Result<EarlierLines> {
+fn read(manifest: &Path, journal_id: Option<&str>) -> io::Result<EarlierLines> {
     let mut lines = EarlierLines::new();
     // A pipe of this name would be waited for.
     if !manifest.is_file() {
@@ -174,8 +176,12 @@ fn read(manifest: &Path) -> io::Result<EarlierLines> {
     }
     for text in earlier_lines(manifest)? {
         let Some(line) = text?.line else { continue };
-        if let Some(identity) = line.identity() {
-            lines.insert((line.origin.clone(), identity), line);
+        let Some(identity) = line.identity() else { continue };
+        let known = (line.origin.clone(), identity);
+        // Another journal may have paid for the row, too, and a row is compared with its own line.
+        let is_own = |line: &EarlierLine| line.journal_id.as_deref() == journal_id;
+        if is_own(&line) || !lines.get(&known).is_some_and(is_own) {
+            lines.insert(known, line);
         }
     }
     Ok(lines)

@@ -12,12 +12,13 @@ use std::time::{Duration, SystemTime};
 use effects_client::{AtomicFile, Sink, random_name};
 use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind, Origin, TaskId};
-use effects_jobs::{Identity, JournalStore, Record, RowName};
+use effects_jobs::{Identity, JournalStore, Record, RowName, RowState};
 
 use super::earlier_line::{EarlierLine, ManifestText, earlier_lines};
 use super::known_photos::KnownPhoto;
 use super::manifest_line::{EndingOfRow, LineEnding, append, lock, with_task};
 use super::output_paths::RESULTS;
+use super::present_pictures::pictures_if_all_present;
 use super::report::{ReportedMethod, RowReport, RowStatus};
 use super::reports::Reports;
 use super::request_hash::{RequestHash, earlier_identities};
@@ -137,14 +138,25 @@ impl Results {
             let record = noted.record(store).ok().flatten();
             let _ = append(
                 &self.target,
-                self.with_ending(noted, line.as_bytes().to_vec(), record.as_ref()),
+                self.with_ending(
+                    line.as_bytes().to_vec(),
+                    noted.status,
+                    noted.photo,
+                    record.as_ref(),
+                ),
             );
         }
     }
 
     /// A line with what every line has beside the row's object, as far as its record tells.
-    fn with_ending(&self, noted: &LastLine, mut line: Vec<u8>, record: Option<&Record>) -> Vec<u8> {
-        let of_row = record.map(|record| EndingOfRow::of(record, noted.status, noted.photo));
+    fn with_ending(
+        &self,
+        mut line: Vec<u8>,
+        status: RowStatus,
+        photo: Option<KnownPhoto>,
+        record: Option<&Record>,
+    ) -> Vec<u8> {
+        let of_row = record.map(|record| EndingOfRow::of(record, status, photo));
         let (journal, journal_id) = (self.journal.as_deref(), self.journal_id.as_deref());
         LineEnding { origin: &self.origin, journal, journal_id, of_row }.end(&mut line);
         line
@@ -191,7 +203,7 @@ impl Results {
         let _lock = lock(&self.target);
         // The lines of earlier runs come after it in the scratch file.
         let own_end = self.end;
-        self.merge()?;
+        self.merge(store)?;
         let target = self.target.clone();
         let fail = |error: io::Error| unwritable(&target, &error);
         self.scratch.flush().map_err(fail)?;
@@ -218,11 +230,18 @@ impl Results {
                 unread.get_or_insert(error);
                 None
             });
+            let mut status = noted.status;
+            if let (Some(store), Some(record)) = (store, &record)
+                && noted.is_outdated_by(record, store)
+                && let Some((present, changed)) = present_line(&line, record, store)
+            {
+                (line, status) = (changed, present);
+            }
             reports.add(&line, record.as_ref());
             // The earlier run's line is copied below with those that stay, its ending included.
             if noted.earlier_line.is_none() {
                 let line = std::mem::take(&mut line);
-                file.write(&self.with_ending(noted, line, record.as_ref()))?;
+                file.write(&self.with_ending(line, status, noted.photo, record.as_ref()))?;
             }
         }
         scratch.seek(SeekFrom::Start(own_end)).map_err(fail)?;
@@ -239,14 +258,14 @@ impl Results {
 
     /// Decides what becomes of each line that the file has: it is kept, after those of this run, or
     /// replaced by one of them. What is no line of a row is kept.
-    fn merge(&mut self) -> Result<(), Error> {
+    fn merge(&mut self, store: Option<&dyn JournalStore>) -> Result<(), Error> {
         let target = self.target.clone();
         let fail = |error: io::Error| unwritable(&target, &error);
-        let (row_index, mut before) = (RowIndex::of(&self.rows), HashMap::new());
+        let (row_index, mut before) = (RowIndex::of(&self.rows), LinesBefore::default());
         for text in earlier_lines(&target).map_err(fail)? {
             let ManifestText { mut text, line, .. } = text.map_err(fail)?;
             let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-            if line.is_none_or(|line| self.keeps(&line, length, &row_index, &mut before)) {
+            if line.is_none_or(|line| self.keeps(&line, length, &row_index, &mut before, store)) {
                 text.push(b'\n');
                 self.write(&text)?;
             }
@@ -262,7 +281,8 @@ impl Results {
         line: &EarlierLine,
         length: u32,
         row_index: &RowIndex,
-        before: &mut HashMap<u64, u32>,
+        before: &mut LinesBefore,
+        store: Option<&dyn JournalStore>,
     ) -> bool {
         let (identity, is_first_edition) = (line.identity(), line.origin.is_none());
         if !is_first_edition && line.origin.as_ref() != Some(&self.origin) {
@@ -279,9 +299,12 @@ impl Results {
             return is_first_edition && !row_index.invalid.contains(&request_hash.0);
         }
         let hash_alone = request_hash.0;
-        let request_hash = request_hash.counted(before);
+        // Two tasks of one row are no two rows.
+        let is_counted = identity.is_some_and(|identity| !before.identities.insert(identity));
+        let request_hash = (!is_counted).then(|| request_hash.counted(&mut before.equal));
         let named = identity.and_then(|identity| row_index.identities.get(&identity));
-        let index = named.or_else(|| row_index.request_hashes.get(&request_hash)).copied();
+        let equal = || request_hash.and_then(|hash| row_index.request_hashes.get(&hash));
+        let index = named.or_else(equal).copied();
         let noted = index.and_then(|index| self.rows[index].as_mut());
         match noted {
             None => !is_first_edition || !row_index.has_task_of(line),
@@ -306,6 +329,8 @@ impl Results {
                 }
                 tells_more
             }
+            // What another journal paid for the row, or may have, and this one does not know.
+            Some(noted) if line.may_be_paid() && noted.is_news(line, store) => true,
             Some(noted) if noted.task.is_none() => {
                 noted.known_task = line.task_id.clone().or(noted.known_task.take());
                 false
@@ -331,6 +356,46 @@ impl LastLine {
             )
     }
 
+    /// Whether this run's journal does not know what a line tells of this row.
+    fn is_news(&self, line: &EarlierLine, store: Option<&dyn JournalStore>) -> bool {
+        // The first edition did not write which row it is of.
+        let (Some(identity), Some(origin)) = (line.identity(), line.origin.clone()) else {
+            return false;
+        };
+        let this = self.task.as_ref().map(TaskId::as_str);
+        if this.is_some() && line.task_id.as_deref() == this && !line.is_doubt() {
+            return false;
+        }
+        match (store, Origin::try_from(origin)) {
+            // Where it cannot be read, no task is lost for that.
+            (Some(store), Ok(origin)) => {
+                !line.is_known_to(store, identity, &origin).unwrap_or_default()
+            }
+            // Without a journal each run pays anew.
+            _ => line.task_id.is_some(),
+        }
+    }
+
+    /// Whether another command has gone on with the row since this run noted it: the journal has another
+    /// task of it, or an end.
+    fn is_outdated_by(&self, record: &Record, store: &dyn JournalStore) -> bool {
+        let state = &record.state;
+        // A task that the journal could not take is told by this run alone.
+        let is_known = |task: &TaskId| {
+            let name = RowName::Task(record.row.origin.clone(), task.clone());
+            store.find(&name).is_ok_and(|known| known.is_some())
+        };
+        let is_left_out = matches!(self.status, RowStatus::Invalid | RowStatus::Skipped);
+        let is_settled = match self.status {
+            RowStatus::Doubtful => matches!(state, RowState::Released { .. }),
+            RowStatus::Running => state.is_final(),
+            _ => false,
+        };
+        let has_another =
+            || state.task() != self.task.as_ref() && self.task.as_ref().is_none_or(is_known);
+        !is_left_out && (is_settled || has_another())
+    }
+
     /// What the journal knows of the row, where it may be paid for.
     fn record(&self, store: Option<&dyn JournalStore>) -> Result<Option<Record>, JournalError> {
         let has_task = self.task.is_some() || self.known_task.is_some();
@@ -349,6 +414,14 @@ struct RowIndex {
     tasks: HashSet<String>,
     /// What the rows ask for that cannot be sent.
     invalid: HashSet<u64>,
+}
+
+/// The rows that lines of the file before one are of.
+#[derive(Default)]
+struct LinesBefore {
+    /// How many ask for the same.
+    equal: HashMap<u64, u32>,
+    identities: HashSet<Identity>,
 }
 
 impl RowIndex {
@@ -400,6 +473,28 @@ fn is_under_way(name: &str) -> bool {
     let parts = name.strip_prefix('.').and_then(|name| name.strip_suffix(".part"));
     let mark = parts.and_then(|name| name.rsplit_once('.')).map(|(_, mark)| mark);
     mark.is_some_and(|mark| mark.len() == 16 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The line of a row as the journal has it by now, and its status; `None` where that cannot be told.
+fn present_line(
+    line: &[u8],
+    record: &Record,
+    store: &dyn JournalStore,
+) -> Option<(RowStatus, Vec<u8>)> {
+    let label = serde_json::from_slice::<EarlierLine>(line).ok()?.label();
+    let mut record = record.clone();
+    if let RowState::Intent { attempts } = record.state {
+        // Its answer comes to another process, and may never come.
+        let reason = "its answer is not known here".to_owned();
+        record.state = RowState::Doubtful { attempts, reason };
+    }
+    let pictures = pictures_if_all_present(store, &record).ok()?;
+    let report = RowReport::left(label, &record, pictures);
+    let line = report.json().into_bytes();
+    // Without a task of a new order, it names the one whose picture is paid for.
+    let paid = record.paid_picture.as_deref().and_then(RowState::task);
+    let line = paid.map_or(line.clone(), |task| with_task(&line, task.as_str()));
+    Some((report.status, line))
 }
 
 fn unwritable(target: &Path, error: &io::Error) -> Error {

@@ -31,4 +31,5 @@ mod report_page;
 pub(crate) mod site;
 mod stops;
 #[cfg(unix)]
+mod two_journals;
 mod watch;

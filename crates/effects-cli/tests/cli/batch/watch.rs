@@ -8,6 +8,7 @@ use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule, Moment};
 use effects_testkit::http::{Response, ScriptedServer};
 use serde_json::Value;
 
+use super::proxy::Finished;
 use super::site::{Site, count};
 use crate::world::{PHOTO, TIMEOUT, World};
 
@@ -543,4 +544,32 @@ fn what_it_cannot_watch_is_refused_before_anything_is_sent() {
     let ran = world.run(&["watch", "--help"]).exits(0);
     assert!(ran.stdout.contains("--settle") && !ran.stdout.contains("--pilot"), "{ran:?}");
     assert!(site.emulator.requests().is_empty() && !site.path("new").exists());
+}
+
+/// A picture that is bought once more while its folder is watched: the watch ends with what it saw itself.
+#[test]
+fn a_row_that_is_ordered_anew_meanwhile_stands_in_the_folder_as_it_is_by_then() {
+    let bill = |_: &Finished<'_>| serde_json::json!({"cost": "0.03"});
+    let site = Site::billing(FaultPlan::none(), bill);
+    site.photo("photos/a.png", 1);
+    let watching = Watching::start(&site, &["--budget", "9", "--json"]);
+    watching.has(1, "completed");
+    site.run(&["reorder", "1"]).exits(0);
+    let ordered = site.results().pop().unwrap();
+    watching.ended_by("INT").exits(0);
+    let [line] = &site.results()[..] else { panic!("{:?}", site.results()) };
+    assert_eq!((&line["task_id"], &line["cost"]), (&ordered["task_id"], &"0.06".into()), "{line}");
+    assert_eq!((&line["path"], &line["status"]), (&ordered["path"], &"completed".into()));
+
+    // One whose outcome is unknown, too.
+    let lost = FaultRule::on(Endpoint::Create, Fault::status(500)).first(1);
+    let watching = Watching::start(&site, &["--budget", "9", "--json"]);
+    watching.has(1, "completed");
+    site.emulator.follow(FaultPlan::none().with(lost)).unwrap();
+    site.run(&["reorder", "1"]).exits(8);
+    watching.ended_by("INT").exits(0);
+    let [line] = &site.results()[..] else { panic!("{:?}", site.results()) };
+    assert_eq!((&line["status"], &line["cost"]), (&"doubtful".into(), &"0.06".into()), "{line}");
+    assert_eq!(line["attempts"].as_array().unwrap().len(), 1);
+    assert_eq!(line["paid_picture"]["task_id"], ordered["task_id"]);
 }
