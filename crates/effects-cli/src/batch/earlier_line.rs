@@ -153,14 +153,6 @@ impl EarlierLine {
         Some(ImportableRow { row, state, earlier, order, journal_id: self.journal_id.clone() })
     }
 
-    /// Whether a journal would take in a new order of this row from it: the row is completed there with the
-    /// task whose picture is paid for.
-    pub(crate) fn orders_anew(&self, known: &Record) -> bool {
-        let paid = self.paid_picture();
-        matches!(known.state, RowState::Completed { .. })
-            && paid.is_some_and(|paid| known.state.task() == Some(&paid.task_id))
-    }
-
     /// Whether a journal knows what the line tells of this row: its task, and of a doubt what became of it.
     /// The journal's id is not asked for: a backup of a journal has the id of the one that wrote the line.
     ///
@@ -369,10 +361,32 @@ impl ImportableRow {
             return Ok(is_new);
         };
         // What became of its own orders a journal knows better.
-        if !is_new && self.journal_id.is_some() && self.journal_id == store.id()? {
+        if !is_new
+            && let RowState::Doubtful { attempts, .. } = order
+            && let Some(record) = store.find(&RowName::Identity(self.row.identity))?
+            && !is_news(attempts, &record, self.journal_id.as_deref(), store)?
+        {
             return Ok(false);
         }
         Ok(store.import_order(&self.row.identity, paid, order)? || is_new)
+    }
+
+    /// Whether it is an order of a row that has a picture beside.
+    pub(crate) fn has_order(&self) -> bool {
+        self.order.is_some()
+    }
+
+    /// Takes in what it cost into a journal that has the row; one that has not is left as it is, the store of
+    /// a plan, say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`JournalStore::import`].
+    pub(crate) fn import_costs_into(&self, store: &dyn JournalStore) -> Result<(), JournalError> {
+        if store.find(&RowName::Identity(self.row.identity))?.is_some() {
+            store.import(&self.row, &self.state, self.earlier)?;
+        }
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ use crate::journal;
 /// Lines of the folder's manifest that are paid for, or may be, and that the journal does not know.
 #[derive(Default)]
 struct UnknownRows {
-    by_identity: HashMap<Identity, EarlierLine>,
+    by_identity: HashMap<Identity, Vec<EarlierLine>>,
     /// Those of the first edition, which did not write what a row is known by.
     by_request_hash: HashMap<RequestHash, EarlierLine>,
 }
@@ -35,6 +35,8 @@ struct UnknownRows {
 #[derive(Default)]
 struct ImportPlan {
     to_import: Vec<ImportableRow>,
+    /// Lines of rows that are known by then, of which only costs are taken in.
+    costs: Vec<ImportableRow>,
     /// How many rows cannot be taken in, and whether a rebuilt journal would know them as doubtful.
     unmatched: u64,
     may_be_rebuilt: bool,
@@ -67,10 +69,14 @@ impl Batch<'_> {
         if found.unmatched > 0 {
             return Err(self.refusal(&found, known, own, &manifest)?);
         }
+        let mut count = 0_u64;
         for row in &found.to_import {
-            row.import_into(into).map_err(|error| journal::failure(&error))?;
+            let is_new = row.import_into(into).map_err(|error| journal::failure(&error))?;
+            count += u64::from(is_new);
         }
-        let count = found.to_import.len() as u64;
+        for row in &found.costs {
+            row.import_costs_into(into).map_err(|error| journal::failure(&error))?;
+        }
         if count == 0 {
             return Ok(());
         }
@@ -107,8 +113,8 @@ impl Batch<'_> {
                 continue;
             }
             if let Some(identity) = line.identity() {
-                if line.may_be_paid() && !is_known(store, identity, &line)? {
-                    unknown.by_identity.insert(identity, line);
+                if line.may_be_paid() && !self.is_known(store, identity, &line)? {
+                    unknown.by_identity.entry(identity).or_default().push(line);
                 }
             } else if line.status != RowStatus::Invalid {
                 // Counted before it is asked whether the line is paid: which of equal rows it is depends
@@ -120,6 +126,18 @@ impl Batch<'_> {
             }
         }
         Ok(unknown)
+    }
+
+    /// Whether the journal knows what a line tells of this row.
+    fn is_known(
+        &self,
+        store: Option<&dyn JournalStore>,
+        identity: Identity,
+        line: &EarlierLine,
+    ) -> Result<bool, Failure> {
+        let Some(store) = store else { return Ok(false) };
+        let known = line.is_known_to(store, identity, &self.settings.origin);
+        known.map_err(|error| journal::failure(&error))
     }
 
     /// The row that has the task of a line in the journal.
@@ -166,7 +184,7 @@ impl Batch<'_> {
                 continue;
             };
             let mut named = unknown.by_identity.remove(&row.identity);
-            let row_of = |line: &EarlierLine| line.row(&self.settings.out).ok();
+            let row_of = |lines: &Vec<EarlierLine>| lines.first()?.row(&self.settings.out).ok();
             // By what an earlier version knew the row, or an order that had no scope yet. A key without a
             // scope may name another picture: then it is another row.
             if let (None, Some(former)) = (&named, former)
@@ -180,44 +198,31 @@ impl Batch<'_> {
             if let Some(differs) = before.and_then(|before| row.differs_from(&before)) {
                 return Err(self.key_of_another_row(&row, differs));
             }
-            let line = match named {
-                Some(line) => line,
+            let lines = match named {
+                Some(lines) => lines,
                 None => {
                     match unknown.by_request_hash.remove(&RequestHash::of(&checked_row.label)) {
-                        Some(line) if !is_known(store, row.identity, &line)? => line,
+                        Some(line) if !self.is_known(store, row.identity, &line)? => vec![line],
                         _ => continue,
                     }
                 }
             };
-            found.journals.extend(line.journal.clone());
-            found.ids.extend(line.journal_id.clone());
-            // A line of the first edition tells only what its row asked for: too little to follow a paid
-            // task as this row's.
-            let is_named = line.identity().is_some();
-            let owner = self.row_of_task(store, &line)?;
-            let is_anothers = owner.is_some_and(|owner| owner != row.identity);
-            let importable = line.importable_as(row, now);
-            // A doubt has no task to follow: a person decides on it.
-            match importable.filter(|row| row.state.task().is_some()) {
-                Some(importable) if is_named && !is_anothers => found.to_import.push(importable),
-                _ => {
-                    found.unmatched += 1;
-                    found.may_be_rebuilt |= is_named;
-                }
-            }
+            let importable = |line: &EarlierLine| line.importable_as(row.clone(), now);
+            self.plan_import(&mut found, row.identity, lines, store, importable)?;
         }
         let manifest = self.settings.out.join(RESULTS);
         let unsent = identities_of(&unsent, &manifest, &self.settings.origin);
         for identity in unsent.map_err(|error| unreadable(&manifest, &error))? {
-            let Some(line) = unknown.by_identity.remove(&identity) else { continue };
-            let owner = self.row_of_task(store, &line)?;
-            // Nothing is sent for these rows now, so that one that cannot be taken in stops nothing.
-            if let Ok(importable) = line.importable(&self.settings.out, now)
-                && importable.state.task().is_some()
-                && owner.is_none_or(|owner| owner == identity)
-            {
-                found.journals.extend(line.journal.clone());
-                found.to_import.push(importable);
+            for line in unknown.by_identity.remove(&identity).unwrap_or_default() {
+                let owner = self.row_of_task(store, &line)?;
+                // Nothing is sent for these rows now, so that one that cannot be taken in stops nothing.
+                if let Ok(importable) = line.importable(&self.settings.out, now)
+                    && importable.state.task().is_some()
+                    && owner.is_none_or(|owner| owner == identity)
+                {
+                    found.journals.extend(line.journal.clone());
+                    found.to_import.push(importable);
+                }
             }
         }
         Ok(found)
@@ -230,22 +235,70 @@ impl Batch<'_> {
         store: Option<&dyn JournalStore>,
     ) -> Result<ImportPlan, Failure> {
         let (mut found, now) = (ImportPlan::default(), WallClock::new().now());
-        for line in unknown.by_identity.into_values().chain(unknown.by_request_hash.into_values()) {
-            found.journals.extend(line.journal.clone());
-            found.ids.extend(line.journal_id.clone());
-            let is_named = line.identity().is_some();
-            let owner = self.row_of_task(store, &line)?;
-            let is_anothers = owner.is_some_and(|owner| Some(owner) != line.identity());
-            let importable = line.importable(&self.settings.out, now).ok();
-            match importable.filter(|row| row.state.task().is_some()) {
-                Some(importable) if is_named && !is_anothers => found.to_import.push(importable),
-                _ => {
-                    found.unmatched += 1;
-                    found.may_be_rebuilt |= is_named;
-                }
-            }
+        for (identity, lines) in unknown.by_identity {
+            let importable = |line: &EarlierLine| line.importable(&self.settings.out, now).ok();
+            self.plan_import(&mut found, identity, lines, store, importable)?;
+        }
+        for line in unknown.by_request_hash.into_values() {
+            found.journals.extend(line.journal);
+            found.unmatched += 1;
         }
         Ok(found)
+    }
+
+    /// Plans what becomes of the lines of one row that the journal does not know: they are taken in, or
+    /// stop the batch, where something would be sent for the row all the same.
+    fn plan_import(
+        &self,
+        found: &mut ImportPlan,
+        identity: Identity,
+        mut lines: Vec<EarlierLine>,
+        store: Option<&dyn JournalStore>,
+        importable: impl Fn(&EarlierLine) -> Option<ImportableRow>,
+    ) -> Result<(), Failure> {
+        let record = store.map_or(Ok(None), |store| store.find(&RowName::Identity(identity)));
+        let record = record.map_err(|error| journal::failure(&error))?;
+        let here = record.map(|record| record.state);
+        let (mut may_be_sent, mut may_be_renewed) = match here {
+            None | Some(RowState::Released { .. }) => (true, false),
+            Some(state) => (false, matches!(state, RowState::Failed { .. })),
+        };
+        // A picture that is paid for before a task that failed, and that before a doubt: the row goes on
+        // with the first, and what the others cost counts.
+        lines.sort_by_key(|line| (line.is_doubt(), line.status == RowStatus::Failed));
+        for line in lines {
+            // A line of the first edition tells only what its row asked for: too little to follow a paid
+            // task as this row's.
+            let is_named = line.identity().is_some();
+            let owner = self.row_of_task(store, &line)?;
+            let is_anothers = owner.is_some_and(|owner| owner != identity);
+            // A doubt has no task to follow: a person decides on it.
+            let importable = importable(&line)
+                .filter(|row| row.state.task().is_some() && is_named && !is_anothers);
+            let has_failed =
+                importable.as_ref().map(|row| matches!(row.state, RowState::Failed { .. }));
+            let goes_on = match has_failed {
+                Some(true) => true,
+                // A row that failed here does not become the one that was paid for elsewhere since.
+                Some(false) => !may_be_renewed,
+                None => !may_be_sent && !may_be_renewed,
+            };
+            found.journals.extend(line.journal.clone());
+            found.ids.extend(line.journal_id.clone());
+            if !goes_on {
+                found.unmatched += 1;
+                found.may_be_rebuilt |= is_named && may_be_sent;
+            }
+            let importable = importable.filter(|_| goes_on);
+            match &importable {
+                Some(row) if !may_be_sent && !row.has_order() => found.costs.extend(importable),
+                _ => found.to_import.extend(importable),
+            }
+            if let (true, Some(has_failed)) = (may_be_sent, has_failed) {
+                (may_be_sent, may_be_renewed) = (false, has_failed);
+            }
+        }
+        Ok(())
     }
 
     /// Why the batch stops: its row would be taken for another one, of the same key, and so would its
@@ -307,22 +360,4 @@ impl Batch<'_> {
 pub(super) fn unreadable(manifest: &Path, error: &io::Error) -> Error {
     let why = format!("{} cannot be read, so nothing was sent: {error}", manifest.display());
     Error::new(ErrorKind::Misconfigured, why)
-}
-
-/// Whether the journal knows the row of a line. A row that it has released is one that it may submit,
-/// so that a task of it by another journal is news, and so is another journal's new order of a row that it
-/// has as completed. A doubt of a row without a picture is none: a person has settled it here.
-fn is_known(
-    store: Option<&dyn JournalStore>,
-    identity: Identity,
-    line: &EarlierLine,
-) -> Result<bool, Failure> {
-    let Some(store) = store else { return Ok(false) };
-    let failed = |error| journal::failure(&error);
-    let known = store.find(&RowName::Identity(identity)).map_err(failed)?;
-    let Some(record) = known else { return Ok(false) };
-    let is_released = record.holder.is_none() && matches!(record.state, RowState::Released { .. });
-    let is_news = is_released && line.task_id.is_some() && !line.is_doubt();
-    // The line is of this journal itself, which knows better what became of the row since.
-    Ok(!(is_news || line.orders_anew(&record)) || line.journal_id == store.id().map_err(failed)?)
 }
