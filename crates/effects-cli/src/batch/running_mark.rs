@@ -179,7 +179,9 @@ fn refusal(mark: &JournalInUse, own: &JournalInUse, out: &Path, is_left: bool) -
     let what = if is_left { "was broken off" } else { "is running" };
     let way_out = match (mark.journal == own.journal, is_left) {
         (true, _) => {
-            "that file was deleted or replaced since: give a backup of it with --journal".to_owned()
+            "that file was deleted or replaced since: give the one that was there with --journal, and no backup \
+             from before: it does not know what was submitted since"
+                .to_owned()
         }
         (false, true) => format!("go on with --journal {theirs}"),
         (false, false) => format!("wait for its end, or use --journal {theirs} as well"),
