@@ -2,7 +2,9 @@
 //! journal and so sees each attempt: one that may have made a task holds a price; what was never sent is
 //! given back, what is in doubt stays reserved, and a task keeps it until its cost is known.
 //! `SingleSubmission` makes one. [`Allotment`] is the sum that all jobs of a `Many` hold together (`Engine`
-//! and `Many` make it); [`JobAttempts`], made by `RowSource`, counts the attempts of one of them.
+//! and `Many` make it); [`JobAttempts`], made by `RowSource`, counts the attempts of one of them. [`PriceSeek`],
+//! of an `Allotment`, says how far its jobs are on the way to showing a price; `RowSource` tells it that one
+//! begins.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

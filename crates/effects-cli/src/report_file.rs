@@ -1,9 +1,10 @@
 //! [`ReportFile`]: the path that an option such as `--report` names for a report of a [`ReportKind`]. It is
-//! refused unless it is free, an empty file or an earlier report of this kind, known by its first bytes: no
-//! other file is ever replaced. `commands/batch.rs` (`effects batch` and `effects watch`) and
-//! `effects cost` check it before they begin; `batch/reports.rs` and `effects cost` write the report there
-//! with [`put`](ReportFile::put), which looks again. `batch/sheet.rs` looks in the same way ([`is_free`],
-//! [`put_where_free`]).
+//! refused unless it is free, an empty file or an earlier report of this kind, known by its first bytes.
+//! `commands/batch.rs` and `effects cost` make one; `Batch::check_folder` (for `run`, `watch` and `plan`) and
+//! `effects cost` check it before anything is sent; `batch/report_csv.rs`, `batch/report_page.rs` and
+//! `effects cost` write the report there with [`put`](ReportFile::put), which looks again. `batch/sheet.rs`
+//! looks in the same way ([`is_free`], [`put_where_free`]), and `Checker` claims the paths, so that no picture
+//! goes there.
 
 use std::fs::File;
 use std::io::{self, Read};

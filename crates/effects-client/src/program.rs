@@ -1,7 +1,9 @@
 //! Runs programs that the caller names, each for a limited time: [`run_uploader`] one that uploads a photo,
 //! [`run_presigner`] one that prints the URLs to upload a photo to and to fetch it from,
 //! [`run_key_program`] one that prints the API key. The `transfer.rs` of both clients call the first two,
-//! `ClientBuilder` and `Profile` the third. No error repeats the API key ([`without_keys`]).
+//! `ClientBuilder` and `Profile` the third. No error repeats the API key: those of uploads have `[key]` in
+//! its place ([`without_keys`]), those of the third name the program and its status alone. [`KEY_VARIABLES`]
+//! names the key's variables, for `ClientBuilder` and the command.
 
 use std::env;
 use std::ffi::OsStr;
@@ -85,7 +87,7 @@ pub fn run_presigner(
     Ok(PresignedUrls { put: put.to_owned(), fetch: parse(program, fetch, endpoint)? })
 }
 
-/// Runs a program that prints the API key on its first line, for half a minute at most. Errors name the
+/// Runs a program that prints the API key on its first line that is not empty, for half a minute at most. Errors name the
 /// program and how it ended: its arguments, what it prints and what it says on stderr may have the key.
 ///
 /// # Errors
@@ -107,7 +109,7 @@ pub fn run_key_program(program: &str) -> Result<String, Error> {
     key.map(str::to_owned).ok_or_else(|| fail("printed nothing"))
 }
 
-/// The environment variables that may hold the key, the first that is set first. Programs inherit them.
+/// The environment variables that may hold the key, the first that is set counts. Programs inherit them.
 pub const KEY_VARIABLES: [&str; 2] = ["EFFECTS_API_KEY", "VTRIX_API_KEY"];
 
 /// How long a program may take to print the key: it may ask a vault on the network, and no person.

@@ -25,7 +25,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
 use crate::client_core::ClientCore;
-use crate::submission::{MOST_LATE, TIME_TO_READ};
+use crate::submission::TIME_TO_READ;
 use crate::transfer;
 use crate::waiter::{WaitedFor, watched};
 
@@ -191,7 +191,10 @@ impl<S: JobSource> Driver<S> {
     async fn take_unread(&mut self) {
         // Exchanges take up to half of it to read their answers.
         let end = tokio::time::Instant::now() + 2 * TIME_TO_READ;
-        while let Ok(Some(arrival)) = tokio::time::timeout_at(end, self.arrivals.recv()).await {
+        // Looks that are lost are made again.
+        while self.state.machine.submitting() > 0
+            && let Ok(Some(arrival)) = tokio::time::timeout_at(end, self.arrivals.recv()).await
+        {
             self.take(arrival);
         }
     }
@@ -219,7 +222,8 @@ impl<S: JobSource> Driver<S> {
                     {
                         self.take(arrival);
                     }
-                    if self.state.now().since(until) > MOST_LATE {
+                    // A busy machine wakes the driver late as well, but not as late as that.
+                    if self.state.now().since(until) > STOOD_STILL {
                         self.take_unread().await;
                     }
                 }
@@ -393,6 +397,9 @@ impl<S: JobSource> Driver<S> {
         self.state.machine.recorded(now, run, entry, written);
     }
 }
+
+/// A driver that wakes up later than this shows that the process stood still.
+const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// The timer stands still while a laptop sleeps; the wall clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);

@@ -232,7 +232,7 @@ const TIMED_OUT: &str = "timed out";
 
 /// A timer that rings later than this shows that the process stood still: it was stopped, its container
 /// paused, or its machine asleep.
-pub(crate) const MOST_LATE: Duration = Duration::from_millis(100);
+const MOST_LATE: Duration = Duration::from_millis(100);
 /// How long what was answered meanwhile is read.
 pub(crate) const TIME_TO_READ: Duration = Duration::from_millis(250);
 

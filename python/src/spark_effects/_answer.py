@@ -1,6 +1,7 @@
-"""What the service says in its answers, as records: `TaskStatus`, what one look at a task showed, for
-``client.status`` and ``task.status``; `Usage`, what a task cost, which effects and errors have too; and
-`ServiceError`, what went wrong. `exchange` names the exchange of an answer, for ``to_dict``.
+"""What the service says in its answers, as records: `TaskStatus`, what one look at a task showed, which
+``task.status()`` returns; `Usage`, what a task cost, which effects and errors have too; and `ServiceError`,
+what the service says went wrong: the `error` of a status, the `warning` of an effect. `exchange` gives the
+``to_dict`` of both the exchange that showed them.
 """
 
 from . import _native

@@ -1,6 +1,7 @@
 """`Effect`: a completed task, with its `Picture` objects, its `Usage` and what is known of how it was made.
-``run``, ``wait``, ``map`` and ``as_completed`` give it to callers; `effect_of` makes it of what the native
-half says. It saves and shows its pictures, and touches no network.
+``run``, ``wait`` and the ``finish`` of events return it, results of ``map`` and ``as_completed`` hold it, and
+``fetch`` and ``download`` take it; `effect_of`, and `_task.py` for a task, make it of what the native half
+says. It saves and shows its pictures, and touches no network.
 """
 
 import builtins

@@ -5,7 +5,7 @@ fixture of `pytest_plugin.py`; they script faults, move its clock, and read each
 """
 
 from . import _native
-from ._record import Record
+from ._record import Record, set_field
 from ._values import boolean, integer, log, path_text, plain_number, seconds, text
 from ._wait import constructor, misspelt
 
@@ -56,7 +56,7 @@ class SeenRequest(Record):
         unknown = {"authorized": True, "body_hash": None, "task": None, "answer": None}
         facts = {**unknown, **facts, "headers": [tuple(pair) for pair in facts["headers"]]}
         for name in self._fields:
-            object.__setattr__(self, name, facts[name])
+            set_field(self, name, facts[name])
 
     def __hash__(self):
         # The headers are a list and the answer is a dict, which have no hash; these two name it.

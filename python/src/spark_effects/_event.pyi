@@ -1,6 +1,6 @@
 """`Event`: one thing that happens to a task while it is watched, in words and as a dict. ``events()`` of a
-task yields them, and ``on_event`` functions get them; `_task.py`, `_observed_run.py` and `_hooks.py` make
-them of what the native half says.
+task yields them, ``on_event`` functions get them, `_progress.py` shows them, and a task in a notebook has its
+last one; `_task.py`, `_observed_run.py` and `_hooks.py` make them of what the native half says.
 """
 
 from typing import Any

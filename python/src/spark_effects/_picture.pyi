@@ -1,6 +1,7 @@
 """`Picture`: one picture of a task, its link and its bytes if they were fetched, with what it takes to
 save them as a file, show them in a notebook or open them with Pillow. Effects and task statuses hold
-pictures; ``client.fetch`` brings a picture's bytes, and nothing here touches the network.
+pictures: those of ``run``, ``wait`` and ``map`` have their bytes unless ``fetch=False``. ``client.fetch`` and
+``client.download`` take a picture, and nothing here touches the network.
 """
 
 import builtins

@@ -2,7 +2,8 @@
 //! their messages, prints progress and warnings, and adds up the [`BatchSummary`]; at Ctrl-C it stops
 //! submissions and waits for the answers on their way, and at a second one it leaves at once.
 //! `Batch::process_rows` (for `effects batch` and `effects watch`), `effects resume` and `effects reorder`
-//! call it with their [`StartedSession`], and get the end of each row as [`RowNews`].
+//! call it with their [`StartedSession`], and get as [`RowNews`] the end of each row, its new task (for
+//! `reorder`), that it is begun anew (for `watch`), and a wake-up several times a second.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -47,8 +48,8 @@ pub(crate) struct InterruptibleEnd {
 #[derive(Clone, Copy)]
 pub(crate) enum RowCount<'a> {
     Known(u64),
-    /// As many as came so far to a folder that is watched. Such a batch has no end but a signal, so that
-    /// one is no interruption unless it leaves rows unfinished; and it ends where its budget does.
+    /// As many as came so far to a folder that is watched. Such a batch ends by a signal, which is no
+    /// interruption unless it leaves rows unfinished, or where its budget does.
     Growing(&'a Manifest),
 }
 

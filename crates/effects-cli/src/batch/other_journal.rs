@@ -1,8 +1,10 @@
-//! `Batch::import_from_folder`: imports into the journal the rows of a batch that the folder's
-//! `manifest.jsonl` lists as paid for with another journal and that this one does not know, so that their
-//! tasks are followed and not paid for again. If a row cannot be imported, it refuses the batch; with
-//! `--pay-again` it does nothing. `Batch::take_folder` (for `run` and `watch`) and `Batch::plan` (which
-//! imports into memory alone) call it before anything is sent.
+//! `Batch::import_from_folder`: imports into the journal what the folder's `manifest.jsonl` tells of tasks
+//! that it does not know: the rows of a batch (in a watch, of the folder) that are paid for, or may be, so
+//! that their tasks are followed and not paid for again, and the costs alone where the journal has the row.
+//! If a row that would be sent cannot be imported, it refuses the batch; with `--pay-again`, or without a
+//! journal, it does nothing. `Batch::take_folder` (for `run` and `watch`) and `Batch::plan` (which imports
+//! into memory alone) call it before anything is sent. [`unreadable`] is the error of all who read that
+//! manifest.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -46,12 +48,12 @@ struct ImportPlan {
 }
 
 impl Batch<'_> {
-    /// Takes the rows of this batch into a store that the folder's manifest has as paid for at this
-    /// gateway and the journal, which is `known` if it is there, does not know.
+    /// Takes into a store those rows of this batch that the folder's manifest has as paid for at this gateway
+    /// and that the journal, `known` if there is one, does not know.
     ///
     /// # Errors
     ///
-    /// When one of them cannot be taken in: there is no task's id, or nothing that tells which row it
+    /// When one of them cannot be taken in: it has no task's id, or nothing that tells which row it
     /// is. Then nothing is taken in.
     pub(super) fn import_from_folder(
         &self,

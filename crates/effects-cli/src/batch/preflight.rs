@@ -1,7 +1,8 @@
 //! [`preflight`]: reads a manifest before anything is sent, checks its rows, reports the bad ones, and
 //! returns the counts, warnings and claimed files ([`Preflight`]). For a plan, or where there is a budget
 //! and a journal, it also looks up in the journal what is to be done for each row ([`PlannedWork`]).
-//! `Batch::plan` and `Batch::run` call it (`run` twice, with `--strict`).
+//! For a plan and under `--strict` it decodes the photos that would be sent. `Batch::plan` and `Batch::run`
+//! call it (`run` twice, with `--strict`), and word its warning of equal rows by [`duplicates_note`].
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -26,7 +27,7 @@ use crate::problem::InputProblem;
 /// What a first look finds.
 #[derive(Default)]
 pub(crate) struct Preflight {
-    /// Rows that can be sent.
+    /// Rows with nothing wrong.
     pub(crate) good: u64,
     pub(crate) bad: u64,
     /// The files that rows have claimed, for their pictures or as their photos.
@@ -149,7 +150,7 @@ impl<'a> JournalQuery<'a> {
 }
 
 /// Looks through a manifest, at most `max_good` good rows of it; `report_invalid` gets each bad one. With a
-/// question, photos on this machine are read, since their content is what they are known by; without one
+/// `query`, photos on this machine are read, since their content is what they are known by; without one
 /// the journal, `known`, is asked of rows whose photo cannot be read. If it `decodes`, those that would be
 /// sent are decoded whole.
 pub(crate) fn preflight(

@@ -1,5 +1,6 @@
-//! [`Session`]: a batch under way. It starts the jobs of its rows (each given to a [`RowStarter`]),
-//! remembers which were begun, and sends the main thread what happens ([`SessionMessage`]).
+//! [`Session`]: what the threads of a batch share. Once started ([`StartedSession`]), it has its caller's
+//! source begin the rows by a [`RowStarter`], remembers which were begun and for which nothing was sent, and
+//! sends the main thread what happens ([`SessionMessage`]).
 //! `Batch::process_rows` starts one for `effects batch` and `effects watch`; `effects resume` and
 //! `effects reorder` start their own.
 
@@ -90,11 +91,11 @@ pub(crate) struct StartedSession {
     pub(crate) context: Arc<JobContext>,
 }
 
-/// What a session sends the main thread.
+/// What the main thread receives: of a session, of the listener to signals, and of its own clock.
 pub(crate) enum SessionMessage {
     /// What became of a row.
     Report(Box<RowReport>),
-    /// A row that the journal has under this number already has a new task.
+    /// The row that the journal has under this number, which was known beforehand, has a new task.
     Submitted(RowNumber),
     /// The row at this place, for which nothing was sent, is begun anew.
     BegunAnew(usize),

@@ -1,7 +1,8 @@
 //! [`KeyRing`]: the key that the requests of an [`Endpoint`](super::Endpoint) carry, and the source of
-//! another one ([`AskKey`]), if the client was built with one. After a 401 that made no task, a
-//! [`Gateway`](super::Gateway) asks the source, unless another request did so meanwhile, and sends the
-//! refused request once more if the key is new and half of the request's time is left.
+//! another one ([`AskKey`]), which `ClientBuilder` gives by `Endpoint::with_key_source`. After a 401 that made
+//! no task, a [`Gateway`](super::Gateway) asks the source, unless the key was replaced meanwhile, and sends
+//! the refused request once more if the key is new and at least half of its time is left. `Endpoint` also
+//! finds the key with it in answers and texts.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -14,8 +15,7 @@ use crate::gateway::api_key::ApiKey;
 use crate::gateway::call::{Answer, CallResult};
 use crate::time::Time;
 
-/// Asks for the key as it is now: a program, a vault, a token that runs out. It may take a while; `None`
-/// where there is none.
+/// Asks for the key as it is now: a program or a vault, say. It may take a while; `None` where there is none.
 pub type AskKey = dyn Fn() -> Option<ApiKey> + Send + Sync;
 
 /// Tells the time, as [`Clock::now`](crate::driver::Clock::now) does.

@@ -1,12 +1,13 @@
 //! [`Manifest`]: the list of a batch's rows: a CSV file (`csv.rs`), a JSON Lines file (`json_lines.rs`), or
 //! a folder of photos (`folder.rs`), which may be watched. `commands/batch.rs` and `commands/watch.rs` make
-//! one; the steps of `batch/`, from the preflight to the report, read its lines ([`ManifestLine`]) and
-//! check them with `Checker`. `text.rs` decodes files, and `columns.rs` has the values of a line
-//! ([`Cells`]).
+//! one; the steps of `batch/`, from the checks of the folder to the report, read its lines ([`ManifestLine`])
+//! and check them with `Checker`. `watcher.rs` lists a watched folder, and `interruptible.rs` counts its
+//! photos. `text.rs` decodes files, and `columns.rs` has the values of a line ([`Cells`]).
 //!
 //! It is read more than once: to know what is wrong with it before anything is sent, for the work, and for a
 //! report of what has no end. Each row is known by its place, which must be the same every time: a folder is
-//! listed once, and a file copied (`table_copy.rs`).
+//! listed once, a watched one keeps its photos in the order they came, and a file is copied
+//! (`table_copy.rs`).
 
 mod columns;
 mod csv;
