@@ -158,7 +158,8 @@ impl Session {
         let (handle, context) = (results.handle(), Arc::clone(results.context()));
         let started = StartedSession { session: Arc::clone(self), handle: handle.clone(), context };
         let (session, halted) = (Arc::clone(self), handle);
-        thread::spawn(move || {
+        // A name tells a debugger, and a test, whether rows are still being read.
+        let reading = thread::Builder::new().name("rows".to_owned()).spawn(move || {
             let handle = halted.clone();
             let starter = RowStarter { session: &session, jobs: send, handle };
             // A manifest that cannot be read further begins no more rows; those that run go on to their
@@ -168,6 +169,9 @@ impl Session {
                 session.send(SessionMessage::Fatal(error.exit_code(), error.to_string()));
             }
         });
+        reading.map_err(|error| {
+            Error::new(ErrorKind::Transport, format!("the machine has no thread to give: {error}"))
+        })?;
         let session = Arc::clone(self);
         thread::spawn(move || {
             // One thread sends the ends of all jobs and then `Over`, so that no job's end comes after it.

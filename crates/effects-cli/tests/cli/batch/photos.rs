@@ -7,10 +7,11 @@ use super::proxy;
 use super::site::{Site, count, rows_and_batch};
 use crate::world::{RunningCommand, TIMEOUT};
 
-/// Whether the process has this file open.
-fn has_open(process: u32, name: &str) -> bool {
-    let files = fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
-    files.map(|file| fs::read_link(file.path())).any(|to| to.is_ok_and(|to| to.ends_with(name)))
+/// Whether the process has a thread of this name.
+fn has_thread(process: u32, name: &str) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
+    let mut names = threads.map(|thread| fs::read_to_string(thread.path().join("comm")));
+    names.any(|found| found.is_ok_and(|found| found.trim() == name))
 }
 
 #[test]
@@ -35,7 +36,7 @@ fn a_photo_that_is_replaced_while_it_waits_is_refused_and_nothing_is_paid_for_it
     let proxy = site.proxy.as_ref().unwrap();
     assert_eq!(proxy.wait_for_requests(1, TIMEOUT).len(), 1);
     // Every row is known by its photo once the manifest was read to its end.
-    while has_open(run.id(), "rows.csv") {
+    while has_thread(run.id(), "rows") {
         std::thread::yield_now();
     }
     site.photo("20.png", 200);
