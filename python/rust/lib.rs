@@ -16,6 +16,7 @@ mod address;
 mod catalogue;
 mod command;
 mod completion_queue;
+mod drawing_threads;
 mod emulator;
 mod engine;
 mod failure;

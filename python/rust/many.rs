@@ -31,6 +31,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::address::given_up;
+use crate::drawing_threads::draw_within_interpreter;
 use crate::journal::{self, OpenJournal, TaskRows};
 use crate::many_shared::ManyShared;
 use crate::operation::Operation;
@@ -286,7 +287,7 @@ async fn begin_jobs(
         save: if fetch { Save::Bytes } else { Save::Nothing },
         on_notice: Some(Arc::new(move |notice| noticed.on_notice(notice))),
         journals: Some(observer),
-        draw_within: Some(Arc::new(row_source::draw_within_interpreter)),
+        draw_within: Some(Arc::new(draw_within_interpreter)),
         session,
         ..JobOptions::default()
     };

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 
 use crate::failure::resume_words;
 use crate::traces::{self, ParentContext};
-use crate::{row_source, runtime, warnings};
+use crate::{drawing_threads, runtime, warnings};
 
 /// Submissions of this process whose answers are still to come, but those of replays.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -310,7 +310,7 @@ pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
     while begun.elapsed().as_secs_f64() < seconds
         && (submissions_under_way() > 0
             || warnings::is_logging()
-            || row_source::is_drawing() && begun.elapsed() < DRAWING_ENDS_WITHIN)
+            || drawing_threads::is_drawing() && begun.elapsed() < DRAWING_ENDS_WITHIN)
     {
         // The threads that log need the interpreter's lock meanwhile.
         py.detach(|| std::thread::sleep(Duration::from_millis(10)));
@@ -323,7 +323,7 @@ pub fn wait_for_submissions(py: Python<'_>, seconds: f64) -> PyResult<()> {
 #[pyfunction]
 pub fn forget_submissions() {
     warnings::forget();
-    row_source::forget_threads();
+    drawing_threads::forget_threads();
     UNDER_WAY.store(0, Ordering::SeqCst);
 }
 
