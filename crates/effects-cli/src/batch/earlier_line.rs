@@ -421,7 +421,7 @@ pub(crate) struct ManifestText {
 }
 
 /// What a later line of the same row is compared with.
-struct LiveLine {
+struct LatestLine {
     number: usize,
     task: Option<String>,
     may_be_paid: bool,
@@ -434,7 +434,7 @@ struct LiveLine {
 pub(crate) fn earlier_lines(
     manifest: &Path,
 ) -> io::Result<impl Iterator<Item = io::Result<ManifestText>> + use<>> {
-    let (mut last, mut superseded) = (HashMap::<_, Vec<LiveLine>>::new(), HashSet::new());
+    let (mut last, mut superseded) = (HashMap::<_, Vec<LatestLine>>::new(), HashSet::new());
     // A first reading finds which lines later ones replace, so that the second need not hold them all.
     for text in all_lines(manifest)? {
         let ManifestText { number, line: Some(line), .. } = text? else { continue };
@@ -443,7 +443,7 @@ pub(crate) fn earlier_lines(
         };
         let (task, may_be_paid) = (line.task_id.clone(), line.may_be_paid());
         let (is_doubt, journal) = (line.is_doubt(), line.journal_id.clone());
-        let is_superseded = |before: &LiveLine| {
+        let is_superseded = |before: &LatestLine| {
             // One journal knows all tasks of a row, and its later line has the costs of those before.
             (before.task.is_none()
                 || before.task == task
@@ -457,7 +457,7 @@ pub(crate) fn earlier_lines(
         let of_row = last.entry((line.origin, identity)).or_default();
         let replaced = of_row.extract_if(.., |before| is_superseded(before));
         superseded.extend(replaced.map(|before| before.number));
-        of_row.push(LiveLine { number, task, may_be_paid, is_doubt, journal });
+        of_row.push(LatestLine { number, task, may_be_paid, is_doubt, journal });
     }
     let lines = all_lines(manifest)?;
     Ok(lines
