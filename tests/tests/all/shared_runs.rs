@@ -148,7 +148,7 @@ async fn what_callers_left_before_it_began_is_not_sent() {
     let error = left.await.unwrap().unwrap_err();
     assert!(matches!(error.cause(), Cause::Detached(_)), "{error}");
     client.run(request(5)).await.unwrap();
-    assert_eq!(emulator.tasks().len(), 2, "nobody waits for the others");
+    assert_eq!(emulator.tasks().len(), 2, "no caller waits for the others");
 }
 
 #[tokio::test]

@@ -493,7 +493,10 @@ fn present_line(
     let line = report.json().into_bytes();
     // Without a task of a new order, it names the one whose picture is paid for.
     let paid = record.paid_picture.as_deref().and_then(RowState::task);
-    let line = paid.map_or(line.clone(), |task| with_task(&line, task.as_str()));
+    let line = match paid {
+        Some(task) => with_task(&line, task.as_str()),
+        None => line,
+    };
     Some((report.status, line))
 }
 

@@ -13,7 +13,7 @@ use effects_client::{
 };
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::model::Checked;
-use effects_core::{Error, ErrorKind, Reference, TaskBill, count_of, signed_url};
+use effects_core::{Error, ErrorKind, Reference, count_of, signed_url};
 use effects_jobs::{JournalStore, Record, RowDraft, RowName, RowPhoto, RowState};
 use rust_decimal::Decimal;
 
@@ -186,21 +186,13 @@ impl Arguments {
         journal: Option<&Path>,
         output: &Output,
     ) -> Result<(), Failure> {
+        resume::note_open_tasks(ended, location, output, || {
+            let line = resume::resume_line(location, journal);
+            format!(
+                "the tasks go on, and the same line again would buy once more; wait on with: {line}"
+            )
+        });
         let summary = &ended.summary;
-        let open = summary.count(RowStatus::Running) + summary.count(RowStatus::NotDownloaded);
-        if ended.interrupted || open > 0 {
-            let why = if ended.interrupted { "interrupted" } else { "not all is done" };
-            output.note_always(&match location.is_replay() {
-                true => format!("{why}; {}", TaskBill::Replayed(None)),
-                false => {
-                    let line = resume::resume_line(location, journal);
-                    format!(
-                        "{why}; the tasks go on, and the same line again would buy once more; wait on with: \
-                         {line}"
-                    )
-                }
-            });
-        }
         let price = match self.budget.price {
             Some(price) => Some(price),
             // Asked only now: these tasks may be the first whose cost is known.

@@ -12,8 +12,8 @@ use effects_core::{Error, ErrorKind, Origin, TaskBill};
 use effects_jobs::{Filter, Which};
 
 use crate::batch::{
-    self, BatchSummary, FolderRows, PROGRESS_EVERY, ProgressLine, RowCount, RowLabel, RowNews,
-    RowReport, RowStatus, Session, SessionMessage,
+    self, BatchSummary, FolderRows, InterruptibleEnd, PROGRESS_EVERY, ProgressLine, RowCount,
+    RowLabel, RowNews, RowReport, RowStatus, Session, SessionMessage,
 };
 use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
@@ -113,20 +113,31 @@ pub(crate) fn resume(
         BatchSummary::new(),
         on_news,
     );
+    note_open_tasks(&ended, &location, output, || {
+        let line = line_to_run_again();
+        format!("the tasks go on, and nothing is paid twice; wait on with: {line}")
+    });
+    Ok(CommandEnd::Code(ended.summary.exit_code()))
+}
+
+/// Says that not all rows are done, if so, and how their tasks go on, which they do in no replay.
+pub(super) fn note_open_tasks(
+    ended: &InterruptibleEnd,
+    location: &GatewayLocation,
+    output: &Output,
+    goes_on: impl FnOnce() -> String,
+) {
     let summary = &ended.summary;
     // A picture that was not downloaded counts as open: it is paid for, and its link expires.
     let open = summary.count(RowStatus::Running) + summary.count(RowStatus::NotDownloaded);
     if ended.interrupted || open > 0 {
         let why = if ended.interrupted { "interrupted" } else { "not all is done" };
-        output.note_always(&match location.is_replay() {
-            true => format!("{why}; {}", TaskBill::Replayed(None)),
-            false => {
-                let line = line_to_run_again();
-                format!("{why}; the tasks go on, and nothing is paid twice; wait on with: {line}")
-            }
-        });
+        let what = match location.is_replay() {
+            true => TaskBill::Replayed(None).to_string(),
+            false => goes_on(),
+        };
+        output.note_always(&format!("{why}; {what}"));
     }
-    Ok(CommandEnd::Code(ended.summary.exit_code()))
 }
 
 /// The line that goes on with the unfinished tasks of a journal at this gateway.

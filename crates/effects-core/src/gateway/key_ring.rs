@@ -99,7 +99,7 @@ impl KeyRing {
 
     /// How long an exchange may still take that began then and may take so long in all; `None` where too
     /// little is left to send its request once more. After its limit the caller was told how it ended: what is
-    /// sent then may be paid for, and nobody learns of it.
+    /// sent then may be paid for, and no caller learns of it.
     pub(crate) fn time_left(&self, began: Time, limit: Duration) -> Option<Duration> {
         let left = limit.checked_sub(self.now()?.since(began))?;
         (left >= limit / 2).then_some(left)
