@@ -2,8 +2,8 @@
 //! their messages, prints progress and warnings, and adds up the [`BatchSummary`]; at Ctrl-C it stops
 //! submissions and waits for the answers on their way, and at a second one it leaves at once.
 //! `Batch::process_rows` (for `effects batch` and `effects watch`), `effects resume` and `effects reorder`
-//! call it with their [`StartedSession`], and get as [`RowNews`] the end of each row, its new task (for
-//! `reorder`), that it is begun anew (for `watch`), and a wake-up several times a second.
+//! call it with their [`StartedSession`], and get as [`RowNews`] the end of each row, its new task, that it
+//! is begun anew (for `watch`), and a wake-up several times a second.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use effects_client::OutageFilter;
 use effects_core::ErrorKind;
-use effects_core::journal::{OverBudget, RowNumber};
+use effects_core::journal::OverBudget;
 
 use super::manifest::Manifest;
 use super::progress_line::ProgressLine;
@@ -25,8 +25,8 @@ use crate::failure::Failure;
 pub(crate) enum RowNews<'a> {
     /// A row ended, and this became of it.
     Ended(&'a RowReport),
-    /// The row of this number has a new task.
-    Submitted(RowNumber),
+    /// A row has a new task, which goes on.
+    Submitted(&'a RowReport),
     /// The row at this place, for which nothing was sent, is begun anew.
     BegunAnew(usize),
     /// Nothing of a row; sent several times a second, so that the caller can print what else it has.
@@ -180,7 +180,7 @@ impl LoopState<'_> {
                 self.halt_where_used_up(report);
                 RowNews::Ended(report)
             }
-            SessionMessage::Submitted(row) => RowNews::Submitted(*row),
+            SessionMessage::Submitted(report) => RowNews::Submitted(report),
             SessionMessage::BegunAnew(index) => {
                 // Before the row's next end is added to the sums: a row counts once.
                 self.summary.subtract(*index);

@@ -67,7 +67,7 @@ impl Batch<'_> {
     ) -> CommandResult {
         self.check_folder()?;
         if let Some(in_use) = JournalInUse::of(self, store)? {
-            in_use.check(self)?;
+            in_use.check(self, store)?;
         }
         self.check_scope(store)?;
         // A plan writes nothing: what the journal would take in goes to a store in memory, and

@@ -205,6 +205,13 @@ impl RowReport {
         }
     }
 
+    /// A row whose new task goes on.
+    pub(crate) fn submitted(label: RowLabel, task: TaskId) -> Self {
+        let mut report = Self::new(label, RowStatus::Running);
+        (report.method, report.task) = (Some(ReportedMethod::Submitted), Some(task));
+        report
+    }
+
     /// What came of a row's job; `None` for one that was not begun, of which the manifest tells.
     pub(crate) fn of_result(label: RowLabel, result: JobResult) -> Option<Self> {
         let JobResult { outcome, method, earlier_cost, row, record, files, warnings, .. } = result;

@@ -31,6 +31,7 @@ use super::reports::Reports;
 use super::request_hash::RequestHash;
 use super::results::Results;
 use super::rows::{Checker, lookup_in};
+use super::running_mark::RunningMark;
 use super::session::Session;
 use super::sheet;
 use super::summary::BatchSummary;
@@ -46,6 +47,8 @@ pub(super) struct Reporter<'a> {
     hooks: BatchHooks,
     /// The journal, if there is one.
     store: Option<Arc<dyn JournalStore>>,
+    /// Dropped with the reporter, once the folder's manifest tells of the rows.
+    mark: Option<RunningMark>,
     /// How many lines on stderr were about single rows.
     notes_on_rows: u64,
     budget_refusals: BudgetRefusals,
@@ -121,6 +124,7 @@ impl<'a> Reporter<'a> {
     pub(super) fn begin(
         batch: &'a Batch<'a>,
         store: Option<Arc<dyn JournalStore>>,
+        mark: Option<RunningMark>,
     ) -> Result<Self, Failure> {
         let settings = batch.settings;
         let id = store.as_ref().map_or(Ok(None), |store| store.id());
@@ -132,6 +136,7 @@ impl<'a> Reporter<'a> {
             results,
             hooks,
             store,
+            mark,
             notes_on_rows: 0,
             budget_refusals: BudgetRefusals::default(),
             pilots: Vec::new(),
@@ -183,6 +188,13 @@ impl<'a> Reporter<'a> {
             }
         }
         added.map_err(Failure::from)
+    }
+
+    /// Notes that a row has a new task, which this run may be killed before the end of.
+    pub(super) fn note_submitted(&mut self, report: &RowReport) {
+        if let Some(mark) = &mut self.mark {
+            mark.note_submitted(&self.results.running_line(report.clone(), self.store.as_deref()));
+        }
     }
 
     /// Forgets what was noted of the row at this place, which is begun anew.

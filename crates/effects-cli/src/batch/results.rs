@@ -148,6 +148,19 @@ impl Results {
         }
     }
 
+    /// The line of a row whose task goes on, as the file would have it.
+    pub(crate) fn running_line(
+        &self,
+        report: RowReport,
+        store: Option<&dyn JournalStore>,
+    ) -> Vec<u8> {
+        let name = report.label.identity.map(RowName::Identity);
+        let record = store.zip(name).and_then(|(store, name)| store.find(&name).ok().flatten());
+        let report = report.numbered(record.as_ref().map(|record| record.number));
+        let line = report.json().into_bytes();
+        self.with_ending(line, report.status, report.label.photo, record.as_ref())
+    }
+
     /// A line with what every line has beside the row's object, as far as its record tells.
     fn with_ending(
         &self,

@@ -68,12 +68,11 @@ impl Batch<'_> {
         {
             return Ok(done);
         }
-        // A name of its own keeps it to the end of the run: `_` alone would drop the mark at once.
-        let _mark = self.take_folder(store.as_deref())?;
+        let mark = self.take_folder(store.as_deref())?;
         let mut summary = BatchSummary::new();
         // Before the preflight, which reports bad rows to it. It also finds out, with nothing sent yet, that
         // the folder cannot be written or that there is no program for `--on-done`.
-        let mut reporter = Reporter::begin(self, store.clone())?;
+        let mut reporter = Reporter::begin(self, store.clone(), mark)?;
         // A key that a program or a keyring gives is not at hand yet, and a bad row may repeat it.
         let (mut key, mut held) = (self.settings.api_key.clone(), Vec::new());
         let preflight = self.preflight(store.as_deref(), &progress, |report| {
@@ -147,7 +146,7 @@ impl Batch<'_> {
         // Before anything is written. `RunningMark::begin` checks again with this batch's own mark in
         // place, since another batch may begin in between.
         if let Some(in_use) = &in_use {
-            in_use.check(self)?;
+            in_use.check(self, store)?;
         }
         self.check_scope(store)?;
         // After the checks that refuse, since what a journal has taken in stays there.
@@ -157,7 +156,7 @@ impl Batch<'_> {
         make_folder(&self.settings.out)?;
         remove_stale_parts(&self.settings.out);
         // The mark names these rows until the folder's manifest tells of them.
-        in_use.as_ref().map(|in_use| RunningMark::begin(self, in_use)).transpose()
+        in_use.as_ref().map(|in_use| RunningMark::begin(self, store, in_use)).transpose()
     }
 
     /// Does the rows that `source` begins, to the last line printed.
@@ -227,7 +226,11 @@ impl Batch<'_> {
                     reporter.forget(index);
                     Ok(())
                 }
-                RowNews::Submitted(_) | RowNews::None => Ok(()),
+                RowNews::Submitted(report) => {
+                    reporter.note_submitted(report);
+                    Ok(())
+                }
+                RowNews::None => Ok(()),
             }
         };
         let ended = interruptible(&started, max_wait, &messages, progress, rows, summary, on_news);

@@ -8,6 +8,10 @@
 //! journal does not know them.
 //! The rows are named before their photos are read, by what their lines ask for: a photo that was
 //! renamed since is not recognised here.
+//!
+//! A file beside the mark has a line for each task that the batch submits, as the manifest would have it. An
+//! older copy of the journal, which has its id, is told by a task that it does not know. One from between the
+//! last task and the kill is not told.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -15,21 +19,26 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use effects_client::random_name;
-use effects_core::{Error, ErrorKind};
-use effects_jobs::JournalStore;
+use effects_core::{Error, ErrorKind, Origin, TaskId};
+use effects_jobs::{JournalStore, RowName};
 use serde::{Deserialize, Serialize};
 
+use super::earlier_line::earlier_lines;
 use super::options::Batch;
+use super::other_journal::unreadable;
 use super::output_paths::RESULTS;
 use super::request_hash::RequestHash;
 use super::rows::Checker;
 use crate::failure::Failure;
 use crate::journal;
+use crate::rerun_line::quoted;
 
 /// The mark of a batch that runs; dropped, it is gone.
 #[derive(Debug)]
 pub(super) struct RunningMark {
     path: PathBuf,
+    /// The tasks that it submitted, in a file that is made for the first of them.
+    submitted: Option<File>,
     /// Locked as long as the process lives: a mark that takes a lock was left by a kill.
     _locked: File,
 }
@@ -37,7 +46,7 @@ pub(super) struct RunningMark {
 /// What is in the file: the journal that a batch at this gateway writes, and its rows.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct JournalInUse {
-    origin: String,
+    origin: Origin,
     journal: String,
     journal_id: Option<String>,
     rows: HashSet<RequestHash>,
@@ -52,7 +61,11 @@ impl RunningMark {
     /// # Errors
     ///
     /// Those of [`JournalInUse::check`], and when the folder cannot be read or written.
-    pub(super) fn begin(batch: &Batch<'_>, own: &JournalInUse) -> Result<Self, Failure> {
+    pub(super) fn begin(
+        batch: &Batch<'_>,
+        store: Option<&dyn JournalStore>,
+        own: &JournalInUse,
+    ) -> Result<Self, Failure> {
         let out = &batch.settings.out;
         let put = || -> io::Result<Self> {
             let name = random_name()?;
@@ -65,20 +78,39 @@ impl RunningMark {
             // Where a file system has no locks, no mark is taken for a left one.
             let _ = file.lock();
             fs::rename(&part, &path)?;
-            Ok(Self { path, _locked: file })
+            Ok(Self { path, submitted: None, _locked: file })
         };
         let mark = put().map_err(|error| unusable(out, &error))?;
         // Of two batches that begin at once, at least the later one sees the other's mark.
-        own.refuse_others(batch, Some(&mark.path))?;
+        own.refuse_others(batch, store, Some(&mark.path))?;
         Ok(mark)
+    }
+
+    /// Keeps the line of a row that has a new task.
+    pub(super) fn note_submitted(&mut self, line: &[u8]) {
+        if self.submitted.is_none() {
+            self.submitted = File::create_new(submitted_beside(&self.path)).ok();
+        }
+        // Of a file that cannot be written, the journal tells, unless it is lost as well.
+        let _ = self.submitted.as_mut().map(|file| file.write_all(line));
     }
 }
 
 impl Drop for RunningMark {
     fn drop(&mut self) {
-        // A mark that stays says what is true: this journal was used here.
-        let _ = fs::remove_file(&self.path);
+        remove(&self.path);
     }
+}
+
+/// Removes a mark and what is beside it.
+fn remove(mark: &Path) {
+    // What stays says what is true: this journal was used here.
+    let _ = fs::remove_file(mark).and_then(|()| fs::remove_file(submitted_beside(mark)));
+}
+
+/// The file of the tasks that the batch of a mark submitted.
+fn submitted_beside(mark: &Path) -> PathBuf {
+    mark.with_extension("submitted")
 }
 
 impl JournalInUse {
@@ -102,7 +134,7 @@ impl JournalInUse {
             );
         }
         Ok(Some(Self {
-            origin: batch.settings.origin.to_string(),
+            origin: batch.settings.origin.clone(),
             journal: path.to_string_lossy().into_owned(),
             journal_id: id.map_err(|error| journal::failure(&error))?,
             rows,
@@ -114,14 +146,24 @@ impl JournalInUse {
     ///
     /// # Errors
     ///
-    /// When one does or was: what it has paid for would be paid for again.
-    pub(super) fn check(&self, batch: &Batch<'_>) -> Result<(), Failure> {
-        self.refuse_others(batch, None)
+    /// When one does or was: what it has paid for would be paid for again. Where this journal is a copy from
+    /// before the batch that was killed.
+    pub(super) fn check(
+        &self,
+        batch: &Batch<'_>,
+        store: Option<&dyn JournalStore>,
+    ) -> Result<(), Failure> {
+        self.refuse_others(batch, store, None)
     }
 
     /// Refuses where a mark names another journal for some of these rows. With the mark of this batch,
     /// `own_mark`, in place, those that a kill left are removed where it says as much as they do.
-    fn refuse_others(&self, batch: &Batch<'_>, own_mark: Option<&Path>) -> Result<(), Failure> {
+    fn refuse_others(
+        &self,
+        batch: &Batch<'_>,
+        store: Option<&dyn JournalStore>,
+        own_mark: Option<&Path>,
+    ) -> Result<(), Failure> {
         let out = &batch.settings.out;
         let fail = |error: &io::Error| unusable(out, error);
         let entries = match fs::read_dir(out) {
@@ -144,10 +186,16 @@ impl JournalInUse {
             // A process that has ended, by whatever means, holds no lock any more.
             let is_left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
             if !self.is_of_one_journal_with(&mark) && !batch.options.pay_again {
-                return Err(refusal(&mark, self, out, is_left));
+                return Err(refusal(&mark, self, out, is_left.then_some(&*path)));
+            }
+            if is_left
+                && !batch.options.pay_again
+                && let Some(task) = self.forgotten_task(store, &path)?
+            {
+                return Err(refusal_of_copy(&task, self, &path));
             }
             if is_left && own_mark.is_some() && self.has_all_rows_of(&mark) {
-                let _ = fs::remove_file(&path);
+                remove(&path);
             }
         }
         Ok(())
@@ -162,35 +210,94 @@ impl JournalInUse {
     }
 
     fn is_of_one_journal_with(&self, other: &Self) -> bool {
-        // A journal that is not made yet has no id; then its path tells.
-        match (&self.journal_id, &other.journal_id) {
-            (Some(own), Some(others)) => own == others,
-            _ => self.journal == other.journal,
+        // A store in memory has no id; then its path tells. A file that is not there has none either, and is
+        // not the one of a mark that names an id.
+        match &other.journal_id {
+            None => self.journal == other.journal,
+            id => self.journal_id == *id,
         }
+    }
+
+    /// A task that the batch of this left mark submitted, and that the journal does not know.
+    fn forgotten_task(
+        &self,
+        store: Option<&dyn JournalStore>,
+        mark: &Path,
+    ) -> Result<Option<TaskId>, Failure> {
+        let Some(store) = store else { return Ok(None) };
+        let submitted = submitted_beside(mark);
+        let unreadable = |error: io::Error| unreadable(&submitted, &error);
+        for text in earlier_lines(&submitted).map_err(unreadable)? {
+            let line = text.map_err(unreadable)?.line;
+            let task = line.and_then(|line| line.task_id?.parse::<TaskId>().ok());
+            if let Some(task) = task {
+                let name = RowName::Task(self.origin.clone(), task.clone());
+                if store.find(&name).map_err(|error| journal::failure(&error))?.is_none() {
+                    return Ok(Some(task));
+                }
+            }
+        }
+        Ok(None)
     }
 }
 
-fn refusal(mark: &JournalInUse, own: &JournalInUse, out: &Path, is_left: bool) -> Failure {
+/// Why a batch stops: another one does its rows, with the journal of this mark, and may have been killed.
+fn refusal(mark: &JournalInUse, own: &JournalInUse, out: &Path, left: Option<&Path>) -> Failure {
     let (folder, theirs, ours) = (out.display(), &mark.journal, &own.journal);
     let rows = match mark.rows.intersection(&own.rows).count() {
         _ if mark.any || own.any => "may do the same rows".to_owned(),
         count => format!("does {count} of these rows too"),
     };
-    let what = if is_left { "was broken off" } else { "is running" };
-    let way_out = match (mark.journal == own.journal, is_left) {
-        (true, _) => {
-            "that file was deleted or replaced since: give the one that was there with --journal, and no backup \
-             from before: it does not know what was submitted since"
+    let what = if left.is_some() { "was broken off" } else { "is running" };
+    let way_out = match left {
+        _ if mark.journal == own.journal => {
+            "that file was deleted or replaced since: give the one that was there with --journal"
                 .to_owned()
         }
-        (false, true) => format!("go on with --journal {theirs}"),
-        (false, false) => format!("wait for its end, or use --journal {theirs} as well"),
+        Some(_) => format!("go on with --journal {theirs}"),
+        None => format!("wait for its end, or use --journal {theirs} as well"),
     };
+    let lost = left.map(|left| where_lost(left, own)).unwrap_or_default();
     let message = format!(
         "a batch with the journal {theirs} {what} in {folder}, which {rows}, and what it has paid for is \
-         not in the journal {ours}: {way_out}; or pay once more with --pay-again; nothing was sent"
+         not in the journal {ours}: {way_out}{lost}; or pay once more with --pay-again; nothing was sent"
     );
     Error::new(ErrorKind::Misconfigured, message).into()
+}
+
+/// Why a batch stops whose journal does not know a task of the batch that left this mark.
+fn refusal_of_copy(task: &TaskId, own: &JournalInUse, left: &Path) -> Failure {
+    let (journal, rebuild) = (&own.journal, rebuild(&submitted_beside(left), own));
+    let folder = left.parent().unwrap_or(left).display();
+    let message = format!(
+        "the journal {journal} is an older copy of the one of a batch that was broken off in {folder}: it \
+         does not know task {task}, nor what was being submitted then: give the one that was there with \
+         --journal; if that is lost, {rebuild}; then the same line goes on, and pays once more only for what \
+         was being submitted at the kill; or pay once more with --pay-again; nothing was sent"
+    );
+    Error::new(ErrorKind::Misconfigured, message).into()
+}
+
+/// What to do where the journal is lost of the batch that left this mark, and another takes its place.
+fn where_lost(left: &Path, own: &JournalInUse) -> String {
+    let (mark, submitted) = (left.display(), submitted_beside(left));
+    let first = match submitted.exists() {
+        true => {
+            let rebuild = rebuild(&submitted, own);
+            format!("{rebuild}, and then delete {mark} and {}", submitted.display())
+        }
+        false => format!("delete {mark}"),
+    };
+    format!(
+        "; if that is lost, {first}; then the same line goes on, and pays once more only for what was being \
+         submitted at the kill"
+    )
+}
+
+/// How this journal takes in the tasks of a killed batch.
+fn rebuild(submitted: &Path, own: &JournalInUse) -> String {
+    let (from, journal) = (quoted(&submitted.to_string_lossy()), quoted(&own.journal));
+    format!("take in its tasks with `effects journal rebuild --from {from} --journal {journal}`")
 }
 
 fn unusable(out: &Path, error: &io::Error) -> Failure {

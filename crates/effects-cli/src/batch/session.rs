@@ -95,8 +95,8 @@ pub(crate) struct StartedSession {
 pub(crate) enum SessionMessage {
     /// What became of a row.
     Report(Box<RowReport>),
-    /// The row that the journal has under this number, which was known beforehand, has a new task.
-    Submitted(RowNumber),
+    /// A row has a new task, which goes on.
+    Submitted(Box<RowReport>),
     /// The row at this place, for which nothing was sent, is begun anew.
     BegunAnew(usize),
     /// A row's task failed, and there will be another; what the first one cost.
@@ -283,12 +283,10 @@ impl Session {
                 let Some(row) = of(index) else { return };
                 self.send(SessionMessage::Note(format!("{}: {event}", row.label.position(row.number))));
             }
-            JobNotice::Event { index, event: Event::Submitted { .. }, .. } => {
-                // A batch knows no numbers beforehand; `reorder` does, and notes the new task in the
-                // row's folder.
-                if let Some(number) = of(index).and_then(|row| row.number) {
-                    self.send(SessionMessage::Submitted(number));
-                }
+            JobNotice::Event { index, event: Event::Submitted { task_id }, .. } => {
+                let Some(BegunRow { label, number, .. }) = of(index) else { return };
+                let report = RowReport::submitted(label, task_id).numbered(number);
+                self.send(SessionMessage::Submitted(Box::new(report)));
             }
             JobNotice::Billed { cost, .. } => self.check_price(cost),
             JobNotice::Event { event: Event::Retrying { error, .. }, .. }

@@ -47,9 +47,8 @@ impl Batch<'_> {
         settle: Duration,
     ) -> CommandResult {
         let progress = ProgressLine::new(self.output, self.options.progress_every);
-        // A name of its own keeps it to the end of the watch: `_` alone would drop the mark at once.
-        let _mark = self.take_folder(Some(&*store))?;
-        let reporter = Reporter::begin(self, Some(Arc::clone(&store)))?;
+        let mark = self.take_folder(Some(&*store))?;
+        let reporter = Reporter::begin(self, Some(Arc::clone(&store)), mark)?;
         // After `take_folder`, which takes rows of the folder's manifest into the journal.
         let FolderRecords { paid_for, created, pictures } = self.records_of_folder(&*store)?;
         let journal_session = self.journal_session(

@@ -116,7 +116,7 @@ pub(crate) fn reorder(
             print_row(&*store, report, &progress, output)?;
             noted
         }
-        RowNews::Submitted(row) => Ok(folders.note_state(row)?),
+        RowNews::Submitted(report) => report.row.map_or(Ok(()), |row| Ok(folders.note_state(row)?)),
         RowNews::BegunAnew(_) | RowNews::None => Ok(()),
     };
     // No exchange takes longer, so by then a submission under way is answered or lost.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::PathBuf;
 
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
@@ -309,6 +310,11 @@ mod of_a_batch_without_an_end {
         looks.map(|seen| &seen.path).collect::<HashSet<_>>().len()
     }
 
+    /// How often tasks were looked at.
+    fn looks(site: &Site) -> usize {
+        site.emulator.requests().iter().filter(|seen| seen.endpoint == Endpoint::Task).count()
+    }
+
     fn wait_until(mut done: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !done() {
@@ -327,11 +333,15 @@ mod of_a_batch_without_an_end {
         }
     }
 
-    fn marks(site: &Site) -> usize {
-        let names = fs::read_dir(site.path("out")).unwrap();
-        names
-            .filter(|it| it.as_ref().unwrap().file_name().to_string_lossy().ends_with(".running"))
-            .count()
+    fn marks(site: &Site) -> Vec<PathBuf> {
+        left(site, "running")
+    }
+
+    /// The hidden files in the folder that end so.
+    fn left(site: &Site, ending: &str) -> Vec<PathBuf> {
+        let Ok(files) = fs::read_dir(site.path("out")) else { return Vec::new() };
+        let files = files.map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|it| it == ending)).collect()
     }
 
     #[test]
@@ -340,7 +350,7 @@ mod of_a_batch_without_an_end {
         refused(&site, "is running in");
         run.signal("INT");
         run.end().exits(130);
-        assert_eq!((site.accepted_once(), marks(&site)), (3, 0));
+        assert_eq!((site.accepted_once(), marks(&site).len()), (3, 0));
     }
 
     #[test]
@@ -355,7 +365,95 @@ mod of_a_batch_without_an_end {
         wait_until(|| site.emulator.requests().len() > seen);
         run.signal("INT");
         run.end().exits(130);
-        assert_eq!((site.accepted_once(), marks(&site)), (3, 0));
+        assert_eq!((site.accepted_once(), marks(&site).len()), (3, 0));
+    }
+
+    fn submitted(site: &Site) -> Vec<PathBuf> {
+        left(site, "submitted")
+    }
+
+    /// Starts a batch of three rows, and kills it once the folder knows of their tasks.
+    fn killed(site: &Site) {
+        let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+        site.emulator.follow(FaultPlan::none().with(slow)).unwrap();
+        site.rows("rows.csv", 3);
+        let run = RunningCommand::new(site.command(&LINE));
+        wait_until(|| {
+            let file = submitted(site).pop();
+            file.is_some_and(|file| fs::read_to_string(file).unwrap().lines().count() == 3)
+        });
+        run.signal("KILL");
+        run.end();
+    }
+
+    /// Takes the tasks of the killed batch into a journal, as the command that refused it says.
+    fn take_in(site: &Site, journal: &str, ran: &CommandOutput) {
+        let from = &submitted(site)[0];
+        let line = format!(
+            "effects journal rebuild --from {} --journal {}",
+            from.display(),
+            site.path(journal).display()
+        );
+        assert!(ran.stderr.contains(&line), "{line} is missing: {ran:?}");
+        let rebuild =
+            ["journal", "rebuild", "--from", from.to_str().unwrap(), "--journal", journal];
+        site.run(&rebuild).exits(0);
+    }
+
+    /// Goes on with the killed batch, whose three tasks are followed.
+    fn go_on(site: &Site, line: &[&str]) {
+        let before = looks(site);
+        let run = RunningCommand::new(site.command(line));
+        wait_until(|| looks(site) >= before + 3);
+        run.signal("INT");
+        run.end().exits(130);
+        assert!(marks(site).is_empty() && submitted(site).is_empty());
+    }
+
+    /// Such a copy has the journal's id, and knows nothing of what was submitted since.
+    #[test]
+    fn a_copy_of_the_journal_from_before_is_not_taken_for_it() {
+        let site = Site::new();
+        site.write("before.csv", "template,image\nglass_ball,https://example.com/before.jpg\n");
+        site.batch("before.csv", &["--journal", "first.db"]).exits(0);
+        site.run(&["journal", "backup", "copy.db", "--journal", "first.db"]).exits(0);
+        killed(&site);
+        for file in fs::read_dir(site.folder.path()).unwrap().map(|file| file.unwrap().path()) {
+            if file.file_name().unwrap().to_string_lossy().starts_with("first.db") {
+                fs::remove_file(file).unwrap();
+            }
+        }
+        let seen = site.emulator.requests().len();
+        let ran = site.run(&[&LINE[..], &["--plan"]].concat()).exits(2);
+        assert!(ran.stderr.contains("deleted or replaced"), "{ran:?}");
+        fs::copy(site.path("copy.db"), site.path("first.db")).unwrap();
+        for more in [&["--plan"][..], &[]] {
+            let ran = site.run(&[&LINE[..], more].concat()).exits(2);
+            for said in ["older copy", "--pay-again", "nothing was sent"] {
+                assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
+            }
+            if more.is_empty() {
+                take_in(&site, "first.db", &ran);
+            }
+        }
+        assert_eq!(site.emulator.requests().len(), seen);
+        go_on(&site, &LINE);
+        assert_eq!(site.accepted_once(), 4);
+    }
+
+    #[test]
+    fn where_its_journal_is_lost_the_folder_has_the_tasks_of_a_killed_one() {
+        let site = Site::new();
+        killed(&site);
+        let line = LINE.map(|word| if word == "first.db" { "second.db" } else { word });
+        let ran = site.run(&line).exits(2);
+        take_in(&site, "second.db", &ran);
+        for file in marks(&site).into_iter().chain(submitted(&site)) {
+            assert!(ran.stderr.contains(file.to_str().unwrap()), "{ran:?}");
+            fs::remove_file(file).unwrap();
+        }
+        go_on(&site, &line);
+        assert_eq!(site.accepted_once(), 3);
     }
 
     #[test]
@@ -373,11 +471,11 @@ mod of_a_batch_without_an_end {
         run.signal("KILL");
         run.end();
         others("after.csv", "after");
-        assert_eq!((site.accepted_once(), marks(&site)), (4, 1));
+        assert_eq!((site.accepted_once(), marks(&site).len()), (4, 1));
         // Nor does the first journal's own batch of other rows take the mark of these away.
         site.write("more.csv", "template,image\nglass_ball,https://example.com/more.jpg\n");
         site.batch("more.csv", &["--journal", "first.db"]).exits(0);
-        assert_eq!((site.accepted_once(), marks(&site)), (5, 1));
+        assert_eq!((site.accepted_once(), marks(&site).len()), (5, 1));
         site.write("all.csv", "template,image\nglass_ball,https://example.com/1.jpg\n");
         let ran = site.batch("all.csv", &["--journal", "second.db"]).exits(2);
         assert!(ran.stderr.contains("1 of these rows"), "{ran:?}");
@@ -391,6 +489,6 @@ mod of_a_batch_without_an_end {
         run.end();
         site.emulator.follow(FaultPlan::none()).unwrap();
         site.batch("rows.csv", &["--journal", "second.db", "--pay-again"]).exits(0);
-        assert_eq!((site.emulator.counts().accepted, marks(&site)), (4, 0));
+        assert_eq!((site.emulator.counts().accepted, marks(&site).len()), (4, 0));
     }
 }
