@@ -5,6 +5,7 @@
 //! `Batch::process_rows` reads with [`scope`] what was paid, and `Batch::plan` takes the price of a picture
 //! from `Batch::price`.
 
+use std::fs;
 use std::sync::Arc;
 
 use effects_client::JournalSession;
@@ -42,7 +43,7 @@ impl Batch<'_> {
             find_price(client, &journal_session, created, progress)?;
         }
         let scope =
-            journal_session.store().open_scope(self.options.scope.as_deref()).map_err(failed)?;
+            journal_session.store().open_scope(self.scope_name().as_deref()).map_err(failed)?;
         let journal_session =
             journal_session.within(Budget { scope, limit, price: self.options.price });
         for page in rows.chunks(ROWS_AT_ONCE) {
@@ -53,6 +54,18 @@ impl Batch<'_> {
         }
         self.refuse_what_cannot_be_counted(&journal_session)?;
         Ok(Some(journal_session))
+    }
+
+    /// The name of the scope that the budget counts. A watched folder is one by itself, so that watches which
+    /// save to it at the same time share what is left: each may be the only one to see some of its photos.
+    fn scope_name(&self) -> Option<String> {
+        let out = &self.settings.out;
+        let of_folder = || {
+            let whole = fs::canonicalize(out).unwrap_or_else(|_| out.clone());
+            format!("folder {}", whole.display())
+        };
+        let scope = self.options.scope.clone();
+        scope.or_else(|| self.manifest.is_watched().then(of_folder))
     }
 
     /// Refuses a budget that is lost before anything is sent: no price is known, and earlier runs left

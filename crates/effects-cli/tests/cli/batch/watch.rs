@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::proxy::Finished;
 use super::site::{Site, count};
-use crate::world::{PHOTO, TIMEOUT, World};
+use crate::world::{PHOTO, RunningCommand, TIMEOUT, World};
 
 /// `effects watch photos` as it runs: what it prints goes to files, which are read meanwhile.
 struct Watching<'a> {
@@ -362,6 +362,25 @@ fn the_budget_of_a_folder_moves_with_it() {
     let ended = Watching::saving_to("moved", &site, &["--budget", "0.06"]).end();
     assert_eq!(ended.code, Some(6), "{ended:?}");
     assert_eq!(site.accepted_once(), 2);
+}
+
+/// Each counts what the other pays meanwhile.
+#[test]
+fn two_that_save_to_one_folder_spend_one_budget_together() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1).photo("others/b.png", 2);
+    let budget = ["--budget", "0.06"];
+    let first = Watching::start(&site, &budget);
+    first.has(1, "completed");
+    let others = ["watch", "others", "--template", "glass_ball", "--out", "out", "--price", "0.03"];
+    let others = [&others[..], &["--poll", "0.05", "--settle", "0.2"], &budget].concat();
+    let second = RunningCommand::new(site.command(&others));
+    first.until("bought by the second", || (site.emulator.counts().accepted == 2).then_some(()));
+    site.photo("photos/c.png", 3);
+    let ended = first.end();
+    assert_eq!((ended.code, site.accepted_once()), (Some(6), 2), "{ended:?}");
+    second.signal("INT");
+    second.end();
 }
 
 #[test]
