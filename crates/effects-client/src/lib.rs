@@ -71,7 +71,7 @@ pub use cassette::{
 };
 pub use client_cert::ClientCert;
 pub use clock::{StoppableClock, Stopper, WallClock};
-pub use connection_error::io_reason;
+pub use connection_error::{io_reason, no_tunnel};
 pub use environment_proxies::{EnvironmentProxies, UnreadableProxy};
 pub use file_id::FileId;
 pub use job_demand::{JobDemand, draw};

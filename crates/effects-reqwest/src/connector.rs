@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{EnvironmentProxies, Proxy, Settings};
+use effects_client::{EnvironmentProxies, Proxy, Settings, no_tunnel};
 use effects_core::BaseUrl;
 use effects_core::{Error, ErrorKind};
 use http::header::HeaderValue;
@@ -237,7 +237,7 @@ async fn open_tunnel(
             Ok(())
         }
         Some((version, status)) if version.starts_with("HTTP/1") => {
-            Err(format!("the proxy opens no tunnel: HTTP {status}").into())
+            Err(no_tunnel(&format!("HTTP {status}")).into())
         }
         _ => Err("the proxy's answer is no HTTP".into()),
     }

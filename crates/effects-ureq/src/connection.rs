@@ -27,7 +27,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use effects_client::{certificate, io_reason};
+use effects_client::{certificate, io_reason, no_tunnel};
 use effects_core::ApiKey;
 use effects_core::gateway::Answer;
 use http::Uri;
@@ -144,6 +144,11 @@ impl ExchangeGuard {
 fn describe(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => io_reason(error),
+        // It has the status twice.
+        ureq::Error::ConnectProxyFailed(why) => match why.rsplit_once('/') {
+            Some((_, status)) => no_tunnel(&format!("HTTP {status}")),
+            None => no_tunnel(why),
+        },
         error => error.to_string(),
     }
 }

@@ -144,6 +144,30 @@ fn a_proxy_that_speaks_socks_is_never_gone_around() {
     }
 }
 
+/// Its answer is not the service's, and the way out is in the proxy's URL.
+#[test]
+fn a_proxy_that_wants_a_password_says_where_to_give_it() {
+    let proxy = ScriptedServer::start().unwrap();
+    proxy.otherwise(Response::new(407).header("proxy-authenticate", "Basic realm=\"studio\""));
+    let world = ScenarioWorld::new().unwrap();
+    // One is asked for a tunnel, the other passes the request on.
+    for base_url in ["https://gateway.invalid", "http://gateway.invalid"] {
+        let mut setup = setup_elsewhere(&world);
+        setup.base_url = base_url.to_owned();
+        let through = || Proxy::Url(proxy.base_url());
+        let client = setup.builder::<effects_ureq::Client>().unwrap().proxy(through());
+        let blocking = client.build().unwrap().run(request()).unwrap_err();
+        let client = setup.builder::<effects_reqwest::Client>().unwrap().proxy(through());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let asynchronous = runtime.block_on(client.build().unwrap().run(request())).unwrap_err();
+        for error in [blocking, asynchronous].map(|error| error.to_string()) {
+            for said in ["HTTP 407", "nothing is billed", "USER:PASSWORD@"] {
+                assert!(error.contains(said), "{said:?} is missing: {error}");
+            }
+        }
+    }
+}
+
 fn request() -> EffectRequest {
     EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
 }

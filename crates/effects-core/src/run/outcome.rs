@@ -187,6 +187,10 @@ impl fmt::Display for Refused {
             ErrorKind::NoSuchEndpoint => ": check the base URL",
             ErrorKind::RateLimited => ": try again later",
             ErrorKind::Transport => ": check the network, the proxy and the base URL",
+            // Not the service's answer: a proxy that passes requests on says so.
+            _ if self.error.status() == Some(407) => {
+                ": a proxy wants a user name and password: give USER:PASSWORD@ before the host in its URL"
+            }
             // A photo inside the request, or the limit of a proxy in between.
             _ if self.error.status() == Some(413) => {
                 ": the request is too large: make the photo smaller, or give a URL of it"
