@@ -497,7 +497,10 @@ fn all_lines(
     let lines = file.into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
     let is_empty = |text: &[u8]| text.iter().all(u8::is_ascii_whitespace);
     let lines = lines.zip(1..).map(|(text, number)| {
-        let text = text?;
+        let mut text = text?;
+        if number == 1 && text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len());
+        }
         let line = serde_json::from_slice(&text).ok();
         Ok(ManifestText { number, text, line })
     });
@@ -511,6 +514,9 @@ fn all_lines(
     let is_line = move |text: &ManifestText| !is_empty(&text.text) && !is_torn(text);
     Ok(lines.filter(move |line| line.as_ref().map_or(true, is_line)))
 }
+
+/// Some editors begin a file with it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// How the line of a row begins.
 const LINE_START: &[u8] = br#"{"schema":"effects.row.v1""#;

@@ -27,7 +27,8 @@ impl ApiKey {
     /// many words that have nothing to do with it, ids and field names among them.
     pub const SHORTEST_SEARCHED: usize = 8;
 
-    /// A key as the service's site shows it; white space around it is dropped.
+    /// A key as the service's site shows it; white space around it is dropped, and a byte order mark before it,
+    /// with which some editors begin a file.
     ///
     /// # Errors
     ///
@@ -35,7 +36,7 @@ impl ApiKey {
     /// does not repeat it.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidApiKey> {
         let key: String = key.into();
-        let key = key.trim();
+        let key = key.trim_start_matches('\u{feff}').trim();
         if key.is_empty() {
             return Err(InvalidApiKey("is empty"));
         }
@@ -343,6 +344,11 @@ mod tests {
             assert!(warning.contains(&format!("{} character", short.len())), "{warning}");
         }
         assert!(key("eight888").warning().is_none());
+    }
+
+    #[test]
+    fn what_an_editor_puts_around_a_key_is_dropped() {
+        assert_eq!(key("\u{feff} secret/key\r\n").expose(), "secret/key");
     }
 
     #[test]

@@ -54,6 +54,18 @@ fn rebuilding_twice_adds_nothing_and_the_costs_count_in_budgets() {
     assert_eq!(site.accepted_once(), 4);
 }
 
+/// Some editors put one at the beginning of a file; what it stands before is paid for all the same.
+#[test]
+fn a_manifest_that_was_saved_with_a_byte_order_mark_tells_of_its_first_row_too() {
+    let site = Site::new();
+    site.rows("rows.csv", 2).batch("rows.csv", &[]).exits(0);
+    let text = fs::read_to_string(site.path("out/manifest.jsonl")).unwrap();
+    site.write("out/manifest.jsonl", format!("\u{feff}{text}"));
+    assert_eq!(counts(&rebuild(&site).exits(0)), [2, 2, 0, 0, 0]);
+    site.batch("rows.csv", &["--journal", "third.db"]).exits(0);
+    assert_eq!(site.accepted_once(), 2);
+}
+
 #[test]
 fn tasks_that_run_failed_or_have_no_picture_yet_are_rebuilt_as_they_stand() {
     let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).nth(1);
