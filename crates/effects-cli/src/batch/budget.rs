@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Instant;
 
 use effects_client::JournalSession;
 use effects_core::journal::{Journal, JournalError, OverBudget, RowNumber};
@@ -113,20 +114,33 @@ pub(super) fn scope(
     journal_session.store().scope(budget.scope).map(Some).map_err(|error| journal::failure(&error))
 }
 
-/// Follows tasks of earlier runs until one of them tells what it cost. That costs nothing.
+/// Follows tasks of earlier runs until one of them tells what it cost, no longer than a wait for one task may
+/// take. That costs nothing.
 fn find_price(
     client: &Client,
     journal_session: &JournalSession,
     created: &[RowNumber],
     progress: &ProgressLine,
 ) -> Result<(), Failure> {
+    let (begun, limit) = (Instant::now(), client.policy().wait_timeout);
+    let mut is_told = false;
     for row in created {
-        progress.show_step("waiting for a task of an earlier run, to know what one costs");
+        // A wait that ran into its end says little of the other tasks, and nothing is sent meanwhile.
+        if begun.elapsed() >= limit {
+            break;
+        }
         let found = journal_session.resume(*row).map_err(|error| journal::failure(&error))?;
         // Another process follows it, or it has its verdict by now.
         let Found::Watch(open) = found else { continue };
         let task = open.record().and_then(|record| record.state.task().cloned());
         let (Some(task), Some(submitted)) = (task, open.submitted()) else { continue };
+        if !std::mem::replace(&mut is_told, true) {
+            progress.note(
+                "what a picture costs is not known: waiting for a task of an earlier run to tell it; --price USD \
+                 spares the wait",
+            );
+        }
+        progress.show_step("waiting for a task of an earlier run, to know what one costs");
         let client = client.with_journal(open.journal::<Arc<dyn Journal>>());
         let result = client.task(task).submitted_at(submitted).wait();
         // The journal has its verdict and its cost from now on, as of any run.

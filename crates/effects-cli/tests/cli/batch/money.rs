@@ -119,6 +119,19 @@ fn the_budget_is_for_the_rows_whenever_they_were_paid() {
     assert_eq!((site.accepted_once(), site.emulator.spent().to_string().as_str()), (20, "0.60"));
 }
 
+/// Nothing is sent meanwhile, so a person must know what it waits for.
+#[test]
+fn the_wait_for_a_price_is_told() {
+    let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+    let site = Site::with(FaultPlan::none().with(slow));
+    site.rows("rows.csv", 2).batch("rows.csv", &["--deadline", "1"]).exits(5);
+    let ran = site.rows("rows.csv", 3).batch("rows.csv", &["--deadline", "1", "--budget", "5"]);
+    let ran = ran.exits(6);
+    assert_eq!(ran.stderr.matches("waiting for a task of an earlier run").count(), 1, "{ran:?}");
+    assert!(ran.stderr.contains("--price USD spares the wait"), "{ran:?}");
+    assert_eq!(site.accepted_once(), 2);
+}
+
 #[test]
 fn a_price_that_is_given_is_reserved_from_the_first_row_on() {
     let site = Site::new();
