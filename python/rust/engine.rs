@@ -1,35 +1,33 @@
 //! [`Engine`]: the native class behind the Python `Client` and `AsyncClient` (`_client.py`), which hold one
-//! each. Most of its methods return the `Operation`, `Events` or `Many` that does one call of a client. It
-//! keeps a client's settings, and for each process connections and a budget, so that a child of `fork()`
-//! has its own.
+//! each. Most of its methods return the `Operation`, `Events` or `Many` that does one call of a client, with
+//! the client's settings; the [`ProcessClients`] give it the Rust client of the call.
 
-use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use effects_client::is_replay;
 use effects_core::batch::BatchLimits;
-use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, TaskId, Template};
+use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, Template};
 use effects_reqwest::Client;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
+use crate::call_timeout::CallTimeout;
 use crate::handle::{Handle, time};
 use crate::interruptible::off_thread;
 use crate::journal::{OpenJournal, TaskRows};
 use crate::many::{CallBudget, Funds, Many, Plan};
 use crate::operation::Operation;
-use crate::policy::{NativePolicy, duration};
+use crate::policy::NativePolicy;
+use crate::process_clients::ProcessClients;
 use crate::reservation::Allotment;
 use crate::run_operation::{FollowedTask, Launch, RunPurpose, SingleSubmission};
 use crate::setup::{PlainMoney, Setup, money, plain_money};
-use crate::shared_budget::{GivenPrice, SharedBudget};
+use crate::shared_budget::GivenPrice;
 use crate::submission::PlainRequest;
 use crate::submission_tracker::SubmissionNote;
 use crate::value::{OperationValue, fetch_picture, task_id};
 use crate::watch::Events;
-use crate::{failure, journal, runtime, setup, warnings};
+use crate::{failure, journal, runtime, warnings};
 
 /// What both Python clients are made of.
 #[pyclass(frozen, module = "spark_effects._native")]
@@ -37,117 +35,10 @@ use crate::{failure, journal, runtime, setup, warnings};
 pub struct Engine {
     setup: Arc<Setup>,
     base: Arc<BaseUrl>,
-    /// What belongs to this process: connections and drivers do not survive `fork()`.
-    process_state: Mutex<Option<ProcessState>>,
-    /// What this client may spend in its life, and the process that counts.
-    shared_budget: Mutex<Option<(u32, Arc<SharedBudget>)>>,
-}
-
-/// What an engine has in one process.
-#[derive(Debug)]
-struct ProcessState {
-    process: u32,
-    client: Client,
-    /// The same client under each policy: its runs are driven together.
-    clients: Vec<(Arc<Policy>, Client)>,
-}
-
-impl ProcessState {
-    fn of(client: Client) -> Self {
-        Self { process: std::process::id(), client, clients: Vec::new() }
-    }
-
-    fn is_here(&self) -> bool {
-        self.process == std::process::id()
-    }
-
-    /// The client under this policy.
-    fn client_under(&mut self, policy: &Arc<Policy>) -> Client {
-        // Most calls bring the policy of their client: comparing the pointers spares comparing its
-        // fields.
-        let same = |of: &Arc<Policy>| Arc::ptr_eq(of, policy) || **of == **policy;
-        if let Some((_, client)) = self.clients.iter().find(|(of, _)| same(of)) {
-            return client.clone();
-        }
-        let client = self.client.with_policy(Arc::clone(policy));
-        if self.clients.len() >= MAX_CLIENTS {
-            // A client without runs is cheap to make again. Forgetting one that drives runs would
-            // give the next call of its policy a second driver.
-            self.clients.retain(|(_, client)| client.runs_under_way() > 0);
-        }
-        // Where every call has a policy of its own, each has a driver of its own.
-        if self.clients.len() < MAX_CLIENTS {
-            self.clients.push((Arc::clone(policy), client.clone()));
-        }
-        client
-    }
-}
-
-/// In a fork, drivers and connections belong to a thread of the parent's, and so does what waits for the
-/// budget: they are forgotten, not dropped.
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let process = std::process::id();
-        let state = self.process_state.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if state.as_ref().is_some_and(|state| !state.is_here()) {
-            std::mem::forget(state);
-        }
-        let budget = self.shared_budget.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if budget.as_ref().is_some_and(|(owner, _)| *owner != process) {
-            std::mem::forget(budget);
-        }
-    }
+    clients: ProcessClients,
 }
 
 impl Engine {
-    /// The client of this process.
-    pub fn client(&self, py: Python<'_>) -> PyResult<Client> {
-        self.with_state(py, |state| state.client.clone())
-    }
-
-    /// Does this with what belongs to this process.
-    fn with_state<T>(
-        &self,
-        py: Python<'_>,
-        work: impl FnOnce(&mut ProcessState) -> T,
-    ) -> PyResult<T> {
-        loop {
-            if let Some(state) = &mut *self.process_state()
-                && state.is_here()
-            {
-                return Ok(work(state));
-            }
-            // Without the mutex: what gives the key may let go of the interpreter's lock, and a thread
-            // that takes that lock and then waits for the mutex would never let go of it.
-            let made = ProcessState::of(build_client(py, &self.setup, Some(&self.base))?);
-            let mut held = self.process_state();
-            // Another thread may have been faster: its client may have runs already.
-            if !held.as_ref().is_some_and(ProcessState::is_here) {
-                // Forgotten, not dropped: a parent's connections end in a thread that is not in this
-                // process.
-                std::mem::forget(held.replace(made));
-            }
-        }
-    }
-
-    fn process_state(&self) -> MutexGuard<'_, Option<ProcessState>> {
-        self.process_state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The money of this process: a fork counts for itself.
-    fn shared_budget(&self, _holds_the_lock: Python<'_>) -> Option<Arc<SharedBudget>> {
-        let mut held = self.shared_budget.lock().unwrap_or_else(PoisonError::into_inner);
-        let (owner, shared_budget) = held.as_ref()?;
-        let process = std::process::id();
-        if *owner == process {
-            return Some(Arc::clone(shared_budget));
-        }
-        let own = SharedBudget::of(shared_budget.forked());
-        // Forgotten, not dropped: a parent's waiters are in a thread that is not in this process.
-        std::mem::forget(held.replace((process, Arc::clone(&own))));
-        Some(own)
-    }
-
     /// One submission by itself, checked.
     fn single(
         &self,
@@ -155,12 +46,12 @@ impl Engine {
         request: PlainRequest,
         policy: &NativePolicy,
     ) -> PyResult<SingleSubmission> {
-        let client = self.client_with(py, policy)?;
+        let client = self.clients.client_with(py, policy)?;
         let checked = request.check().map_err(|error| failure::exception(py, &error))?;
         let journal = self.journal(py);
         let origin = self.base.origin().clone();
         let (note, shared_budget) =
-            (SubmissionNote::new(Arc::clone(&self.base)), self.shared_budget(py));
+            (SubmissionNote::new(Arc::clone(&self.base)), self.clients.shared_budget(py));
         Ok(SingleSubmission { client, request: checked, note, journal, origin, shared_budget })
     }
 
@@ -176,13 +67,13 @@ impl Engine {
         handle: &Handle,
         policy: &NativePolicy,
     ) -> PyResult<FollowedTask> {
-        let client = self.client_with(py, policy)?;
+        let client = self.clients.client_with(py, policy)?;
         let rows =
             self.journal(py).map(|journal| TaskRows::new(journal, self.base.origin().clone()));
         Ok(FollowedTask {
             task: handle.at(&client),
             client,
-            shared_budget: self.shared_budget(py),
+            shared_budget: self.clients.shared_budget(py),
             rows,
         })
     }
@@ -198,7 +89,7 @@ impl Engine {
         let journal = path.map(|path| journal::journal_at(py, &path));
         let price = plain.price.as_deref().map(money).transpose()?;
         let limit = plain.budget.as_deref().map(money).transpose()?;
-        let shared_budget = self.shared_budget(py);
+        let shared_budget = self.clients.shared_budget(py);
         if let Some(scope) = &plain.scope {
             let why = match (&journal, &shared_budget) {
                 (None, _) => "is shared through a journal: give journal= as well",
@@ -246,24 +137,6 @@ impl Engine {
             parent,
         })
     }
-
-    /// The time that one call may take.
-    fn call_timeout(
-        &self,
-        py: Python<'_>,
-        seconds: Option<f64>,
-        kind: ErrorKind,
-        what: &'static str,
-    ) -> PyResult<CallTimeout> {
-        let limit = seconds.map(|seconds| duration("timeout", seconds)).transpose();
-        let time = limit.map_err(|error| failure::exception(py, &error))?;
-        Ok(CallTimeout { time, kind, what, task: None, base: Arc::clone(&self.base) })
-    }
-
-    /// The client of this process under this policy, for one call that begins now.
-    fn client_with(&self, py: Python<'_>, policy: &NativePolicy) -> PyResult<Client> {
-        self.with_state(py, |state| state.client_under(&policy.of_call(&state.client)))
-    }
 }
 
 #[pymethods]
@@ -274,20 +147,9 @@ impl Engine {
         // logged too.
         warnings::listen();
         let setup = Arc::new(setup);
-        let client = build_client(py, &setup, None)?;
-        let base_url = client.base_url().to_string();
-        // Building the client has read it, and decided whether plain http is allowed: `true` asks no more.
-        let base = BaseUrl::parse(&base_url, true).map_err(|error| {
-            let error = Error::new(ErrorKind::Misconfigured, error.to_string());
-            failure::exception(py, &error)
-        })?;
-        let base = Arc::new(base);
-        let shared_budget =
-            setup.shared_budget().map_err(|error| failure::exception(py, &error))?;
-        let process_state = Mutex::new(Some(ProcessState::of(client)));
-        let shared_budget =
-            Mutex::new(shared_budget.map(|shared_budget| (std::process::id(), shared_budget)));
-        Ok(Self { setup, base, process_state, shared_budget })
+        let clients = ProcessClients::new(py, Arc::clone(&setup))?;
+        let base = Arc::clone(clients.base());
+        Ok(Self { setup, base, clients })
     }
 
     /// Where the gateway is.
@@ -297,7 +159,9 @@ impl Engine {
 
     /// What is left of its budget, for a copy of it elsewhere.
     fn money(&self, py: Python<'_>) -> Option<PlainMoney> {
-        self.shared_budget(py).map(|shared_budget| plain_money(&shared_budget.for_other_process()))
+        self.clients
+            .shared_budget(py)
+            .map(|shared_budget| plain_money(&shared_budget.for_other_process()))
     }
 
     /// The line that resumes a task.
@@ -366,7 +230,7 @@ impl Engine {
     /// Does many rows at once. `batch_limits` are submissions and tasks in flight and polls a second;
     /// `budget` and `price` are decimal text; `rows` gives plain dicts.
     fn run_many(&self, py: Python<'_>, plain: PlainMany, policy: &NativePolicy) -> PyResult<Many> {
-        let plan = self.plan(py, &plain, policy, self.client(py)?);
+        let plan = self.plan(py, &plain, policy, self.clients.client(py)?);
         let plan = plan.map_err(|error| failure::exception(py, &error))?;
         let runtime = runtime::handle(py).map_err(|error| failure::exception(py, &error))?;
         Ok(Many::start(&runtime, plan, plain.rows))
@@ -382,7 +246,8 @@ impl Engine {
         submitted: Option<f64>,
     ) -> PyResult<Handle> {
         let id = task_id(id).map_err(|error| failure::exception(py, &error))?;
-        let (mut handle, submitted) = (self.client_with(py, policy)?.task(id), submitted.map(time));
+        let (mut handle, submitted) =
+            (self.clients.client_with(py, policy)?.task(id), submitted.map(time));
         if let Some(submitted) = submitted {
             handle = handle.submitted_at(submitted);
         }
@@ -403,7 +268,9 @@ impl Engine {
         let FollowedTask { client, task, shared_budget, rows } =
             self.followed(py, handle, policy)?;
         let note = SubmissionNote::silent(Arc::clone(&self.base), task.id().clone());
-        let limit = self.call_timeout(py, timeout, ErrorKind::Transport, "the look at the task")?;
+        let limit =
+            CallTimeout::new(&self.base, timeout, ErrorKind::Transport, "the look at the task")
+                .map_err(|error| failure::exception(py, &error))?;
         let limit = limit.about(task.id());
         Ok(Operation::new(Some(note), async move {
             let look = limit.enforce(task.status()).await?;
@@ -461,12 +328,7 @@ impl Engine {
 
     /// Lets go of its connections; what is under way keeps its own to its end.
     fn close(&self) {
-        // In a fork, what is held is the parent's: it is forgotten, as in `drop`.
-        if let Some(state) = self.process_state().take()
-            && !state.is_here()
-        {
-            std::mem::forget(state);
-        }
+        self.clients.close();
     }
 
     /// Downloads a picture within so many seconds, into a file if a path is given.
@@ -478,11 +340,16 @@ impl Engine {
         policy: &NativePolicy,
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
-        let client = self.client_with(py, policy)?;
+        let client = self.clients.client_with(py, policy)?;
         let picture = picture.read().map_err(|error| failure::exception(py, &error))?;
         let note = SubmissionNote::silent(Arc::clone(&self.base), picture.task_id.clone());
-        let limit =
-            self.call_timeout(py, timeout, ErrorKind::Download, "the download of the picture")?;
+        let limit = CallTimeout::new(
+            &self.base,
+            timeout,
+            ErrorKind::Download,
+            "the download of the picture",
+        )
+        .map_err(|error| failure::exception(py, &error))?;
         let limit = limit.about(&picture.task_id);
         Ok(Operation::new(Some(note), async move {
             Ok(match path {
@@ -505,8 +372,10 @@ impl Engine {
         policy: &NativePolicy,
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
-        let client = self.client_with(py, policy)?;
-        let limit = self.call_timeout(py, timeout, ErrorKind::Upload, "the upload of the photo")?;
+        let client = self.clients.client_with(py, policy)?;
+        let limit =
+            CallTimeout::new(&self.base, timeout, ErrorKind::Upload, "the upload of the photo")
+                .map_err(|error| failure::exception(py, &error))?;
         let Some(image) = request.image else {
             let error = Error::new(ErrorKind::UnusablePhoto, "there is no photo to upload");
             return Err(failure::exception(py, &error));
@@ -520,67 +389,6 @@ impl Engine {
             let reference = limit.enforce(client.upload(&photo)).await?;
             Ok(OperationValue::Text(reference.as_str().to_owned()))
         }))
-    }
-}
-
-/// The client of a setup, at the gateway that an earlier one of it had: the environment may change; the
-/// gateway may not.
-fn build_client(
-    py: Python<'_>,
-    setup: &Arc<Setup>,
-    base: Option<&Arc<BaseUrl>>,
-) -> PyResult<Client> {
-    let built = if setup.asks_environment_for_key() {
-        // A program may print it, or a keyring ask a person: other threads run meanwhile, and Ctrl-C is
-        // answered.
-        let (setup, base) = (Arc::clone(setup), base.cloned());
-        off_thread(py, move || setup.build(base.as_deref()))?
-    } else {
-        setup.build(base.map(Arc::as_ref))
-    };
-    let client = built.map_err(|error| {
-        setup::interrupt_while_asked().unwrap_or_else(|| failure::exception(py, &error))
-    })?;
-    if base.is_some_and(|base| is_replay(client.base_url().origin()) && !is_replay(base.origin())) {
-        // Its journal and its budget would take the replay for what is paid.
-        let why = "the process that this one was forked from has recorded this client's cassette: make \
-            another client here to replay it";
-        return Err(failure::exception(py, &Error::new(ErrorKind::Misconfigured, why)));
-    }
-    Ok(client)
-}
-
-/// The time that one call may take, whatever is repeated within it.
-struct CallTimeout {
-    /// None: as long as the policy lets it.
-    time: Option<Duration>,
-    kind: ErrorKind,
-    what: &'static str,
-    task: Option<TaskId>,
-    base: Arc<BaseUrl>,
-}
-
-impl CallTimeout {
-    fn about(self, task: &TaskId) -> Self {
-        Self { task: Some(task.clone()), ..self }
-    }
-
-    async fn enforce<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let Some(time) = self.time else { return work.await };
-        // The end of the time drops the work half-way, which is safe for what comes here: looks,
-        // uploads and downloads, none of which is billed.
-        tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
-            let why = format!("{} took longer than the {time:?} of timeout=", self.what);
-            let error = Error::new(self.kind, why);
-            Err(match &self.task {
-                // A replay's task is nowhere.
-                Some(task) if is_replay(self.base.origin()) => error.about(task),
-                Some(task) => {
-                    error.about(task).with_resume_line(|task| self.base.resume_line(task))
-                }
-                None => error,
-            })
-        })
     }
 }
 
@@ -616,6 +424,3 @@ impl PlainPictureJson {
         })
     }
 }
-
-/// Open batches of one client: as many policies as are used side by side.
-const MAX_CLIENTS: usize = 32;

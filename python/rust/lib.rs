@@ -13,6 +13,7 @@
 #![allow(unreachable_pub)]
 
 mod address;
+mod call_timeout;
 mod catalogue;
 mod command;
 mod completion_queue;
@@ -31,6 +32,7 @@ mod many_shared;
 mod operation;
 mod photo;
 mod policy;
+mod process_clients;
 mod profile;
 mod reservation;
 mod result_queue;
