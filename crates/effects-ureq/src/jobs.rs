@@ -8,6 +8,7 @@
 //! list of jobs nor a slow reader of results takes memory.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -19,7 +20,7 @@ use effects_client::{
 };
 use effects_core::batch::{BatchLimits, RunId};
 use effects_core::gateway::{Call, CallId, CallResult};
-use effects_core::journal::{Admission, Entry, Journal, JournalError};
+use effects_core::journal::{Admission, Entry, Journal, JournalError, RowOutcome};
 use effects_core::{Effect, Error, Reference, Time};
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError, Work,
@@ -198,17 +199,7 @@ impl JobsDriver {
         loop {
             self.take_arrivals();
             let now = self.now();
-            if self.handle.is_stopped() && !std::mem::replace(&mut self.is_stopped, true) {
-                // Submissions that are out are still waited for: their answers name what is being
-                // paid for.
-                self.machine.close();
-                self.machine.stop(now);
-            } else if self.handle.is_halted() && !self.machine.is_halted() {
-                self.machine.halt(None);
-            }
-            if self.machine.is_halted() {
-                self.machine.close();
-            }
+            self.stop_where_asked(now);
             if let Some(count) = self.demand.next_request() {
                 // The thread that draws ends only after the last job.
                 let _ = request.send(count);
@@ -225,57 +216,82 @@ impl JobsDriver {
             if let Some(outage) = self.outages.of(self.machine.outage()) {
                 self.context.report_outage(outage);
             }
-            match step {
-                JobStep::WantJobs(room) => self.demand.make_room(room),
-                JobStep::Open(id, job) => self.transfers.give(WorkerTask::Open(id, job)),
-                JobStep::Upload(id, job) => self.transfers.give(WorkerTask::Upload(id, job)),
-                JobStep::Begin(id) => self.begin(id, now),
-                JobStep::Record(run, entry) => {
-                    let row = self.machine.row(run).cloned();
-                    self.exchanges.give(WorkerTask::Write(run, entry, row));
-                }
-                JobStep::Send(run, call) => {
-                    self.exchanges.give(WorkerTask::Exchange(run, call, self.span(run)));
-                }
-                JobStep::Notify(run, event) => {
-                    self.core.shared().settings.report(&self.span(run), &event);
-                    if let Some(job) = self.machine.known(run) {
-                        let (index, is_download) = (job.index, false);
-                        self.context.report(JobNotice::Event { index, is_download, event });
-                    }
-                }
-                JobStep::Renewing(id, error) => {
-                    if let Some(job) = self.machine.known_of(id) {
-                        self.context.report(JobNotice::Renewing { index: job.index, error });
-                    }
-                }
-                JobStep::Settle(id, end) => {
-                    let journal = self.machine.row_of(id).map(OpenRow::journal::<Arc<dyn Journal>>);
-                    let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
-                    let settled = journal.ended(&end);
-                    if let Some(job) = self.machine.known_of(id) {
-                        // Now, and not with the job's result, which may have to wait for a
-                        // download.
-                        self.context.report_cost(job.index, self.machine.method(id), &end);
-                    }
-                    if let Err(error) = &settled {
-                        // The run has its outcome all the same, and the journal's next flush fails.
-                        tracing::warn!("the end of a run could not be recorded: {error}");
-                    }
-                    self.machine.settled(id, settled, self.context.fetches());
-                }
-                JobStep::Fetch(id, job, effect) => {
-                    let row = self.machine.row_of(id).cloned();
-                    self.transfers.give(WorkerTask::Fetch(id, job, effect, row));
-                }
-                JobStep::Done(job, end) => self.end(job, end),
-                JobStep::Sleep(until) => self.wait(until.since(self.now()).min(LONGEST_SLEEP)),
-                JobStep::Empty => break,
+            if self.perform(step, now).is_break() {
+                break;
             }
         }
         if let Err(error) = self.context.flush() {
             self.handle.fail(error);
         }
+    }
+
+    /// Does to the machine what the handle was told.
+    fn stop_where_asked(&mut self, now: Time) {
+        if self.handle.is_stopped() && !std::mem::replace(&mut self.is_stopped, true) {
+            // Submissions that are out are still waited for: their answers name what is being
+            // paid for.
+            self.machine.close();
+            self.machine.stop(now);
+        } else if self.handle.is_halted() && !self.machine.is_halted() {
+            self.machine.halt(None);
+        }
+        if self.machine.is_halted() {
+            self.machine.close();
+        }
+    }
+
+    /// Does what the machine asks for, or gives it to a worker, until there is nothing left to do.
+    fn perform(&mut self, step: JobStep<Box<TrackedJob>>, now: Time) -> ControlFlow<()> {
+        match step {
+            JobStep::WantJobs(room) => self.demand.make_room(room),
+            JobStep::Open(id, job) => self.transfers.give(WorkerTask::Open(id, job)),
+            JobStep::Upload(id, job) => self.transfers.give(WorkerTask::Upload(id, job)),
+            JobStep::Begin(id) => self.begin(id, now),
+            JobStep::Record(run, entry) => {
+                let row = self.machine.row(run).cloned();
+                self.exchanges.give(WorkerTask::Write(run, entry, row));
+            }
+            JobStep::Send(run, call) => {
+                self.exchanges.give(WorkerTask::Exchange(run, call, self.span(run)));
+            }
+            JobStep::Notify(run, event) => {
+                self.core.shared().settings.report(&self.span(run), &event);
+                if let Some(job) = self.machine.known(run) {
+                    let (index, is_download) = (job.index, false);
+                    self.context.report(JobNotice::Event { index, is_download, event });
+                }
+            }
+            JobStep::Renewing(id, error) => {
+                if let Some(job) = self.machine.known_of(id) {
+                    self.context.report(JobNotice::Renewing { index: job.index, error });
+                }
+            }
+            JobStep::Settle(id, end) => self.settle(id, &end),
+            JobStep::Fetch(id, job, effect) => {
+                let row = self.machine.row_of(id).cloned();
+                self.transfers.give(WorkerTask::Fetch(id, job, effect, row));
+            }
+            JobStep::Done(job, end) => self.end(job, end),
+            JobStep::Sleep(until) => self.wait(until.since(self.now()).min(LONGEST_SLEEP)),
+            JobStep::Empty => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Records the end of a job's run.
+    fn settle(&mut self, id: JobId, end: &RowOutcome) {
+        let journal = self.machine.row_of(id).map(OpenRow::journal::<Arc<dyn Journal>>);
+        let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
+        let settled = journal.ended(end);
+        if let Some(job) = self.machine.known_of(id) {
+            // Now, and not with the job's result, which may have to wait for a download.
+            self.context.report_cost(job.index, self.machine.method(id), end);
+        }
+        if let Err(error) = &settled {
+            // The run has its outcome all the same, and the journal's next flush fails.
+            tracing::warn!("the end of a run could not be recorded: {error}");
+        }
+        self.machine.settled(id, settled, self.context.fetches());
     }
 
     fn begin(&mut self, id: JobId, now: Time) {

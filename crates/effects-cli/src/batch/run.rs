@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
 use effects_client::{
-    Claims, JournalSession, Save, SaveFiles, SaveWords, WallClock, is_replay, is_special,
+    Claims, Jobs, JournalSession, Save, SaveFiles, SaveWords, WallClock, is_replay, is_special,
 };
 use effects_core::{Error, ErrorKind, Policy, count_of};
 use effects_jobs::{JournalStore, Row, RowName};
+use effects_ureq::Client;
 use rust_decimal::Decimal;
 
 use super::budget;
@@ -31,7 +32,7 @@ use super::reporter::Reporter;
 use super::results::remove_stale_parts;
 use super::rows::{BatchSettings, Checker, InvalidRow, RowLabel, decode, lookup_in};
 use super::running_mark::{JournalInUse, RunningMark};
-use super::session::{MaxPrice, RowStarter, Session, SessionMessage};
+use super::session::{MaxPrice, RowStarter, Session, SessionMessage, StartedSession};
 use super::summary::BatchSummary;
 use crate::command_result::{CommandEnd, CommandResult};
 use crate::failure::Failure;
@@ -184,31 +185,7 @@ impl Batch<'_> {
         // Until here a signal ends the process at once: nothing was submitted yet.
         signals::listen(move || drop(signal.send(SessionMessage::Signal)))
             .map_err(Failure::system)?;
-        let files = SaveFiles {
-            folder: Some(self.settings.out.clone()),
-            overwrite: self.options.overwrite,
-            claims,
-            words: SaveWords {
-                thing: "row",
-                another_file: "give the row an `out` of its own",
-                overwrite: "--overwrite",
-            },
-        };
-        let jobs = gateway.client.jobs().in_flight(self.options.in_flight);
-        let mut jobs = jobs.retry_failed(self.options.retry_failed).save(Save::Files(files));
-        // The preflight decodes photos only under `--strict`, and a file may have changed since. Each photo
-        // is decoded as its job is made ready, before it is paid for.
-        if !self.options.no_photo_check {
-            jobs = jobs.check_photos(decode);
-        }
-        // With a journal its store counts the money, also what other processes spend. Without one the
-        // jobs count it, for this run alone.
-        if let (None, Some(limit)) = (&journal_session, self.options.budget) {
-            jobs = jobs.budget(limit);
-            if let Some(price) = self.options.price {
-                jobs = jobs.price(price);
-            }
-        }
+        let jobs = self.jobs(gateway, claims, journal_session.is_some());
         let is_reserved = self.options.budget.is_some();
         let price = self.options.price.map(|usd| MaxPrice { usd, is_reserved });
         let client = gateway.client.clone();
@@ -234,14 +211,62 @@ impl Batch<'_> {
             }
         };
         let ended = interruptible(&started, max_wait, &messages, progress, rows, summary, on_news);
+        self.finish(ended, rows.now(), &started, reporter, progress)
+    }
+
+    /// What is done with the rows, and with the budget where no journal counts it.
+    fn jobs(
+        &self,
+        gateway: &Gateway,
+        claims: Arc<Mutex<Claims>>,
+        is_journaled: bool,
+    ) -> Jobs<Client> {
+        let files = SaveFiles {
+            folder: Some(self.settings.out.clone()),
+            overwrite: self.options.overwrite,
+            claims,
+            words: SaveWords {
+                thing: "row",
+                another_file: "give the row an `out` of its own",
+                overwrite: "--overwrite",
+            },
+        };
+        let jobs = gateway.client.jobs().in_flight(self.options.in_flight);
+        let mut jobs = jobs.retry_failed(self.options.retry_failed).save(Save::Files(files));
+        // The preflight decodes photos only under `--strict`, and a file may have changed since. Each photo
+        // is decoded as its job is made ready, before it is paid for.
+        if !self.options.no_photo_check {
+            jobs = jobs.check_photos(decode);
+        }
+        // With a journal its store counts the money, also what other processes spend. Without one the
+        // jobs count it, for this run alone.
+        if let (false, Some(limit)) = (is_journaled, self.options.budget) {
+            jobs = jobs.budget(limit);
+            if let Some(price) = self.options.price {
+                jobs = jobs.price(price);
+            }
+        }
+        jobs
+    }
+
+    /// Reports the rows that have no end, and closes the reports and the sums.
+    fn finish(
+        &self,
+        ended: InterruptibleEnd,
+        rows: u64,
+        started: &StartedSession,
+        mut reporter: Reporter<'_>,
+        progress: &ProgressLine,
+    ) -> CommandResult {
         let InterruptibleEnd { mut summary, interrupted, left_submitting, mut batch_error } = ended;
         if interrupted {
             reporter.note_interruption(left_submitting, self.journal.is_some());
         }
         reporter.is_interrupted = interrupted;
-        let rows = rows.now();
         // Not returned from here: the manifest still has to be written, and what was spent to be printed.
-        if let Err(failure) = reporter.report_unfinished(&mut summary, rows, &session, progress) {
+        if let Err(failure) =
+            reporter.report_unfinished(&mut summary, rows, &started.session, progress)
+        {
             summary.note(failure.exit_code());
             batch_error.get_or_insert(failure.to_string());
         }
