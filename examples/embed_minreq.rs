@@ -28,7 +28,7 @@ impl Exchange for Minreq {
             // minreq takes whole seconds, and 0 would be over at once.
             .with_timeout(limit.as_secs().max(1))
             // A redirect would take the key to wherever it leads.
-            .with_max_redirects(0)
+            .with_follow_redirects(false)
             .with_body(request.body().to_vec());
         for (name, value) in request.headers() {
             sent = sent.with_header(name.as_str(), String::from_utf8_lossy(value.as_bytes()));

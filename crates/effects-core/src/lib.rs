@@ -17,6 +17,8 @@
 //! 2. Call [`Run::step`] with the time. It is safe at any moment and any number of times.
 //! 3. [`Step::Record`]: make the entry durable, then call [`Run::recorded`]. Nothing else comes before
 //!    that, so no submission leaves without its intent on disk, and no poll before the task's id is.
+//!    Where a [`Journal`](journal::Journal) keeps it, give its answer to [`Run::admission`] instead: one with
+//!    a budget may have refused the intent, and `recorded` would send the submission all the same.
 //! 4. [`Step::Send`]: make the exchange within the call's `timeout`, say truthfully in the
 //!    [`Answer`](gateway::Answer) whether the request can have left, and give what
 //!    [`Endpoint::result`](gateway::Endpoint::result) makes of it to [`Run::reply`]. Each call is handed

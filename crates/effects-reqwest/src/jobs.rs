@@ -30,6 +30,7 @@ use crate::driver::{Arrival, Driver, DriverJob, DriverState, JobProgress, JobSou
 /// Dropping it stops the jobs: what has not been submitted is not, and a submission in flight runs in its
 /// task to its answer.
 #[derive(Debug)]
+#[must_use = "dropped unread, it stops the jobs"]
 pub struct JobResults {
     results: UnboundedReceiver<JobResult>,
     backlog: Backlog,

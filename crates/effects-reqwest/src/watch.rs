@@ -19,6 +19,7 @@ use crate::subscription::{Interest, Subscription, SubscriptionItem};
 /// reaches the journal and the log. A future of [`next`](Self::next) that is dropped takes no event with
 /// it.
 #[derive(Debug)]
+#[must_use = "dropped unread, it leaves the run"]
 pub struct Watch {
     runs: Arc<Runs>,
     stage: Stage,

@@ -37,6 +37,7 @@ use crate::transfer;
 /// Dropping it stops the jobs: jobs not yet submitted are dropped, and a submission in flight is waited
 /// for.
 #[derive(Debug)]
+#[must_use = "dropped unread, it stops the jobs"]
 pub struct JobResults {
     ends: Receiver<(Box<TrackedJob>, JobEnd)>,
     backlog: Backlog,

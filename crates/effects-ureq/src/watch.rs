@@ -36,6 +36,7 @@ use crate::http_stack::HttpStack;
 /// # Ok::<(), effects_ureq::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "dropped unread, it leaves the run"]
 pub struct Watch {
     core: ClientCore,
     driving: Stage,

@@ -125,7 +125,7 @@ impl Default for BatchLimits {
 /// What to do next. A driver handles every arm.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchStep {
-    /// Make this durable, then call [`Batch::recorded`].
+    /// Make this durable, then call [`Batch::recorded`], or [`Batch::admission`] with what a journal answered.
     Record(RunId, Entry),
     /// Make this exchange, then call [`Batch::reply`].
     Send(RunId, Call),
@@ -310,7 +310,7 @@ impl Batch {
         self.make_ready(index);
     }
 
-    /// Confirms that an entry is durable.
+    /// Confirms that an entry is durable, of which no journal decides whether it fits into a budget.
     pub fn recorded(&mut self, id: RunId, entry: EntryId) {
         self.admission(self.now, id, entry, &Admission::Admitted);
     }

@@ -59,7 +59,8 @@ pub struct Run {
 /// What to do next. A driver handles every arm.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Make this durable, then call [`Run::recorded`]. Nothing else comes before that.
+    /// Make this durable, then call [`Run::recorded`], or [`Run::admission`] with what a journal answered.
+    /// Nothing else comes before that.
     Record(Entry),
     /// Make this exchange, then call [`Run::reply`]. Each call is handed out once.
     Send(Call),
@@ -153,6 +154,9 @@ impl Run {
     }
 
     /// The run as data: versioned, without credentials.
+    ///
+    /// Save it after each step that returns [`Step::Send`], before the call leaves: an older copy of a run
+    /// whose submission has left knows nothing of that, and submits once more when it is restored.
     pub fn save(&self) -> Saved {
         Saved::of(self)
     }
@@ -236,7 +240,8 @@ impl Run {
         }
     }
 
-    /// Confirms that an entry is durable. An id that is not awaited is ignored.
+    /// Confirms that an entry is durable, of which no journal decides whether it fits into a budget. An id
+    /// that is not awaited is ignored.
     pub fn recorded(&mut self, entry: EntryId) {
         self.admission(self.core.now, entry, &Admission::Admitted);
     }
