@@ -20,6 +20,7 @@ use effects_core::{
 use effects_jobs::Uploads;
 use url::Url;
 
+use crate::caller_panic::GuardedObserver;
 use crate::cassette::{
     Cassette, CassettePath, NO_KEY, Player, Recorded, cassette_of_the_environment, replay_gateway,
 };
@@ -268,7 +269,7 @@ impl<C: BuildClient> ClientBuilder<C> {
     /// Tells this observer of each exchange with the gateway, without the key: for metrics, or a log of one's
     /// own. It must not block.
     pub fn on_exchange(mut self, observer: impl ExchangeObserver + 'static) -> Self {
-        self.exchange_observer = Some(Arc::new(observer));
+        self.exchange_observer = Some(Arc::new(GuardedObserver(observer)));
         self
     }
 

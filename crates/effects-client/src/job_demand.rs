@@ -2,7 +2,11 @@
 //! machine has room for, and none while too many results are unread ([`Backlog`]). [`draw`] takes them
 //! from the iterator; the job drivers of both clients (`jobs.rs`) run it on a thread of its own.
 
+use effects_core::ErrorKind;
+
 use crate::backlog::Backlog;
+use crate::caller_panic::{guarded, panicked};
+use crate::jobs::JobsHandle;
 
 /// How many more jobs may be drawn.
 #[derive(Debug, Default)]
@@ -47,15 +51,20 @@ impl JobDemand {
 }
 
 /// Takes as many jobs from an iterator as each request asks for and sends them, and `None` after the last.
-/// It returns then, or when there are no more requests or a job is not taken.
+/// It returns then, or when there are no more requests or a job is not taken. An iterator that panics has no
+/// more jobs, and the handle says why.
 pub fn draw<T>(
     mut jobs: impl Iterator<Item = T>,
     requests: impl IntoIterator<Item = u32>,
+    handle: &JobsHandle,
     mut send: impl FnMut(Option<T>) -> bool,
 ) {
     for requested in requests {
         for _ in 0..requested {
-            let job = jobs.next();
+            let job = guarded(ITERATOR, || jobs.next()).unwrap_or_else(|| {
+                handle.fail(panicked(ErrorKind::Misconfigured, ITERATOR));
+                None
+            });
             let last = job.is_none();
             if !send(job) || last {
                 return;
@@ -63,6 +72,8 @@ pub fn draw<T>(
         }
     }
 }
+
+const ITERATOR: &str = "the iterator of jobs";
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@
 mod atomic_file;
 mod backlog;
 mod builder;
+mod caller_panic;
 mod cassette;
 pub mod certificate;
 mod client_cert;
@@ -66,6 +67,7 @@ pub use builder::{
     BuildClient, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, ClientBuilder,
     KEY_COMMAND_VARIABLE, base_url_of_the_environment,
 };
+pub use caller_panic::{guarded, panicked};
 pub use cassette::{
     CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, is_replay, replay_base,
 };

@@ -16,6 +16,7 @@ use effects_core::{Backoff, Error, Event, Pace, Policy};
 use effects_jobs::{Uploads, Work};
 use tracing::Span;
 
+use crate::caller_panic::guarded;
 use crate::client_cert::ClientCert;
 use crate::key_in_request::refuse_key;
 use crate::telemetry;
@@ -80,7 +81,7 @@ impl Settings {
     pub fn report(&self, span: &Span, event: &Event) {
         telemetry::report(span, event);
         if let Some(observe) = &self.event_observer.0 {
-            observe(event);
+            guarded("the function of on_event", || observe(event));
         }
     }
 

@@ -7,10 +7,11 @@
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
 //! time, so that writes which wait for the disk side by side are committed together.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{JobContext, TrackedJob, fresh_seed, telemetry};
+use effects_client::{JobContext, TrackedJob, fresh_seed, guarded, telemetry};
 use effects_core::batch::RunId;
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{Call, CallId, CallResult};
@@ -295,7 +296,10 @@ impl<S: JobSource> Driver<S> {
     fn write(&mut self, run: RunId, entry: Entry) {
         let journal = self.state.journal(run);
         let mut writing = Box::pin(async move {
-            let written = journal.write(&entry).await;
+            let written = AssertUnwindSafe(async { journal.write(&entry).await }).catch_unwind();
+            let written = written
+                .await
+                .unwrap_or_else(|_| Err(JournalError::Unwritable(format!("{JOURNAL} panicked"))));
             (entry, written)
         });
         if let Some((entry, written)) = (&mut writing).now_or_never() {
@@ -326,8 +330,10 @@ impl<S: JobSource> Driver<S> {
         };
         tokio::task::spawn_blocking(move || {
             // Journals and disks block.
-            let found = Box::new(context.open(&mut job));
-            let _ = sender.send(Arrival::Opened(id, job, found));
+            let found = guarded(JOURNAL, || context.open(&mut job));
+            let why = || JournalError::Unreadable(format!("{JOURNAL} panicked"));
+            let found = found.unwrap_or_else(|| Err(PrepareError::Journal(why())));
+            let _ = sender.send(Arrival::Opened(id, job, Box::new(found)));
         });
     }
 
@@ -397,6 +403,9 @@ impl<S: JobSource> Driver<S> {
         self.state.machine.recorded(now, run, entry, written);
     }
 }
+
+/// What may panic, in the words of its error.
+const JOURNAL: &str = "the journal";
 
 /// A driver that wakes up later than this shows that the process stood still.
 const STOOD_STILL: Duration = Duration::from_secs(1);

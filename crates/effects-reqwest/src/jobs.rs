@@ -6,6 +6,7 @@
 //! photo to hash, a file to read) holds up no poll; and only as far as results are read: neither a
 //! long list of jobs nor a slow reader of results takes memory.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
@@ -13,11 +14,11 @@ use std::thread;
 
 use effects_client::{
     Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
-    OutageFilter, RunJobs, TrackedJob, draw,
+    OutageFilter, RunJobs, TrackedJob, draw, panicked,
 };
-use effects_core::Error;
+use effects_core::{Error, ErrorKind};
 use effects_jobs::JobEnd;
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::Client;
@@ -74,7 +75,7 @@ impl RunJobs for Client {
         let (drawer, shared) = (messages.clone(), Arc::clone(&context));
         let draw_all = move || {
             let tracked = jobs.map(|job| Box::new(shared.track(job)));
-            draw(tracked, requests, |job| {
+            draw(tracked, requests, shared.handle(), |job| {
                 drawer.send(Arrival::Message(JobsMessage::Drawn(job))).is_ok()
             });
         };
@@ -84,9 +85,13 @@ impl RunJobs for Client {
             Some(within) => within(Box::new(draw_all)),
             None => draw_all(),
         });
+        let driven = handle.clone();
         tokio::spawn(async move {
             // `source` has the sender of results, which stay open until the journal has everything.
-            let source = driver.run().await;
+            let Ok(source) = AssertUnwindSafe(driver.run()).catch_unwind().await else {
+                driven.fail(panicked(ErrorKind::OutcomeUnknown, "the driver of the jobs"));
+                return;
+            };
             let flushed = tokio::task::spawn_blocking(move || {
                 if let Err(error) = source.context.flush() {
                     source.handle.fail(error);

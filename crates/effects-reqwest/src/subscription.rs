@@ -187,9 +187,17 @@ impl Waiter for SubscriptionWaiter {
 /// Dropped without a result: the driver was shut down with its runtime.
 impl Drop for SubscriptionWaiter {
     fn drop(&mut self) {
-        if !self.0.lock().is_over {
+        let (is_over, task) = {
+            let shared = self.0.lock();
+            (shared.is_over, shared.task.clone())
+        };
+        if !is_over {
             let message = "the runtime gave up what was under way; a submission may exist";
-            self.0.end(Err(Error::new(ErrorKind::OutcomeUnknown, message)));
+            let error = Error::new(ErrorKind::OutcomeUnknown, message);
+            self.0.end(Err(match &task {
+                Some(task) => error.about(task),
+                None => error,
+            }));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use effects_client::{
     ArrivedPicture, AtomicFile, JobContext, ObservedDownload, PictureFetch, Sink, TrackedJob,
-    fresh_seed, run_presigner, run_uploader, telemetry,
+    fresh_seed, guarded, panicked, run_presigner, run_uploader, telemetry,
 };
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{AsyncExchange, CallResult};
@@ -49,7 +49,11 @@ pub(crate) async fn upload(
         Uploads::DataUrl => return Ok(photo.data_url()),
         Uploads::By(uploader) => {
             let photo = photo.clone();
-            off_the_runtime(move || uploader.upload(&photo)).await?
+            let upload = move || {
+                let uploaded = guarded(UPLOADER, || uploader.upload(&photo));
+                uploaded.unwrap_or_else(|| Err(panicked(ErrorKind::Upload, UPLOADER)))
+            };
+            off_the_runtime(upload).await?
         }
         Uploads::Command(program) => {
             let (photo, limit, endpoint) = (photo.clone(), core.time_left(), endpoint.clone());
@@ -112,6 +116,8 @@ async fn repeat<T>(
         }
     }
 }
+
+const UPLOADER: &str = "the uploader";
 
 /// How long an upload that waits for its next attempt goes on unasked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);

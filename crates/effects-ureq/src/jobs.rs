@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use effects_client::{
     Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
-    OutageFilter, RunJobs, TrackedJob, draw, fresh_seed, telemetry,
+    OutageFilter, RunJobs, TrackedJob, draw, fresh_seed, guarded, panicked, telemetry,
 };
 use effects_core::batch::{BatchLimits, RunId};
-use effects_core::gateway::{Call, CallId, CallResult};
+use effects_core::gateway::{Answer, Call, CallId, CallResult};
 use effects_core::journal::{Admission, Entry, Journal, JournalError, RowOutcome};
-use effects_core::{Effect, Error, Reference, Time};
+use effects_core::{Effect, Error, ErrorKind, Reference, Time};
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError, Work,
 };
@@ -69,7 +69,12 @@ impl RunJobs for Client {
             // The driver is gone where everything has ended.
             let _ = waker.send(WorkerReply::Wake);
         });
-        let driver = Some(thread::spawn(move || driver.run(jobs)));
+        let driven = handle.clone();
+        let driver = Some(thread::spawn(move || {
+            if guarded(DRIVER, || driver.run(jobs)).is_none() {
+                driven.fail(panicked(ErrorKind::OutcomeUnknown, DRIVER));
+            }
+        }));
         Ok(JobResults { ends, backlog, reply_sender, context, handle, driver })
     }
 }
@@ -195,7 +200,9 @@ impl JobsDriver {
         let (reply_sender, context) = (self.reply_sender.clone(), Arc::clone(&self.context));
         thread::spawn(move || {
             let tracked = jobs.map(|job| Box::new(context.track(job)));
-            draw(tracked, requests, |job| reply_sender.send(WorkerReply::Drawn(job)).is_ok());
+            draw(tracked, requests, context.handle(), |job| {
+                reply_sender.send(WorkerReply::Drawn(job)).is_ok()
+            });
         });
         loop {
             self.take_arrivals();
@@ -487,28 +494,42 @@ impl WorkerContext {
         match task {
             WorkerTask::Exchange(run, call, span) => {
                 let _entered = span.enter();
-                WorkerReply::Answered(run, call.id, self.core.shared().gateway.call(&call))
+                let gateway = &self.core.shared().gateway;
+                let lost = || gateway.endpoint().result(Answer::Lost(format!("{STACK} panicked")));
+                let result = guarded(STACK, || gateway.call(&call)).unwrap_or_else(lost);
+                WorkerReply::Answered(run, call.id, result)
             }
             WorkerTask::Write(run, entry, row) => {
                 let journal = row.as_ref().map(OpenRow::journal::<Arc<dyn Journal>>);
                 let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
-                let written = journal.write(&entry);
+                let written = guarded(JOURNAL, || journal.write(&entry)).unwrap_or_else(|| {
+                    Err(JournalError::Unwritable(format!("{JOURNAL} panicked")))
+                });
                 WorkerReply::Written(run, entry, written)
             }
             WorkerTask::Open(id, mut job) => {
-                let found = Box::new(self.context.open(&mut job));
-                WorkerReply::Opened(id, job, found)
+                let found = guarded(JOURNAL, || self.context.open(&mut job));
+                let why = || JournalError::Unreadable(format!("{JOURNAL} panicked"));
+                let found = found.unwrap_or_else(|| Err(PrepareError::Journal(why())));
+                WorkerReply::Opened(id, job, Box::new(found))
             }
             WorkerTask::Upload(id, mut job) => {
-                let uploaded = self.context.photo(&mut job).and_then(|photo| {
+                let uploaded = guarded(UPLOAD, || {
+                    let photo = self.context.photo(&mut job)?;
                     // After a halt no submission follows the upload.
                     let is_wanted = || !self.context.handle().is_halted();
                     transfer::upload(&self.core, &photo, &is_wanted).map_err(PrepareError::Failed)
                 });
+                let uploaded = uploaded.unwrap_or_else(|| {
+                    Err(PrepareError::Failed(panicked(ErrorKind::Upload, UPLOAD)))
+                });
                 WorkerReply::Uploaded(id, job, uploaded)
             }
             WorkerTask::Fetch(id, mut job, effect, row) => {
-                let fetched = self.fetch(&mut job, &effect, row.as_ref());
+                let fetched = guarded(DOWNLOAD, || self.fetch(&mut job, &effect, row.as_ref()));
+                let error = || panicked(ErrorKind::Download, DOWNLOAD);
+                let fetched =
+                    fetched.unwrap_or_else(|| Err(FetchError { error: error(), is_local: false }));
                 WorkerReply::Fetched(id, job, effect, fetched)
             }
         }
@@ -551,6 +572,13 @@ fn exchanges_at_once(limits: &BatchLimits) -> usize {
     let submissions = usize::try_from(limits.submissions).unwrap_or(usize::MAX);
     polls.saturating_add(submissions).clamp(FEWEST_WORKERS, MAX_WORKERS)
 }
+
+// What may panic, in the words of its error. A program may bring each but the first.
+const DRIVER: &str = "the driver of the jobs";
+const STACK: &str = "the HTTP stack or its middleware";
+const JOURNAL: &str = "the journal";
+const UPLOAD: &str = "the upload of the photo";
+const DOWNLOAD: &str = "the download of the picture";
 
 const FEWEST_WORKERS: usize = 4;
 const MAX_WORKERS: usize = 64;

@@ -17,6 +17,7 @@ mod journaled;
 mod killed;
 mod names;
 mod observers;
+mod panics;
 mod proxies;
 mod python;
 mod shared_runs;

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::JobContext;
 use crate::atomic_file::read_photo;
+use crate::caller_panic::guarded;
 use crate::jobs::job::{JobInput, PhotoSource};
 use crate::jobs::options::Save;
 use crate::jobs::placement;
@@ -196,7 +197,8 @@ impl JobContext {
         // check the same one.
         let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(check) = self.check_photo.as_ref().filter(|_| !checked().contains(&digest)) {
-            check(&photo).map_err(|why| {
+            let looked = guarded(CHECK, || check(&photo));
+            looked.unwrap_or_else(|| Err(format!("{CHECK} panicked"))).map_err(|why| {
                 let why = format!("photo {}: {why}; nothing was sent", job.job.image());
                 PrepareError::Refused(Error::new(ErrorKind::UnusablePhoto, why))
             })?;
@@ -206,6 +208,9 @@ impl JobContext {
         Ok(photo)
     }
 }
+
+/// The function that a program gave to look through photos.
+const CHECK: &str = "the function of check_photos";
 
 impl PhotoSource {
     pub(super) fn read(&self) -> Result<Photo, Error> {

@@ -9,6 +9,7 @@ use effects_core::{BaseUrl, Event};
 use effects_jobs::{JobEnd, Method, OpenRow, RowName};
 
 use super::JobContext;
+use crate::caller_panic::guarded;
 use crate::cassette::is_replay;
 use crate::jobs::notice::JobNotice;
 use crate::jobs::result;
@@ -68,7 +69,7 @@ impl JobContext {
     /// Tells the caller what happens to a job.
     pub fn report(&self, notice: JobNotice) {
         if let Some(on_notice) = &self.on_notice {
-            on_notice(notice);
+            guarded("the function of on_notice", || on_notice(notice));
         }
     }
 
