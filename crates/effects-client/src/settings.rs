@@ -85,14 +85,16 @@ impl Settings {
         }
     }
 
-    /// The policy at this gateway, which links to pictures are resolved against.
+    /// The policy at this gateway, which links to pictures are resolved against. One that is not of this client
+    /// has the client's headers beside its own.
     pub fn policy_here(&self, policy: Arc<Policy>) -> Arc<Policy> {
         let here = self.endpoint.base();
         // The usual case: the caller's policy is shared and not copied for each call.
         if policy.gateway.as_ref() == Some(here) && !self.is_replay {
             return policy;
         }
-        let policy = Policy { gateway: Some(here.clone()), ..Policy::clone(&policy) };
+        let headers = policy.headers.over(&self.policy.headers);
+        let policy = Policy { gateway: Some(here.clone()), headers, ..Policy::clone(&policy) };
         Arc::new(if self.is_replay { replay_policy(policy) } else { policy })
     }
 }

@@ -57,6 +57,8 @@ impl Client {
     }
 
     /// The same client under another policy: for one call, `client.with_policy(policy).run(…)`.
+    /// The headers that the client was built with are sent all the same; what else the builder said of how
+    /// runs behave is in [`policy`](Self::policy): change a copy of that.
     #[must_use]
     pub fn with_policy(&self, policy: impl Into<Arc<Policy>>) -> Self {
         // A driver has one policy for all its runs, so these get a driver of their own.

@@ -1,11 +1,12 @@
-//! What both clients tell the observers of a program: each exchange and each event, and none of the key;
-//! and the example that makes spans of OpenTelemetry of it.
+//! What a program asks of each exchange: both clients tell its observers of it and of each event, and none of the
+//! key; they send its headers; and the example that makes spans of OpenTelemetry of it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use effects_client::{BuildClient, ClientBuilder};
-use effects_core::{EffectRequest, Event, Pace, Template};
+use effects_core::gateway::RequestHeaders;
+use effects_core::{EffectRequest, Event, Pace, Policy, Template};
 use effects_testkit::http::Response;
 use effects_tests::{PHOTO_URL, ScenarioWorld, TASK, setup};
 use effects_ureq::{ExchangeObserver, ObserveEnd, RequestExcerpt};
@@ -137,4 +138,31 @@ fn the_example_of_opentelemetry_prints_spans_of_task_and_exchanges() {
     ] {
         assert!(printed.contains(expected), "{expected}: {printed}");
     }
+}
+
+/// They are promised for each request to the gateway.
+#[test]
+fn the_headers_of_a_builder_are_sent_under_another_policy_too() {
+    let world = ScenarioWorld::new().unwrap();
+    world.creates([world.accepted(), world.accepted()]);
+    world.looks([world.completed(), world.completed()]);
+    let request = || EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap();
+    let policy = || Policy { pace: Pace::fixed(Duration::from_millis(10)), ..Policy::default() };
+    fn with_headers<C: BuildClient>(world: &ScenarioWorld) -> C {
+        let builder: ClientBuilder<C> = setup(world).builder().unwrap();
+        builder.header("X-Team", "studio").user_agent("studio/1").build().unwrap()
+    }
+    let client: effects_ureq::Client = with_headers(&world);
+    client.with_policy(policy()).run(request()).unwrap();
+    let client: effects_reqwest::Client = with_headers(&world);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let own =
+        Policy { headers: RequestHeaders::default().with("X-Team", "booth").unwrap(), ..policy() };
+    runtime.block_on(client.with_policy(own).run(request())).unwrap();
+    let seen = world.gateway.requests();
+    let of = |name: &str| {
+        seen.iter().map(|seen| seen.header(name).unwrap_or("none")).collect::<Vec<_>>()
+    };
+    assert_eq!(of("user-agent"), ["studio/1"; 4]);
+    assert_eq!(of("x-team"), ["studio", "studio", "booth", "booth"]);
 }

@@ -51,6 +51,27 @@ impl RequestHeaders {
         Ok(Self(Some(Arc::new(all))))
     }
 
+    /// These, and of `others` those that have other names.
+    ///
+    /// ```
+    /// use effects_core::gateway::RequestHeaders;
+    ///
+    /// let usual = RequestHeaders::default().with("X-Team", "studio")?.with("X-Cost-Centre", "7")?;
+    /// let mut sent = http::HeaderMap::new();
+    /// RequestHeaders::default().with("X-Team", "booth")?.over(&usual).add_to(&mut sent);
+    /// assert_eq!((&sent["x-team"], &sent["x-cost-centre"]), (&"booth".parse()?, &"7".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn over(&self, others: &Self) -> Self {
+        let (Some(own), Some(others)) = (&self.0, &others.0) else {
+            return Self(self.0.clone().or_else(|| others.0.clone()));
+        };
+        let has = |name: &HeaderName| own.iter().any(|(known, _)| known == name);
+        let further = others.iter().filter(|(name, _)| !has(name)).cloned();
+        Self(Some(Arc::new(further.chain(own.iter().cloned()).collect())))
+    }
+
     /// Puts them on a request.
     pub fn add_to(&self, headers: &mut HeaderMap) {
         for (name, value) in self.0.iter().flat_map(|all| all.iter()) {
