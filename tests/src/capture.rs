@@ -1,6 +1,6 @@
 //! [`Capture`]: records everything that a test process logs with `tracing` or `log`, and each span with its
 //! fields ([`SpanSeen`]). `tests/secrets.rs` looks for the key in it, `tests/spans.rs` checks the clients'
-//! spans.
+//! spans, and tests of warnings listen to their own thread.
 
 use std::error::Error;
 use std::fmt::{Debug, Write};
@@ -47,6 +47,15 @@ impl Capture {
         log::set_boxed_logger(Box::new(Listener(capture.clone())))?;
         log::set_max_level(log::LevelFilter::Trace);
         Ok(capture)
+    }
+
+    /// Listens on this thread alone, until the guard is dropped; to `tracing` alone.
+    #[must_use]
+    pub fn on_this_thread() -> (Self, tracing::subscriber::DefaultGuard) {
+        let capture = Self::default();
+        let listener = Listener(capture.clone());
+        let here = tracing_subscriber::registry().with(listener);
+        (capture, tracing::subscriber::set_default(here))
     }
 
     /// Every event, with its target and its fields.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{Settings, Transport};
+use effects_client::{Settings, Transport, telemetry};
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{DynAsyncExchange, Gateway};
 use effects_core::journal::{AsyncJournal, NoJournal};
@@ -24,6 +24,8 @@ pub(crate) struct ClientCore {
     shared: Arc<Shared>,
     policy: Arc<Policy>,
     journal: Arc<dyn AsyncJournal>,
+    /// Whether a journal keeps the ids of tasks.
+    is_journaled: bool,
 }
 
 /// What all clients that were made of one share.
@@ -52,7 +54,8 @@ impl ClientCore {
             uploads: UploadMemory::default(),
             settings,
         };
-        Ok(Self { shared: Arc::new(shared), policy, journal: Arc::new(NoJournal) })
+        let journal = Arc::new(NoJournal);
+        Ok(Self { shared: Arc::new(shared), policy, journal, is_journaled: false })
     }
 
     /// The same under another policy.
@@ -76,7 +79,7 @@ impl ClientCore {
 
     /// The same with another journal.
     pub(crate) fn with_journal(&self, journal: Arc<dyn AsyncJournal>) -> Self {
-        Self { journal, ..self.clone() }
+        Self { journal, is_journaled: true, ..self.clone() }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -89,6 +92,21 @@ impl ClientCore {
 
     pub(crate) fn journal(&self) -> Arc<dyn AsyncJournal> {
         Arc::clone(&self.journal)
+    }
+
+    /// Tells of a task that goes on with no caller that waits for it: its id must not be lost. Where a journal
+    /// has the id, it is a matter of course; a replay has no such task.
+    pub(crate) fn tell_of_left(&self, task: &TaskId) {
+        if self.shared.settings.is_replay {
+            return;
+        }
+        let line = self.shared.gateway.resume_line(task);
+        let text = format!("stopped watching task {task}; the task goes on; resume with: {line}");
+        if self.is_journaled {
+            tracing::info!("{text}");
+        } else {
+            telemetry::warn(&text);
+        }
     }
 
     pub(crate) fn base_url(&self) -> &BaseUrl {

@@ -113,6 +113,23 @@ pub(crate) struct DriverState {
     pub(crate) machine: JobMachine<DriverJob>,
 }
 
+/// A driver that goes before its machine is done goes with its runtime, or by a panic.
+impl Drop for DriverState {
+    fn drop(&mut self) {
+        let submitting = self.machine.submitting();
+        if submitting > 0 && !self.core.shared().settings.is_replay {
+            telemetry::warn(&format!(
+                "the runtime ended while {} on the way: a task may exist and may be billed; wait for the results before \
+                 it ends",
+                match submitting {
+                    1 => "a submission was".to_owned(),
+                    many => format!("{many} submissions were"),
+                }
+            ));
+        }
+    }
+}
+
 impl DriverState {
     /// Begins a run that a caller waits for; gives it back where it cannot.
     pub(crate) fn begin_at_once(

@@ -29,7 +29,8 @@ use crate::driver::{Arrival, Driver, DriverJob, DriverState, JobProgress, JobSou
 /// of the builder that [`Client::jobs`] begins.
 ///
 /// Dropping it stops the jobs: what has not been submitted is not, and a submission in flight runs in its
-/// task to its answer.
+/// task to its answer. That holds as long as the runtime runs: before `main` ends early, with an error in the
+/// loop over the results, say, [stop](Self::stop) the jobs and read to the last result.
 #[derive(Debug)]
 #[must_use = "dropped unread, it stops the jobs"]
 pub struct JobResults {

@@ -7,11 +7,11 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use effects_core::journal::AsyncJournal;
 use effects_core::{Effect, Error, ErrorKind, Event, TaskId};
 use effects_jobs::Work;
 use tracing::Span;
 
+use crate::client_core::ClientCore;
 use crate::shared_runs::SharedRuns;
 use crate::waiter::{PollControl, RunTicket, WaitedFor, Waiter};
 
@@ -34,14 +34,15 @@ impl Subscription {
     pub(crate) fn begin(
         runs: Arc<SharedRuns>,
         work: Work,
-        journal: Arc<dyn AsyncJournal>,
+        core: ClientCore,
         span: Span,
         interest: Interest,
     ) -> Self {
         let state = Arc::<SubscriptionState>::default();
         // Before the run begins: its driver may ask at once.
         state.lock().interest = interest;
-        let waiter = Arc::new(SubscriptionWaiter(Arc::clone(&state)));
+        let journal = core.journal();
+        let waiter = Arc::new(SubscriptionWaiter { state: Arc::clone(&state), core });
         runs.begin(work, WaitedFor::new(waiter, journal, Some(span)));
         Self { runs, state }
     }
@@ -142,19 +143,22 @@ fn wake(mut shared: MutexGuard<'_, SubscriptionShared>) {
 }
 
 /// The driver's end of a [`Subscription`]: takes each event, and the end.
-struct SubscriptionWaiter(Arc<SubscriptionState>);
+struct SubscriptionWaiter {
+    state: Arc<SubscriptionState>,
+    core: ClientCore,
+}
 
 impl Waiter for SubscriptionWaiter {
     fn has_left(&self) -> bool {
-        self.0.lock().has_left
+        self.state.lock().has_left
     }
 
     fn reads(&self) -> bool {
-        self.0.lock().interest == Interest::EachEvent
+        self.state.lock().interest == Interest::EachEvent
     }
 
     fn on_event(&self, event: Event, run: RunTicket) -> PollControl {
-        let mut shared = self.0.lock();
+        let mut shared = self.state.lock();
         // The id is kept whatever the caller's interest: `Watch` tells of it when it is dropped.
         let is_submitted = if let Event::Submitted { task_id } = &event {
             shared.task = Some(task_id.clone());
@@ -163,6 +167,9 @@ impl Waiter for SubscriptionWaiter {
             false
         };
         if shared.interest == Interest::End || shared.has_left {
+            if let (true, Event::Submitted { task_id }) = (shared.has_left, &event) {
+                self.core.tell_of_left(task_id);
+            }
             return PollControl::Continue;
         }
         // A caller that waits for it takes it at once; else the run is one event ahead already.
@@ -180,7 +187,7 @@ impl Waiter for SubscriptionWaiter {
     }
 
     fn on_end(self: Arc<Self>, result: Result<Effect, Error>) {
-        self.0.end(result);
+        self.state.end(result);
     }
 }
 
@@ -188,13 +195,13 @@ impl Waiter for SubscriptionWaiter {
 impl Drop for SubscriptionWaiter {
     fn drop(&mut self) {
         let (is_over, task) = {
-            let shared = self.0.lock();
+            let shared = self.state.lock();
             (shared.is_over, shared.task.clone())
         };
         if !is_over {
             let message = "the runtime gave up what was under way; a submission may exist";
             let error = Error::new(ErrorKind::OutcomeUnknown, message);
-            self.0.end(Err(match &task {
+            self.state.end(Err(match &task {
                 Some(task) => error.about(task),
                 None => error,
             }));

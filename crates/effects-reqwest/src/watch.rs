@@ -16,8 +16,9 @@ use crate::subscription::{Interest, Subscription, SubscriptionItem};
 /// for its end; from then on the client's driver drives it.
 ///
 /// Dropping it stops the run and loses nothing: a submission in flight is awaited, and the id of its task
-/// reaches the journal and the log. A future of [`next`](Self::next) that is dropped takes no event with
-/// it.
+/// reaches the journal and the log (as a warning where there is no journal). That holds as long as the runtime
+/// runs: one that is shut down, as at the end of `main`, ends what is in flight in it. A future of
+/// [`next`](Self::next) that is dropped takes no event with it.
 #[derive(Debug)]
 #[must_use = "dropped unread, it leaves the run"]
 pub struct Watch {
@@ -135,9 +136,11 @@ impl Watch {
             return;
         }
         if let Stage::NotBegun(work) = std::mem::replace(&mut self.stage, Stage::Over(None)) {
-            let (runs, journal) = (self.runs.here(), self.runs.core().journal());
+            let runs = self.runs.here();
             let span = self.span.clone();
-            self.stage = Stage::Running(Subscription::begin(runs, *work, journal, span, interest));
+            let core = self.runs.core().clone();
+            let subscription = Subscription::begin(runs, *work, core, span, interest);
+            self.stage = Stage::Running(subscription);
         }
     }
 
@@ -159,15 +162,6 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let Stage::Running(subscription) = &self.stage else { return };
         let Some(task) = self.task.take().or_else(|| subscription.task()) else { return };
-        let shared = self.runs.core().shared();
-        // No task of a replay goes on.
-        if shared.settings.is_replay {
-            return;
-        }
-        // The task goes on and is paid for: its id must not be lost with the watch.
-        let line = shared.gateway.resume_line(&task);
-        self.span.in_scope(|| {
-            tracing::info!("stopped watching task {task}; the task goes on; resume with: {line}");
-        });
+        self.span.in_scope(|| self.runs.core().tell_of_left(&task));
     }
 }

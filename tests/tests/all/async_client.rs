@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use effects_core::batch::BatchLimits;
 use effects_core::{EffectRequest, Error, ErrorKind, Event, Pace, Policy, Template};
 use effects_jobs::Photo;
 use effects_reqwest::Client;
 use effects_testkit::http::{Behaviour, Response, ScriptedServer};
-use effects_tests::{Gate, PHOTO_URL, RecordingJournal, ScenarioWorld, TASK, setup, task_path};
+use effects_tests::{
+    Capture, Gate, PHOTO_URL, RecordingJournal, ScenarioWorld, TASK, setup, task_path,
+};
 
 fn request() -> EffectRequest {
     EffectRequest::new(Template::GlassBall, PHOTO_URL).unwrap()
@@ -94,6 +96,53 @@ async fn dropping_the_future_between_two_attempts_submits_nothing_more() {
         assert_eq!(count(&world, "POST"), 1, "a submission left after its caller had");
         assert_eq!(journal.facts(), ["intent", "released"]);
     }
+}
+
+/// With no journal the log is all that has the id.
+#[tokio::test]
+async fn a_warning_has_the_id_that_no_caller_waits_for_and_no_journal_keeps() {
+    for way in WAYS {
+        let (capture, _listening) = Capture::on_this_thread();
+        let world = Arc::new(ScenarioWorld::new().unwrap());
+        let (gate, accepted) = Gate::before(world.accepted());
+        world.creates([accepted]);
+        let client: Client = setup(&world).builder().unwrap().build().unwrap();
+        let running = tokio::spawn(way(client));
+        let observed = Arc::clone(&world);
+        off_runtime(move || observed.gateway.wait_for_requests(1, Duration::from_secs(30))).await;
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        gate.open();
+        let begun = Instant::now();
+        let is_told =
+            || capture.lines().iter().any(|line| line.starts_with("WARN") && line.contains(TASK));
+        while !is_told() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{:#?}", capture.lines());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Its `main` returns early, say.
+#[test]
+fn a_runtime_that_ends_while_a_submission_is_on_the_way_warns_of_it() {
+    let (capture, _listening) = Capture::on_this_thread();
+    let world = ScenarioWorld::new().unwrap();
+    let (gate, accepted) = Gate::before(world.accepted());
+    world.creates([accepted]);
+    let client: Client = setup(&world).builder().unwrap().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let results = client.jobs().run([request()]).unwrap();
+        while world.gateway.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(results);
+    });
+    drop(runtime);
+    gate.open();
+    let is_told = |line: &String| line.starts_with("WARN") && line.contains("may be billed");
+    assert!(capture.lines().iter().any(is_told), "{:#?}", capture.lines());
 }
 
 #[tokio::test]
