@@ -94,15 +94,15 @@ impl ClientCore {
         Arc::clone(&self.journal)
     }
 
-    /// Tells of a task that goes on with no caller that waits for it: its id must not be lost. Where a journal
-    /// has the id, it is a matter of course; a replay has no such task.
-    pub(crate) fn tell_of_left(&self, task: &TaskId) {
+    /// Tells of a task that goes on with no caller that waits for it: its id must not be lost, where it is
+    /// not known to the caller and no journal has it. A replay has no such task.
+    pub(crate) fn tell_of_left(&self, task: &TaskId, is_known: bool) {
         if self.shared.settings.is_replay {
             return;
         }
         let line = self.shared.gateway.resume_line(task);
         let text = format!("stopped watching task {task}; the task goes on; resume with: {line}");
-        if self.is_journaled {
+        if is_known || self.is_journaled {
             tracing::info!("{text}");
         } else {
             telemetry::warn(&text);

@@ -168,7 +168,7 @@ impl Waiter for SubscriptionWaiter {
         };
         if shared.interest == Interest::End || shared.has_left {
             if let (true, Event::Submitted { task_id }) = (shared.has_left, &event) {
-                self.core.tell_of_left(task_id);
+                self.core.tell_of_left(task_id, false);
             }
             return PollControl::Continue;
         }

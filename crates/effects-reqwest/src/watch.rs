@@ -25,6 +25,8 @@ pub struct Watch {
     runs: Arc<Runs>,
     stage: Stage,
     task: Option<TaskId>,
+    /// Whether the task was there before, so that its caller has the id.
+    is_known: bool,
     span: Span,
     /// Where the task's end is remembered.
     verdict: Option<Verdict>,
@@ -47,6 +49,7 @@ impl Watch {
             runs: Arc::clone(runs),
             span: telemetry::task_span(template.as_ref(), task.as_ref()),
             stage: Stage::NotBegun(Box::new(work)),
+            is_known: task.is_some(),
             task,
             verdict: None,
         }
@@ -162,6 +165,6 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let Stage::Running(subscription) = &self.stage else { return };
         let Some(task) = self.task.take().or_else(|| subscription.task()) else { return };
-        self.span.in_scope(|| self.runs.core().tell_of_left(&task));
+        self.span.in_scope(|| self.runs.core().tell_of_left(&task, self.is_known));
     }
 }
