@@ -10,7 +10,7 @@ use effects_core::{BaseUrl, Error, ErrorKind, TaskId};
 
 use crate::policy::duration;
 
-/// The time that one call may take, whatever is repeated within it.
+/// The time that one call may take, with all that is repeated within it.
 pub(crate) struct CallTimeout {
     /// None: as long as the policy lets it.
     time: Option<Duration>,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use effects_core::batch::BatchLimits;
-use effects_core::{BaseUrl, Error, ErrorKind, Picture, Policy, Template};
+use effects_core::{Error, ErrorKind, Picture, Policy, Template};
 use effects_reqwest::Client;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
@@ -34,7 +34,6 @@ use crate::{failure, journal, runtime, warnings};
 #[derive(Debug)]
 pub struct Engine {
     setup: Arc<Setup>,
-    base: Arc<BaseUrl>,
     clients: ProcessClients,
 }
 
@@ -49,9 +48,9 @@ impl Engine {
         let client = self.clients.client_with(py, policy)?;
         let checked = request.check().map_err(|error| failure::exception(py, &error))?;
         let journal = self.journal(py);
-        let origin = self.base.origin().clone();
+        let origin = self.clients.base().origin().clone();
         let (note, shared_budget) =
-            (SubmissionNote::new(Arc::clone(&self.base)), self.clients.shared_budget(py));
+            (SubmissionNote::new(Arc::clone(self.clients.base())), self.clients.shared_budget(py));
         Ok(SingleSubmission { client, request: checked, note, journal, origin, shared_budget })
     }
 
@@ -68,8 +67,9 @@ impl Engine {
         policy: &NativePolicy,
     ) -> PyResult<FollowedTask> {
         let client = self.clients.client_with(py, policy)?;
-        let rows =
-            self.journal(py).map(|journal| TaskRows::new(journal, self.base.origin().clone()));
+        let rows = self
+            .journal(py)
+            .map(|journal| TaskRows::new(journal, self.clients.base().origin().clone()));
         Ok(FollowedTask {
             task: handle.at(&client),
             client,
@@ -118,7 +118,7 @@ impl Engine {
         let client = client.with_policy(policy);
         let (submissions, tasks, polls_per_second) = plain.batch_limits;
         let batch_limits = BatchLimits { submissions, tasks, polls_per_second };
-        let (base, fetch, ordered) = (Arc::clone(&self.base), plain.fetch, plain.ordered);
+        let (base, fetch, ordered) = (Arc::clone(self.clients.base()), plain.fetch, plain.ordered);
         let scope = plain.scope.clone();
         let (ahead, call_budget) =
             (plain.ahead, CallBudget { budget: limit, price: GivenPrice::of(price) });
@@ -148,13 +148,12 @@ impl Engine {
         warnings::listen();
         let setup = Arc::new(setup);
         let clients = ProcessClients::new(py, Arc::clone(&setup))?;
-        let base = Arc::clone(clients.base());
-        Ok(Self { setup, base, clients })
+        Ok(Self { setup, clients })
     }
 
     /// Where the gateway is.
     fn base_url(&self) -> String {
-        self.base.to_string()
+        self.clients.base().to_string()
     }
 
     /// What is left of its budget, for a copy of it elsewhere.
@@ -167,7 +166,7 @@ impl Engine {
     /// The line that resumes a task.
     fn resume_line(&self, py: Python<'_>, id: &str) -> PyResult<String> {
         let id = task_id(id).map_err(|error| failure::exception(py, &error))?;
-        Ok(self.base.resume_line(&id))
+        Ok(self.clients.base().resume_line(&id))
     }
 
     /// Everything wrong with a request, without a network: what the service's rules say, and what is
@@ -191,7 +190,7 @@ impl Engine {
             }
             let uploads = self.setup.uploads.as_deref().map_or(Ok(Default::default()), str::parse);
             let chosen = uploads.and_then(|uploads: effects_jobs::Uploads| {
-                uploads.chosen_for(self.base.origin()).map(drop)
+                uploads.chosen_for(self.clients.base().origin()).map(drop)
             });
             if let Err(error) = chosen {
                 problems.push(failure::object(py, &error)?);
@@ -267,10 +266,14 @@ impl Engine {
     ) -> PyResult<Operation> {
         let FollowedTask { client, task, shared_budget, rows } =
             self.followed(py, handle, policy)?;
-        let note = SubmissionNote::silent(Arc::clone(&self.base), task.id().clone());
-        let limit =
-            CallTimeout::new(&self.base, timeout, ErrorKind::Transport, "the look at the task")
-                .map_err(|error| failure::exception(py, &error))?;
+        let note = SubmissionNote::silent(Arc::clone(self.clients.base()), task.id().clone());
+        let limit = CallTimeout::new(
+            self.clients.base(),
+            timeout,
+            ErrorKind::Transport,
+            "the look at the task",
+        )
+        .map_err(|error| failure::exception(py, &error))?;
         let limit = limit.about(task.id());
         Ok(Operation::new(Some(note), async move {
             let look = limit.enforce(task.status()).await?;
@@ -298,7 +301,7 @@ impl Engine {
         fetch: bool,
     ) -> PyResult<Operation> {
         let followed = self.followed(py, handle, policy)?;
-        let note = handle.note(&self.base);
+        let note = handle.note(self.clients.base());
         let template = handle.template.as_deref().and_then(|id| Template::unlisted(id).ok());
         let (client, purpose) = (followed.client.clone(), RunPurpose::Follow(Box::new(followed)));
         Ok(Operation::joining(Launch { purpose, note, client }, template, fetch))
@@ -307,7 +310,7 @@ impl Engine {
     /// Follows a task event by event.
     fn events(&self, py: Python<'_>, handle: &Handle, policy: &NativePolicy) -> PyResult<Events> {
         let followed = self.followed(py, handle, policy)?;
-        let (client, note) = (followed.client.clone(), handle.note(&self.base));
+        let (client, note) = (followed.client.clone(), handle.note(self.clients.base()));
         let purpose = RunPurpose::Follow(Box::new(followed));
         Ok(Events::new(Launch { purpose, note, client }, handle.template.clone()))
     }
@@ -342,9 +345,9 @@ impl Engine {
     ) -> PyResult<Operation> {
         let client = self.clients.client_with(py, policy)?;
         let picture = picture.read().map_err(|error| failure::exception(py, &error))?;
-        let note = SubmissionNote::silent(Arc::clone(&self.base), picture.task_id.clone());
+        let note = SubmissionNote::silent(Arc::clone(self.clients.base()), picture.task_id.clone());
         let limit = CallTimeout::new(
-            &self.base,
+            self.clients.base(),
             timeout,
             ErrorKind::Download,
             "the download of the picture",
@@ -373,9 +376,13 @@ impl Engine {
         timeout: Option<f64>,
     ) -> PyResult<Operation> {
         let client = self.clients.client_with(py, policy)?;
-        let limit =
-            CallTimeout::new(&self.base, timeout, ErrorKind::Upload, "the upload of the photo")
-                .map_err(|error| failure::exception(py, &error))?;
+        let limit = CallTimeout::new(
+            self.clients.base(),
+            timeout,
+            ErrorKind::Upload,
+            "the upload of the photo",
+        )
+        .map_err(|error| failure::exception(py, &error))?;
         let Some(image) = request.image else {
             let error = Error::new(ErrorKind::UnusablePhoto, "there is no photo to upload");
             return Err(failure::exception(py, &error));

@@ -11,12 +11,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{JobContext, TrackedJob, fresh_seed, guarded, telemetry};
+use effects_client::{JobContext, TrackedJob, fresh_seed, telemetry};
 use effects_core::batch::RunId;
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{Call, CallId, CallResult};
 use effects_core::journal::{Admission, AsyncJournal, Entry, JournalError};
-use effects_core::{Effect, Error, Event, Policy, Reference, TaskId, Time};
+use effects_core::{Effect, Error, Event, Policy, Reference, TaskId, Time, count_of};
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, Method, OpenRow,
     PrepareError, Work,
@@ -119,12 +119,9 @@ impl Drop for DriverState {
         let submitting = self.machine.submitting();
         if submitting > 0 && !self.core.shared().settings.is_replay {
             telemetry::warn(&format!(
-                "the runtime ended while {} on the way: a task may exist and may be billed; wait for the results before \
-                 it ends",
-                match submitting {
-                    1 => "a submission was".to_owned(),
-                    many => format!("{many} submissions were"),
-                }
+                "the runtime ended with {} on the way: a task may exist and may be billed; wait for the results \
+                 before it ends",
+                count_of(submitting.into(), "submission")
             ));
         }
     }
@@ -347,10 +344,8 @@ impl<S: JobSource> Driver<S> {
         };
         tokio::task::spawn_blocking(move || {
             // Journals and disks block.
-            let found = guarded(JOURNAL, || context.open(&mut job));
-            let why = || JournalError::Unreadable(format!("{JOURNAL} panicked"));
-            let found = found.unwrap_or_else(|| Err(PrepareError::Journal(why())));
-            let _ = sender.send(Arrival::Opened(id, job, Box::new(found)));
+            let found = Box::new(context.open(&mut job));
+            let _ = sender.send(Arrival::Opened(id, job, found));
         });
     }
 

@@ -508,10 +508,8 @@ impl WorkerContext {
                 WorkerReply::Written(run, entry, written)
             }
             WorkerTask::Open(id, mut job) => {
-                let found = guarded(JOURNAL, || self.context.open(&mut job));
-                let why = || JournalError::Unreadable(format!("{JOURNAL} panicked"));
-                let found = found.unwrap_or_else(|| Err(PrepareError::Journal(why())));
-                WorkerReply::Opened(id, job, Box::new(found))
+                let found = Box::new(self.context.open(&mut job));
+                WorkerReply::Opened(id, job, found)
             }
             WorkerTask::Upload(id, mut job) => {
                 let uploaded = guarded(UPLOAD, || {

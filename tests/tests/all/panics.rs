@@ -111,12 +111,10 @@ fn odd_jobs() -> impl Iterator<Item = Job> + Send + 'static {
 #[test]
 fn an_iterator_of_jobs_that_panics_ends_them_and_says_so() {
     let emulator = emulator();
-    let (as_built, as_set) = (|builder| builder, |jobs| jobs);
-    let ended = blocking(&emulator, as_built, as_set, odd_jobs());
+    let ended = blocking(&emulator, |builder| builder, |jobs| jobs, odd_jobs());
     assert_eq!(completed(&ended), 3);
     assert!(ended.1.unwrap().to_string().contains("the iterator of jobs panicked"));
-    let (as_built, as_set) = (|builder| builder, |jobs| jobs);
-    let ended = asynchronous(&emulator, as_built, as_set, odd_jobs());
+    let ended = asynchronous(&emulator, |builder| builder, |jobs| jobs, odd_jobs());
     assert_eq!(completed(&ended), 3);
     assert!(ended.1.unwrap().to_string().contains("the iterator of jobs panicked"));
 }

@@ -30,6 +30,14 @@ impl JobContext {
     ///
     /// Why it cannot be gone on with: nothing was sent.
     pub fn open(&self, job: &mut TrackedJob) -> Result<Option<Found>, PrepareError> {
+        // The journal may be the program's own.
+        guarded(JOURNAL, || self.find_work(job)).unwrap_or_else(|| {
+            let why = format!("{JOURNAL} panicked");
+            Err(PrepareError::Journal(JournalError::Unreadable(why)))
+        })
+    }
+
+    fn find_work(&self, job: &mut TrackedJob) -> Result<Option<Found>, PrepareError> {
         if let Some(wrong) = job.wrong.take() {
             return Err(wrong);
         }
@@ -209,7 +217,8 @@ impl JobContext {
     }
 }
 
-/// The function that a program gave to look through photos.
+// What a program gives, in the words of its error.
+const JOURNAL: &str = "the journal";
 const CHECK: &str = "the function of check_photos";
 
 impl PhotoSource {
