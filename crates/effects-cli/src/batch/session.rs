@@ -5,6 +5,7 @@
 //! `effects reorder` start their own.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use effects_jobs::{Identity, Method};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
-use super::report::{RowReport, kept_after_failed_order};
+use super::report::{RowReport, RowStatus, kept_after_failed_order};
 use super::rows::RowLabel;
 use crate::known_key::KnownKey;
 
@@ -51,8 +52,8 @@ struct SessionState {
     rows: HashMap<usize, BegunRow>,
     /// Rows that were begun and whose result is not yet reported, by row index.
     unreported: HashMap<usize, UnreportedRow>,
-    /// The rows that nothing was sent for, by their places; with its job, where an upload failed that is repeated.
-    unsent: HashMap<usize, Option<FailedUpload>>,
+    /// The rows that nothing was sent for, by their places; with its job, where it can be begun again.
+    unsent: HashMap<usize, Option<UnsentJob>>,
     /// The highest cost so far that is more than the user's price.
     highest_cost: Option<Decimal>,
 }
@@ -64,15 +65,24 @@ struct BegunRow {
     number: Option<RowNumber>,
     /// How the job gets its picture: kept, submitted or resumed. `None` until the job is begun.
     method: Option<Method>,
-    /// Its job, where a failed upload is repeated.
+    /// Its job, where it can be begun again.
     job: Option<Job>,
 }
 
-/// A row that nothing was sent for, since its photo could not be uploaded.
-struct FailedUpload {
-    since: Instant,
+/// The job of a row that nothing was sent for.
+struct UnsentJob {
     label: RowLabel,
     job: Job,
+    /// Why nothing was sent, where that may pass.
+    failure: Option<PassingFailure>,
+}
+
+/// Why nothing was sent for a row, where its photo need not change for the next try to do better.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PassingFailure {
+    pub(crate) since: Instant,
+    /// Whether the photo could not be uploaded; otherwise it could not be read when its turn came.
+    is_upload: bool,
 }
 
 /// A row that was begun and whose result is not yet reported.
@@ -187,19 +197,18 @@ impl Session {
         let _ = self.sender.send(message);
     }
 
-    /// Sends what became of a row; with its job, if a failed upload of it is repeated.
+    /// Sends what became of a row; with its job, if that can be begun again.
     fn send_report(&self, report: RowReport, job: Option<Job>) {
-        let is_upload = report.error.as_ref().is_some_and(|error| error.kind == UPLOAD);
-        let failed_upload = job.filter(|_| is_upload).map(|job| FailedUpload {
-            since: Instant::now(),
+        let unsent_job = job.filter(|_| report.is_unsent()).map(|job| UnsentJob {
             label: report.label.clone(),
             job,
+            failure: PassingFailure::of(&report),
         });
         // A watched photo may be written anew at any time: `begins_anew` then finds its row here. Held until
         // the report is sent, so that `BegunAnew` of the same row comes after it.
         let mut state = self.lock();
         if report.is_unsent() {
-            state.unsent.insert(report.label.index, failed_upload);
+            state.unsent.insert(report.label.index, unsent_job);
         }
         self.send(SessionMessage::Report(Box::new(report)));
         drop(state);
@@ -332,29 +341,28 @@ impl RowStarter<'_> {
         self.begin_row(label, number, job, None)
     }
 
-    /// Begins a row of which a failed upload may be repeated: see [`failed_uploads`](Self::failed_uploads).
+    /// Begins a row that can be begun again where nothing is sent for it: see [`unsent_jobs`](Self::unsent_jobs).
     pub(crate) fn begin_repeatable(&self, label: RowLabel, job: Job) -> bool {
         self.begin_row(label, None, job.clone(), Some(job))
     }
 
-    /// The places of rows that nothing was sent for, since an upload failed that may be repeated, and when that
-    /// was.
-    pub(crate) fn failed_uploads(&self) -> HashMap<usize, Instant> {
+    /// The places of the rows that ended with nothing sent and can be begun again, and why, where that may pass.
+    pub(crate) fn unsent_jobs(&self) -> HashMap<usize, Option<PassingFailure>> {
         let state = self.session.lock();
-        let failed =
-            |(index, it): (&usize, &Option<FailedUpload>)| Some((*index, it.as_ref()?.since));
-        state.unsent.iter().filter_map(failed).collect()
+        let failure =
+            |(index, it): (&usize, &Option<UnsentJob>)| Some((*index, it.as_ref()?.failure));
+        state.unsent.iter().filter_map(failure).collect()
     }
 
-    /// Begins the row at this place anew, whose upload failed, as the same row.
-    pub(crate) fn repeat_upload(&self, index: usize) {
+    /// Begins the row at this place again, as the same row, with its photo in this file.
+    pub(crate) fn begin_again(&self, index: usize, photo: &Path) {
         let mut state = self.session.lock();
-        let Some(FailedUpload { label, job, .. }) = state.unsent.remove(&index).flatten() else {
+        let Some(UnsentJob { label, job, .. }) = state.unsent.remove(&index).flatten() else {
             return;
         };
         drop(state);
         self.session.send(SessionMessage::BegunAnew(index));
-        self.begin_repeatable(label, job);
+        self.begin_repeatable(label, job.with_photo_in(photo));
     }
 
     fn begin_row(
@@ -414,7 +422,27 @@ impl RowStarter<'_> {
     }
 }
 
+impl PassingFailure {
+    /// Of a row that was begun, so that its photo could be read before.
+    fn of(report: &RowReport) -> Option<Self> {
+        let kind = report.error.as_ref()?.kind;
+        // A photo that is damaged or another by now is `Refused`.
+        let is_unread = report.status == RowStatus::Invalid && kind == UNUSABLE_PHOTO;
+        let is_upload = kind == UPLOAD;
+        (is_upload || is_unread).then(|| Self { since: Instant::now(), is_upload })
+    }
+
+    /// What is done again after it, in words.
+    pub(crate) fn what_is_done_again(self) -> &'static str {
+        match self.is_upload {
+            true => "a photo whose upload failed is uploaded again",
+            false => "a photo that could not be read when its turn came is read again",
+        }
+    }
+}
+
 const UPLOAD: &str = ErrorKind::Upload.name();
+const UNUSABLE_PHOTO: &str = ErrorKind::UnusablePhoto.name();
 
 /// Rows read ahead, their photos not.
 const READ_AHEAD: usize = 64;

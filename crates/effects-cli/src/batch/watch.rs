@@ -27,7 +27,7 @@ use super::report::{RowReport, RowStatus};
 use super::reporter::Reporter;
 use super::rows::{BatchSettings, CheckedRow, Checker, InvalidRow, RowLabel, lookup_in};
 use super::run::{PreparedBatch, is_left_out, paid_before};
-use super::session::RowStarter;
+use super::session::{PassingFailure, RowStarter};
 use super::summary::BatchSummary;
 use super::watcher::{FolderChange, FolderWatcher};
 use crate::command_result::CommandResult;
@@ -166,8 +166,14 @@ struct ArrivedRows<'a> {
     pictures: PicturesByContent,
     /// Rows that were begun and whose picture is not among these yet.
     unsaved_rows: Vec<Identity>,
-    /// How often the upload was repeated, of each place among the rows whose upload failed.
-    repeated_uploads: HashMap<usize, u32>,
+    /// The places of rows whose photo is there under another name too, or by itself, by that path.
+    found_again: HashMap<PathBuf, usize>,
+    /// Rows whose photo was found again or has returned. One that ended with nothing sent is begun again at once.
+    returned: HashSet<usize>,
+    /// How often rows were begun again for which nothing was sent, by their places.
+    repeats: HashMap<usize, u32>,
+    /// The notes on what is done again, each made once.
+    noted: HashSet<&'static str>,
 }
 
 impl WatchedPhotos {
@@ -183,7 +189,10 @@ impl WatchedPhotos {
             begun: HashMap::new(),
             pictures,
             unsaved_rows: Vec::new(),
-            repeated_uploads: HashMap::new(),
+            found_again: HashMap::new(),
+            returned: HashSet::new(),
+            repeats: HashMap::new(),
+            noted: HashSet::new(),
         };
         let mut last_error = None;
         while !starter.is_over() {
@@ -195,7 +204,7 @@ impl WatchedPhotos {
                     }
                     arrivals.take(changes, starter)?;
                     // After the photos that came, which may be new ones in the places of these.
-                    arrivals.repeat_uploads(&watcher, starter);
+                    arrivals.begin_again(&watcher, starter);
                 }
                 Err(error) => {
                     let why = error.to_string();
@@ -238,7 +247,9 @@ impl ArrivedRows<'_> {
                 FolderChange::Returned(path) => {
                     if let Some(index) = self.indexes.get(&path) {
                         self.counted.recount(*index);
+                        self.returned.insert(*index);
                     }
+                    self.returned.extend(self.found_again.get(&path));
                 }
                 FolderChange::Other(path) => {
                     starter.note(format!("warning: {}", manifest.why_left_out(&path)));
@@ -262,26 +273,32 @@ impl ArrivedRows<'_> {
         Ok(())
     }
 
-    /// Uploads photos again whose uploads failed, each after pauses that grow. A program of `--uploads` makes one
-    /// try, and no change of the photo may ever come.
-    fn repeat_uploads(&mut self, watcher: &FolderWatcher, starter: &RowStarter<'_>) {
-        let failed = starter.failed_uploads();
-        if failed.is_empty() || starter.is_over() {
+    /// Begins rows again for which nothing was sent and whose photo is there: at once where it has returned, or
+    /// was found under another name, and after pauses that grow where the upload failed, or the photo could not
+    /// be read when its turn came. A program of `--uploads` makes one try, and no change of the photo may ever come.
+    fn begin_again(&mut self, watcher: &FolderWatcher, starter: &RowStarter<'_>) {
+        let unsent = starter.unsent_jobs();
+        if unsent.is_empty() || starter.is_over() {
             return;
         }
-        if self.repeated_uploads.is_empty() {
-            starter.note_always(format!(
-                "a photo whose upload failed is uploaded again, after pauses that grow to {} s",
-                LONGEST_PAUSE.as_secs()
-            ));
-        }
-        for (path, index) in &self.indexes {
-            let Some(since) = failed.get(index) else { continue };
-            let repeated = self.repeated_uploads.entry(*index).or_default();
-            if since.elapsed() >= pause(*repeated) && watcher.is_there(path) {
-                *repeated += 1;
-                starter.repeat_upload(*index);
+        for (path, index) in self.indexes.iter().chain(&self.found_again) {
+            let Some(failure) = unsent.get(index).filter(|_| watcher.is_there(path)) else {
+                continue;
+            };
+            let repeats = self.repeats.entry(*index).or_default();
+            let has_passed = failure.is_some_and(|it| it.since.elapsed() >= pause(*repeats));
+            if !has_passed && !self.returned.contains(index) {
+                continue;
             }
+            if let Some(again) = failure.map(PassingFailure::what_is_done_again)
+                && self.noted.insert(again)
+            {
+                let longest = LONGEST_PAUSE.as_secs();
+                starter.note_always(format!("{again}, after pauses that grow to {longest} s"));
+            }
+            *repeats += 1;
+            self.returned.remove(index);
+            starter.begin_again(*index, &self.photos.manifest.folder().join(path));
         }
     }
 
@@ -292,6 +309,7 @@ impl ArrivedRows<'_> {
         starter: &RowStarter<'_>,
     ) -> Result<Option<(RowLabel, Job)>, Error> {
         let WatchedPhotos { manifest, settings, store, .. } = self.photos;
+        self.found_again.remove(&path);
         // By the path first, which reads no bytes.
         if let Some(row) = self.row_of_picture(&path)? {
             starter.note(format!(
@@ -313,7 +331,7 @@ impl ArrivedRows<'_> {
             return Ok(None);
         }
         // A photo that nothing was sent for, and that is another now, is the same row.
-        let earlier = self.indexes.get(&path).copied().filter(|it| starter.begins_anew(*it));
+        let earlier = self.begins_anew(&path, starter);
         let checked = match earlier {
             Some(index) => {
                 // That identity was of the earlier content.
@@ -326,7 +344,7 @@ impl ArrivedRows<'_> {
             Ok(checked_row) => checked_row.label.index,
             Err(bad) => bad.label.index,
         };
-        self.indexes.insert(path, index);
+        self.indexes.insert(path.clone(), index);
         let checked_row = checked.and_then(|mut checked_row| {
             let counted = self.claim(&checked_row).and_then(|()| {
                 self.counted.row(settings, &mut checked_row, &lookup_in(Some(&**store)))
@@ -347,7 +365,11 @@ impl ArrivedRows<'_> {
         };
         let line = checked_row.label.line.unwrap_or_default();
         if let Some(first) = self.begun.get(&row.identity) {
-            // The same photo under another name, or copied there once more.
+            // The same photo under another name, or copied there once more. Its row may be one for which nothing
+            // is sent, since its photo is not at its own path by then.
+            let place = (*first - 1) as usize;
+            self.found_again.insert(path, place);
+            self.returned.insert(place);
             // The first of equal ones stays the first when a later copy takes its place in the journal.
             let first = checked_row.label.duplicate_of.unwrap_or(*first);
             checked_row.label.duplicate_of = Some(first);
@@ -364,12 +386,17 @@ impl ArrivedRows<'_> {
         Ok(Some(checked_row.into_job(Some(row))))
     }
 
+    /// The place of the row of an earlier photo at a path, if nothing was sent for it: then the row is begun anew.
+    fn begins_anew(&self, path: &Path, starter: &RowStarter<'_>) -> Option<usize> {
+        let place = *self.indexes.get(path)?;
+        // Where that photo has another name by now, the row is begun again with it.
+        let is_elsewhere = self.found_again.values().any(|it| *it == place);
+        (!is_elsewhere && starter.begins_anew(place)).then_some(place)
+    }
+
     /// A file is no photo to be ordered: if it was refused before, when it was not whole, it is skipped now.
     fn leave_out(&mut self, path: PathBuf, starter: &RowStarter<'_>) {
-        let Some(index) = self.indexes.get(&path).copied().filter(|it| starter.begins_anew(*it))
-        else {
-            return;
-        };
+        let Some(index) = self.begins_anew(&path, starter) else { return };
         self.begun.retain(|_, line| *line != index as u64 + 1);
         // Checked for its label alone: it is skipped whether it is a photo or not.
         let label = match self.checker.check_anew(index, Manifest::arrive_again(index, path)) {

@@ -166,6 +166,16 @@ impl Job {
         Self { claim: Some(claim), ..self }
     }
 
+    /// The same job, whose photo is in this file by now. Nothing is sent where that is another photo than the
+    /// one of its row ([`known_as`](Self::known_as)).
+    #[must_use]
+    pub fn with_photo_in(mut self, file: impl Into<PathBuf>) -> Self {
+        if let JobInput::Picture(_, Some(source)) = &mut self.ask {
+            *source = PhotoSource::File(file.into());
+        }
+        self
+    }
+
     /// The caller's own name for it.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()

@@ -514,6 +514,89 @@ fn a_photo_whose_upload_failed_is_uploaded_again_and_ordered_once() {
 }
 
 #[test]
+fn a_photo_that_is_renamed_after_its_upload_failed_is_ordered_by_its_new_name() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1)
+        .write("put.sh", "test -e works && echo https://example.com/$$.png");
+    let watch = Watching::start(&site, &["--budget", "5", "--uploads", "command=sh put.sh"]);
+    watch.has(1, "not_submitted");
+    fs::rename(site.path("photos/a.png"), site.path("photos/b.png")).unwrap();
+    let rows = watch.has(1, "skipped");
+    let renamed = rows.iter().find(|row| row["status"] == "skipped").unwrap();
+    assert_eq!((&renamed["image"], &renamed["duplicate_of"]), (&"./b.png".into(), &1.into()));
+    site.write("works", "");
+    watch.has(1, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["completed"], &ended.batch["skipped"]), (&1.into(), &1.into()));
+    assert_eq!(site.accepted_once(), 1);
+}
+
+/// Twelve photos, most of which wait to be read until `works` is there: the programs of their uploads do.
+fn twelve_that_wait(site: &Site) -> Watching<'_> {
+    let program = "until test -e works; do sleep 0.02; done; echo https://example.com/$$.png";
+    site.write("put.sh", program);
+    for photo in 10..22 {
+        site.photo(&format!("photos/{photo}.png"), photo);
+    }
+    let line = ["--budget", "5", "--in-flight", "1", "--uploads", "command=sh put.sh"];
+    let watch = Watching::start(site, &line);
+    // Files of another kind are told with the photos that came with them.
+    site.write("photos/first.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+    watch.wait_for_text("left out (first.heic)");
+    watch
+}
+
+#[test]
+fn photos_that_are_renamed_before_their_turn_are_ordered_by_their_new_names() {
+    let site = Site::new();
+    let watch = twelve_that_wait(&site);
+    for photo in 10..22 {
+        let [from, to] = ["", "new"].map(|name| site.path(&format!("photos/{name}{photo}.png")));
+        fs::rename(from, to).unwrap();
+    }
+    watch.has(12, "skipped");
+    site.write("works", "");
+    watch.has(12, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert!(count(&ended.rows, "invalid") > 0, "{ended:?}");
+    assert_eq!((site.accepted_once(), site.results().len()), (12, 24));
+    // By their new names they are the same rows.
+    site.batch("photos", &["--template", "glass_ball"]).exits(0);
+    assert_eq!(site.accepted_once(), 12);
+}
+
+#[test]
+fn photos_whose_folder_vanishes_before_their_turn_are_ordered_once_it_is_back() {
+    let site = Site::new();
+    let watch = twelve_that_wait(&site);
+    fs::rename(site.path("photos"), site.path("away")).unwrap();
+    site.write("works", "");
+    watch.has(1, "invalid");
+    watch.wait_for_text("photos cannot be read");
+    fs::rename(site.path("away"), site.path("photos")).unwrap();
+    watch.has(12, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    let again = "a photo that could not be read when its turn came is read again";
+    assert_eq!((ended.stderr.matches(again).count(), site.accepted_once()), (1, 12), "{ended:?}");
+}
+
+#[test]
+fn a_photo_that_another_replaced_before_its_turn_is_ordered_once_it_is_back() {
+    let site = Site::new();
+    let watch = twelve_that_wait(&site);
+    site.photo("photos/21.png", 99).write("photos/next.heic", "none");
+    watch.wait_for_text("left out (next.heic)");
+    site.write("works", "");
+    watch.has(12, "completed");
+    watch.has(1, "refused");
+    site.photo("photos/21.png", 21);
+    watch.has(13, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["refused"], &ended.batch["skipped"]), (&0.into(), &1.into()));
+    assert_eq!(site.accepted_once(), 13);
+}
+
+#[test]
 fn hooks_hear_of_each_photo_while_it_watches() {
     let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
     server.otherwise(Response::new(204));
