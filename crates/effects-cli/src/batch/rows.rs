@@ -614,7 +614,7 @@ pub(crate) fn decode(photo: &Photo) -> Result<(), String> {
 }
 
 /// Whether a file can be a photo, by its length and its first bytes.
-fn check_photo_file(path: &Path) -> Result<(), Error> {
+pub(super) fn check_photo_file(path: &Path) -> Result<(), Error> {
     let fail = |why: String| {
         let message = format!("photo {} {why}", path.display());
         Err(Error::new(ErrorKind::UnusablePhoto, message))

@@ -25,7 +25,9 @@ use super::pictures_by_content::PicturesByContent;
 use super::progress_line::ProgressLine;
 use super::report::{RowReport, RowStatus};
 use super::reporter::Reporter;
-use super::rows::{BatchSettings, CheckedRow, Checker, InvalidRow, RowLabel, lookup_in};
+use super::rows::{
+    BatchSettings, CheckedRow, Checker, InvalidRow, RowLabel, check_photo_file, lookup_in,
+};
 use super::run::{PreparedBatch, is_left_out, paid_before};
 use super::session::{PassingFailure, RowStarter};
 use super::summary::BatchSummary;
@@ -170,7 +172,11 @@ struct ArrivedRows<'a> {
     found_again: HashMap<PathBuf, usize>,
     /// Rows whose photo was found again or has returned. One that ended with nothing sent is begun again at once.
     returned: HashSet<usize>,
-    /// How often rows were begun again for which nothing was sent, by their places.
+    /// Since when photos are told as unusable that were no photos when they arrived, by their paths. A file that
+    /// cannot be read for a while may be one.
+    unusable: HashMap<PathBuf, Instant>,
+    /// How often rows were begun again, or their photos looked at again, for which nothing was sent, by their
+    /// places.
     repeats: HashMap<usize, u32>,
     /// The notes on what is done again, each made once.
     noted: HashSet<&'static str>,
@@ -191,6 +197,7 @@ impl WatchedPhotos {
             unsaved_rows: Vec::new(),
             found_again: HashMap::new(),
             returned: HashSet::new(),
+            unusable: HashMap::new(),
             repeats: HashMap::new(),
             noted: HashSet::new(),
         };
@@ -204,6 +211,7 @@ impl WatchedPhotos {
                     }
                     arrivals.take(changes, starter)?;
                     // After the photos that came, which may be new ones in the places of these.
+                    arrivals.look_again(&watcher, starter)?;
                     arrivals.begin_again(&watcher, starter);
                 }
                 Err(error) => {
@@ -229,8 +237,7 @@ impl ArrivedRows<'_> {
     /// Takes what has changed. Of photos that came together each is in the budget's scope before one of
     /// them is begun, so that what was paid for any of them counts.
     fn take(&mut self, changes: Vec<FolderChange>, starter: &RowStarter<'_>) -> Result<(), Error> {
-        let WatchedPhotos { manifest, store, scope, .. } = self.photos;
-        let (mut jobs, mut identities) = (Vec::new(), Vec::new());
+        let mut jobs = Vec::new();
         for change in changes {
             // The jobs made of these changes are dropped with nothing sent: nothing more is begun.
             if starter.is_over() {
@@ -252,16 +259,22 @@ impl ArrivedRows<'_> {
                     self.returned.extend(self.found_again.get(&path));
                 }
                 FolderChange::Other(path) => {
-                    starter.note(format!("warning: {}", manifest.why_left_out(&path)));
+                    let why = self.photos.manifest.why_left_out(&path);
+                    starter.note(format!("warning: {why}"));
                 }
-                FolderChange::Arrived(path) => {
-                    if let Some((label, job)) = self.arrived(path, starter)? {
-                        identities.extend(label.identity);
-                        jobs.push((label, job));
-                    }
-                }
+                FolderChange::Arrived(path) => jobs.extend(self.arrived(path, starter)?),
             }
         }
+        self.begin(jobs, starter)
+    }
+
+    /// Begins rows, once all of them are in the budget's scope.
+    fn begin(&self, jobs: Vec<(RowLabel, Job)>, starter: &RowStarter<'_>) -> Result<(), Error> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let WatchedPhotos { store, scope, .. } = self.photos;
+        let identities: Vec<_> = jobs.iter().filter_map(|(label, _)| label.identity).collect();
         if let Some(scope) = scope {
             store.add_to_scope(*scope, &identities).map_err(|error| unreadable(&error))?;
         }
@@ -271,6 +284,28 @@ impl ArrivedRows<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Looks again, after pauses that grow, at photos that were unusable when they arrived: a photo that can be
+    /// read by now has arrived.
+    fn look_again(
+        &mut self,
+        watcher: &FolderWatcher,
+        starter: &RowStarter<'_>,
+    ) -> Result<(), Error> {
+        let mut jobs = Vec::new();
+        for (path, since) in self.unusable.clone() {
+            let repeats = self.repeats.entry(self.indexes[&path]).or_default();
+            if starter.is_over() || since.elapsed() < pause(*repeats) || !watcher.is_there(&path) {
+                continue;
+            }
+            *repeats += 1;
+            self.unusable.insert(path.clone(), Instant::now());
+            if check_photo_file(&self.photos.manifest.folder().join(&path)).is_ok() {
+                jobs.extend(self.arrived(path, starter)?);
+            }
+        }
+        self.begin(jobs, starter)
     }
 
     /// Begins rows again for which nothing was sent and whose photo is there: at once where it has returned, or
@@ -310,6 +345,7 @@ impl ArrivedRows<'_> {
     ) -> Result<Option<(RowLabel, Job)>, Error> {
         let WatchedPhotos { manifest, settings, store, .. } = self.photos;
         self.found_again.remove(&path);
+        self.unusable.remove(&path);
         // By the path first, which reads no bytes.
         if let Some(row) = self.row_of_picture(&path)? {
             starter.note(format!(
@@ -359,6 +395,9 @@ impl ArrivedRows<'_> {
         let (mut checked_row, row) = match checked_row {
             Ok(checked_row) => checked_row,
             Err(bad) => {
+                if bad.problems.iter().any(|it| it.kind == ErrorKind::UnusablePhoto) {
+                    self.unusable.insert(path, Instant::now());
+                }
                 starter.send_report(RowReport::of_invalid(bad));
                 return Ok(None);
             }

@@ -596,6 +596,30 @@ fn a_photo_that_another_replaced_before_its_turn_is_ordered_once_it_is_back() {
     assert_eq!(site.accepted_once(), 13);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_photo_that_may_not_be_read_when_it_comes_is_ordered_once_it_may() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let site = Site::new();
+    site.photo("photos/a.png", 1).write("photos/b.png", "no photo");
+    let photo = site.path("photos/a.png");
+    let allow = |mode| fs::set_permissions(&photo, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o000);
+    // A superuser reads every file.
+    if File::open(&photo).is_ok() {
+        return;
+    }
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(2, "invalid");
+    allow(0o600);
+    watch.has(1, "completed");
+    // What is no photo is told once, however often it is looked at.
+    let ended = watch.ended_by("INT").exits(2);
+    assert_eq!((count(&ended.rows, "invalid"), &ended.batch["invalid"]), (2, &1.into()));
+    assert_eq!(site.accepted_once(), 1);
+}
+
 #[test]
 fn hooks_hear_of_each_photo_while_it_watches() {
     let (site, server) = (Site::new(), ScriptedServer::start().unwrap());
