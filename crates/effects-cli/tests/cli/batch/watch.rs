@@ -364,6 +364,13 @@ fn the_budget_of_a_folder_moves_with_it() {
     assert_eq!(site.accepted_once(), 2);
 }
 
+/// Another one than that of `photos`, which saves to the same folder.
+fn watching_others(site: &Site, budget: &[&str]) -> RunningCommand {
+    let line = ["watch", "others", "--template", "glass_ball", "--out", "out", "--price", "0.03"];
+    let usual = ["--poll", "0.05", "--settle", "0.2"];
+    RunningCommand::new(site.command(&[&line[..], &usual, budget].concat()))
+}
+
 /// Each counts what the other pays meanwhile.
 #[test]
 fn two_that_save_to_one_folder_spend_one_budget_together() {
@@ -372,15 +379,29 @@ fn two_that_save_to_one_folder_spend_one_budget_together() {
     let budget = ["--budget", "0.06"];
     let first = Watching::start(&site, &budget);
     first.has(1, "completed");
-    let others = ["watch", "others", "--template", "glass_ball", "--out", "out", "--price", "0.03"];
-    let others = [&others[..], &["--poll", "0.05", "--settle", "0.2"], &budget].concat();
-    let second = RunningCommand::new(site.command(&others));
+    let second = watching_others(&site, &budget);
     first.until("bought by the second", || (site.emulator.counts().accepted == 2).then_some(()));
     site.photo("photos/c.png", 3);
     let ended = first.end();
     assert_eq!((ended.code, site.accepted_once()), (Some(6), 2), "{ended:?}");
     second.signal("INT");
     second.end();
+}
+
+/// Each has more photos than the budget reaches, so that both end.
+#[test]
+fn two_that_order_at_the_same_time_reserve_of_one_budget() {
+    let site = Site::new();
+    for photo in 0..5 {
+        site.photo(&format!("photos/{photo}.png"), photo);
+        site.photo(&format!("others/{photo}.png"), 5 + photo);
+    }
+    let budget = ["--budget", "0.12"];
+    let second = watching_others(&site, &budget);
+    let first = Watching::start(&site, &budget).end();
+    let second = second.end();
+    assert_eq!((first.code, second.code), (Some(6), Some(6)), "{first:?} {second:?}");
+    assert_eq!(site.accepted_once(), 4);
 }
 
 #[test]
