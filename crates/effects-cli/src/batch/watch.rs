@@ -168,15 +168,15 @@ struct ArrivedRows<'a> {
     pictures: PicturesByContent,
     /// Rows that were begun and whose picture is not among these yet.
     unsaved_rows: Vec<Identity>,
-    /// The places of rows whose photo is there under another name too, or by itself, by that path.
+    /// The places of rows whose photo arrived once more, under another name, say, by the path of that arrival.
     found_again: HashMap<PathBuf, usize>,
-    /// Rows whose photo was found again or has returned. One that ended with nothing sent is begun again at once.
+    /// The places of rows whose photo arrived once more or returned: one for which nothing was sent is begun again
+    /// at once.
     returned: HashSet<usize>,
-    /// Since when photos are told as unusable that were no photos when they arrived, by their paths. A file that
-    /// cannot be read for a while may be one.
+    /// When files that could not be used as photos were looked at last, by their paths. One that cannot be read for
+    /// a while may be a photo.
     unusable: HashMap<PathBuf, Instant>,
-    /// How often rows were begun again, or their photos looked at again, for which nothing was sent, by their
-    /// places.
+    /// How often rows for which nothing was sent were begun again, or their files looked at again, by their places.
     repeats: HashMap<usize, u32>,
     /// The notes on what is done again, each made once.
     noted: HashSet<&'static str>,
