@@ -26,7 +26,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
 use crate::client_core::ClientCore;
-use crate::submission::TIME_TO_READ;
+use crate::submission::{TIME_TO_READ, within};
 use crate::transfer;
 use crate::waiter::{WaitedFor, watched};
 
@@ -205,10 +205,10 @@ impl<S: JobSource> Driver<S> {
     /// looks at its time limits.
     async fn take_unread(&mut self) {
         // Exchanges take up to half of it to read their answers.
-        let end = tokio::time::Instant::now() + 2 * TIME_TO_READ;
+        let mut end = tokio::time::Instant::now() + 2 * TIME_TO_READ;
         // Looks that are lost are made again.
         while self.state.machine.submitting() > 0
-            && let Ok(Some(arrival)) = tokio::time::timeout_at(end, self.arrivals.recv()).await
+            && let Ok(Some(arrival)) = within(&mut end, self.arrivals.recv()).await
         {
             self.take(arrival);
         }

@@ -30,6 +30,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use crate::connector::{BoxError, Connection, Connector};
 use crate::error_description::describe;
@@ -56,19 +57,11 @@ impl Submitter {
         // Noted outside the future: a time limit drops that, and with it what it knows.
         let (mut is_sending, cut_short) = (false, CutShort::default());
         // One limit over connecting, sending and reading, as the machine counts it.
-        let deadline = Instant::now() + limit;
-        let ended = {
-            let mut answered = pin!(self.answered(request, deadline, &cut_short, &mut is_sending));
-            let ended = tokio::time::timeout_at(deadline, answered.as_mut()).await;
-            // A process that stood still finds its time over, and the answer unread in the socket.
-            if ended.is_err() && deadline.elapsed() > MOST_LATE {
-                tokio::time::timeout(TIME_TO_READ, answered).await
-            } else {
-                ended
-            }
-        };
+        let mut deadline = Instant::now() + limit;
+        let sent = self.sent(request, deadline, &cut_short, &mut is_sending);
+        let ended = within(&mut deadline, sent).await;
         let failure = match ended {
-            Ok(Ok(answer)) => return answer,
+            Ok(Ok(response)) => return read(response, deadline).await,
             Ok(Err(failure)) => failure,
             // In doubt it has left: only what certainly did not is told as unsent.
             Err(_) if is_sending => ExchangeFailure::AfterSending(TIMED_OUT.into()),
@@ -86,18 +79,25 @@ impl Submitter {
         }
     }
 
-    async fn answered(
+    /// Sends a request before its deadline; the answer's body is still to be read.
+    async fn sent(
         &self,
         request: Request<Bytes>,
         deadline: Instant,
         cut_short: &CutShort,
         is_sending: &mut bool,
-    ) -> Result<Answer, ExchangeFailure> {
+    ) -> Result<Response<Incoming>, ExchangeFailure> {
         let connection = self.0.connect(request.uri(), cut_short).await;
         let connection = connection.map_err(ExchangeFailure::BeforeSending)?;
         let request = addressed(request, &connection).map_err(ExchangeFailure::BeforeSending)?;
         let is_http2 = connection.is_http2();
         let io = TokioIo::new(connection.stream);
+        // Until the connection is ready for a request, nothing of one can have left; and nothing leaves after
+        // a process stood still for too long, since its answer would not be waited for.
+        let mut begin_sending = || {
+            *is_sending = Instant::now() < deadline;
+            is_sending.then_some(()).ok_or_else(|| ExchangeFailure::BeforeSending(TIMED_OUT.into()))
+        };
         // The connection's task ends with it; what goes wrong there, the request is told.
         let sent = if is_http2 {
             let executor = TokioExecutor::new();
@@ -105,17 +105,32 @@ impl Submitter {
             // hyper's connection makes progress only as a task of its own.
             tokio::spawn(driver);
             sender.ready().await.map_err(before)?;
-            // Only now: until the connection is ready for a request, nothing of one can have left.
-            *is_sending = true;
+            begin_sending()?;
             sender.try_send_request(request).await
         } else {
             let (mut sender, driver) = http1::handshake(io).await.map_err(before)?;
             tokio::spawn(driver);
             sender.ready().await.map_err(before)?;
-            *is_sending = true;
+            begin_sending()?;
             sender.try_send_request(request).await
         };
-        Ok(read(sent.map_err(unsent)?, deadline).await)
+        sent.map_err(unsent)
+    }
+}
+
+/// Waits for what is to end by a deadline. A process that stood still finds its time over, and the answer
+/// unread in the socket: then it has a little more.
+pub(crate) async fn within<F: Future>(
+    deadline: &mut Instant,
+    future: F,
+) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    loop {
+        let ended = tokio::time::timeout_at(*deadline, future.as_mut()).await;
+        if ended.is_ok() || deadline.elapsed() <= MOST_LATE {
+            return ended;
+        }
+        *deadline = Instant::now() + TIME_TO_READ;
     }
 }
 
@@ -183,15 +198,13 @@ fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
 
 /// The answer. A body that breaks off, or does not end in time, is kept as far as it came: the id of a
 /// task may be in it.
-async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
+async fn read(response: Response<Incoming>, mut deadline: Instant) -> Answer {
     let (mut head, body) = response.into_parts();
     let mut body = pin!(Limited::new(body, MAX_ANSWER_BYTES));
-    // Where the process stood still, the answer begins after its time.
-    let deadline = deadline.max(Instant::now() + TIME_TO_READ);
     let mut bytes = BytesMut::new();
     // Read by hand, since collecting the body would drop what came before an error.
     let broken_off = loop {
-        match tokio::time::timeout_at(deadline, body.frame()).await {
+        match within(&mut deadline, body.frame()).await {
             Err(_) => break Some(TIMED_OUT.to_owned()),
             Ok(None) => break None,
             Ok(Some(Err(error))) => break Some(describe(&*error)),
@@ -234,7 +247,7 @@ const TIMED_OUT: &str = "timed out";
 /// paused, or its machine asleep.
 const MOST_LATE: Duration = Duration::from_millis(100);
 /// How long what was answered meanwhile is read.
-pub(crate) const TIME_TO_READ: Duration = Duration::from_millis(250);
+pub(crate) const TIME_TO_READ: Duration = Duration::from_secs(1);
 
 /// No answer about a task is longer.
 pub(crate) const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;

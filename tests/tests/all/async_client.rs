@@ -145,6 +145,28 @@ fn a_runtime_that_ends_while_a_submission_is_on_the_way_warns_of_it() {
     assert!(capture.lines().iter().any(is_told), "{:#?}", capture.lines());
 }
 
+/// A process that stands still for longer than a request may take, again and again: here its only thread.
+#[tokio::test]
+async fn what_is_ready_to_be_submitted_only_after_its_time_is_not_sent() {
+    let (world, journal) = (ScenarioWorld::new().unwrap(), RecordingJournal::default());
+    let mut setup = setup(&world);
+    // A name to be looked up, which takes another thread.
+    setup.base_url = setup.base_url.replace("127.0.0.1", "localhost");
+    setup.policy.request_timeout = Duration::from_millis(100);
+    setup.policy.wait_timeout = Duration::from_secs(1);
+    let client: Client = setup.builder().unwrap().build().unwrap();
+    let client = client.with_journal(Arc::new(journal.clone()));
+    let running = tokio::spawn(async move { client.run(request()).await });
+    while !running.is_finished() {
+        std::thread::sleep(Duration::from_millis(300));
+        tokio::task::yield_now().await;
+    }
+    let error = running.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+    assert_eq!(count(&world, "POST"), 0);
+    assert_eq!(journal.facts().last().unwrap(), "released");
+}
+
 #[tokio::test]
 async fn dropping_the_future_during_a_look_stops_looking_and_the_task_can_be_resumed() {
     for way in [WAYS[0], WAYS[2]] {
