@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{JobContext, TrackedJob, fresh_seed, telemetry};
+use effects_client::{JobContext, STOOD_STILL, TIME_TO_READ, TrackedJob, fresh_seed, telemetry};
 use effects_core::batch::RunId;
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{Call, CallId, CallResult};
@@ -26,7 +26,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
 use crate::client_core::ClientCore;
-use crate::submission::{TIME_TO_READ, within};
+use crate::submission::within;
 use crate::transfer;
 use crate::waiter::{WaitedFor, watched};
 
@@ -237,7 +237,6 @@ impl<S: JobSource> Driver<S> {
                     {
                         self.take(arrival);
                     }
-                    // A busy machine wakes the driver late as well, but not as late as that.
                     if self.state.now().since(until) > STOOD_STILL {
                         self.take_unread().await;
                     }
@@ -418,9 +417,6 @@ impl<S: JobSource> Driver<S> {
 
 /// What may panic, in the words of its error.
 const JOURNAL: &str = "the journal";
-
-/// A driver that wakes up later than this shows that the process stood still.
-const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// The timer stands still while a laptop sleeps; the wall clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);

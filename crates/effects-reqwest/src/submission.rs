@@ -19,7 +19,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use effects_client::certificate;
+use effects_client::{MOST_LATE, TIME_TO_READ, certificate};
 use effects_core::gateway::Answer;
 use flate2::read::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION};
@@ -242,12 +242,6 @@ fn plain(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, BoxError> {
 }
 
 const TIMED_OUT: &str = "timed out";
-
-/// A timer that rings later than this shows that the process stood still: it was stopped, its container
-/// paused, or its machine asleep.
-const MOST_LATE: Duration = Duration::from_millis(100);
-/// How long what was answered meanwhile is read.
-pub(crate) const TIME_TO_READ: Duration = Duration::from_secs(1);
 
 /// No answer about a task is longer.
 pub(crate) const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;

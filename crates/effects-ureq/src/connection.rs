@@ -8,7 +8,8 @@
 //! below it. [`KeptReadable`] lies around the socket, below TLS: a gateway may answer a request it has
 //! not read to its end, and close or read no more, which makes the client's next write fail or stall.
 //! Its answer is then still there to be read, so what happened to the write is remembered and the rest
-//! of the request dropped.
+//! of the request dropped. It watches the time of an exchange as well: ureq asks its clock before it looks
+//! into the socket, and would lose an answer that came while the process stood still.
 //!
 //! The key, too, is put in only by the outer layer. ureq logs every byte it writes and reads at trace
 //! level, line by line in hexadecimal, and the key would be among them. So it is handed a stand-in of
@@ -27,7 +28,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use effects_client::{certificate, io_reason, no_tunnel};
+use effects_client::{MOST_LATE, TIME_TO_READ, certificate, io_reason, no_tunnel};
 use effects_core::ApiKey;
 use effects_core::gateway::Answer;
 use http::Uri;
@@ -52,6 +53,8 @@ struct ExchangeState {
     connecting: bool,
     /// Whether bytes of the request were handed to a connection to the gateway.
     left: bool,
+    /// When its time is over, where ureq does not watch that.
+    deadline: Option<Instant>,
     /// Why the request could not be sent to its end.
     cut_short: Option<String>,
     /// The header's value, `Bearer …`, until it has taken the stand-in's place.
@@ -61,20 +64,50 @@ struct ExchangeState {
     marked: Vec<Vec<u8>>,
 }
 
+impl ExchangeState {
+    /// What is left of the time of a phase, within that of the exchange.
+    fn time_left(&self, phase: NextTimeout) -> NextTimeout {
+        match self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            Some(left) if left < *phase.after => {
+                NextTimeout { after: Duration::Exact(left), reason: Timeout::Global, ..phase }
+            }
+            Some(_) | None => phase,
+        }
+    }
+
+    /// Whether there is a little more time: a process that stood still finds its time over, and the answer
+    /// unread in the socket.
+    fn has_more_time(&mut self) -> bool {
+        let stood_still = self.deadline.is_some_and(|it| it.elapsed() > MOST_LATE);
+        if stood_still && self.left {
+            self.deadline = Some(Instant::now() + TIME_TO_READ);
+        }
+        stood_still && self.left
+    }
+}
+
 thread_local! {
     static EXCHANGE: RefCell<ExchangeState> = RefCell::default();
 }
 
-/// Begins an exchange in this thread. It ends when the guard is dropped, with the answer's last
-/// byte read.
-pub(crate) fn begin(headers: Option<&mut HeaderMap>) -> ExchangeGuard {
+fn time_left(phase: NextTimeout) -> NextTimeout {
+    EXCHANGE.with_borrow(|exchange| exchange.time_left(phase))
+}
+
+/// Begins an exchange in this thread, with its time if ureq does not watch that. It ends when the guard is
+/// dropped, with the answer's last byte read.
+pub(crate) fn begin(
+    headers: Option<&mut HeaderMap>,
+    time: Option<std::time::Duration>,
+) -> ExchangeGuard {
     let value = headers.and_then(|headers| headers.get_mut(AUTHORIZATION));
     let header = value.map(|value| std::mem::replace(value, stand_in(value.len())));
     let key = header.as_ref().and_then(|header| {
         let key = header.as_bytes().rsplit(|byte| *byte == b' ').next()?;
         ApiKey::new(String::from_utf8(key.to_vec()).ok()?).ok()
     });
-    EXCHANGE.set(ExchangeState { header, key, ..ExchangeState::default() });
+    let deadline = time.and_then(|time| Instant::now().checked_add(time));
+    EXCHANGE.set(ExchangeState { header, key, deadline, ..ExchangeState::default() });
     ExchangeGuard
 }
 
@@ -210,19 +243,19 @@ impl<C, R: Resolver> GatewayConnector<C, R> {
         details: &'a ConnectionDetails<'a>,
         is_proxied: bool,
     ) -> Result<ConnectionDetails<'a>, ureq::Error> {
-        let begun = Instant::now();
+        let (begun, limit) = (Instant::now(), time_left(details.timeout));
         let mut addrs = if is_proxied {
             self.resolver.empty()
         } else {
             // An address is read and not asked for: without a time limit, ureq makes no thread for it.
             let timeout = match is_address(details.uri) {
-                true => NextTimeout { after: Duration::NotHappening, ..details.timeout },
-                false => details.timeout,
+                true => NextTimeout { after: Duration::NotHappening, ..limit },
+                false => limit,
             };
             self.resolver.resolve(details.uri, details.config, timeout)?
         };
         self.order.arrange(&mut addrs);
-        let after = match details.timeout.after {
+        let after = match limit.after {
             Duration::Exact(limit) => Duration::Exact(limit.saturating_sub(begun.elapsed())),
             Duration::NotHappening => Duration::NotHappening,
         };
@@ -233,7 +266,7 @@ impl<C, R: Resolver> GatewayConnector<C, R> {
             request_level: details.request_level,
             resolver: &self.resolver,
             now: (details.current_time)(),
-            timeout: NextTimeout { after, ..details.timeout },
+            timeout: NextTimeout { after, ..limit },
             current_time: Arc::clone(&details.current_time),
             run_connector: Arc::clone(&details.run_connector),
             register_shutdown: Arc::clone(&details.register_shutdown),
@@ -291,6 +324,11 @@ impl<In: Transport> Transport for GatewayConnection<In> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         EXCHANGE.with_borrow_mut(|exchange| {
+            // After the process stood still for too long: the answer would not be waited for.
+            let left = exchange.time_left(timeout);
+            if !exchange.left && left.after.is_zero() {
+                return Err(ureq::Error::Timeout(left.reason));
+            }
             // Before the write: of one that fails, a part may have left.
             exchange.left = true;
             if let Some(value) = &exchange.header
@@ -299,7 +337,8 @@ impl<In: Transport> Transport for GatewayConnection<In> {
                 // Looked for once: what follows the head may hold the same bytes.
                 exchange.header = None;
             }
-        });
+            Ok(())
+        })?;
         self.0.transmit_output(amount, timeout)
     }
 
@@ -338,7 +377,8 @@ impl<In: Transport> Connector<In> for KeepReadable {
     }
 }
 
-/// The layer around a socket that stays readable when it takes no more.
+/// The layer around a socket that stays readable when it takes no more, or its time was over while the
+/// process stood still.
 #[derive(Debug)]
 struct KeptReadable<In> {
     socket: In,
@@ -355,7 +395,8 @@ impl<In: Transport> Transport for KeptReadable<In> {
             return Ok(());
         }
         // ureq reads only after it has written all, so a write that stalls leaves time to read.
-        let timeout = NextTimeout { after: with_time_to_read(timeout.after), ..timeout };
+        let left = time_left(timeout);
+        let timeout = NextTimeout { after: with_time_to_read(left.after), ..left };
         match self.socket.transmit_output(amount, timeout) {
             Err(error @ (ureq::Error::Io(_) | ureq::Error::Timeout(_))) => {
                 self.is_cut = true;
@@ -368,7 +409,13 @@ impl<In: Transport> Transport for KeptReadable<In> {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.socket.await_input(timeout)
+        loop {
+            match self.socket.await_input(time_left(timeout)) {
+                Err(ureq::Error::Timeout(_))
+                    if EXCHANGE.with_borrow_mut(ExchangeState::has_more_time) => {}
+                come => return come,
+            }
+        }
     }
 
     fn is_open(&mut self) -> bool {
@@ -498,7 +545,7 @@ mod tests {
     fn the_key_takes_the_stand_ins_place_and_nothing_else_moves() {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer abc"));
-        let under = begin(Some(&mut headers));
+        let under = begin(Some(&mut headers), None);
         assert_eq!(headers[AUTHORIZATION], "the-key-co");
         assert!(!under.has_left());
         let value = HeaderValue::from_static("Bearer abc");
@@ -552,7 +599,7 @@ mod tests {
         let agent = ureq::Agent::with_parts(config, connector, ResolvedByConnector);
         let url = format!("http://gateway.example:{}/", address.port());
         for asked_by_then in [1, 1, 2] {
-            let under = begin(None);
+            let under = begin(None, None);
             let mut answer = agent.get(&url).call().unwrap();
             assert_eq!(answer.body_mut().read_to_string().unwrap(), "{}");
             assert!(under.has_left());

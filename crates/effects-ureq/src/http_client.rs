@@ -44,8 +44,6 @@ pub(crate) struct HttpClient {
     environment: EnvironmentProxies,
     /// Nearly every exchange goes there, so that its route is found out once.
     gateway: Option<(Authority, ProxyRoute)>,
-    /// The time limit of the agents; another costs a copy of their settings.
-    timeout: Duration,
     outage: OutageNotice,
 }
 
@@ -97,7 +95,6 @@ impl HttpClient {
         let proxy = |named| proxy(&settings.proxy, named);
         let (direct, http, https) =
             (proxy(None)?, proxy(environment.http())?, proxy(environment.https())?);
-        let timeout = settings.policy.request_timeout;
         let base = |proxy: &Option<ureq::Proxy>| {
             Config::builder()
                 .proxy(proxy.clone())
@@ -122,7 +119,6 @@ impl HttpClient {
         let keyed = |idle| {
             by_route(&|config| {
                 config
-                    .timeout_global(Some(timeout))
                     // A redirect may lead to another host, and the key must not go there.
                     .max_redirects(0)
                     // The redirect itself is the answer then.
@@ -143,7 +139,6 @@ impl HttpClient {
                 Some((uri.into_parts().authority?, route))
             }),
             environment,
-            timeout,
             outage: OutageNotice::default(),
         })
     }
@@ -159,8 +154,8 @@ impl HttpClient {
         let url = request.uri().clone();
         let agent = agents.by(self.route(&url));
         // Before ureq has the request, all of which it may log.
-        let under = connection::begin(Some(request.headers_mut()));
-        let answer = self.send(agent, request, timeout).map(|response| {
+        let under = connection::begin(Some(request.headers_mut()), Some(timeout));
+        let answer = send(agent, request).map(|response| {
             let (parts, body) = response.into_parts();
             let (status, headers, mut bytes) = (parts.status, parts.headers, Vec::new());
             let mut body = body.into_with_config().limit(MAX_ANSWER_BYTES).reader();
@@ -229,7 +224,7 @@ impl HttpClient {
             .timeout_per_read(quiet)
             .timeout_global(Some(whole))
             .build();
-        let under = connection::begin(None);
+        let under = connection::begin(None, None);
         request.call().map_err(|error| {
             let reason = under.reason(&error);
             if under.has_left() { lost_fetch(reason) } else { unsent_fetch(reason) }
@@ -242,28 +237,12 @@ impl HttpClient {
             _ => ProxyRoute::of(uri, &self.environment),
         }
     }
+}
 
-    fn send(
-        &self,
-        agent: &Agent,
-        request: Request<Bytes>,
-        timeout: Duration,
-    ) -> Result<Response<Body>, ureq::Error> {
-        // A request with a time limit of its own costs a copy of the agent's settings.
-        let usual = timeout == self.timeout;
-        if request.method() == http::Method::GET {
-            let request = request.map(|_| ());
-            if usual {
-                return agent.run(request);
-            }
-            let limited = agent.configure_request(request).timeout_global(Some(timeout)).build();
-            return agent.run(limited);
-        }
-        let request = request.map(Vec::from);
-        if usual {
-            return agent.run(request);
-        }
-        agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
+fn send(agent: &Agent, request: Request<Bytes>) -> Result<Response<Body>, ureq::Error> {
+    match *request.method() {
+        http::Method::GET => agent.run(request.map(|_| ())),
+        _ => agent.run(request.map(Vec::from)),
     }
 }
 

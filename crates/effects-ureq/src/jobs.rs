@@ -12,11 +12,12 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use effects_client::{
     Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
-    OutageFilter, RunJobs, TrackedJob, draw, fresh_seed, guarded, panicked, telemetry,
+    OutageFilter, RunJobs, STOOD_STILL, TIME_TO_READ, TrackedJob, draw, fresh_seed, guarded,
+    panicked, telemetry,
 };
 use effects_core::batch::{BatchLimits, RunId};
 use effects_core::gateway::{Answer, Call, CallId, CallResult};
@@ -341,10 +342,28 @@ impl JobsDriver {
     }
 
     fn wait(&mut self, wait: Duration) {
+        let until = self.now() + wait;
         match self.arrivals.recv_timeout(wait) {
             Ok(arrival) => self.on_reply(arrival),
             // The workers hold the other end as long as the driver lives.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        if self.now().since(until) > STOOD_STILL {
+            self.take_unread();
+        }
+    }
+
+    /// Takes what was answered while the process stood still and lies unread in sockets, before the machine
+    /// looks at its time limits.
+    fn take_unread(&mut self) {
+        // Exchanges take up to half of it to read their answers.
+        let end = Instant::now() + 2 * TIME_TO_READ;
+        // Looks that are lost are made again.
+        while self.machine.submitting() > 0
+            && let Ok(arrival) =
+                self.arrivals.recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
+            self.on_reply(arrival);
         }
     }
 

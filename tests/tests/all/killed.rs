@@ -54,7 +54,7 @@ impl KilledBatch {
 }
 
 /// A program among the examples, which are built with the tests.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let built = tests.ancestors().nth(2).unwrap().join("examples").join(name);
     assert!(built.is_file(), "{} is not built", built.display());

@@ -21,5 +21,7 @@ mod panics;
 mod proxies;
 mod python;
 mod shared_runs;
+#[cfg(unix)]
+mod stopped;
 mod tls;
 mod vectors;
