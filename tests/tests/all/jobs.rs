@@ -348,6 +348,10 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
             (of("1.00", "0.03", Some("spring")), "scope \"spring\" is shared through a journal"),
             (JobOptions { in_flight: Some(0), ..JobOptions::default() }, "in_flight is 0"),
             (limited(batch_limits(0).into()), "limits.batch.tasks is 0"),
+            (
+                JobOptions { in_flight: Some(2), ..limited(batch_limits(4).into()) },
+                "give limits.batch.tasks alone",
+            ),
             (limited(JobLimits { uploads: 0, ..JobLimits::of_tasks(4) }), "limits.uploads is 0"),
             (
                 limited(JobLimits { downloads: 0, ..JobLimits::of_tasks(4) }),

@@ -92,7 +92,7 @@ impl<C: RunJobs> Jobs<C> {
         self
     }
 
-    /// How much is done at once, in detail: [`JobLimits`], or
+    /// How much is done at once, in detail and instead of [`in_flight`](Self::in_flight): [`JobLimits`], or
     /// [`BatchLimits`](effects_core::batch::BatchLimits) alone.
     pub fn limits(mut self, limits: impl Into<JobLimits>) -> Self {
         self.options.limits = Some(limits.into());

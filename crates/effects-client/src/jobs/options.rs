@@ -129,6 +129,11 @@ impl JobOptions {
                 "in_flight is 0, so that nothing would be submitted: give 1 or more".to_owned(),
             );
         }
+        if self.in_flight.is_some() && self.limits.is_some() {
+            return refused(
+                "in_flight and limits both say how many tasks are in flight: give limits.batch.tasks alone".to_owned(),
+            );
+        }
         if let Some(name) = self.limits.as_ref().and_then(JobLimits::zero) {
             return refused(format!(
                 "limits.{name} is 0, so that no job would end: give 1 or more"
