@@ -104,10 +104,18 @@ pub(crate) fn reorder(
     let journal_session =
         arguments.budget.journal_session(&store, &location.origin()?, &identities, output)?;
     // Before anything is sent, so that a kill leaves no folder that does not know of it.
-    for row in &rows {
-        folders.note_order(*row, WallClock::new().now())?;
+    let mut noted = rows.iter().map(|row| folders.note_order(*row, WallClock::new().now()));
+    let noted = noted.try_for_each(|noted| noted.map_err(Failure::from));
+    let started = noted.and_then(|()| arguments.start(&gateway, journal_session, sender, jobs));
+    if started.is_err() {
+        for row in &rows {
+            // Nothing was sent. A folder that cannot be told so tells of a doubt that its journal has not.
+            folders
+                .note_state(*row)
+                .unwrap_or_else(|error| output.note(&format!("warning: {error}")));
+        }
     }
-    let started = arguments.start(&gateway, journal_session, sender, jobs)?;
+    let started = started?;
     let progress = ProgressLine::new(output, PROGRESS_EVERY);
     let on_news = |news: RowNews<'_>| match news {
         RowNews::Ended(report) => {

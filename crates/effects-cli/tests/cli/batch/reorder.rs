@@ -1,6 +1,8 @@
 //! `effects reorder`: a row is bought once more, on purpose.
 
 use std::fs;
+#[cfg(unix)]
+use std::process::Command;
 
 use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::{Value, json};
@@ -470,6 +472,36 @@ fn a_budget_holds_for_what_is_bought_once_more_and_counts_what_was_paid_before()
         assert!(ran.stderr.contains(said), "{said:?} is missing: {ran:?}");
     }
     assert_eq!(site.paid(), 5);
+}
+
+#[cfg(unix)]
+#[test]
+fn where_a_folder_cannot_be_told_of_an_order_no_folder_tells_of_one() {
+    let site = Site::new();
+    site.photo("photos/cat.png", 1);
+    for (template, out) in [("glass_ball", "first"), ("my_world", "second")] {
+        let line = ["batch", "photos", "--template", template, "--out", out, "--poll", "0.05"];
+        site.run(&line).exits(0);
+    }
+    // Longer than files may become: its next line cannot be written.
+    let second = site.path("second/manifest.jsonl");
+    let full = [fs::read(&second).unwrap(), vec![b' '; 4 << 20], b"\n".to_vec()].concat();
+    fs::write(&second, full).unwrap();
+    let before = fs::read_to_string(site.path("first/manifest.jsonl")).unwrap();
+    let reorder = site.command(&["reorder", "1", "2"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""]);
+    limited.arg(reorder.get_program()).args(reorder.get_args());
+    limited.current_dir(reorder.get_current_dir().unwrap());
+    limited.envs(reorder.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ran = limited.output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(!ran.status.success() && said.contains("cannot be written"), "{said}");
+    let after = fs::read_to_string(site.path("first/manifest.jsonl")).unwrap();
+    let last =
+        |lines: &str| -> Value { serde_json::from_str(lines.lines().last().unwrap()).unwrap() };
+    assert_eq!((&last(&after)["status"], after == before), (&"completed".into(), false));
+    assert_eq!(site.paid(), 2);
 }
 
 #[test]
