@@ -157,25 +157,21 @@ impl ExchangeGuard {
 
     /// Why the exchange failed with this error.
     pub(crate) fn reason(&self, error: &ureq::Error) -> String {
+        let why = certificate::with_way_out(describe(error));
         EXCHANGE.with_borrow(|exchange| match &exchange.cut_short {
-            Some(cut) if exchange.left => {
-                let why = certificate::with_way_out(describe(error));
-                format!("the request was cut short ({cut}); {why}")
-            }
-            _ => match error {
-                ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-                    "timed out while connecting".to_owned()
-                }
-                ureq::Error::Timeout(_) => "timed out".to_owned(),
-                error => certificate::with_way_out(describe(error)),
-            },
+            Some(cut) if exchange.left => format!("the request was cut short ({cut}); {why}"),
+            Some(_) | None => why,
         })
     }
 }
 
-/// What an error of ureq says, without its name for the system's errors.
+/// What an error of ureq says, without its names for the system's errors and its time limits.
 fn describe(error: &ureq::Error) -> String {
     match error {
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            "timed out while connecting".to_owned()
+        }
+        ureq::Error::Timeout(_) => "timed out".to_owned(),
         ureq::Error::Io(error) => io_reason(error),
         // It has the status twice.
         ureq::Error::ConnectProxyFailed(why) => match why.rsplit_once('/') {

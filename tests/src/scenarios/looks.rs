@@ -104,7 +104,7 @@ fn slow() -> Vec<Scenario> {
         once("a look: an answer too slow", |response| Behaviour::Drip {
             response,
             piece: 1,
-            every: Duration::from_millis(50),
+            every: Duration::from_millis(300),
         }),
     ]
 }
