@@ -26,6 +26,7 @@ mod exchange;
 mod http_client;
 mod http_stack;
 mod jobs;
+mod key_stand_in;
 mod task_handle;
 mod transfer;
 mod watch;
