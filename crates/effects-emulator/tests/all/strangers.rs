@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::*;
 use effects_emulator::{ClockKind, Emulator, Endpoint, Latency, Limits, Pictures};
@@ -183,7 +183,14 @@ fn bodies_that_come_slowly_make_way_for_others() {
     let mut small = connect(&emulator);
     // These are not even large yet, and have none.
     write!(small, "{head}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n").unwrap();
-    assert_eq!(post(&emulator, CREATE, &create_of(200_000)).status, 200);
+    // Again where the emulator reads this one before the slow one, which then has its room after it.
+    let begun = Instant::now();
+    slow.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    while slow.peek(&mut [0]).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "the slow one keeps its room");
+        assert_eq!(post(&emulator, CREATE, &create_of(200_000)).status, 200);
+    }
+    slow.set_read_timeout(Some(PATIENCE)).unwrap();
     let refused = head_of_answer(&mut slow);
     assert!(refused.starts_with("http/1.1 429 ") && refused.contains("retry-after: "), "{refused}");
     // Where no other body waits for room, one may take its time.
