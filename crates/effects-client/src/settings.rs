@@ -85,8 +85,8 @@ impl Settings {
         }
     }
 
-    /// The policy at this gateway, which links to pictures are resolved against. One that is not of this client
-    /// has the client's headers beside its own.
+    /// The policy at this gateway, which links to pictures are resolved against. One that is of no client of
+    /// this gateway has this client's headers beside its own.
     pub fn policy_here(&self, policy: Arc<Policy>) -> Arc<Policy> {
         let here = self.endpoint.base();
         // The usual case: the caller's policy is shared and not copied for each call.

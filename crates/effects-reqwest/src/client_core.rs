@@ -82,6 +82,11 @@ impl ClientCore {
         Self { journal, is_journaled: true, ..self.clone() }
     }
 
+    /// The same for those who must not hold the journal, which its program may open again once a run is over.
+    pub(crate) fn without_journal(&self) -> Self {
+        Self { journal: Arc::new(NoJournal), ..self.clone() }
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use effects_core::journal::{AsyncJournal, NoJournal};
+use effects_core::journal::AsyncJournal;
 
 use crate::client_core::ClientCore;
 use crate::shared_runs::SharedRuns;
@@ -41,7 +41,7 @@ impl Runs {
             Some(runs) if runs.is_here() => Arc::clone(runs),
             _ => {
                 // Each run brings its journal; a driver that kept this one would keep some run's own.
-                let core = self.core.with_journal(Arc::new(NoJournal));
+                let core = self.core.without_journal();
                 Arc::clone(driven.insert(Arc::new(SharedRuns::start(&core))))
             }
         }

@@ -34,7 +34,7 @@ impl Subscription {
     pub(crate) fn begin(
         runs: Arc<SharedRuns>,
         work: Work,
-        core: ClientCore,
+        core: &ClientCore,
         span: Span,
         interest: Interest,
     ) -> Self {
@@ -42,7 +42,8 @@ impl Subscription {
         // Before the run begins: its driver may ask at once.
         state.lock().interest = interest;
         let journal = core.journal();
-        let waiter = Arc::new(SubscriptionWaiter { state: Arc::clone(&state), core });
+        let waiter = SubscriptionWaiter { state: Arc::clone(&state), core: core.without_journal() };
+        let waiter = Arc::new(waiter);
         runs.begin(work, WaitedFor::new(waiter, journal, Some(span)));
         Self { runs, state }
     }

@@ -71,6 +71,13 @@ impl Watch {
 
     /// The next event; `None` once the run is over.
     pub async fn next(&mut self) -> Option<Event> {
+        let event = self.advance().await;
+        // The caller has the id from here on.
+        self.is_known |= matches!(event, Some(Event::Submitted { .. }));
+        event
+    }
+
+    async fn advance(&mut self) -> Option<Event> {
         self.begin(Interest::EachEvent);
         let Stage::Running(subscription) = &self.stage else { return None };
         match subscription.next().await {
@@ -95,7 +102,7 @@ impl Watch {
     pub async fn finish(mut self) -> Result<Effect, Error> {
         self.begin(Interest::End);
         // A run whose events were read before has more of them; they are dropped.
-        while self.next().await.is_some() {}
+        while self.advance().await.is_some() {}
         match std::mem::replace(&mut self.stage, Stage::Over(None)) {
             Stage::Over(Some(end)) => end,
             _ => Err(Error::new(ErrorKind::OutcomeUnknown, "the run's end was taken before")),
@@ -114,7 +121,7 @@ impl Watch {
     ) -> Result<(TaskId, Time, Result<Effect, Error>), Error> {
         self.begin(Interest::Submission);
         let mut known = None;
-        while let Some(event) = self.next().await {
+        while let Some(event) = self.advance().await {
             if matches!(event, Event::Submitted { .. }) {
                 known = Some(self.runs.core().now());
             }
@@ -141,7 +148,7 @@ impl Watch {
         if let Stage::NotBegun(work) = std::mem::replace(&mut self.stage, Stage::Over(None)) {
             let runs = self.runs.here();
             let span = self.span.clone();
-            let core = self.runs.core().clone();
+            let core = self.runs.core();
             let subscription = Subscription::begin(runs, *work, core, span, interest);
             self.stage = Stage::Running(subscription);
         }
