@@ -96,7 +96,7 @@ pub use run::begin_run;
 pub use saved_picture::{PictureState, file_digest, is_picture, record_picture};
 pub use settings::{CaBundle, EventObserver, Proxy, Settings};
 pub use state::{config_dir, make_private_dir, state_dir};
-pub use stood_still::{MOST_LATE, STOOD_STILL, TIME_TO_READ};
+pub use stood_still::{LATE_WAKE, TIME_TO_READ, TimeToSend, time_to_read};
 pub use stored_key::{KeyStore, StoredKey};
 pub use transport::{FromExchange, Transport};
 pub use unreachable_photos::UnreachablePhotos;

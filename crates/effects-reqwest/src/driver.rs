@@ -11,12 +11,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use effects_client::{JobContext, STOOD_STILL, TIME_TO_READ, TrackedJob, fresh_seed, telemetry};
+use effects_client::{
+    JobContext, LATE_WAKE, TIME_TO_READ, TrackedJob, fresh_seed, guarded, panicked, telemetry,
+};
 use effects_core::batch::RunId;
 use effects_core::driver::AsyncClock;
-use effects_core::gateway::{Call, CallId, CallResult};
+use effects_core::gateway::{Answer, Call, CallId, CallResult};
 use effects_core::journal::{Admission, AsyncJournal, Entry, JournalError};
-use effects_core::{Effect, Error, Event, Policy, Reference, TaskId, Time, count_of};
+use effects_core::{Effect, Error, ErrorKind, Event, Policy, Reference, TaskId, Time, count_of};
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobLimits, JobMachine, JobStep, Method, OpenRow,
     PrepareError, Work,
@@ -26,7 +28,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
 use crate::client_core::ClientCore;
-use crate::submission::within;
+use crate::guarded_future::guarded_async;
 use crate::transfer;
 use crate::waiter::{WaitedFor, watched};
 
@@ -203,12 +205,12 @@ impl<S: JobSource> Driver<S> {
 
     /// Takes what was answered while the process stood still and lies unread in sockets, before the machine
     /// looks at its time limits.
-    async fn take_unread(&mut self) {
-        // Exchanges take up to half of it to read their answers.
-        let mut end = tokio::time::Instant::now() + 2 * TIME_TO_READ;
+    async fn take_unread(&mut self, late: Duration) {
+        // Exchanges take up to half of that to read their answers.
+        let end = tokio::time::Instant::now() + late.min(2 * TIME_TO_READ);
         // Looks that are lost are made again.
         while self.state.machine.submitting() > 0
-            && let Ok(Some(arrival)) = within(&mut end, self.arrivals.recv()).await
+            && let Ok(Some(arrival)) = tokio::time::timeout_at(end, self.arrivals.recv()).await
         {
             self.take(arrival);
         }
@@ -237,8 +239,9 @@ impl<S: JobSource> Driver<S> {
                     {
                         self.take(arrival);
                     }
-                    if self.state.now().since(until) > STOOD_STILL {
-                        self.take_unread().await;
+                    let late = self.state.now().since(until);
+                    if late > LATE_WAKE {
+                        self.take_unread(late).await;
                     }
                 }
                 JobStep::Notify(run, event) => {
@@ -255,7 +258,8 @@ impl<S: JobSource> Driver<S> {
                     let own = self.state.machine.known_of(id).and_then(DriverJob::journal).cloned();
                     let row = || self.state.machine.row_of(id).map(OpenRow::journal);
                     let journal = own.or_else(row).unwrap_or_else(|| self.state.core.journal());
-                    let settled = journal.ended(&end);
+                    let settled = guarded(JOURNAL, || journal.ended(&end));
+                    let settled = settled.unwrap_or_else(|| Err(panicked_journal()));
                     if let Err(error) = &settled {
                         // The run has its outcome all the same, and the journal's next flush fails.
                         tracing::warn!("the end of a run could not be recorded: {error}");
@@ -310,9 +314,7 @@ impl<S: JobSource> Driver<S> {
         let journal = self.state.journal(run);
         let mut writing = Box::pin(async move {
             let written = AssertUnwindSafe(async { journal.write(&entry).await }).catch_unwind();
-            let written = written
-                .await
-                .unwrap_or_else(|_| Err(JournalError::Unwritable(format!("{JOURNAL} panicked"))));
+            let written = written.await.unwrap_or_else(|_| Err(panicked_journal()));
             (entry, written)
         });
         if let Some((entry, written)) = (&mut writing).now_or_never() {
@@ -330,7 +332,10 @@ impl<S: JobSource> Driver<S> {
         let span = self.state.span_of_call(run, &call);
         let (core, sender) = (self.state.core.clone(), self.sender.clone());
         let exchange = async move {
-            let result = core.shared().gateway.call_async(&call).await;
+            let gateway = &core.shared().gateway;
+            let lost = || gateway.endpoint().result(Answer::Lost(format!("{STACK} panicked")));
+            let called = guarded_async(STACK, gateway.call_async(&call)).await;
+            let result = called.unwrap_or_else(lost);
             // The driver outlives every run that awaits an answer, unless the runtime is shut down.
             let _ = sender.send(Arrival::Answered(Box::new((run, call.id, result))));
         };
@@ -362,7 +367,10 @@ impl<S: JobSource> Driver<S> {
             let Ok((photo, job)) = read.await else { return };
             let uploaded = match photo {
                 Ok(photo) => {
-                    transfer::upload(&core, &photo, &is_wanted).await.map_err(PrepareError::Failed)
+                    let upload = transfer::upload(&core, &photo, &is_wanted);
+                    let uploaded = guarded_async(UPLOAD, upload).await;
+                    let panicked = || Err(panicked(ErrorKind::Upload, UPLOAD));
+                    uploaded.unwrap_or_else(panicked).map_err(PrepareError::Failed)
                 }
                 Err(error) => Err(error),
             };
@@ -415,8 +423,14 @@ impl<S: JobSource> Driver<S> {
     }
 }
 
-/// What may panic, in the words of its error.
+fn panicked_journal() -> JournalError {
+    JournalError::Unwritable(format!("{JOURNAL} panicked"))
+}
+
+// What may panic, in the words of its error.
 const JOURNAL: &str = "the journal";
+const STACK: &str = "the HTTP stack or its middleware";
+const UPLOAD: &str = "the upload of the photo";
 
 /// The timer stands still while a laptop sleeps; the wall clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);

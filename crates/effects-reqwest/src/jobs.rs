@@ -16,7 +16,7 @@ use effects_client::{
     Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
     OutageFilter, RunJobs, TrackedJob, draw, panicked,
 };
-use effects_core::{Error, ErrorKind};
+use effects_core::{BaseUrl, Error, ErrorKind};
 use effects_jobs::JobEnd;
 use futures_util::{FutureExt, Stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -39,6 +39,8 @@ pub struct JobResults {
     messages: JobsSender,
     handle: JobsHandle,
     context: Arc<JobContext>,
+    /// Where tasks are that no caller hears of.
+    gateway: BaseUrl,
 }
 
 type JobsSender = UnboundedSender<Arrival<JobsMessage>>;
@@ -101,7 +103,8 @@ impl RunJobs for Client {
             // It is gone only where the runtime is shut down.
             let _ = flushed.await;
         });
-        Ok(JobResults { results, backlog, messages, handle, context })
+        let gateway = self.core().base_url().clone();
+        Ok(JobResults { results, backlog, messages, handle, context, gateway })
     }
 }
 
@@ -157,6 +160,11 @@ impl Stream for JobResults {
 impl Drop for JobResults {
     fn drop(&mut self) {
         self.stop();
+        // What is sent from now on, the driver tells of.
+        self.results.close();
+        while let Ok(result) = self.results.try_recv() {
+            self.context.report_unread(&result, &self.gateway);
+        }
     }
 }
 

@@ -38,6 +38,7 @@ mod connector;
 mod driver;
 mod error_description;
 mod exchange;
+mod guarded_future;
 mod http_client;
 mod http_stack;
 mod jobs;

@@ -19,7 +19,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use effects_client::{MOST_LATE, TIME_TO_READ, certificate};
+use effects_client::{TimeToSend, certificate, time_to_read};
 use effects_core::gateway::Answer;
 use flate2::read::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION};
@@ -57,11 +57,11 @@ impl Submitter {
         // Noted outside the future: a time limit drops that, and with it what it knows.
         let (mut is_sending, cut_short) = (false, CutShort::default());
         // One limit over connecting, sending and reading, as the machine counts it.
-        let mut deadline = Instant::now() + limit;
-        let sent = self.sent(request, deadline, &cut_short, &mut is_sending);
-        let ended = within(&mut deadline, sent).await;
+        let time = TimeToSend::begin(limit);
+        let mut limit = TimeLimit { deadline: Instant::now() + limit, is_prolonged: false };
+        let ended = limit.of(self.sent(request, time, &cut_short, &mut is_sending)).await;
         let failure = match ended {
-            Ok(Ok(response)) => return read(response, deadline).await,
+            Ok(Ok(response)) => return read(response, limit).await,
             Ok(Err(failure)) => failure,
             // In doubt it has left: only what certainly did not is told as unsent.
             Err(_) if is_sending => ExchangeFailure::AfterSending(TIMED_OUT.into()),
@@ -79,11 +79,11 @@ impl Submitter {
         }
     }
 
-    /// Sends a request before its deadline; the answer's body is still to be read.
+    /// Sends a request in its time; the answer's body is still to be read.
     async fn sent(
         &self,
         request: Request<Bytes>,
-        deadline: Instant,
+        time: TimeToSend,
         cut_short: &CutShort,
         is_sending: &mut bool,
     ) -> Result<Response<Incoming>, ExchangeFailure> {
@@ -92,10 +92,10 @@ impl Submitter {
         let request = addressed(request, &connection).map_err(ExchangeFailure::BeforeSending)?;
         let is_http2 = connection.is_http2();
         let io = TokioIo::new(connection.stream);
-        // Until the connection is ready for a request, nothing of one can have left; and nothing leaves after
-        // a process stood still for too long, since its answer would not be waited for.
+        // Until the connection is ready for a request, nothing of one can have left. Where the process stood
+        // still meanwhile, nothing leaves.
         let mut begin_sending = || {
-            *is_sending = Instant::now() < deadline;
+            *is_sending = !time.is_over();
             is_sending.then_some(()).ok_or_else(|| ExchangeFailure::BeforeSending(TIMED_OUT.into()))
         };
         // The connection's task ends with it; what goes wrong there, the request is told.
@@ -118,19 +118,23 @@ impl Submitter {
     }
 }
 
-/// Waits for what is to end by a deadline. A process that stood still finds its time over, and the answer
-/// unread in the socket: then it has a little more.
-pub(crate) async fn within<F: Future>(
-    deadline: &mut Instant,
-    future: F,
-) -> Result<F::Output, Elapsed> {
-    let mut future = pin!(future);
-    loop {
-        let ended = tokio::time::timeout_at(*deadline, future.as_mut()).await;
-        if ended.is_ok() || deadline.elapsed() <= MOST_LATE {
+/// By when an exchange is to end. Once that is over, it has a little more, since the answer may lie in the
+/// socket: all the more where the process stood still.
+struct TimeLimit {
+    deadline: Instant,
+    is_prolonged: bool,
+}
+
+impl TimeLimit {
+    async fn of<F: Future>(&mut self, future: F) -> Result<F::Output, Elapsed> {
+        let mut future = pin!(future);
+        let ended = tokio::time::timeout_at(self.deadline, future.as_mut()).await;
+        if ended.is_ok() || self.is_prolonged {
             return ended;
         }
-        *deadline = Instant::now() + TIME_TO_READ;
+        self.deadline = Instant::now() + time_to_read(self.deadline.elapsed());
+        self.is_prolonged = true;
+        tokio::time::timeout_at(self.deadline, future).await
     }
 }
 
@@ -198,13 +202,13 @@ fn host(uri: &Uri) -> Result<HeaderValue, BoxError> {
 
 /// The answer. A body that breaks off, or does not end in time, is kept as far as it came: the id of a
 /// task may be in it.
-async fn read(response: Response<Incoming>, mut deadline: Instant) -> Answer {
+async fn read(response: Response<Incoming>, mut limit: TimeLimit) -> Answer {
     let (mut head, body) = response.into_parts();
     let mut body = pin!(Limited::new(body, MAX_ANSWER_BYTES));
     let mut bytes = BytesMut::new();
     // Read by hand, since collecting the body would drop what came before an error.
     let broken_off = loop {
-        match within(&mut deadline, body.frame()).await {
+        match limit.of(body.frame()).await {
             Err(_) => break Some(TIMED_OUT.to_owned()),
             Ok(None) => break None,
             Ok(Some(Err(error))) => break Some(describe(&*error)),

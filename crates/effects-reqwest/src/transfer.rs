@@ -24,6 +24,7 @@ use http::{Request, Version};
 use tracing::Instrument;
 
 use crate::client_core::ClientCore;
+use crate::guarded_future::guarded_async;
 use crate::http_stack::HttpStack;
 
 /// Uploads a photo, once; gives up where an upload fails and is not wanted any more.
@@ -118,6 +119,7 @@ async fn repeat<T>(
 }
 
 const UPLOADER: &str = "the uploader";
+const DOWNLOAD: &str = "the download of the picture";
 
 /// How long an upload that waits for its next attempt goes on unasked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -151,10 +153,12 @@ pub(crate) async fn fetch_job(
             blocking(context, job, move |job| shared.has_picture(job, kept.as_ref(), &task, index));
         let has_it;
         (job, has_it) = looked.await?;
-        if has_it {
+        if has_it.unwrap_or(false) {
             continue;
         }
-        let bytes = fetch(core, picture, |event| context.report_download(&mut job, event)).await;
+        let fetching = fetch(core, picture, |event| context.report_download(&mut job, event));
+        let bytes = guarded_async(DOWNLOAD, fetching).await;
+        let bytes = bytes.unwrap_or_else(|| Err(panicked(ErrorKind::Download, DOWNLOAD)));
         let saved = match bytes {
             Ok(bytes) => {
                 let (shared, row, picture) = (Arc::clone(context), row.clone(), picture.clone());
@@ -163,7 +167,8 @@ pub(crate) async fn fetch_job(
                 });
                 let saved;
                 (job, saved) = saving.await?;
-                saved
+                let error = || panicked(ErrorKind::Download, DOWNLOAD);
+                saved.unwrap_or_else(|| Err(FetchError { error: error(), is_local: false }))
             }
             Err(error) => Err(FetchError { error, is_local: false }),
         };
@@ -174,20 +179,21 @@ pub(crate) async fn fetch_job(
     Some((job, fetched))
 }
 
-/// Does this with a job off the runtime where files are touched.
+/// Does this with a job, off the runtime where files are touched; what it gives is `None` where it panicked.
 async fn blocking<T: Send + 'static>(
     context: &JobContext,
     mut job: Box<TrackedJob>,
     act: impl FnOnce(&mut TrackedJob) -> T + Send + 'static,
-) -> Option<(Box<TrackedJob>, T)> {
-    if !context.saves_files() {
-        let done = act(&mut job);
-        return Some((job, done));
-    }
-    let acting = tokio::task::spawn_blocking(move || {
-        let done = act(&mut job);
+) -> Option<(Box<TrackedJob>, Option<T>)> {
+    // It asks the program's journal.
+    let act = move || {
+        let done = guarded(DOWNLOAD, || act(&mut job));
         (job, done)
-    });
+    };
+    if !context.saves_files() {
+        return Some(act());
+    }
+    let acting = tokio::task::spawn_blocking(act);
     acting.await.ok()
 }
 

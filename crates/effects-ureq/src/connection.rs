@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use effects_client::{MOST_LATE, TIME_TO_READ, certificate, io_reason, no_tunnel};
+use effects_client::{TimeToSend, certificate, io_reason, no_tunnel, time_to_read};
 use effects_core::gateway::Answer;
 use http::Uri;
 use http::header::HeaderMap;
@@ -49,6 +49,8 @@ struct ExchangeState {
     left: bool,
     /// When its time is over, where ureq does not watch that.
     deadline: Option<Instant>,
+    is_prolonged: bool,
+    time_to_send: Option<TimeToSend>,
     /// Why the request could not be sent to its end.
     cut_short: Option<String>,
     /// What ureq has in place of the key.
@@ -66,14 +68,14 @@ impl ExchangeState {
         }
     }
 
-    /// Whether there is a little more time: a process that stood still finds its time over, and the answer
-    /// unread in the socket.
+    /// Whether there is a little more time, once: the answer may lie in the socket, all the more where the
+    /// process stood still.
     fn has_more_time(&mut self) -> bool {
-        let stood_still = self.deadline.is_some_and(|it| it.elapsed() > MOST_LATE);
-        if stood_still && self.left {
-            self.deadline = Some(Instant::now() + TIME_TO_READ);
-        }
-        stood_still && self.left
+        let late = self.deadline.and_then(|it| Instant::now().checked_duration_since(it));
+        let Some(late) = late.filter(|_| self.left && !self.is_prolonged) else { return false };
+        self.deadline = Some(Instant::now() + time_to_read(late));
+        self.is_prolonged = true;
+        true
     }
 }
 
@@ -93,7 +95,8 @@ pub(crate) fn begin(
 ) -> ExchangeGuard {
     let stand_in = headers.map(KeyStandIn::replace_key_in).unwrap_or_default();
     let deadline = time.and_then(|time| Instant::now().checked_add(time));
-    EXCHANGE.set(ExchangeState { stand_in, deadline, ..ExchangeState::default() });
+    let time_to_send = time.map(TimeToSend::begin);
+    EXCHANGE.set(ExchangeState { stand_in, deadline, time_to_send, ..ExchangeState::default() });
     ExchangeGuard
 }
 
@@ -276,10 +279,9 @@ impl<In: Transport> Transport for GatewayConnection<In> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         EXCHANGE.with_borrow_mut(|exchange| {
-            // After the process stood still for too long: the answer would not be waited for.
-            let left = exchange.time_left(timeout);
-            if !exchange.left && left.after.is_zero() {
-                return Err(ureq::Error::Timeout(left.reason));
+            // Where the process stood still meanwhile, nothing leaves.
+            if !exchange.left && exchange.time_to_send.is_some_and(|time| time.is_over()) {
+                return Err(ureq::Error::Timeout(Timeout::Global));
             }
             // Before the write: of one that fails, a part may have left.
             exchange.left = true;

@@ -15,14 +15,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use effects_client::{
-    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
-    OutageFilter, RunJobs, STOOD_STILL, TIME_TO_READ, TrackedJob, draw, fresh_seed, guarded,
-    panicked, telemetry,
+    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle, LATE_WAKE,
+    OutageFilter, RunJobs, TIME_TO_READ, TrackedJob, draw, fresh_seed, guarded, panicked,
+    telemetry,
 };
 use effects_core::batch::{BatchLimits, RunId};
 use effects_core::gateway::{Answer, Call, CallId, CallResult};
 use effects_core::journal::{Admission, Entry, Journal, JournalError, RowOutcome};
-use effects_core::{Effect, Error, ErrorKind, Reference, Time};
+use effects_core::{BaseUrl, Effect, Error, ErrorKind, Reference, Time};
 use effects_jobs::{
     FetchError, Found, JobEnd, JobId, JobMachine, JobStep, OpenRow, PrepareError, Work,
 };
@@ -46,6 +46,8 @@ pub struct JobResults {
     context: Arc<JobContext>,
     handle: JobsHandle,
     driver: Option<JoinHandle<()>>,
+    /// Where tasks are that no caller hears of.
+    gateway: BaseUrl,
 }
 
 impl RunJobs for Client {
@@ -76,7 +78,8 @@ impl RunJobs for Client {
                 driven.fail(panicked(ErrorKind::OutcomeUnknown, DRIVER));
             }
         }));
-        Ok(JobResults { ends, backlog, reply_sender, context, handle, driver })
+        let gateway = self.core().base_url().clone();
+        Ok(JobResults { ends, backlog, reply_sender, context, handle, driver, gateway })
     }
 }
 
@@ -119,6 +122,10 @@ impl Drop for JobResults {
         if let Some(driver) = self.driver.take() {
             // A panic there has been reported on its own thread.
             let _ = driver.join();
+        }
+        while let Ok((job, end)) = self.ends.try_recv() {
+            let result = self.context.result(*job, end);
+            self.context.report_unread(&result, &self.gateway);
         }
     }
 }
@@ -291,7 +298,8 @@ impl JobsDriver {
     fn settle(&mut self, id: JobId, end: &RowOutcome) {
         let journal = self.machine.row_of(id).map(OpenRow::journal::<Arc<dyn Journal>>);
         let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
-        let settled = journal.ended(end);
+        let settled = guarded(JOURNAL, || journal.ended(end));
+        let settled = settled.unwrap_or_else(|| Err(panicked_journal()));
         if let Some(job) = self.machine.known_of(id) {
             // Now, and not with the job's result, which may have to wait for a download.
             self.context.report_cost(job.index, self.machine.method(id), end);
@@ -348,16 +356,17 @@ impl JobsDriver {
             // The workers hold the other end as long as the driver lives.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
-        if self.now().since(until) > STOOD_STILL {
-            self.take_unread();
+        let late = self.now().since(until);
+        if late > LATE_WAKE {
+            self.take_unread(late);
         }
     }
 
     /// Takes what was answered while the process stood still and lies unread in sockets, before the machine
     /// looks at its time limits.
-    fn take_unread(&mut self) {
-        // Exchanges take up to half of it to read their answers.
-        let end = Instant::now() + 2 * TIME_TO_READ;
+    fn take_unread(&mut self, late: Duration) {
+        // Exchanges take up to half of that to read their answers.
+        let end = Instant::now() + late.min(2 * TIME_TO_READ);
         // Looks that are lost are made again.
         while self.machine.submitting() > 0
             && let Ok(arrival) =
@@ -521,9 +530,8 @@ impl WorkerContext {
             WorkerTask::Write(run, entry, row) => {
                 let journal = row.as_ref().map(OpenRow::journal::<Arc<dyn Journal>>);
                 let journal = journal.as_deref().unwrap_or_else(|| self.core.journal());
-                let written = guarded(JOURNAL, || journal.write(&entry)).unwrap_or_else(|| {
-                    Err(JournalError::Unwritable(format!("{JOURNAL} panicked")))
-                });
+                let written = guarded(JOURNAL, || journal.write(&entry));
+                let written = written.unwrap_or_else(|| Err(panicked_journal()));
                 WorkerReply::Written(run, entry, written)
             }
             WorkerTask::Open(id, mut job) => {
@@ -588,6 +596,10 @@ fn exchanges_at_once(limits: &BatchLimits) -> usize {
     let polls = (limits.polls_per_second * 0.1) as usize;
     let submissions = usize::try_from(limits.submissions).unwrap_or(usize::MAX);
     polls.saturating_add(submissions).clamp(FEWEST_WORKERS, MAX_WORKERS)
+}
+
+fn panicked_journal() -> JournalError {
+    JournalError::Unwritable(format!("{JOURNAL} panicked"))
 }
 
 // What may panic, in the words of its error. A program may bring each but the first.

@@ -12,7 +12,7 @@ use effects_core::{EffectRequest, Error, ErrorKind, TaskId, Template};
 use effects_emulator::{Emulator, Endpoint, Fault, FaultPlan, FaultRule, Latency, Pictures};
 use effects_jobs::{JobLimits, JournalStore, MemoryStore};
 use effects_testkit::http::{Behaviour, Response};
-use effects_tests::{ClientSetup, RecordingJournal, ScenarioWorld, TASK, setup, setup_at};
+use effects_tests::{Capture, ClientSetup, RecordingJournal, ScenarioWorld, TASK, setup, setup_at};
 use futures_util::StreamExt;
 
 #[derive(Clone, Copy, Debug)]
@@ -373,6 +373,35 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_drawn() {
         }
     }
     assert_eq!(emulator.counts().creates_seen, 0);
+}
+
+#[test]
+fn a_result_that_is_dropped_unread_is_told_of_where_no_journal_has_its_task() {
+    let (capture, _listening) = Capture::on_this_thread();
+    let told = || capture.lines().iter().filter(|line| line.contains("reached no caller")).count();
+    let (emulator, setup) = emulator(0);
+    let begun = Instant::now();
+    let has_ended = |accepted, running| {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never ended");
+        emulator.counts().accepted == accepted && running == 0
+    };
+    let request = || EffectRequest::new(Template::GlassBall, "https://example.com/a.png").unwrap();
+    let client: effects_ureq::Client = setup.builder().unwrap().build().unwrap();
+    let results = client.jobs().run([request()]).unwrap();
+    while !has_ended(1, results.handle().running()) {
+        std::thread::yield_now();
+    }
+    drop(results);
+    assert_eq!(told(), 1, "{:#?}", capture.lines());
+    let client: effects_reqwest::Client = setup.builder().unwrap().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let results = client.jobs().run([request()]).unwrap();
+        while !has_ended(2, results.handle().running()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert_eq!(told(), 2, "{:#?}", capture.lines());
 }
 
 /// A task of an earlier run that fails once this one follows it may be paid for anew, too.

@@ -1,16 +1,17 @@
 //! A panic in what a program gives a client ends that call alone: no other task is lost by it, no iterator
 //! of results waits for ever.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use effects_client::{BuildClient, ClientBuilder, Job, JobResult, Jobs, RunJobs};
-use effects_core::gateway::{Answer, DynExchange, Exchange};
+use effects_client::{BuildClient, ClientBuilder, Job, JobResult, Jobs, RunJobs, Save};
+use effects_core::gateway::{Answer, AsyncExchange, DynAsyncExchange, DynExchange, Exchange};
 use effects_core::{EffectRequest, Error, ErrorKind, Template};
 use effects_emulator::{Emulator, Latency, Pictures};
-use effects_jobs::JobOutcome;
+use effects_jobs::{JobOutcome, Uploads};
 use effects_tests::setup_at;
 use effects_ureq::{ExchangeObserver, ObserveEnd, RequestExcerpt};
 use http::Request;
@@ -149,6 +150,42 @@ impl Exchange for PanickingStack {
         assert!(!is_look || self.1.fetch_add(1, Ordering::Relaxed) % 2 == 1, "a look");
         answer
     }
+}
+
+/// Panics at all but what is about tasks: uploads and pictures.
+struct PanickingTransfers(DynAsyncExchange);
+
+impl AsyncExchange for PanickingTransfers {
+    type Exchanging<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+    fn exchange(&self, request: Request<Bytes>, limit: Duration) -> Self::Exchanging<'_> {
+        Box::pin(async move {
+            assert!(request.uri().path().starts_with("/model/v1/generation"), "a transfer");
+            self.0.exchange(request, limit).await
+        })
+    }
+}
+
+#[test]
+fn async_middleware_that_panics_ends_an_upload_or_a_download_alone() {
+    let (emulator, folder) = (emulator(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("photo.png");
+    std::fs::write(&path, effects_tests::picture()).unwrap();
+    let build = |builder: ClientBuilder<effects_reqwest::Client>| {
+        builder.middleware(PanickingTransfers).uploads(Uploads::Gateway(None))
+    };
+    let local = [Job::photo(Template::GlassBall, &path), request(1).into()].into_iter();
+    let (results, _) = asynchronous(&emulator, build, |jobs| jobs.save(Save::Bytes), local);
+    for result in results {
+        let (JobOutcome::NotReady(error) | JobOutcome::NotFetched(_, error)) = result.outcome
+        else {
+            panic!("{result:?}")
+        };
+        let kind = [ErrorKind::Upload, ErrorKind::Download][result.index];
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains("panicked"), "{error}");
+    }
+    assert_eq!(emulator.counts().accepted, 1);
 }
 
 /// As many as a client has threads for exchanges, and more.
