@@ -100,8 +100,10 @@ impl RunJobs for Client {
                     source.handle.fail(error);
                 }
             });
-            // It is gone only where the runtime is shut down.
-            let _ = flushed.await;
+            // Otherwise the runtime is shut down.
+            if flushed.await.is_err_and(|error| error.is_panic()) {
+                driven.fail(panicked(ErrorKind::Journal, "the journal"));
+            }
         });
         let gateway = self.core().base_url().clone();
         Ok(JobResults { results, backlog, messages, handle, context, gateway })

@@ -71,6 +71,13 @@ impl Subscription {
         .await
     }
 
+    /// Its caller leaves: the task, if it is known by now. The driver tells of one that it comes to know later.
+    pub(crate) fn leave(&self) -> Option<TaskId> {
+        let mut state = self.state.lock();
+        state.has_left = !state.is_over;
+        state.task.clone()
+    }
+
     /// The run's task, once there is one.
     pub(crate) fn task(&self) -> Option<TaskId> {
         self.state.lock().task.clone()

@@ -171,7 +171,8 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let Stage::Running(subscription) = &self.stage else { return };
-        let Some(task) = self.task.take().or_else(|| subscription.task()) else { return };
+        let known = subscription.leave();
+        let Some(task) = self.task.take().or(known) else { return };
         self.span.in_scope(|| self.runs.core().tell_of_left(&task, self.is_known));
     }
 }
