@@ -89,7 +89,7 @@ impl RunningMark {
     /// Keeps the line of a row that has a new task.
     pub(super) fn note_submitted(&mut self, line: &[u8]) {
         if self.submitted.is_none() {
-            self.submitted = File::create_new(submitted_beside(&self.path)).ok();
+            self.submitted = appended(&submitted_beside(&self.path)).ok();
         }
         // Of a file that cannot be written, the journal tells, unless it is lost as well.
         let _ = self.submitted.as_mut().map(|file| file.write_all(line));
@@ -106,6 +106,23 @@ impl Drop for RunningMark {
 fn remove(mark: &Path) {
     // What stays says what is true: this journal was used here.
     let _ = fs::remove_file(mark).and_then(|()| fs::remove_file(submitted_beside(mark)));
+}
+
+/// Puts the tasks of a killed batch to those of the one that goes on with its rows: killed as well, it has
+/// followed them, and submitted none of them.
+fn take_over(left: &Path, own: &Path) -> io::Result<()> {
+    let mut tasks = match File::open(submitted_beside(left)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    let mut own = appended(&submitted_beside(own))?;
+    io::copy(&mut tasks, &mut own)?;
+    // The kill may have cut the last line off.
+    own.write_all(b"\n")
+}
+
+fn appended(path: &Path) -> io::Result<File> {
+    File::options().append(true).create(true).open(path)
 }
 
 /// The file of the tasks that the batch of a mark submitted.
@@ -194,7 +211,11 @@ impl JournalInUse {
             {
                 return Err(refusal_of_copy(&task, self, &path));
             }
-            if is_left && own_mark.is_some() && self.has_all_rows_of(&mark) {
+            if let Some(own_mark) = own_mark
+                && is_left
+                && self.has_all_rows_of(&mark)
+                && (batch.options.pay_again || take_over(&path, own_mark).is_ok())
+            {
                 remove(&path);
             }
         }

@@ -372,7 +372,8 @@ mod of_a_batch_without_an_end {
         left(site, "submitted")
     }
 
-    /// Starts a batch of three rows, and kills it once the folder knows of their tasks.
+    /// Starts a batch of three rows, kills it once the folder knows of their tasks, and kills it again as it
+    /// goes on and follows them.
     fn killed(site: &Site) {
         let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
         site.emulator.follow(FaultPlan::none().with(slow)).unwrap();
@@ -384,6 +385,11 @@ mod of_a_batch_without_an_end {
         });
         run.signal("KILL");
         run.end();
+        let before = looks(site);
+        let again = RunningCommand::new(site.command(&LINE));
+        wait_until(|| looks(site) >= before + 3);
+        again.signal("KILL");
+        again.end();
     }
 
     /// Takes the tasks of the killed batch into a journal, as the command that refused it says.
