@@ -8,6 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use effects_core::gateway::{CallResult, ExchangeObserver, ObserveEnd, RequestExcerpt};
+use effects_core::journal::JournalError;
 use effects_core::{Error, ErrorKind};
 
 use crate::telemetry;
@@ -27,6 +28,11 @@ pub fn panicked(kind: ErrorKind, what: &str) -> Error {
     Error::new(kind, format!("{what} panicked, which is a fault of the program"))
 }
 
+/// The error of an entry that a journal did not take since it panicked.
+pub fn panicked_journal() -> JournalError {
+    JournalError::Unwritable(format!("{JOURNAL} panicked"))
+}
+
 /// An observer of a program, whose panics are logged.
 pub(crate) struct GuardedObserver<O>(pub(crate) O);
 
@@ -43,4 +49,14 @@ impl<O: ExchangeObserver> ExchangeObserver for GuardedObserver<O> {
     }
 }
 
+// What may panic, in the words of its error.
+
+/// The journal of a program.
+pub const JOURNAL: &str = "the journal";
+/// What makes the exchanges.
+pub const STACK: &str = "the HTTP stack or its middleware";
+/// The upload of a job's photo.
+pub const UPLOAD: &str = "the upload of the photo";
+/// The download of a job's picture.
+pub const DOWNLOAD: &str = "the download of the picture";
 const OBSERVER: &str = "the observer of on_exchange";

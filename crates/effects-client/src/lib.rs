@@ -68,7 +68,7 @@ pub use builder::{
     BuildClient, CA_BUNDLE_VARIABLE, CLIENT_CERT_VARIABLE, CLIENT_KEY_VARIABLE, ClientBuilder,
     KEY_COMMAND_VARIABLE, base_url_of_the_environment,
 };
-pub use caller_panic::{guarded, panicked};
+pub use caller_panic::{DOWNLOAD, JOURNAL, STACK, UPLOAD, guarded, panicked, panicked_journal};
 pub use cassette::{
     CASSETTE_VARIABLE, Player, Recorded, cassette_of_the_environment, is_replay, replay_base,
 };
@@ -96,7 +96,7 @@ pub use run::begin_run;
 pub use saved_picture::{PictureState, file_digest, is_picture, record_picture};
 pub use settings::{CaBundle, EventObserver, Proxy, Settings};
 pub use state::{config_dir, make_private_dir, state_dir};
-pub use stood_still::{LATE_WAKE, TIME_TO_READ, TimeToSend, time_to_read};
+pub use stood_still::{TimeToSend, time_to_read, time_to_take_unread};
 pub use stored_key::{KeyStore, StoredKey};
 pub use transport::{FromExchange, Transport};
 pub use unreachable_photos::UnreachablePhotos;

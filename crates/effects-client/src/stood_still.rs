@@ -1,19 +1,9 @@
-//! [`TIME_TO_READ`]: how long a client reads what was answered while its process stood still: it was
+//! [`time_to_read`]: how long a client reads what was answered while its process stood still: it was
 //! stopped, its container paused, or its machine asleep. The answers lie unread in the sockets then, and the
-//! time of their requests is over. [`TimeToSend`] is the time after which a request is not sent any more. The
-//! connections of both clients and their job drivers go by them.
+//! time of their requests is over. The connections of both clients go by it, and by [`TimeToSend`], after
+//! which a request is not sent any more; their drivers go by [`time_to_take_unread`].
 
 use std::time::{Duration, Instant, SystemTime};
-
-/// A driver that wakes up later than this first takes what was answered meanwhile: for as long as it was late,
-/// and for twice [`TIME_TO_READ`] at most. The machine may be just busy.
-pub const LATE_WAKE: Duration = Duration::from_millis(20);
-
-/// How long what was answered meanwhile is read. A machine that has just woken up is busy.
-pub const TIME_TO_READ: Duration = Duration::from_secs(1);
-
-/// How long an answer may still take that was on its way when its time was over.
-const TIME_TO_ARRIVE: Duration = Duration::from_millis(250);
 
 /// The time that a request has until it is sent. It passes while the machine sleeps as well, when a monotonic
 /// clock may stand still.
@@ -41,6 +31,20 @@ impl TimeToSend {
 pub fn time_to_read(late: Duration) -> Duration {
     if late > STOOD_STILL { TIME_TO_READ } else { TIME_TO_ARRIVE }
 }
+
+/// How long a driver that wakes up so late first takes what was answered meanwhile; `None` where it is on time.
+/// As long as it was late, since the machine may be just busy; an exchange takes half of the most.
+pub fn time_to_take_unread(late: Duration) -> Option<Duration> {
+    (late > LATE_WAKE).then(|| late.min(2 * TIME_TO_READ))
+}
+
+const LATE_WAKE: Duration = Duration::from_millis(20);
+
+/// How long what was answered meanwhile is read. A machine that has just woken up is busy.
+const TIME_TO_READ: Duration = Duration::from_secs(1);
+
+/// How long an answer may still take that was on its way when its time was over.
+const TIME_TO_ARRIVE: Duration = Duration::from_millis(250);
 
 /// A time limit of an exchange that is noticed later than this shows that the process stood still.
 const STOOD_STILL: Duration = Duration::from_millis(100);

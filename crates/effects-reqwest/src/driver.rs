@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects_client::{
-    JobContext, LATE_WAKE, TIME_TO_READ, TrackedJob, fresh_seed, guarded, panicked, telemetry,
+    JOURNAL, JobContext, STACK, TrackedJob, UPLOAD, fresh_seed, guarded, panicked,
+    panicked_journal, telemetry, time_to_take_unread,
 };
 use effects_core::batch::RunId;
 use effects_core::driver::AsyncClock;
@@ -205,9 +206,8 @@ impl<S: JobSource> Driver<S> {
 
     /// Takes what was answered while the process stood still and lies unread in sockets, before the machine
     /// looks at its time limits.
-    async fn take_unread(&mut self, late: Duration) {
-        // Exchanges take up to half of that to read their answers.
-        let end = tokio::time::Instant::now() + late.min(2 * TIME_TO_READ);
+    async fn take_unread(&mut self, time: Duration) {
+        let end = tokio::time::Instant::now() + time;
         // Looks that are lost are made again.
         while self.state.machine.submitting() > 0
             && let Ok(Some(arrival)) = tokio::time::timeout_at(end, self.arrivals.recv()).await
@@ -240,8 +240,8 @@ impl<S: JobSource> Driver<S> {
                         self.take(arrival);
                     }
                     let late = self.state.now().since(until);
-                    if late > LATE_WAKE {
-                        self.take_unread(late).await;
+                    if let Some(time) = time_to_take_unread(late) {
+                        self.take_unread(time).await;
                     }
                 }
                 JobStep::Notify(run, event) => {
@@ -422,15 +422,6 @@ impl<S: JobSource> Driver<S> {
         self.state.machine.recorded(now, run, entry, written);
     }
 }
-
-fn panicked_journal() -> JournalError {
-    JournalError::Unwritable(format!("{JOURNAL} panicked"))
-}
-
-// What may panic, in the words of its error.
-const JOURNAL: &str = "the journal";
-const STACK: &str = "the HTTP stack or its middleware";
-const UPLOAD: &str = "the upload of the photo";
 
 /// The timer stands still while a laptop sleeps; the wall clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use effects_client::{
-    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
+    Backlog, JOURNAL, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle,
     OutageFilter, RunJobs, TrackedJob, draw, panicked,
 };
 use effects_core::{BaseUrl, Error, ErrorKind};
@@ -102,7 +102,7 @@ impl RunJobs for Client {
             });
             // Otherwise the runtime is shut down.
             if flushed.await.is_err_and(|error| error.is_panic()) {
-                driven.fail(panicked(ErrorKind::Journal, "the journal"));
+                driven.fail(panicked(ErrorKind::Journal, JOURNAL));
             }
         });
         let gateway = self.core().base_url().clone();

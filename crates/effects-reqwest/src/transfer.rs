@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use effects_client::{
-    ArrivedPicture, AtomicFile, JobContext, ObservedDownload, PictureFetch, Sink, TrackedJob,
-    fresh_seed, guarded, panicked, run_presigner, run_uploader, telemetry,
+    ArrivedPicture, AtomicFile, DOWNLOAD, JobContext, ObservedDownload, PictureFetch, Sink,
+    TrackedJob, fresh_seed, guarded, panicked, run_presigner, run_uploader, telemetry,
 };
 use effects_core::driver::AsyncClock;
 use effects_core::gateway::{AsyncExchange, CallResult};
@@ -119,7 +119,6 @@ async fn repeat<T>(
 }
 
 const UPLOADER: &str = "the uploader";
-const DOWNLOAD: &str = "the download of the picture";
 
 /// How long an upload that waits for its next attempt goes on unasked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);

@@ -15,9 +15,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use effects_client::{
-    Backlog, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult, JobsHandle, LATE_WAKE,
-    OutageFilter, RunJobs, TIME_TO_READ, TrackedJob, draw, fresh_seed, guarded, panicked,
-    telemetry,
+    Backlog, DOWNLOAD, JOURNAL, Job, JobContext, JobDemand, JobNotice, JobOptions, JobResult,
+    JobsHandle, OutageFilter, RunJobs, STACK, TrackedJob, UPLOAD, draw, fresh_seed, guarded,
+    panicked, panicked_journal, telemetry, time_to_take_unread,
 };
 use effects_core::batch::{BatchLimits, RunId};
 use effects_core::gateway::{Answer, Call, CallId, CallResult};
@@ -357,16 +357,15 @@ impl JobsDriver {
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
         let late = self.now().since(until);
-        if late > LATE_WAKE {
-            self.take_unread(late);
+        if let Some(time) = time_to_take_unread(late) {
+            self.take_unread(time);
         }
     }
 
     /// Takes what was answered while the process stood still and lies unread in sockets, before the machine
     /// looks at its time limits.
-    fn take_unread(&mut self, late: Duration) {
-        // Exchanges take up to half of that to read their answers.
-        let end = Instant::now() + late.min(2 * TIME_TO_READ);
+    fn take_unread(&mut self, time: Duration) {
+        let end = Instant::now() + time;
         // Looks that are lost are made again.
         while self.machine.submitting() > 0
             && let Ok(arrival) =
@@ -598,16 +597,7 @@ fn exchanges_at_once(limits: &BatchLimits) -> usize {
     polls.saturating_add(submissions).clamp(FEWEST_WORKERS, MAX_WORKERS)
 }
 
-fn panicked_journal() -> JournalError {
-    JournalError::Unwritable(format!("{JOURNAL} panicked"))
-}
-
-// What may panic, in the words of its error. A program may bring each but the first.
 const DRIVER: &str = "the driver of the jobs";
-const STACK: &str = "the HTTP stack or its middleware";
-const JOURNAL: &str = "the journal";
-const UPLOAD: &str = "the upload of the photo";
-const DOWNLOAD: &str = "the download of the picture";
 
 const FEWEST_WORKERS: usize = 4;
 const MAX_WORKERS: usize = 64;

@@ -104,8 +104,9 @@ pub(crate) fn reorder(
     let journal_session =
         arguments.budget.journal_session(&store, &location.origin()?, &identities, output)?;
     // Before anything is sent, so that a kill leaves no folder that does not know of it.
-    let mut noted = rows.iter().map(|row| folders.note_order(*row, WallClock::new().now()));
-    let noted = noted.try_for_each(|noted| noted.map_err(Failure::from));
+    let noted = rows.iter().try_for_each(|row| {
+        folders.note_order(*row, WallClock::new().now()).map_err(Failure::from)
+    });
     let started = noted.and_then(|()| arguments.start(&gateway, journal_session, sender, jobs));
     if started.is_err() {
         for row in &rows {

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::JobContext;
 use crate::atomic_file::read_photo;
-use crate::caller_panic::guarded;
+use crate::caller_panic::{JOURNAL, guarded};
 use crate::jobs::job::{JobInput, PhotoSource};
 use crate::jobs::options::Save;
 use crate::jobs::placement;
@@ -217,8 +217,7 @@ impl JobContext {
     }
 }
 
-// What a program gives, in the words of its error.
-const JOURNAL: &str = "the journal";
+/// The function that a program gave to look through photos.
 const CHECK: &str = "the function of check_photos";
 
 impl PhotoSource {
