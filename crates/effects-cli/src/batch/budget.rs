@@ -18,6 +18,7 @@ use rust_decimal::Decimal;
 
 use super::options::Batch;
 use super::progress_line::ProgressLine;
+use super::rows::BatchSettings;
 use crate::failure::Failure;
 use crate::journal;
 use crate::order_budget;
@@ -59,11 +60,12 @@ impl Batch<'_> {
 
     /// The name of the scope that the budget counts. A watched folder is one by itself, so that watches which
     /// save to it at the same time share what is left: each may be the only one to see some of its photos.
+    /// It is one of its gateway: a rehearsal spends nothing of the budget of what it rehearses.
     fn scope_name(&self) -> Option<String> {
-        let out = &self.settings.out;
+        let BatchSettings { out, origin, .. } = self.settings;
         let of_folder = || {
             let whole = fs::canonicalize(out).unwrap_or_else(|_| out.clone());
-            format!("folder {}", whole.display())
+            format!("folder {} at {origin}", whole.display())
         };
         let scope = self.options.scope.clone();
         scope.or_else(|| self.manifest.is_watched().then(of_folder))

@@ -106,7 +106,7 @@ Examples:
 
 A forgotten row is unknown to the journal: a batch that still lists it pays for it anew, unless the \
 manifest.jsonl in the folder of its pictures tells of it. `effects cost` no longer counts it; what a budget \
-with a name has paid stays counted. Kept are rows without an end, doubtful ones, those that may still be \
+with a name, or of a watched folder, has paid stays counted. Kept are rows without an end, doubtful ones, those that may still be \
 billed or whose cost is not known, and those whose pictures were never downloaded.")]
 struct PruneArguments {
     /// How long ago a row ended at least: 90d for days, 12w for weeks

@@ -364,6 +364,25 @@ fn the_budget_of_a_folder_moves_with_it() {
     assert_eq!(site.accepted_once(), 2);
 }
 
+/// What a rehearsal at another gateway cost is not spent of it, though one journal has both.
+#[test]
+fn the_budget_of_a_folder_is_its_gateways_own() {
+    let (rehearsal, site) = (Site::new(), Site::new());
+    let (url, key) = (rehearsal.base_url(), rehearsal.emulator.api_key().to_owned());
+    site.photo("photos/a.png", 1);
+    let budget = ["--budget", "0.05"];
+    let at = ["--base-url", &url, "--api-key", &key];
+    let watch = Watching::start(&site, &[&budget[..], &at].concat());
+    watch.has(1, "completed");
+    watch.ended_by("INT").exits(0);
+    fs::remove_file(site.path("photos/a.png")).unwrap();
+    site.photo("photos/b.png", 2);
+    let watch = Watching::start(&site, &budget);
+    watch.has(1, "completed");
+    watch.ended_by("INT").exits(0);
+    assert_eq!((rehearsal.accepted_once(), site.accepted_once()), (1, 1));
+}
+
 /// Another one than that of `photos`, which saves to the same folder.
 fn watching_others(site: &Site, budget: &[&str]) -> RunningCommand {
     let line = ["watch", "others", "--template", "glass_ball", "--out", "out", "--price", "0.03"];
