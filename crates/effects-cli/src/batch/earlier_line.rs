@@ -19,7 +19,7 @@ use effects_core::{
     ErrorKind, ExtraParams, Origin, ServiceCode, Size, TaskId, Template, Time, Usage,
 };
 use effects_jobs::{
-    Attempt, Identity, JournalStore, PictureRecord, Record, Row, RowName, RowState,
+    Attempt, Identity, JournalStore, PictureRecord, Record, Resolution, Row, RowName, RowState,
 };
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -356,7 +356,8 @@ impl ImportableRow {
     ///
     /// Those of [`JournalStore::import`].
     pub(crate) fn import_into(&self, store: &dyn JournalStore) -> Result<bool, JournalError> {
-        let is_new = store.import(&self.row, &self.state, self.earlier)?;
+        let is_new =
+            store.import(&self.row, &self.state, self.earlier)? || self.settle_doubt(store)?;
         let (Some(order), Some(paid)) = (&self.order, self.state.task()) else {
             return Ok(is_new);
         };
@@ -376,17 +377,40 @@ impl ImportableRow {
         self.order.is_some()
     }
 
-    /// Takes in what it cost into a journal that has the row; one that has not is left as it is, the store of
-    /// a plan, say.
+    /// Takes it into a journal that has the row, which counts what it cost; one that has not is left as it
+    /// is, the store of a plan, say. Whether it tells the journal of a task.
     ///
     /// # Errors
     ///
     /// Those of [`JournalStore::import`].
-    pub(crate) fn import_costs_into(&self, store: &dyn JournalStore) -> Result<(), JournalError> {
-        if store.find(&RowName::Identity(self.row.identity))?.is_some() {
-            store.import(&self.row, &self.state, self.earlier)?;
+    pub(crate) fn import_costs_into(&self, store: &dyn JournalStore) -> Result<bool, JournalError> {
+        let is_there = store.find(&RowName::Identity(self.row.identity))?.is_some();
+        Ok(is_there && self.import_into(store)?)
+    }
+
+    /// Settles a doubt by the task that the very journal told of it since, which this is a copy of from
+    /// before; whether there was one. No command goes on with a row in doubt, so that the task is that of its
+    /// submission, or a person has settled the doubt in between.
+    fn settle_doubt(&self, store: &dyn JournalStore) -> Result<bool, JournalError> {
+        let newest = self.order.as_ref().unwrap_or(&self.state);
+        let (Some(task), Some(submitted)) = (newest.task(), newest.submitted()) else {
+            return Ok(false);
+        };
+        let Some(record) = store.find(&RowName::Identity(self.row.identity))? else {
+            return Ok(false);
+        };
+        let RowState::Doubtful { attempts, .. } = &record.state else { return Ok(false) };
+        let is_later = attempts.last().is_none_or(|attempt| attempt.at <= submitted);
+        let is_told_by_it = self.journal_id.is_some() && self.journal_id == store.id()?;
+        if !is_later || !is_told_by_it {
+            return Ok(false);
         }
-        Ok(())
+        // A row has one task once: the costs of an earlier one were taken in before.
+        let name = RowName::Task(self.row.origin.clone(), task.clone());
+        if store.find(&name)?.is_some() {
+            return Ok(false);
+        }
+        store.resolve(record.number, &Resolution::Task(task.clone())).map(|()| true)
     }
 }
 

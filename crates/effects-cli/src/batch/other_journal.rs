@@ -77,7 +77,8 @@ impl Batch<'_> {
             count += u64::from(is_new);
         }
         for row in &found.costs {
-            row.import_costs_into(into).map_err(|error| journal::failure(&error))?;
+            let is_new = row.import_costs_into(into).map_err(|error| journal::failure(&error))?;
+            count += u64::from(is_new);
         }
         if count == 0 {
             return Ok(());

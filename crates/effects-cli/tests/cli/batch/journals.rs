@@ -285,8 +285,10 @@ fn a_row_of_the_same_key_in_another_order_is_not_taken_for_it() {
 
 #[cfg(unix)]
 mod of_a_batch_without_an_end {
+    use std::sync::mpsc;
     use std::time::{Duration, Instant};
 
+    use super::super::proxy::holding;
     use super::*;
     use crate::world::{CommandOutput, RunningCommand, TIMEOUT};
 
@@ -406,14 +408,62 @@ mod of_a_batch_without_an_end {
         site.run(&rebuild).exits(0);
     }
 
-    /// Goes on with the killed batch, whose three tasks are followed.
-    fn go_on(site: &Site, line: &[&str]) {
+    /// Goes on with a batch that was broken off, whose tasks are followed.
+    fn go_on(site: &Site, line: &[&str], tasks: usize) {
         let before = looks(site);
         let run = RunningCommand::new(site.command(line));
-        wait_until(|| looks(site) >= before + 3);
+        wait_until(|| looks(site) >= before + tasks);
         run.signal("INT");
         run.end().exits(130);
         assert!(marks(site).is_empty() && submitted(site).is_empty());
+    }
+
+    fn lose_journal(site: &Site) {
+        for file in fs::read_dir(site.folder.path()).unwrap().map(|file| file.unwrap().path()) {
+            if file.file_name().unwrap().to_string_lossy().starts_with("first.db") {
+                fs::remove_file(file).unwrap();
+            }
+        }
+    }
+
+    /// A batch of one row, and a copy of its journal from while the row was being submitted.
+    fn copied_meanwhile() -> (Site, RunningCommand) {
+        let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
+        let mut site = Site::with(FaultPlan::none().with(slow));
+        let (go_on, word) = mpsc::channel();
+        site.proxy = Some(holding(site.emulator.address(), "/model/v1/generation", word));
+        site.rows("rows.csv", 1);
+        let run = RunningCommand::new(site.command(&LINE));
+        wait_until(|| !site.proxy.as_ref().unwrap().requests().is_empty());
+        site.run(&["journal", "backup", "copy.db", "--journal", "first.db"]).exits(0);
+        go_on.send(()).unwrap();
+        wait_until(|| looked_at(&site) == 1);
+        (site, run)
+    }
+
+    /// To that copy the submission is of unknown outcome, until the folder tells of the task.
+    #[test]
+    fn a_copy_from_while_it_submitted_learns_of_the_task_from_what_a_killed_one_left() {
+        let (site, run) = copied_meanwhile();
+        run.signal("KILL");
+        run.end();
+        lose_journal(&site);
+        fs::rename(site.path("copy.db"), site.path("first.db")).unwrap();
+        let ran = site.run(&LINE).exits(2);
+        take_in(&site, "first.db", &ran);
+        go_on(&site, &LINE, 1);
+        assert_eq!(site.accepted_once(), 1);
+    }
+
+    #[test]
+    fn a_copy_from_while_it_submitted_learns_of_the_task_from_the_folder() {
+        let (site, run) = copied_meanwhile();
+        run.signal("INT");
+        run.end().exits(130);
+        lose_journal(&site);
+        fs::rename(site.path("copy.db"), site.path("first.db")).unwrap();
+        go_on(&site, &LINE, 1);
+        assert_eq!(site.accepted_once(), 1);
     }
 
     /// Such a copy has the journal's id, and knows nothing of what was submitted since.
@@ -424,11 +474,7 @@ mod of_a_batch_without_an_end {
         site.batch("before.csv", &["--journal", "first.db"]).exits(0);
         site.run(&["journal", "backup", "copy.db", "--journal", "first.db"]).exits(0);
         killed(&site);
-        for file in fs::read_dir(site.folder.path()).unwrap().map(|file| file.unwrap().path()) {
-            if file.file_name().unwrap().to_string_lossy().starts_with("first.db") {
-                fs::remove_file(file).unwrap();
-            }
-        }
+        lose_journal(&site);
         let seen = site.emulator.requests().len();
         let ran = site.run(&[&LINE[..], &["--plan"]].concat()).exits(2);
         assert!(ran.stderr.contains("deleted or replaced"), "{ran:?}");
@@ -443,7 +489,7 @@ mod of_a_batch_without_an_end {
             }
         }
         assert_eq!(site.emulator.requests().len(), seen);
-        go_on(&site, &LINE);
+        go_on(&site, &LINE, 3);
         assert_eq!(site.accepted_once(), 4);
     }
 
@@ -458,7 +504,7 @@ mod of_a_batch_without_an_end {
             assert!(ran.stderr.contains(file.to_str().unwrap()), "{ran:?}");
             fs::remove_file(file).unwrap();
         }
-        go_on(&site, &line);
+        go_on(&site, &line, 3);
         assert_eq!(site.accepted_once(), 3);
     }
 
