@@ -47,8 +47,9 @@ pub(super) struct Reporter<'a> {
     hooks: BatchHooks,
     /// The journal, if there is one.
     store: Option<Arc<dyn JournalStore>>,
-    /// Dropped with the reporter, once the folder's manifest tells of the rows.
+    /// Ended once the folder's manifest tells of the rows.
     mark: Option<RunningMark>,
+    has_warned_of_mark: bool,
     /// How many lines on stderr were about single rows.
     notes_on_rows: u64,
     budget_refusals: BudgetRefusals,
@@ -137,6 +138,7 @@ impl<'a> Reporter<'a> {
             hooks,
             store,
             mark,
+            has_warned_of_mark: false,
             notes_on_rows: 0,
             budget_refusals: BudgetRefusals::default(),
             pilots: Vec::new(),
@@ -191,9 +193,17 @@ impl<'a> Reporter<'a> {
     }
 
     /// Notes that a row has a new task, which this run may be killed before the end of.
-    pub(super) fn note_submitted(&mut self, report: &RowReport) {
-        if let Some(mark) = &mut self.mark {
-            mark.note_submitted(&self.results.running_line(report.clone(), self.store.as_deref()));
+    pub(super) fn note_submitted(&mut self, report: &RowReport, progress: &ProgressLine) {
+        let Some(mark) = &mut self.mark else { return };
+        let line = self.results.running_line(report.clone(), self.store.as_deref());
+        if let Err(error) = mark.note_submitted(&line)
+            && !std::mem::replace(&mut self.has_warned_of_mark, true)
+        {
+            progress.note_always(&format!(
+                "warning: {} cannot be written ({error}): until this batch ends, its journal alone has the tasks \
+                 that it submits",
+                mark.submitted_path().display()
+            ));
         }
     }
 
@@ -363,6 +373,7 @@ impl<'a> Reporter<'a> {
         files.manifest = path_of_written(summary, &mut batch_error, manifest.map(Some));
         // Where the manifest is not whole, neither are the reports.
         if files.manifest.is_some() {
+            self.mark.into_iter().for_each(RunningMark::end);
             files.report_csv = path_of_written(summary, &mut batch_error, reports.finish_csv());
             let page_summary = PageSummary {
                 batch: BatchObject::of(summary, rows, &files, batch_error.as_deref(), is_replay),

@@ -137,7 +137,7 @@ impl Batch<'_> {
 
     /// Takes the output folder for this batch. Refuses where another journal or order may have paid for the
     /// rows, takes into the journal what it does not know of them, makes the folder, and marks it as in use
-    /// until the returned mark is dropped.
+    /// until the returned mark ends.
     pub(super) fn take_folder(
         &self,
         store: Option<&dyn JournalStore>,
@@ -204,7 +204,7 @@ impl Batch<'_> {
                     Ok(())
                 }
                 RowNews::Submitted(report) => {
-                    reporter.note_submitted(report);
+                    reporter.note_submitted(report, progress);
                     Ok(())
                 }
                 RowNews::None => Ok(()),

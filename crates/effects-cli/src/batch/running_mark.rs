@@ -1,5 +1,6 @@
 //! [`RunningMark`]: a locked file in the output folder that names a running batch's rows and journal; a
-//! batch that is killed leaves it there. [`JournalInUse::check`] reads the marks in a folder, and refuses a
+//! batch that is killed leaves it there, and so does one that cannot write the folder's manifest, or cannot go
+//! on with what a killed one left. [`JournalInUse::check`] reads the marks in a folder, and refuses a
 //! batch of some of the same rows with another journal. `Batch::take_folder`, for `effects batch` and
 //! `effects watch`, checks and then writes the mark; `Batch::plan` only checks.
 //!
@@ -17,6 +18,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use effects_client::random_name;
 use effects_core::{Error, ErrorKind, Origin, TaskId};
@@ -33,12 +35,15 @@ use crate::failure::Failure;
 use crate::journal;
 use crate::rerun_line::quoted;
 
-/// The mark of a batch that runs; dropped, it is gone.
+/// The mark of a batch that runs, until it [ends](Self::end). Dropped before, it is gone as well, unless
+/// rows of it may have been submitted.
 #[derive(Debug)]
 pub(super) struct RunningMark {
     path: PathBuf,
     /// The tasks that it submitted, in a file that is made for the first of them.
     submitted: Option<File>,
+    /// Rows were submitted, by this batch or by a killed one that it goes on with.
+    has_submitted: bool,
     /// Locked as long as the process lives: a mark that takes a lock was left by a kill.
     _locked: File,
 }
@@ -78,27 +83,73 @@ impl RunningMark {
             // Where a file system has no locks, no mark is taken for a left one.
             let _ = file.lock();
             fs::rename(&part, &path)?;
-            Ok(Self { path, submitted: None, _locked: file })
+            Ok(Self { path, submitted: None, has_submitted: false, _locked: file })
         };
-        let mark = put().map_err(|error| unusable(out, &error))?;
+        let mut mark = put().map_err(|error| unusable(out, &error))?;
         // Of two batches that begin at once, at least the later one sees the other's mark.
-        own.refuse_others(batch, store, Some(&mark.path))?;
+        for left in own.refuse_others(batch, store, Some(&mark.path))? {
+            mark.take_over(&left, batch);
+        }
         Ok(mark)
     }
 
-    /// Keeps the line of a row that has a new task.
-    pub(super) fn note_submitted(&mut self, line: &[u8]) {
-        if self.submitted.is_none() {
-            self.submitted = appended(&submitted_beside(&self.path)).ok();
+    /// Takes the place of a mark that a kill left, with what was submitted: killed as well, this batch has
+    /// followed those tasks, and submitted none of them.
+    fn take_over(&mut self, left: &LeftMark, batch: &Batch<'_>) {
+        let submitted = submitted_beside(&left.path);
+        if !left.is_known {
+            // A person pays once more for rows whose tasks no manifest and not this journal tells of.
+            if fs::remove_file(&left.path).is_ok() && submitted.exists() {
+                batch.output.note_always(&format!(
+                    "the tasks of the batch that was broken off stay listed in {}",
+                    submitted.display()
+                ));
+            }
+            return;
         }
-        // Of a file that cannot be written, the journal tells, unless it is lost as well.
-        let _ = self.submitted.as_mut().map(|file| file.write_all(line));
+        let copied = match File::open(&submitted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            tasks => tasks
+                .and_then(|mut tasks| io::copy(&mut tasks, &mut appended(&self.submitted_path())?)),
+        };
+        self.has_submitted = true;
+        // Where they cannot be copied, the mark that was left stays beside this one.
+        if copied.is_ok() {
+            remove(&left.path);
+        }
+    }
+
+    /// Keeps the line of a row that has a new task.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written: then only the journal has the task, until the batch ends.
+    pub(super) fn note_submitted(&mut self, line: &[u8]) -> io::Result<()> {
+        self.has_submitted = true;
+        let file = self.submitted.take().map_or_else(|| appended(&self.submitted_path()), Ok);
+        // One that a line could not be written to is opened anew for the next.
+        let mut file = file?;
+        file.write_all(line)?;
+        self.submitted = Some(file);
+        Ok(())
+    }
+
+    /// The file of the tasks that it submitted.
+    pub(super) fn submitted_path(&self) -> PathBuf {
+        submitted_beside(&self.path)
+    }
+
+    /// Removes the mark, once the folder's manifest tells of its rows.
+    pub(super) fn end(mut self) {
+        self.has_submitted = false;
     }
 }
 
 impl Drop for RunningMark {
     fn drop(&mut self) {
-        remove(&self.path);
+        if !self.has_submitted && !thread::panicking() {
+            remove(&self.path);
+        }
     }
 }
 
@@ -108,26 +159,26 @@ fn remove(mark: &Path) {
     let _ = fs::remove_file(mark).and_then(|()| fs::remove_file(submitted_beside(mark)));
 }
 
-/// Puts the tasks of a killed batch to those of the one that goes on with its rows: killed as well, it has
-/// followed them, and submitted none of them.
-fn take_over(left: &Path, own: &Path) -> io::Result<()> {
-    let mut tasks = match File::open(submitted_beside(left)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        file => file?,
-    };
-    let mut own = appended(&submitted_beside(own))?;
-    io::copy(&mut tasks, &mut own)?;
-    // The kill may have cut the last line off.
-    own.write_all(b"\n")
-}
-
+/// Opens the file of submitted tasks for another line.
 fn appended(path: &Path) -> io::Result<File> {
-    File::options().append(true).create(true).open(path)
+    let mut file = File::options().append(true).create(true).open(path)?;
+    // A kill or a full disk may have cut the last line off.
+    if file.metadata()?.len() > 0 {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }
 
 /// The file of the tasks that the batch of a mark submitted.
 fn submitted_beside(mark: &Path) -> PathBuf {
     mark.with_extension("submitted")
+}
+
+/// A mark that a kill left, of no rows but those of the batch that begins.
+struct LeftMark {
+    path: PathBuf,
+    /// The journal of the batch that begins is its own, and knows its tasks.
+    is_known: bool,
 }
 
 impl JournalInUse {
@@ -170,21 +221,21 @@ impl JournalInUse {
         batch: &Batch<'_>,
         store: Option<&dyn JournalStore>,
     ) -> Result<(), Failure> {
-        self.refuse_others(batch, store, None)
+        self.refuse_others(batch, store, None).map(drop)
     }
 
-    /// Refuses where a mark names another journal for some of these rows. With the mark of this batch,
-    /// `own_mark`, in place, those that a kill left are removed where it says as much as they do.
+    /// Refuses where a mark, but for that of this batch, names another journal for some of these rows. Returns
+    /// those that a kill left, and that the mark of this batch says as much as.
     fn refuse_others(
         &self,
         batch: &Batch<'_>,
         store: Option<&dyn JournalStore>,
         own_mark: Option<&Path>,
-    ) -> Result<(), Failure> {
-        let out = &batch.settings.out;
+    ) -> Result<Vec<LeftMark>, Failure> {
+        let (out, mut left) = (&batch.settings.out, Vec::new());
         let fail = |error: &io::Error| unusable(out, error);
         let entries = match fs::read_dir(out) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(left),
             entries => entries.map_err(|error| fail(&error))?,
         };
         for entry in entries {
@@ -202,24 +253,24 @@ impl JournalInUse {
             }
             // A process that has ended, by whatever means, holds no lock any more.
             let is_left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
-            if !self.is_of_one_journal_with(&mark) && !batch.options.pay_again {
-                return Err(refusal(&mark, self, out, is_left.then_some(&*path)));
+            let is_of_this_journal = self.is_of_one_journal_with(&mark);
+            let forgotten = match is_left && is_of_this_journal {
+                true => self.forgotten_task(store, &path)?,
+                false => None,
+            };
+            if !batch.options.pay_again {
+                if !is_of_this_journal {
+                    return Err(refusal(&mark, self, out, is_left.then_some(&*path)));
+                }
+                if let Some(task) = &forgotten {
+                    return Err(refusal_of_copy(task, self, &path));
+                }
             }
-            if is_left
-                && !batch.options.pay_again
-                && let Some(task) = self.forgotten_task(store, &path)?
-            {
-                return Err(refusal_of_copy(&task, self, &path));
-            }
-            if let Some(own_mark) = own_mark
-                && is_left
-                && self.has_all_rows_of(&mark)
-                && (batch.options.pay_again || take_over(&path, own_mark).is_ok())
-            {
-                remove(&path);
+            if is_left && self.has_all_rows_of(&mark) {
+                left.push(LeftMark { path, is_known: is_of_this_journal && forgotten.is_none() });
             }
         }
-        Ok(())
+        Ok(left)
     }
 
     fn shares_rows_with(&self, other: &Self) -> bool {

@@ -428,6 +428,13 @@ mod of_a_batch_without_an_end {
 
     /// A batch of one row, and a copy of its journal from while the row was being submitted.
     fn copied_meanwhile() -> (Site, RunningCommand) {
+        submitting_while(|site| {
+            site.run(&["journal", "backup", "copy.db", "--journal", "first.db"]).exits(0);
+        })
+    }
+
+    /// A batch of one row, and what was done while the row was being submitted.
+    fn submitting_while(done: impl FnOnce(&Site)) -> (Site, RunningCommand) {
         let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
         let mut site = Site::with(FaultPlan::none().with(slow));
         let (go_on, word) = mpsc::channel();
@@ -435,7 +442,7 @@ mod of_a_batch_without_an_end {
         site.rows("rows.csv", 1);
         let run = RunningCommand::new(site.command(&LINE));
         wait_until(|| !site.proxy.as_ref().unwrap().requests().is_empty());
-        site.run(&["journal", "backup", "copy.db", "--journal", "first.db"]).exits(0);
+        done(&site);
         go_on.send(()).unwrap();
         wait_until(|| looked_at(&site) == 1);
         (site, run)
@@ -509,6 +516,44 @@ mod of_a_batch_without_an_end {
     }
 
     #[test]
+    fn tasks_that_cannot_be_noted_beside_the_pictures_are_told_of() {
+        let (site, run) = submitting_while(|site| {
+            fs::create_dir(marks(site)[0].with_extension("submitted")).unwrap();
+        });
+        run.signal("INT");
+        let ran = run.end().exits(130);
+        assert!(ran.stderr.contains("its journal alone has the tasks"), "{ran:?}");
+        assert_eq!((site.accepted_once(), marks(&site).len()), (1, 0));
+    }
+
+    /// Its rows are told of by nothing else there.
+    #[test]
+    fn one_that_cannot_write_the_manifest_leaves_its_mark() {
+        let (site, run) = submitting(2);
+        let manifest = site.path("out/manifest.jsonl");
+        let _ = fs::remove_file(&manifest);
+        fs::create_dir(&manifest).unwrap();
+        run.signal("INT");
+        let ran = run.end();
+        assert!(ran.stderr.contains("manifest.jsonl"), "{ran:?}");
+        fs::remove_dir(&manifest).unwrap();
+        refused(&site, "was broken off in");
+        go_on(&site, &LINE, 2);
+        assert_eq!(site.accepted_once(), 2);
+    }
+
+    #[test]
+    fn the_mark_of_a_killed_one_stays_where_the_next_does_not_begin() {
+        let (site, run) = submitting(2);
+        run.signal("KILL");
+        run.end();
+        site.run(&[&LINE[..], &["--on-done", "no-such-program"]].concat()).exits(2);
+        refused(&site, "was broken off in");
+        go_on(&site, &LINE, 2);
+        assert_eq!(site.accepted_once(), 2);
+    }
+
+    #[test]
     fn other_rows_have_another_journal_beside_one_that_runs_and_after_a_kill() {
         let (site, run) = submitting(2);
         site.emulator.follow(FaultPlan::none()).unwrap();
@@ -540,7 +585,11 @@ mod of_a_batch_without_an_end {
         run.signal("KILL");
         run.end();
         site.emulator.follow(FaultPlan::none()).unwrap();
-        site.batch("rows.csv", &["--journal", "second.db", "--pay-again"]).exits(0);
+        let ran = site.batch("rows.csv", &["--journal", "second.db", "--pay-again"]).exits(0);
         assert_eq!((site.emulator.counts().accepted, marks(&site).len()), (4, 0));
+        // The tasks that were paid for before are still to be found.
+        let listed = submitted(&site).pop().unwrap();
+        assert!(ran.stderr.contains(listed.to_str().unwrap()), "{ran:?}");
+        assert_eq!(objects(&fs::read_to_string(listed).unwrap()).len(), 2);
     }
 }
