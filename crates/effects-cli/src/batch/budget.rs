@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use effects_client::JournalSession;
 use effects_core::journal::{Journal, JournalError, OverBudget, RowNumber};
-use effects_core::{Error, ErrorKind, Origin};
+use effects_core::{Error, ErrorKind, Origin, Policy};
 use effects_jobs::{Budget, Found, Identity, JournalStore, ScopeState};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
@@ -128,7 +128,8 @@ fn find_price(
     let mut is_told = false;
     for row in created {
         // A wait that ran into its end says little of the other tasks, and nothing is sent meanwhile.
-        if begun.elapsed() >= limit {
+        let wait_timeout = limit.saturating_sub(begun.elapsed());
+        if wait_timeout.is_zero() {
             break;
         }
         let found = journal_session.resume(*row).map_err(|error| journal::failure(&error))?;
@@ -143,7 +144,9 @@ fn find_price(
             );
         }
         progress.show_step("waiting for a task of an earlier run, to know what one costs");
-        let client = client.with_journal(open.journal::<Arc<dyn Journal>>());
+        let client = client
+            .with_policy(Policy { wait_timeout, ..client.policy().clone() })
+            .with_journal(open.journal::<Arc<dyn Journal>>());
         let result = client.task(task).submitted_at(submitted).wait();
         // The journal has its verdict and its cost from now on, as of any run.
         open.settle(&result).map_err(|error| journal::failure(&error))?;

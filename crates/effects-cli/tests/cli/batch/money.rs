@@ -6,7 +6,7 @@ use effects_emulator::{Endpoint, Fault, FaultPlan, FaultRule};
 use serde_json::Value;
 
 use super::site::{Site, count, rows_and_batch};
-use crate::world::CommandOutput;
+use crate::world::{CommandOutput, RunningCommand};
 
 /// How each row came by its picture.
 fn hows(ran: &CommandOutput, how: &str) -> usize {
@@ -121,14 +121,22 @@ fn the_budget_is_for_the_rows_whenever_they_were_paid() {
 
 /// Nothing is sent meanwhile, so a person must know what it waits for.
 #[test]
+#[cfg(unix)]
 fn the_wait_for_a_price_is_told() {
     let slow = FaultRule::on(Endpoint::Create, Fault::Take { seconds: 3600.0 });
     let site = Site::with(FaultPlan::none().with(slow));
-    site.rows("rows.csv", 2).batch("rows.csv", &["--deadline", "1"]).exits(5);
-    let ran = site.rows("rows.csv", 3).batch("rows.csv", &["--deadline", "1", "--budget", "5"]);
-    let ran = ran.exits(6);
-    assert_eq!(ran.stderr.matches("waiting for a task of an earlier run").count(), 1, "{ran:?}");
-    assert!(ran.stderr.contains("--price USD spares the wait"), "{ran:?}");
+    let line = ["batch", "rows.csv", "--out", "out", "--poll", "0.05", "--progress-every", "0.05"];
+    let mut first = RunningCommand::new(site.rows("rows.csv", 2).command(&line));
+    first.wait_for_text("2 running");
+    first.signal("INT");
+    first.end().exits(130);
+    let with_budget = [&line[..], &["--budget", "5"]].concat();
+    let mut ran = RunningCommand::new(site.rows("rows.csv", 3).command(&with_budget));
+    ran.wait_for_text(
+        "waiting for a task of an earlier run to tell it; --price USD spares the wait",
+    );
+    ran.signal("INT");
+    ran.end();
     assert_eq!(site.accepted_once(), 2);
 }
 
