@@ -209,9 +209,9 @@ impl WatchedPhotos {
                     if last_error.take().is_some() {
                         starter.note_always(format!("{folder} can be read again"));
                     }
-                    arrivals.take(changes, starter)?;
+                    arrivals.take(changes, &mut watcher, starter)?;
                     // After the photos that came, which may be new ones in the places of these.
-                    arrivals.look_again(&watcher, starter)?;
+                    arrivals.look_again(&mut watcher, starter)?;
                     arrivals.begin_again(&watcher, starter);
                 }
                 Err(error) => {
@@ -236,7 +236,12 @@ impl WatchedPhotos {
 impl ArrivedRows<'_> {
     /// Takes what has changed. Of photos that came together each is in the budget's scope before one of
     /// them is begun, so that what was paid for any of them counts.
-    fn take(&mut self, changes: Vec<FolderChange>, starter: &RowStarter<'_>) -> Result<(), Error> {
+    fn take(
+        &mut self,
+        changes: Vec<FolderChange>,
+        watcher: &mut FolderWatcher,
+        starter: &RowStarter<'_>,
+    ) -> Result<(), Error> {
         let mut jobs = Vec::new();
         for change in changes {
             // The jobs made of these changes are dropped with nothing sent: nothing more is begun.
@@ -262,7 +267,7 @@ impl ArrivedRows<'_> {
                     let why = self.photos.manifest.why_left_out(&path);
                     starter.note(format!("warning: {why}"));
                 }
-                FolderChange::Arrived(path) => jobs.extend(self.arrived(path, starter)?),
+                FolderChange::Arrived(path) => jobs.extend(self.arrived(path, watcher, starter)?),
             }
         }
         self.begin(jobs, starter)
@@ -290,7 +295,7 @@ impl ArrivedRows<'_> {
     /// read by now has arrived.
     fn look_again(
         &mut self,
-        watcher: &FolderWatcher,
+        watcher: &mut FolderWatcher,
         starter: &RowStarter<'_>,
     ) -> Result<(), Error> {
         let mut jobs = Vec::new();
@@ -302,7 +307,7 @@ impl ArrivedRows<'_> {
             *repeats += 1;
             self.unusable.insert(path.clone(), Instant::now());
             if check_photo_file(&self.photos.manifest.folder().join(&path)).is_ok() {
-                jobs.extend(self.arrived(path, starter)?);
+                jobs.extend(self.arrived(path, watcher, starter)?);
             }
         }
         self.begin(jobs, starter)
@@ -312,12 +317,13 @@ impl ArrivedRows<'_> {
     /// was found under another name, and after pauses that grow where the upload failed, or the photo could not
     /// be read when its turn came. A program of `--uploads` makes one try, and no change of the photo may ever come.
     fn begin_again(&mut self, watcher: &FolderWatcher, starter: &RowStarter<'_>) {
-        let unsent = starter.unsent_jobs();
+        let mut unsent = starter.unsent_jobs();
         if unsent.is_empty() || starter.is_over() {
             return;
         }
         for (path, index) in self.indexes.iter().chain(&self.found_again) {
-            let Some(failure) = unsent.get(index).filter(|_| watcher.is_there(path)) else {
+            let Some(failure) = unsent.get(index).filter(|_| watcher.is_there(path)).copied()
+            else {
                 continue;
             };
             let repeats = self.repeats.entry(*index).or_default();
@@ -333,6 +339,8 @@ impl ArrivedRows<'_> {
             }
             *repeats += 1;
             self.returned.remove(index);
+            // It may be there under several names, and is begun with one.
+            unsent.remove(index);
             starter.begin_again(*index, &self.photos.manifest.folder().join(path));
         }
     }
@@ -341,6 +349,7 @@ impl ArrivedRows<'_> {
     fn arrived(
         &mut self,
         path: PathBuf,
+        watcher: &mut FolderWatcher,
         starter: &RowStarter<'_>,
     ) -> Result<Option<(RowLabel, Job)>, Error> {
         let WatchedPhotos { manifest, settings, store, .. } = self.photos;
@@ -352,7 +361,7 @@ impl ArrivedRows<'_> {
                 "{} is left out, and nothing is paid for it: it is the picture of row {row}",
                 path.display()
             ));
-            self.leave_out(path, starter);
+            self.leave_out(path, watcher, starter);
             return Ok(None);
         }
         if let Some(row) = self.row_of_copy(&path)? {
@@ -363,11 +372,11 @@ impl ArrivedRows<'_> {
                 shown.display(),
                 self.batch_line()
             ));
-            self.leave_out(path, starter);
+            self.leave_out(path, watcher, starter);
             return Ok(None);
         }
         // A photo that nothing was sent for, and that is another now, is the same row.
-        let earlier = self.begins_anew(&path, starter);
+        let earlier = self.begins_anew(&path, watcher, starter);
         let checked = match earlier {
             Some(index) => {
                 // That identity was of the earlier content.
@@ -426,16 +435,28 @@ impl ArrivedRows<'_> {
     }
 
     /// The place of the row of an earlier photo at a path, if nothing was sent for it: then the row is begun anew.
-    fn begins_anew(&self, path: &Path, starter: &RowStarter<'_>) -> Option<usize> {
+    fn begins_anew(
+        &mut self,
+        path: &Path,
+        watcher: &mut FolderWatcher,
+        starter: &RowStarter<'_>,
+    ) -> Option<usize> {
         let place = *self.indexes.get(path)?;
         // Where that photo has another name by now, the row is begun again with it.
-        let is_elsewhere = self.found_again.values().any(|it| *it == place);
-        (!is_elsewhere && starter.begins_anew(place)).then_some(place)
+        let is_here = |(path, it): (&PathBuf, &usize)| *it == place && watcher.is_there(path);
+        if self.found_again.iter().any(is_here) || !starter.begins_anew(place) {
+            return None;
+        }
+        // The photo that had another name meanwhile, and is gone, is no photo of this row when it returns.
+        for (path, _) in self.found_again.extract_if(|_, it| *it == place) {
+            watcher.forget(&path);
+        }
+        Some(place)
     }
 
     /// A file is no photo to be ordered: if it was refused before, when it was not whole, it is skipped now.
-    fn leave_out(&mut self, path: PathBuf, starter: &RowStarter<'_>) {
-        let Some(index) = self.begins_anew(&path, starter) else { return };
+    fn leave_out(&mut self, path: PathBuf, watcher: &mut FolderWatcher, starter: &RowStarter<'_>) {
+        let Some(index) = self.begins_anew(&path, watcher, starter) else { return };
         self.begun.retain(|_, line| *line != index as u64 + 1);
         // Checked for its label alone: it is skipped whether it is a photo or not.
         let label = match self.checker.check_anew(index, Manifest::arrive_again(index, path)) {

@@ -70,6 +70,11 @@ impl FolderWatcher {
         self.files.get(path).is_some_and(|file| file.state == FileState::Arrived)
     }
 
+    /// A photo that is gone arrives anew when it is there again.
+    pub(super) fn forget(&mut self, path: &Path) {
+        self.files.remove(path);
+    }
+
     /// What has changed since the last poll: what is gone comes first, so that a photo that was renamed is
     /// known again.
     ///

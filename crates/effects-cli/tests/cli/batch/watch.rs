@@ -571,6 +571,35 @@ fn a_photo_that_is_renamed_after_its_upload_failed_is_ordered_by_its_new_name() 
     assert_eq!(site.accepted_once(), 1);
 }
 
+/// Under its first name again it is where another one comes in its place.
+#[test]
+fn a_photo_that_had_another_name_for_a_while_and_is_replaced_is_one_row() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1)
+        .write("put.sh", "test -e works && echo https://example.com/$$.png");
+    let watch = Watching::start(&site, &["--budget", "5", "--uploads", "command=sh put.sh"]);
+    watch.has(1, "not_submitted");
+    let mut keep = Command::new("cp");
+    keep.arg("-p").args([site.path("photos/a.png"), site.path("kept.png")]);
+    assert!(keep.status().unwrap().success());
+    fs::rename(site.path("photos/a.png"), site.path("photos/b.png")).unwrap();
+    watch.has(1, "skipped");
+    fs::rename(site.path("photos/b.png"), site.path("photos/a.png")).unwrap();
+    // Another photo shows that the folder was looked at since.
+    site.photo("photos/c.png", 3);
+    watch.until("told of c.png", || {
+        watch.objects().iter().any(|row| row["image"] == "./c.png").then_some(())
+    });
+    site.photo("photos/a.png", 4).write("works", "");
+    watch.has(2, "completed");
+    // The first one comes back, as it was, under the name that it had meanwhile.
+    fs::rename(site.path("kept.png"), site.path("photos/b.png")).unwrap();
+    watch.has(3, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["rows"], &ended.batch["completed"]), (&4.into(), &3.into()));
+    assert_eq!(site.accepted_once(), 3);
+}
+
 /// Twelve photos, most of which wait to be read until `works` is there: the programs of their uploads do.
 fn twelve_that_wait(site: &Site) -> Watching<'_> {
     let program = "until test -e works; do sleep 0.02; done; echo https://example.com/$$.png";
