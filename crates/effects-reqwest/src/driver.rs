@@ -7,8 +7,8 @@
 //! Exchanges, uploads and downloads run in tasks of their own, and so do journal writes that take their
 //! time, so that writes which wait for the disk side by side are committed together.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use effects_client::{
@@ -121,11 +121,17 @@ impl Drop for DriverState {
     fn drop(&mut self) {
         let submitting = self.machine.submitting();
         if submitting > 0 && !self.core.shared().settings.is_replay {
-            telemetry::warn(&format!(
-                "the runtime ended with {} on the way: a task may exist and may be billed; wait for the results \
-                 before it ends",
-                count_of(submitting.into(), "submission")
-            ));
+            let submissions = count_of(submitting.into(), "submission");
+            telemetry::warn(&match thread::panicking() {
+                true => format!(
+                    "a driver panicked, which is a fault of this library, with {submissions} on the way: a task \
+                     may exist and may be billed"
+                ),
+                false => format!(
+                    "the runtime ended with {submissions} on the way: a task may exist and may be billed; wait \
+                     for the results before it ends"
+                ),
+            });
         }
     }
 }
@@ -313,9 +319,8 @@ impl<S: JobSource> Driver<S> {
     fn write(&mut self, run: RunId, entry: Entry) {
         let journal = self.state.journal(run);
         let mut writing = Box::pin(async move {
-            let written = AssertUnwindSafe(async { journal.write(&entry).await }).catch_unwind();
-            let written = written.await.unwrap_or_else(|_| Err(panicked_journal()));
-            (entry, written)
+            let written = guarded_async(JOURNAL, async { journal.write(&entry).await }).await;
+            (entry, written.unwrap_or_else(|| Err(panicked_journal())))
         });
         if let Some((entry, written)) = (&mut writing).now_or_never() {
             return self.written(run, &entry, written);
