@@ -1,6 +1,7 @@
 """Ctrl-C in every blocking call: it is answered at once, says what goes on, and loses nothing."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -11,26 +12,18 @@ from conftest import ROOT, URL
 
 import spark_effects
 
-# The child interrupts itself once the emulator has seen what the call waits for.
 CHILD = """
-import os, signal, sys, threading, time, traceback
+import sys, time
 import spark_effects
 from spark_effects import Client, Policy
 
 client = Client(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.01)
-began = []
-
-def interrupt():
-    time.sleep(0.3)
-    began.append(time.monotonic())
-    os.kill(os.getpid(), signal.SIGINT)
-
 {setup}
-threading.Thread(target=interrupt, daemon=True).start()
 try:
+    print("calls", flush=True)
     {call}
 except KeyboardInterrupt as error:
-    print(round(time.monotonic() - began[0], 3))
+    print(time.monotonic())
     print("\\n".join(getattr(error, "__notes__", ["no notes"])))
     sys.stdout.flush()
 else:
@@ -38,17 +31,40 @@ else:
 """
 
 
-def interrupted(emulator, call, setup=""):
+def interrupted(emulator, call, setup="", once=None):
+    """The notes of the KeyboardInterrupt of this call, in a process that is interrupted `once` it has come so
+    far, and what the process wrote to stderr. Where nothing tells how far it is, it is given a while."""
     script = textwrap.dedent(CHILD).replace("{call}", call).replace("{setup}", setup)
-    arguments = [sys.executable, "-c", script, emulator.base_url, emulator.api_key]
-    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 0, ended.stderr
-    seconds, *rest = ended.stdout.splitlines()
+    with started(emulator, script) as child:
+        if child.stdout.readline() == "calls\n":
+            time.sleep(0.3) if once is None else wait_until(once)
+            begun = time.monotonic()
+            child.send_signal(signal.SIGINT)
+        stdout, stderr = child.communicate(timeout=60)
+    assert child.returncode == 0, stderr
+    at, *rest = stdout.splitlines()
     # Far above the 100 ms that are promised, far below the hour that the task takes.
-    assert float(seconds) < 5, ended.stdout
+    assert float(at) - begun < 5, stdout
     if "no notes" in rest:
-        rest = ended.stderr.splitlines()
-    return " ".join(rest), ended.stderr
+        rest = stderr.splitlines()
+    return " ".join(rest), stderr
+
+
+def started(emulator, script):
+    arguments = [sys.executable, "-c", script, emulator.base_url, emulator.api_key]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until(true):
+    ends = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < ends, "it does not come so far"
+        time.sleep(0.01)
+
+
+def saw(emulator, endpoint):
+    """Whether the emulator has had such a request."""
+    return lambda: any(seen.endpoint == endpoint for seen in emulator.requests)
 
 
 CALLS = {
@@ -61,35 +77,48 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_a_wait_is_left_and_says_how_to_resume(emulator, name):
     emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 3600}]})
-    notes, _ = interrupted(emulator, CALLS[name])
+    notes, _ = interrupted(emulator, CALLS[name], once=saw(emulator, "task"))
     (task,) = {seen.path.rsplit("/", 1)[1] for seen in emulator.requests if seen.endpoint == "task"}
     assert f"effects wait {task} --base-url {emulator.base_url}" in notes
     assert emulator.counts["accepted"] == 1
 
 
 def test_a_check_of_a_photo_that_does_not_come_is_left(emulator, tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    notes, _ = interrupted(emulator, f"client.check('glass_ball', {str(tmp_path / 'fifo')!r})")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writers = []
+
+    def is_opened():
+        # It has a writer only while somebody reads it.
+        try:
+            writers.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            return False
+        return True
+
+    notes, _ = interrupted(emulator, f"client.check('glass_ball', {str(fifo)!r})", once=is_opened)
     assert "no notes" not in notes
+    os.close(writers.pop())
 
 
 KEYS = {
     "program": "Client(base_url=sys.argv[1])",
-    "function": "Client(base_url=sys.argv[1], api_key=lambda: time.sleep(20))",
+    "function": "Client(base_url=sys.argv[1], api_key=lambda: [open('asked', 'w').close(), time.sleep(20)])",
     "profile": "Client.from_profile('slow')",
 }
 
 
 @pytest.mark.parametrize("name", KEYS)
 def test_a_key_that_does_not_come_is_left(emulator, tmp_path, monkeypatch, name):
-    monkeypatch.setenv("EFFECTS_API_KEY_COMMAND", "sleep 20")
+    program = "sh program"
+    (tmp_path / "program").write_text("touch asked\nexec sleep 20\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EFFECTS_API_KEY_COMMAND", program)
     monkeypatch.setenv("EFFECTS_CONFIG_DIR", str(tmp_path))
     profiles = tmp_path / "profiles.toml"
-    profiles.write_text(f"[slow]\nbase_url = '{emulator.base_url}'\napi_key_command = 'sleep 20'\n")
+    profiles.write_text(f"[slow]\nbase_url = '{emulator.base_url}'\napi_key_command = '{program}'\n")
     profiles.chmod(0o600)
-    begun = time.monotonic()
-    interrupted(emulator, KEYS[name])
-    assert time.monotonic() - begun < 15, "the key would take 20 s to come"
+    interrupted(emulator, KEYS[name], once=(tmp_path / "asked").exists)
     assert emulator.requests == []
 
 
@@ -107,19 +136,20 @@ def test_time_that_has_to_be_painted_is_left(emulator, monkeypatch):
 
 def test_a_look_that_hangs_is_left(emulator):
     emulator.follow({"fault": [{"on": "task", "kind": "hang"}]})
-    notes, _ = interrupted(emulator, "client.task('some-task').status()")
+    notes, _ = interrupted(emulator, "client.task('some-task').status()", once=saw(emulator, "task"))
     assert "effects wait some-task" in notes
 
 
 def test_a_download_that_hangs_is_left(emulator):
     emulator.follow({"fault": [{"on": "file", "kind": "hang"}]})
-    notes, _ = interrupted(emulator, f"client.run('glass_ball', {URL!r})")
+    notes, _ = interrupted(emulator, f"client.run('glass_ball', {URL!r})", once=saw(emulator, "file"))
     assert "effects wait" in notes
 
 
 def test_a_submission_under_way_gets_its_answer_and_its_id_is_told(emulator):
     emulator.script("create", {"kind": "slow", "seconds": 1})
-    notes, errors = interrupted(emulator, f"client.run('glass_ball', {URL!r})")
+    call = f"client.run('glass_ball', {URL!r})"
+    notes, errors = interrupted(emulator, call, once=saw(emulator, "create"))
     assert "under way" in notes
     assert "X-Request-Id" in notes
     assert emulator.counts["accepted"] == 1
@@ -128,28 +158,28 @@ def test_a_submission_under_way_gets_its_answer_and_its_id_is_told(emulator):
 
 
 ASYNC_CHILD = """
-import asyncio, os, signal, sys, threading, time
+import asyncio, sys
 from spark_effects import AsyncClient
 
 client = AsyncClient(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.01)
-threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
 asyncio.run(client.run("glass_ball", "https://example.com/cat.jpg"))
 """
 
 
 def test_ctrl_c_under_asyncio_names_the_task_in_the_traceback(emulator):
     emulator.follow({"fault": [{"on": "create", "kind": "take", "seconds": 3600}]})
-    arguments = [sys.executable, "-c", ASYNC_CHILD, emulator.base_url, emulator.api_key]
-    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
-    assert "KeyboardInterrupt" in ended.stderr
+    with started(emulator, ASYNC_CHILD) as child:
+        wait_until(saw(emulator, "task"))
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=60)
+    assert "KeyboardInterrupt" in stderr
     if sys.version_info >= (3, 11):
         # Before, exceptions have no notes, and asyncio does not tell that it was Ctrl-C.
-        assert "effects wait" in ended.stderr
+        assert "effects wait" in stderr
     assert emulator.counts["accepted"] == 1
 
 
 def test_other_signals_are_handled_on_the_way(emulator):
-    import signal
     import threading
 
     # The count is the process's: one that an earlier test abandoned may still wait for its answer.
@@ -170,32 +200,30 @@ def test_other_signals_are_handled_on_the_way(emulator):
 
 
 LEAVES = """
-import os, signal, sys, threading, time
+import sys
 import spark_effects
 
 client = spark_effects.Client(base_url=sys.argv[1], api_key=sys.argv[2], poll=0.01)
-
-def interrupt():
-    for _ in range(2):
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
-
-threading.Thread(target=interrupt, daemon=True).start()
 try:
     client.submit("glass_ball", "https://example.com/cat.jpg")
 except KeyboardInterrupt:
-    print("first")
+    print("first", flush=True)
 """
 
 
 def test_the_second_ctrl_c_leaves_a_submission_and_says_so(emulator):
     emulator.script("create", {"kind": "hang"})
-    arguments = [sys.executable, "-c", LEAVES, emulator.base_url, emulator.api_key]
-    # Without the second, it would wait for the answer for half a minute.
-    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=20)
-    assert ended.stdout == "first\n"
-    assert "\n1 submission left without an answer" in f"\n{ended.stderr}"
-    assert "Traceback" not in ended.stderr
+    with started(emulator, LEAVES) as child:
+        wait_until(saw(emulator, "create"))
+        child.send_signal(signal.SIGINT)
+        assert child.stdout.readline() == "first\n"
+        # Without the second, its end would wait for the answer for half a minute.
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        stdout, stderr = child.communicate(timeout=20)
+    assert stdout == ""
+    assert "\n1 submission left without an answer" in f"\n{stderr}"
+    assert "Traceback" not in stderr
 
 
 def test_where_exceptions_show_no_notes_the_hint_is_where_later_ones_keep_it():
@@ -238,7 +266,8 @@ def test_a_journal_that_another_process_holds_is_left(emulator, held, call):
 def test_a_submission_that_no_caller_waits_for_and_whose_answer_is_lost_is_told(emulator):
     emulator.follow({"fault": [{"on": "create", "kind": "hang"}]})
     setup = "client = Client(base_url=sys.argv[1], api_key=sys.argv[2], request_timeout=1)"
-    notes, errors = interrupted(emulator, f"client.submit('glass_ball', {URL!r})", setup)
+    call = f"client.submit('glass_ball', {URL!r})"
+    notes, errors = interrupted(emulator, call, setup, once=saw(emulator, "create"))
     request = notes.partition("X-Request-Id ")[2].partition(")")[0]
     assert request
     assert f"X-Request-Id {request}" in errors

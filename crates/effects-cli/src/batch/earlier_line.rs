@@ -388,9 +388,9 @@ impl ImportableRow {
         Ok(is_there && self.import_into(store)?)
     }
 
-    /// Settles a doubt by the task that the very journal told of it since, which this is a copy of from
-    /// before; whether there was one. No command goes on with a row in doubt, so that the task is that of its
-    /// submission, or a person has settled the doubt in between.
+    /// Settles a doubt of a journal that is an older copy of the one that wrote the line, by the line's task;
+    /// whether it did. No command goes on with a row in doubt: the task is that of the submission in doubt, or
+    /// a person settled the doubt in between.
     fn settle_doubt(&self, store: &dyn JournalStore) -> Result<bool, JournalError> {
         let newest = self.order.as_ref().unwrap_or(&self.state);
         let (Some(task), Some(submitted)) = (newest.task(), newest.submitted()) else {
@@ -401,8 +401,8 @@ impl ImportableRow {
         };
         let RowState::Doubtful { attempts, .. } = &record.state else { return Ok(false) };
         let is_later = attempts.last().is_none_or(|attempt| attempt.at <= submitted);
-        let is_told_by_it = self.journal_id.is_some() && self.journal_id == store.id()?;
-        if !is_later || !is_told_by_it {
+        let is_copy = self.journal_id.is_some() && self.journal_id == store.id()?;
+        if !is_later || !is_copy {
             return Ok(false);
         }
         // A row has one task once: the costs of an earlier one were taken in before.

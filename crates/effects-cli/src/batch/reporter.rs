@@ -49,6 +49,7 @@ pub(super) struct Reporter<'a> {
     store: Option<Arc<dyn JournalStore>>,
     /// Ended once the folder's manifest tells of the rows.
     mark: Option<RunningMark>,
+    /// Whether it was said that a new task cannot be noted beside the mark.
     has_warned_of_mark: bool,
     /// How many lines on stderr were about single rows.
     notes_on_rows: u64,
