@@ -1,8 +1,9 @@
 //! [`ApiKeys`]: decides whose key a request carries ([`Bearer`]): the emulator's own, a test key that
 //! chooses an outcome (`test_fail_3009095`; on loopback only), or none that is accepted. The middleware has
-//! it decide for each request. [`presented`] reads a request's key, for `isolation.rs` and for faults and
-//! rate limits by key; [`comes_by_name`] finds requests that a foreign site may have sent here under its
-//! own name, for test keys and `session.rs`.
+//! it decide for each request, and say why it refuses one. [`presented`] reads a request's key, for faults
+//! and rate limits by key; [`is_name`] says what may stand behind the own key, for `isolation.rs`;
+//! [`comes_by_name`] finds requests that a foreign site may have sent here under its own name, for test keys
+//! and `session.rs`.
 
 use std::net::IpAddr;
 
@@ -11,6 +12,7 @@ use http::header::{AUTHORIZATION, HOST};
 use subtle::ConstantTimeEq;
 
 use crate::faults::{Fault, fault_of_key};
+use crate::wire::refusal::ApiRefusal;
 
 /// The keys an emulator accepts.
 pub(crate) struct ApiKeys {
@@ -40,6 +42,35 @@ impl ApiKeys {
         &self.own
     }
 
+    /// What a request has behind the own key and a dot, in place of that key alone.
+    pub(crate) fn name_behind_own<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+        let (key, own) = (presented(headers)?, self.own.as_bytes());
+        // By the length of the own key and not by a dot: a key may have dots in it.
+        let (start, rest) = key.split_at_checked(own.len())?;
+        rest.strip_prefix(b".").filter(|_| own.ct_eq(start).into())
+    }
+
+    /// Why a request is refused that has no key that is accepted. `isolates` says whether `KEY.NAME` opens a world of
+    /// its own.
+    pub(crate) fn refusal(&self, headers: &HeaderMap, isolates: bool) -> ApiRefusal {
+        ApiRefusal::unauthorized(match (self.name_behind_own(headers), isolates) {
+            (None, _) => {
+                "the API key is missing or wrong: send `Authorization: Bearer KEY` with the key this emulator was \
+                 started with"
+                    .to_owned()
+            }
+            (Some(_), true) => format!(
+                "the API key is not accepted: the NAME of `KEY.NAME` has 1 to {MAX_NAME_CHARS} visible ASCII \
+                 characters, and no spaces"
+            ),
+            (Some(_), false) => {
+                "the API key is not accepted: `KEY.NAME` opens a world of its own only where the emulator was \
+                 started with `--isolate-keys` (Python: `isolate_keys=True`)"
+                    .to_owned()
+            }
+        })
+    }
+
     /// Reads `Authorization: Bearer KEY`, or `Key KEY` as the queue's clients may write it.
     pub(crate) fn bearer(&self, headers: &HeaderMap) -> Bearer {
         let Some(key) = presented(headers) else { return Bearer::None };
@@ -57,6 +88,14 @@ impl ApiKeys {
         }
     }
 }
+
+/// Whether it can be the NAME of a key `KEY.NAME`: test frameworks name a test `tests/test_a.py::test_b[1-2]`.
+pub(crate) fn is_name(name: &[u8]) -> bool {
+    (1..=MAX_NAME_CHARS).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic)
+}
+
+/// The longest NAME of a key `KEY.NAME`, in characters.
+const MAX_NAME_CHARS: usize = 256;
 
 impl Bearer {
     /// The fault a key stands for.

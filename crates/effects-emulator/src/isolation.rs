@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
-use subtle::ConstantTimeEq;
 
 use crate::routes::Routes;
 use crate::state::EmulatorState;
@@ -85,15 +84,8 @@ impl IsolatedEmulators {
 
     /// The name behind the key, if there is one.
     fn name<'a, B>(&self, request: &'a Request<B>) -> Option<&'a str> {
-        let key = auth::presented(request.headers())?;
-        let own = self.state.keys.own().as_bytes();
-        // By the length of the own key and not by a dot: a key may have dots in it.
-        let (start, rest) = key.split_at_checked(own.len())?;
-        let name = rest.strip_prefix(b".")?;
-        let is_name = (1..=MAX_NAME_CHARS).contains(&name.len())
-            && name.iter().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(b));
-        let is_ours = bool::from(own.ct_eq(start)) && is_name;
-        std::str::from_utf8(name).ok().filter(|_| is_ours)
+        let name = self.state.keys.name_behind_own(request.headers())?;
+        std::str::from_utf8(name).ok().filter(|_| auth::is_name(name))
     }
 
     fn isolated_emulator(&self, name: &str) -> Routes {
@@ -133,9 +125,6 @@ impl IsolatedEmulators {
 
 /// Emulators beside the main one; beyond it, the one that was used longest ago is dropped.
 const MAX_ISOLATED: usize = 1_000;
-
-/// Characters of an isolated emulator's name.
-const MAX_NAME_CHARS: usize = 128;
 
 #[cfg(test)]
 mod tests {

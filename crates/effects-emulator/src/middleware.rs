@@ -104,7 +104,10 @@ pub(crate) async fn layer(
         // Before the key: such a request counts as one without a key, too, and 401 would be
         // misleading.
         _ if is_foreign => (ApiRefusal::foreign().into_response(), None),
-        _ if is_refused => (ApiRefusal::unauthorized().into_response(), None),
+        _ if is_refused => {
+            let refusal = state.keys.refusal(&parts.headers, state.options.isolate_keys);
+            (refusal.into_response(), None)
+        }
         Ok(buffered) => exchange(context, &bearer, entry.as_ref(), parts, buffered, next).await,
         Err(refusal) => (refusal.into_response(), None),
     };

@@ -97,8 +97,8 @@ class Emulator:
         cors: origins whose pages may ask it from a browser, such as ``"http://localhost:3000"``: one or
             several; ``"*"`` is all.
         isolate_keys: whether each key ``KEY.NAME`` opens a world of its own, for tests that run beside
-            each other: ``emulator.client(api_key=f"{emulator.api_key}.one")``. `requests`, `script` and
-            the like are those of the key itself.
+            each other: ``emulator.client(api_key=f"{emulator.api_key}.one")``. NAME has 1 to
+            256 visible ASCII characters. `requests`, `script` and the like are those of the key itself.
         price: what a picture costs, in USD, as text or `decimal.Decimal`.
         data_dir: the folder to keep tasks in across restarts; in memory when left out.
         seed: what all dice are thrown from.

@@ -97,8 +97,9 @@ pub(crate) struct Arguments {
 
     /// Give each key KEY.NAME a world of its own, for tests that run beside each other
     ///
-    /// Tasks, files, requests, spend, scripts, plan and clock of one key are seen by no other. It
-    /// does not go with --data-dir.
+    /// NAME has 1 to 256 visible ASCII characters, as a test's name has. Tasks, files, requests,
+    /// spend, scripts, plan and clock of one key are seen by no other. It does not go with
+    /// --data-dir.
     #[arg(long, conflicts_with = "data_dir")]
     isolate_keys: bool,
 

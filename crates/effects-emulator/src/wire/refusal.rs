@@ -50,9 +50,7 @@ impl ApiRefusal {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    pub(crate) fn unauthorized() -> Self {
-        let message = "the API key is missing or wrong: send `Authorization: Bearer KEY` with the \
-                       key this emulator was started with";
+    pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
     }
 

@@ -372,16 +372,27 @@ fn tests_that_share_an_emulator_have_a_world_for_each_key() {
     let url = task["output"][0]["content"][0]["url"].as_str().unwrap();
     assert_eq!(send(&emulator, "GET", path(&emulator, url), &[], b"").body, PHOTO);
 
-    let refused = |key: String| {
-        let headers = [("Authorization", key.as_str())];
-        send(&emulator, "GET", "/_emulator/tasks", &headers, b"").status
+    let told = |emulator: &Emulator, key: &str| {
+        let key = format!("Bearer {key}");
+        let answer = send(emulator, "GET", "/_emulator/tasks", &[("Authorization", &key)], b"");
+        (answer.status, answer.json()["message"].as_str().unwrap_or_default().to_owned())
     };
     let own = emulator.api_key();
-    assert_eq!(refused(format!("Bearer {own}.")), 401);
-    assert_eq!(refused(format!("Bearer {own}.a b")), 401);
-    assert_eq!(refused(format!("Bearer {}.test-1", &own[..own.len() - 1])), 401);
+    // As test frameworks name their tests.
+    let named = format!("{own}.tests/test_a.py::TestB.test_c[1-2]");
+    assert_eq!(told(&emulator, &named), (200, String::new()));
+    for name in ["", "a b", &"a".repeat(257)] {
+        let (status, message) = told(&emulator, &format!("{own}.{name}"));
+        assert_eq!(status, 401);
+        assert!(message.contains("1 to 256 visible ASCII characters"), "{message}");
+    }
+    let (status, message) = told(&emulator, &format!("{}.test-1", &own[..own.len() - 1]));
+    assert_eq!(status, 401);
+    assert!(message.contains("missing or wrong"), "{message}");
     let alone = Emulator::start().unwrap();
-    assert_eq!(get(&World(&alone, "test-1"), "/_emulator/tasks").status, 401);
+    let (status, message) = told(&alone, &format!("{}.test-1", alone.api_key()));
+    assert_eq!(status, 401);
+    assert!(message.contains("--isolate-keys"), "{message}");
     // What is kept in a folder is one emulator's.
     let folder = tempfile::tempdir().unwrap();
     let both = Emulator::builder().data_dir(folder.path());
