@@ -15,11 +15,11 @@ use std::time::Instant;
 use effects_client::{Job, JobContext, JobNotice, JobResult, Jobs, JobsHandle, JournalSession};
 use effects_core::journal::RowNumber;
 use effects_core::{Error, ErrorKind, Event};
-use effects_jobs::{Identity, Method};
+use effects_jobs::{Identity, JobOutcome, Method};
 use effects_ureq::Client;
 use rust_decimal::Decimal;
 
-use super::report::{RowReport, RowStatus, kept_after_failed_order};
+use super::report::{RowReport, kept_after_failed_order};
 use super::rows::RowLabel;
 use crate::known_key::KnownKey;
 
@@ -197,12 +197,13 @@ impl Session {
         let _ = self.sender.send(message);
     }
 
-    /// Sends what became of a row; with its job, if that can be begun again.
-    fn send_report(&self, report: RowReport, job: Option<Job>) {
+    /// Sends what became of a row; with its job, if that can be begun again, and why nothing was sent, where that
+    /// may pass.
+    fn send_report(&self, report: RowReport, job: Option<Job>, failure: Option<PassingFailure>) {
         let unsent_job = job.filter(|_| report.is_unsent()).map(|job| UnsentJob {
             label: report.label.clone(),
             job,
-            failure: PassingFailure::of(&report),
+            failure,
         });
         // A watched photo may be written anew at any time: `begins_anew` then finds its row here. Held until
         // the report is sent, so that `BegunAnew` of the same row comes after it.
@@ -263,8 +264,9 @@ impl Session {
                 label.position(number.or(result.row))
             )));
         }
+        let failure = PassingFailure::of(&result.outcome);
         let Some(report) = RowReport::of_result(label, result) else { return };
-        self.send_report(report, job);
+        self.send_report(report, job, failure);
     }
 
     fn on_notice(&self, notice: JobNotice) {
@@ -418,17 +420,18 @@ impl RowStarter<'_> {
     /// Sends the report of a row that is not begun.
     pub(crate) fn send_report(&self, report: RowReport) {
         let key = KnownKey::OfClient(self.session.client.clone());
-        self.session.send_report(report.without_key(&key), None);
+        self.session.send_report(report.without_key(&key), None, None);
     }
 }
 
 impl PassingFailure {
     /// Of a row that was begun, so that its photo could be read before.
-    fn of(report: &RowReport) -> Option<Self> {
-        let kind = report.error.as_ref()?.kind;
-        // A photo that is damaged or another by now is `Refused`.
-        let is_unread = report.status == RowStatus::Invalid && kind == UNUSABLE_PHOTO;
-        let is_upload = kind == UPLOAD;
+    fn of(outcome: &JobOutcome) -> Option<Self> {
+        // Not by the row's status: a photo that cannot be read is told as refused, as one that is damaged or
+        // another by now is, where the row has a task that failed.
+        let JobOutcome::NotReady(error) = outcome else { return None };
+        let (is_upload, is_unread) =
+            (error.kind() == ErrorKind::Upload, error.kind() == ErrorKind::UnusablePhoto);
         (is_upload || is_unread).then(|| Self { since: Instant::now(), is_upload })
     }
 
@@ -440,9 +443,6 @@ impl PassingFailure {
         }
     }
 }
-
-const UPLOAD: &str = ErrorKind::Upload.name();
-const UNUSABLE_PHOTO: &str = ErrorKind::UnusablePhoto.name();
 
 /// Rows read ahead, their photos not.
 const READ_AHEAD: usize = 64;
@@ -462,7 +462,7 @@ mod tests {
             thread::scope(|scope| {
                 let label = RowLabel { index, ..RowLabel::default() };
                 let bad = RowReport::refused(label, ErrorKind::UnusablePhoto, String::new());
-                scope.spawn(|| session.send_report(bad, None));
+                scope.spawn(|| session.send_report(bad, None, None));
                 while !session.begins_anew(index) {
                     thread::yield_now();
                 }

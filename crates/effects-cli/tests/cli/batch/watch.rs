@@ -601,14 +601,14 @@ fn a_photo_that_had_another_name_for_a_while_and_is_replaced_is_one_row() {
 }
 
 /// Twelve photos, most of which wait to be read until `works` is there: the programs of their uploads do.
-fn twelve_that_wait(site: &Site) -> Watching<'_> {
+fn twelve_that_wait<'a>(site: &'a Site, more: &[&str]) -> Watching<'a> {
     let program = "until test -e works; do sleep 0.02; done; echo https://example.com/$$.png";
     site.write("put.sh", program);
     for photo in 10..22 {
         site.photo(&format!("photos/{photo}.png"), photo);
     }
     let line = ["--budget", "5", "--in-flight", "1", "--uploads", "command=sh put.sh"];
-    let watch = Watching::start(site, &line);
+    let watch = Watching::start(site, &[&line[..], more].concat());
     // Files of another kind are told with the photos that came with them.
     site.write("photos/first.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
     watch.wait_for_text("left out (first.heic)");
@@ -618,7 +618,7 @@ fn twelve_that_wait(site: &Site) -> Watching<'_> {
 #[test]
 fn photos_that_are_renamed_before_their_turn_are_ordered_by_their_new_names() {
     let site = Site::new();
-    let watch = twelve_that_wait(&site);
+    let watch = twelve_that_wait(&site, &[]);
     for photo in 10..22 {
         let [from, to] = ["", "new"].map(|name| site.path(&format!("photos/{name}{photo}.png")));
         fs::rename(from, to).unwrap();
@@ -637,7 +637,7 @@ fn photos_that_are_renamed_before_their_turn_are_ordered_by_their_new_names() {
 #[test]
 fn photos_whose_folder_vanishes_before_their_turn_are_ordered_once_it_is_back() {
     let site = Site::new();
-    let watch = twelve_that_wait(&site);
+    let watch = twelve_that_wait(&site, &[]);
     fs::rename(site.path("photos"), site.path("away")).unwrap();
     site.write("works", "");
     watch.has(1, "invalid");
@@ -649,10 +649,30 @@ fn photos_whose_folder_vanishes_before_their_turn_are_ordered_once_it_is_back() 
     assert_eq!((ended.stderr.matches(again).count(), site.accepted_once()), (1, 12), "{ended:?}");
 }
 
+/// Their rows are told as refused, since a failed task of each may have a bill.
+#[test]
+fn photos_of_failed_tasks_whose_folder_vanishes_before_their_turn_are_ordered_once_it_is_back() {
+    let failing = FaultRule::on(Endpoint::Create, Fault::fail("3009095")).first(12);
+    let site = Site::with(FaultPlan::none().with(failing));
+    for photo in 10..22 {
+        site.photo(&format!("photos/{photo}.png"), photo);
+    }
+    site.batch("photos", &["--template", "glass_ball"]).exits(4);
+    let watch = twelve_that_wait(&site, &["--retry-failed", "1"]);
+    fs::rename(site.path("photos"), site.path("away")).unwrap();
+    site.write("works", "");
+    watch.has(1, "refused");
+    watch.wait_for_text("photos cannot be read");
+    fs::rename(site.path("away"), site.path("photos")).unwrap();
+    watch.has(12, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["refused"], site.emulator.counts().accepted), (&0.into(), 24));
+}
+
 #[test]
 fn a_photo_that_another_replaced_before_its_turn_is_ordered_once_it_is_back() {
     let site = Site::new();
-    let watch = twelve_that_wait(&site);
+    let watch = twelve_that_wait(&site, &[]);
     site.photo("photos/21.png", 99).write("photos/next.heic", "none");
     watch.wait_for_text("left out (next.heic)");
     site.write("works", "");
