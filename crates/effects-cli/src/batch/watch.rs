@@ -211,7 +211,7 @@ impl WatchedPhotos {
                     }
                     arrivals.take(changes, &mut watcher, starter)?;
                     // After the photos that came, which may be new ones in the places of these.
-                    arrivals.look_again(&mut watcher, starter)?;
+                    arrivals.look_again(&mut watcher);
                     arrivals.begin_again(&watcher, starter);
                 }
                 Err(error) => {
@@ -291,26 +291,20 @@ impl ArrivedRows<'_> {
         Ok(())
     }
 
-    /// Looks again, after pauses that grow, at photos that were unusable when they arrived: a photo that can be
-    /// read by now has arrived.
-    fn look_again(
-        &mut self,
-        watcher: &mut FolderWatcher,
-        starter: &RowStarter<'_>,
-    ) -> Result<(), Error> {
-        let mut jobs = Vec::new();
-        for (path, since) in self.unusable.clone() {
-            let repeats = self.repeats.entry(self.indexes[&path]).or_default();
-            if starter.is_over() || since.elapsed() < pause(*repeats) || !watcher.is_there(&path) {
+    /// Looks again, after pauses that grow, at photos that were unusable when they arrived. One that can be read by
+    /// now arrives anew, once it has settled: its writer may have made it readable before it wrote all of it.
+    fn look_again(&mut self, watcher: &mut FolderWatcher) {
+        for (path, since) in &mut self.unusable {
+            let repeats = self.repeats.entry(self.indexes[path]).or_default();
+            if since.elapsed() < pause(*repeats) || !watcher.is_there(path) {
                 continue;
             }
             *repeats += 1;
-            self.unusable.insert(path.clone(), Instant::now());
-            if check_photo_file(&self.photos.manifest.folder().join(&path)).is_ok() {
-                jobs.extend(self.arrived(path, watcher, starter)?);
+            *since = Instant::now();
+            if check_photo_file(&self.photos.manifest.folder().join(path)).is_ok() {
+                watcher.forget(path);
             }
         }
-        self.begin(jobs, starter)
     }
 
     /// Begins rows again for which nothing was sent and whose photo is there: at once where it has returned, or

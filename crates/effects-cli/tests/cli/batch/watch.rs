@@ -43,8 +43,8 @@ impl<'a> Watching<'a> {
 
     fn with_options(site: &'a Site, more: &[&str]) -> Self {
         let line = ["watch", "photos", "--template", "glass_ball"];
-        let usual = ["--poll", "0.05", "--settle", "0.2"];
-        let mut command = site.command(&[&line[..], &usual, more].concat());
+        let settle: &[_] = if more.contains(&"--settle") { &[] } else { &["--settle", "0.2"] };
+        let mut command = site.command(&[&line[..], &["--poll", "0.05"], settle, more].concat());
         command.env("EFFECTS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         fs::create_dir_all(site.path("photos")).unwrap();
         let output = |name: &str| Stdio::from(File::create(site.path(name)).unwrap());
@@ -683,6 +683,28 @@ fn a_photo_that_another_replaced_before_its_turn_is_ordered_once_it_is_back() {
     let ended = watch.ended_by("INT").exits(0);
     assert_eq!((&ended.batch["refused"], &ended.batch["skipped"]), (&0.into(), &1.into()));
     assert_eq!(site.accepted_once(), 13);
+}
+
+/// A file may become readable before its writer has written all of it.
+#[test]
+fn a_photo_that_becomes_readable_is_ordered_once_it_has_been_so_for_as_long_as_it_settles() {
+    let site = Site::new();
+    let settle = Duration::from_secs(2);
+    let watch = Watching::start(&site, &["--budget", "5", "--settle", "2"]);
+    // Of one size and time, so that nothing but its content tells them apart.
+    site.photo("kept.png", 1).write("photos/a.png", vec![b'x'; PHOTO.len() + 1]);
+    for name in ["kept.png", "photos/a.png"] {
+        let file = File::options().write(true).open(site.path(name)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+    watch.has(1, "invalid");
+    let since = Instant::now();
+    fs::rename(site.path("kept.png"), site.path("photos/a.png")).unwrap();
+    watch.until("submitted", || (site.emulator.counts().accepted == 1).then_some(()));
+    assert!(since.elapsed() >= settle, "{:?}", since.elapsed());
+    watch.has(1, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["rows"], &ended.batch["completed"]), (&1.into(), &1.into()));
 }
 
 #[cfg(unix)]
