@@ -49,6 +49,15 @@ impl CountedRows {
         }
     }
 
+    /// The row at this place is of another photo from now on. That of the photo before, which is gone, was taken
+    /// back by then.
+    pub(crate) fn forget(&mut self, index: usize) {
+        self.first.retain(|_, line| *line != index as u64 + 1);
+        if let Some(drafts) = &mut self.drafts {
+            drafts.remove(&index);
+        }
+    }
+
     /// The row, as the journal knows it. Its photo is read where it is on this machine, unless its file is
     /// as it was when an earlier run read it and the row is settled. In `checked_row` it marks a row that asks
     /// for what an earlier one does.

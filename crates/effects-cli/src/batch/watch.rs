@@ -373,8 +373,6 @@ impl ArrivedRows<'_> {
         let earlier = self.begins_anew(&path, watcher, starter);
         let checked = match earlier {
             Some(index) => {
-                // That identity was of the earlier content.
-                self.begun.retain(|_, line| *line != index as u64 + 1);
                 self.checker.check_anew(index, Manifest::arrive_again(index, path.clone()))
             }
             None => self.checker.check(manifest.arrive(path.clone())),
@@ -445,13 +443,15 @@ impl ArrivedRows<'_> {
         for (path, _) in self.found_again.extract_if(|_, it| *it == place) {
             watcher.forget(&path);
         }
+        // What was remembered of it is of the earlier content.
+        self.begun.retain(|_, line| *line != place as u64 + 1);
+        self.counted.forget(place);
         Some(place)
     }
 
     /// A file is no photo to be ordered: if it was refused before, when it was not whole, it is skipped now.
     fn leave_out(&mut self, path: PathBuf, watcher: &mut FolderWatcher, starter: &RowStarter<'_>) {
         let Some(index) = self.begins_anew(&path, watcher, starter) else { return };
-        self.begun.retain(|_, line| *line != index as u64 + 1);
         // Checked for its label alone: it is skipped whether it is a photo or not.
         let label = match self.checker.check_anew(index, Manifest::arrive_again(index, path)) {
             Ok(checked_row) => checked_row.label,

@@ -600,6 +600,27 @@ fn a_photo_that_had_another_name_for_a_while_and_is_replaced_is_one_row() {
     assert_eq!(site.accepted_once(), 3);
 }
 
+/// Its first row is that of the other photo by then, so that no row before it asks for the same.
+#[test]
+fn a_photo_that_was_replaced_unsent_is_ordered_where_it_comes_again_without_duplicates() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1)
+        .write("put.sh", "test -e works && echo https://example.com/$$.png");
+    let uploads = ["--uploads", "command=sh put.sh"];
+    let watch = Watching::start(&site, &[&BUDGET[..], &uploads, &["--skip-duplicates"]].concat());
+    watch.has(1, "not_submitted");
+    site.photo("photos/a.png", 4).photo("photos/c.png", 3);
+    // Another photo shows that the folder was looked at since.
+    let is_told = |image: &str| watch.objects().iter().any(|row| row["image"] == image);
+    watch.until("told of c.png", || is_told("./c.png").then_some(()));
+    site.photo("photos/d.png", 1);
+    watch.until("told of d.png", || is_told("./d.png").then_some(()));
+    site.write("works", "");
+    watch.has(3, "completed");
+    watch.ended_by("INT").exits(0);
+    assert_eq!(site.accepted_once(), 3);
+}
+
 /// Twelve photos, most of which wait to be read until `works` is there: the programs of their uploads do.
 fn twelve_that_wait<'a>(site: &'a Site, more: &[&str]) -> Watching<'a> {
     let program = "until test -e works; do sleep 0.02; done; echo https://example.com/$$.png";
