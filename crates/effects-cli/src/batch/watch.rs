@@ -254,6 +254,8 @@ impl ArrivedRows<'_> {
                     // when it comes back under another name.
                     if let Some(index) = self.indexes.get(&path) {
                         self.counted.uncount(*index);
+                        // Its pauses had grown for this photo; the next one there is another, or was put back.
+                        self.repeats.remove(index);
                     }
                 }
                 FolderChange::Returned(path) => {

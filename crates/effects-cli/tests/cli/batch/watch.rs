@@ -621,6 +621,20 @@ fn a_photo_that_was_replaced_unsent_is_ordered_where_it_comes_again_without_dupl
     assert_eq!(site.accepted_once(), 3);
 }
 
+#[test]
+fn a_photo_in_the_place_of_one_whose_upload_failed_often_waits_no_longer_than_another() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1).write("put.sh", "exit 1");
+    let watch = Watching::start(&site, &["--budget", "5", "--uploads", "command=sh put.sh"]);
+    watch.has(3, "not_submitted");
+    let failed = |image: &str| watch.objects().iter().filter(|row| row["image"] == image).count();
+    let before = failed("./a.png");
+    site.photo("photos/a.png", 2).photo("photos/b.png", 3);
+    watch.until("told of b.png", || (failed("./b.png") == 3).then_some(()));
+    assert!(failed("./a.png") >= before + 2, "{:?}", watch.objects());
+    watch.ended_by("INT");
+}
+
 /// Twelve photos, most of which wait to be read until `works` is there: the programs of their uploads do.
 fn twelve_that_wait<'a>(site: &'a Site, more: &[&str]) -> Watching<'a> {
     let program = "until test -e works; do sleep 0.02; done; echo https://example.com/$$.png";
