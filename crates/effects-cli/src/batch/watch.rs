@@ -453,7 +453,11 @@ impl ArrivedRows<'_> {
 
     /// A file is no photo to be ordered: if it was refused before, when it was not whole, it is skipped now.
     fn leave_out(&mut self, path: PathBuf, watcher: &mut FolderWatcher, starter: &RowStarter<'_>) {
-        let Some(index) = self.begins_anew(&path, watcher, starter) else { return };
+        let Some(index) = self.begins_anew(&path, watcher, starter) else {
+            // The photo that was at the path counts no more since it is gone from there.
+            self.indexes.remove(&path);
+            return;
+        };
         // Checked for its label alone: it is skipped whether it is a photo or not.
         let label = match self.checker.check_anew(index, Manifest::arrive_again(index, path)) {
             Ok(checked_row) => checked_row.label,

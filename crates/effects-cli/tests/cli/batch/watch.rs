@@ -635,6 +635,24 @@ fn a_photo_in_the_place_of_one_whose_upload_failed_often_waits_no_longer_than_an
     watch.ended_by("INT");
 }
 
+/// It counts no more among its copies once another file is in its place, and once only.
+#[test]
+fn copies_of_a_photo_are_ordered_also_where_a_copy_of_a_picture_was_in_its_place_and_is_gone() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1).photo("photos/b.png", 1);
+    let watch = Watching::start(&site, &BUDGET);
+    watch.has(2, "completed");
+    fs::copy(site.results()[0]["paths"][0].as_str().unwrap(), site.path("photos/a.png")).unwrap();
+    watch.wait_for_text("a.png is left out, and nothing is paid for it");
+    fs::remove_file(site.path("photos/a.png")).unwrap();
+    site.photo("photos/c.png", 1).photo("photos/d.png", 1);
+    watch.has(3, "completed");
+    watch.ended_by("INT").exits(0);
+    // As a batch counts the three.
+    site.batch("photos", &["--template", "glass_ball"]).exits(0);
+    assert_eq!(site.emulator.counts().accepted, 3);
+}
+
 /// Twelve photos, most of which wait to be read until `works` is there: the programs of their uploads do.
 fn twelve_that_wait<'a>(site: &'a Site, more: &[&str]) -> Watching<'a> {
     let program = "until test -e works; do sleep 0.02; done; echo https://example.com/$$.png";
