@@ -170,6 +170,8 @@ struct ArrivedRows<'a> {
     unsaved_rows: Vec<Identity>,
     /// The places of rows whose photo arrived once more, under another name, say, by the path of that arrival.
     found_again: HashMap<PathBuf, usize>,
+    /// The places of the first of equal rows, by the paths of their copies that `--skip-duplicates` left out.
+    left_out_copies: HashMap<PathBuf, usize>,
     /// The places of rows whose photo arrived once more or returned: one for which nothing was sent is begun again
     /// at once.
     returned: HashSet<usize>,
@@ -196,6 +198,7 @@ impl WatchedPhotos {
             pictures,
             unsaved_rows: Vec::new(),
             found_again: HashMap::new(),
+            left_out_copies: HashMap::new(),
             returned: HashSet::new(),
             unusable: HashMap::new(),
             repeats: HashMap::new(),
@@ -309,7 +312,7 @@ impl ArrivedRows<'_> {
         }
     }
 
-    /// Begins rows again for which nothing was sent and whose photo is there: at once where it has returned, or
+    /// Begins rows again for which nothing was sent and whose photo, or a copy, is there: at once where it has returned, or
     /// was found under another name, and after pauses that grow where the upload failed, or the photo could not
     /// be read when its turn came. A program of `--uploads` makes one try, and no change of the photo may ever come.
     fn begin_again(&mut self, watcher: &FolderWatcher, starter: &RowStarter<'_>) {
@@ -317,7 +320,8 @@ impl ArrivedRows<'_> {
         if unsent.is_empty() || starter.is_over() {
             return;
         }
-        for (path, index) in self.indexes.iter().chain(&self.found_again) {
+        let photos = self.indexes.iter().chain(&self.found_again);
+        for (path, index) in photos.chain(&self.left_out_copies) {
             let Some(failure) = unsent.get(index).filter(|_| watcher.is_there(path)).copied()
             else {
                 continue;
@@ -350,6 +354,7 @@ impl ArrivedRows<'_> {
     ) -> Result<Option<(RowLabel, Job)>, Error> {
         let WatchedPhotos { manifest, settings, store, .. } = self.photos;
         self.found_again.remove(&path);
+        self.left_out_copies.remove(&path);
         self.unusable.remove(&path);
         // By the path first, which reads no bytes.
         if let Some(row) = self.row_of_picture(&path)? {
@@ -422,6 +427,8 @@ impl ArrivedRows<'_> {
         self.begun.insert(row.identity, line);
         let paid = || paid_before(Some(&*self.photos.store), Some(&row));
         if is_left_out(&checked_row.label, false, settings, starter, paid)? {
+            let first = checked_row.label.duplicate_of;
+            self.left_out_copies.extend(first.map(|first| (path, (first - 1) as usize)));
             return Ok(None);
         }
         self.unsaved_rows.push(row.identity);
@@ -443,6 +450,13 @@ impl ArrivedRows<'_> {
         }
         // The photo that had another name meanwhile, and is gone, is no photo of this row when it returns.
         for (path, _) in self.found_again.extract_if(|_, it| *it == place) {
+            watcher.forget(&path);
+        }
+        // A copy that was left out is none of this row's photo: it arrives anew, as a photo to be ordered.
+        for (path, _) in self.left_out_copies.extract_if(|_, it| *it == place) {
+            if watcher.is_there(&path) {
+                self.counted.uncount(self.indexes[&path]);
+            }
             watcher.forget(&path);
         }
         // What was remembered of it is of the earlier content.

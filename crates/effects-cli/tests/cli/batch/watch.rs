@@ -622,6 +622,30 @@ fn a_photo_that_was_replaced_unsent_is_ordered_where_it_comes_again_without_dupl
 }
 
 #[test]
+fn a_copy_that_was_left_out_is_ordered_where_nothing_was_sent_for_the_first_and_that_is_gone() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1)
+        .photo("photos/b.png", 1)
+        .photo("photos/c.png", 2)
+        .photo("photos/d.png", 2)
+        .write("put.sh", "test -e works && echo https://example.com/$$.png");
+    let uploads = ["--uploads", "command=sh put.sh"];
+    let watch = Watching::start(&site, &[&BUDGET[..], &uploads, &["--skip-duplicates"]].concat());
+    watch.has(2, "not_submitted");
+    watch.has(2, "skipped");
+    fs::remove_file(site.path("photos/a.png")).unwrap();
+    site.photo("photos/c.png", 3).photo("photos/e.png", 4);
+    // Another photo shows that the folder was looked at since.
+    watch.until("told of e.png", || {
+        watch.objects().iter().any(|row| row["image"] == "./e.png").then_some(())
+    });
+    site.write("works", "");
+    watch.has(4, "completed");
+    let ended = watch.ended_by("INT").exits(0);
+    assert_eq!((&ended.batch["completed"], site.accepted_once()), (&4.into(), 4));
+}
+
+#[test]
 fn a_photo_in_the_place_of_one_whose_upload_failed_often_waits_no_longer_than_another() {
     let site = Site::new();
     site.photo("photos/a.png", 1).write("put.sh", "exit 1");
