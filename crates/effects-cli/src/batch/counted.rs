@@ -58,6 +58,12 @@ impl CountedRows {
         }
     }
 
+    /// The first so many of the rows that equal the one at this place, from the first.
+    pub(crate) fn equal_rows(&self, index: usize, count: u32) -> impl Iterator<Item = Identity> {
+        let draft = self.drafts.as_ref().and_then(|drafts| drafts.get(&index));
+        (0..count).filter_map(move |before| Some(draft?.clone().row(before).ok()?.identity))
+    }
+
     /// The row, as the journal knows it. Its photo is read where it is on this machine, unless its file is
     /// as it was when an earlier run read it and the row is settled. In `checked_row` it marks a row that asks
     /// for what an earlier one does.

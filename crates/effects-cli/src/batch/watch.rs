@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use effects_client::{Claim, Claims, Job};
 use effects_core::journal::{JournalError, RowNumber};
 use effects_core::{Error, ErrorKind};
-use effects_jobs::{Filter, Identity, JournalStore, RowName, RowState, ScopeNumber, Which};
+use effects_jobs::{
+    CountedRow, Filter, Identity, JournalStore, RowName, RowState, ScopeNumber, Which,
+};
 
 use super::counted::CountedRows;
 use super::earlier_line::earlier_lines;
@@ -394,14 +396,14 @@ impl ArrivedRows<'_> {
                 self.counted.row(settings, &mut checked_row, &lookup_in(Some(&**store)))
             });
             match counted {
-                Ok(counted) => Ok((checked_row, counted.row)),
+                Ok(counted) => Ok((checked_row, counted)),
                 Err(problem) => {
                     Err(InvalidRow { label: checked_row.label.into(), problems: vec![problem] })
                 }
             }
         });
-        let (mut checked_row, row) = match checked_row {
-            Ok(checked_row) => checked_row,
+        let (mut checked_row, CountedRow { row, before, .. }) = match checked_row {
+            Ok(counted) => counted,
             Err(bad) => {
                 if bad.problems.iter().any(|it| it.kind == ErrorKind::UnusablePhoto) {
                     self.unusable.insert(path, Instant::now());
@@ -411,14 +413,21 @@ impl ArrivedRows<'_> {
             }
         };
         let line = checked_row.label.line.unwrap_or_default();
-        if let Some(first) = self.begun.get(&row.identity) {
+        if let Some(first) = self.begun.get(&row.identity).copied() {
             // The same photo under another name, or copied there once more. Its row may be one for which nothing
-            // is sent, since its photo is not at its own path by then.
-            let place = (*first - 1) as usize;
+            // is sent, since its photo is not at its own path by then. By its number it may be the row of a copy,
+            // which is there.
+            let place = self.counted.equal_rows(index, before + 1).find_map(|identity| {
+                let place = (*self.begun.get(&identity)? - 1) as usize;
+                let mut paths = self.indexes.iter().chain(&self.found_again);
+                let is_there = paths.any(|(path, it)| *it == place && watcher.is_there(path));
+                (!is_there).then_some(place)
+            });
+            let place = place.unwrap_or((first - 1) as usize);
             self.found_again.insert(path, place);
             self.returned.insert(place);
             // The first of equal ones stays the first when a later copy takes its place in the journal.
-            let first = checked_row.label.duplicate_of.unwrap_or(*first);
+            let first = checked_row.label.duplicate_of.unwrap_or(first);
             checked_row.label.duplicate_of = Some(first);
             starter.send_report(RowReport::new(checked_row.label, RowStatus::Skipped));
             return Ok(None);

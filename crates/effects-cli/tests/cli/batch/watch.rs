@@ -571,6 +571,23 @@ fn a_photo_that_is_renamed_after_its_upload_failed_is_ordered_by_its_new_name() 
     assert_eq!(site.accepted_once(), 1);
 }
 
+#[test]
+fn a_photo_that_is_renamed_beside_its_copy_after_their_uploads_failed_is_ordered() {
+    let site = Site::new();
+    site.photo("photos/a.png", 1)
+        .photo("photos/b.png", 1)
+        .write("put.sh", "test -e works && echo https://example.com/$$.png");
+    let watch = Watching::start(&site, &["--budget", "5", "--uploads", "command=sh put.sh"]);
+    watch.has(2, "not_submitted");
+    fs::rename(site.path("photos/a.png"), site.path("photos/c.png")).unwrap();
+    watch.has(1, "skipped");
+    site.write("works", "");
+    watch.has(2, "completed");
+    watch.ended_by("INT").exits(0);
+    // Two photos are equal, and so are their requests.
+    assert_eq!(site.emulator.counts().accepted, 2);
+}
+
 /// Under its first name again it is where another one comes in its place.
 #[test]
 fn a_photo_that_had_another_name_for_a_while_and_is_replaced_is_one_row() {
