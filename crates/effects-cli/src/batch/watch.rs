@@ -424,6 +424,11 @@ impl ArrivedRows<'_> {
                 (!is_there).then_some(place)
             });
             let place = place.unwrap_or((first - 1) as usize);
+            if settings.skips_duplicates {
+                let first = checked_row.label.duplicate_of;
+                self.left_out_copies
+                    .extend(first.map(|first| (path.clone(), (first - 1) as usize)));
+            }
             self.found_again.insert(path, place);
             self.returned.insert(place);
             // The first of equal ones stays the first when a later copy takes its place in the journal.

@@ -650,6 +650,8 @@ fn a_copy_that_was_left_out_is_ordered_where_nothing_was_sent_for_the_first_and_
     let watch = Watching::start(&site, &[&BUDGET[..], &uploads, &["--skip-duplicates"]].concat());
     watch.has(2, "not_submitted");
     watch.has(2, "skipped");
+    fs::rename(site.path("photos/b.png"), site.path("photos/f.png")).unwrap();
+    watch.has(3, "skipped");
     fs::remove_file(site.path("photos/a.png")).unwrap();
     site.photo("photos/c.png", 3).photo("photos/e.png", 4);
     // Another photo shows that the folder was looked at since.
