@@ -314,9 +314,10 @@ impl ArrivedRows<'_> {
         }
     }
 
-    /// Begins rows again for which nothing was sent and whose photo, or a copy, is there: at once where it has returned, or
-    /// was found under another name, and after pauses that grow where the upload failed, or the photo could not
-    /// be read when its turn came. A program of `--uploads` makes one try, and no change of the photo may ever come.
+    /// Begins rows again for which nothing was sent and whose photo, or a copy, is there: at once where it has
+    /// returned, or was found under another name, and after pauses that grow where the upload failed, or the
+    /// photo could not be read when its turn came. A program of `--uploads` makes one try, and no change of the
+    /// photo may ever come.
     fn begin_again(&mut self, watcher: &FolderWatcher, starter: &RowStarter<'_>) {
         let mut unsent = starter.unsent_jobs();
         if unsent.is_empty() || starter.is_over() {
