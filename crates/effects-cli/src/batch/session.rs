@@ -430,8 +430,9 @@ impl PassingFailure {
         // Not by the row's status: a photo that cannot be read is told as refused, as one that is damaged or
         // another by now is, where the row has a task that failed.
         let JobOutcome::NotReady(error) = outcome else { return None };
-        let (is_upload, is_unread) =
-            (error.kind() == ErrorKind::Upload, error.kind() == ErrorKind::UnusablePhoto);
+        let is_upload = error.kind() == ErrorKind::Upload;
+        // One that a storage does not take has been read, and it takes no more of it the next time.
+        let is_unread = error.kind() == ErrorKind::UnusablePhoto && error.status().is_none();
         (is_upload || is_unread).then(|| Self { since: Instant::now(), is_upload })
     }
 

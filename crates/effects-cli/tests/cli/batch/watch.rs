@@ -553,6 +553,23 @@ fn a_photo_whose_upload_failed_is_uploaded_again_and_ordered_once() {
     assert_eq!(ended.stderr.matches("is uploaded again").count(), 1, "{ended:?}");
 }
 
+/// Of a photo that a storage does not take, it takes no more the next time.
+#[test]
+fn a_photo_that_is_too_large_for_the_storage_is_not_uploaded_again() {
+    let too_large = FaultRule::on(Endpoint::Upload, Fault::status(413)).first(1);
+    let site = Site::with(FaultPlan::none().with(too_large));
+    site.photo("photos/a.png", 1);
+    let watch = Watching::start(&site, &["--budget", "5"]);
+    let told = watch.has(1, "invalid");
+    assert!(told[0]["error"]["message"].as_str().unwrap().contains("make it smaller"), "{told:?}");
+    // Longer than the first pause before a photo that could not be read is looked at again.
+    std::thread::sleep(Duration::from_millis(1500));
+    site.photo("photos/b.png", 2);
+    watch.has(1, "completed");
+    let ended = watch.ended_by("INT").exits(2);
+    assert_eq!((&ended.batch["invalid"], site.accepted_once()), (&1.into(), 1), "{ended:?}");
+}
+
 #[test]
 fn a_photo_that_is_renamed_after_its_upload_failed_is_ordered_by_its_new_name() {
     let site = Site::new();
